@@ -1,0 +1,91 @@
+/**
+ * The values that a task's data may hold: those that come back the same from MongoDB, from memory and from the pipe
+ * to a worker. Whatever one of the three would change or drop is refused when the task is added, so that a task
+ * function never sees data that depends on the way it took.
+ */
+
+export type PlainValue = null | boolean | number | string | Date | Buffer | PlainObject | PlainValue[]
+export interface PlainObject {
+  [key: string]: PlainValue
+}
+
+/** The first thing in a value that is not allowed. */
+export interface Fault {
+  /** From the value's top, for instance `.user.tags[3]`. */
+  readonly path: string
+  readonly value: unknown
+  readonly allowed: string
+}
+
+/** MongoDB refuses documents nested deeper than 100 levels; the rest is left for the task around the data. */
+const MAX_DEPTH = 80
+
+const ALLOWED =
+  'null, booleans, numbers, strings, valid Dates, Uint8Array or Buffer, and arrays and plain objects of these'
+const ALLOWED_DEPTH = `at most ${String(MAX_DEPTH)} levels of nesting, and no circle`
+/** MongoDB reads `$ref` and its like as operators, and ends a name at NUL. */
+const ALLOWED_KEY = 'field names that do not begin with $ and hold no NUL character'
+
+class Refused extends Error {
+  readonly fault: Fault
+  constructor(fault: Fault) {
+    super(fault.allowed)
+    this.fault = fault
+  }
+}
+
+/** A deep copy in the form in which MongoDB would give it back, or the first fault. */
+export function copyPlain(value: unknown): { readonly copy: PlainValue } | { readonly fault: Fault } {
+  try {
+    return { copy: copy(value, '', 0) }
+  } catch (error) {
+    if (error instanceof Refused) return { fault: error.fault }
+    throw error
+  }
+}
+
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype = Object.getPrototypeOf(value) as object | null
+  // An object literal of another realm (a vm context) has another Object.prototype, which also ends its chain.
+  return prototype === null || (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty'))
+}
+
+function copy(value: unknown, path: string, depth: number): PlainValue {
+  if (depth > MAX_DEPTH) throw new Refused({ path: '', value, allowed: ALLOWED_DEPTH })
+  if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') {
+    return value
+  }
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return new Date(value)
+  if (value instanceof Uint8Array) return Buffer.from(value)
+  if (Array.isArray(value)) return copyArray(value, path, depth)
+  if (isPlainObject(value)) return copyObject(value, path, depth)
+  throw new Refused({ path, value, allowed: ALLOWED })
+}
+
+/** MongoDB stores undefined within an array, and a hole, as null. */
+function copyArray(value: readonly unknown[], path: string, depth: number): PlainValue[] {
+  return Array.from(value, (item, index) => copy(item ?? null, `${path}[${String(index)}]`, depth + 1))
+}
+
+/** Meteor's MongoDB connection leaves out fields that are undefined. */
+function copyObject(value: Record<string, unknown>, path: string, depth: number): PlainObject {
+  const target: PlainObject = {}
+  for (const [key, item] of Object.entries(value)) {
+    if (item === undefined) continue
+    if (key.startsWith('$') || key.includes('\0')) {
+      throw new Refused({ path: `${path}.${key}`, value: item, allowed: ALLOWED_KEY })
+    }
+    define(target, key, copy(item, `${path}.${key}`, depth + 1))
+  }
+  return target
+}
+
+/** `target.__proto__ = …` would set the prototype instead of a field. */
+function define(target: PlainObject, key: string, value: PlainValue): void {
+  if (key === '__proto__') {
+    Object.defineProperty(target, key, { value, enumerable: true, writable: true, configurable: true })
+  } else {
+    target[key] = value
+  }
+}

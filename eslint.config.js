@@ -1,0 +1,67 @@
+import js from '@eslint/js'
+import tseslint from 'typescript-eslint'
+
+/** The arrows of docs/architecture.md: what each room may not import. */
+function room(files, ...forbidden) {
+  const patterns = forbidden.map(([group, message]) => ({ group: [group], message }))
+  return { files, rules: { 'no-restricted-imports': ['error', { patterns }] } }
+}
+
+export default tseslint.config(
+  { ignores: ['**/node_modules/', '.cache/', 'example/.meteor/local/', 'example/packages/', 'package.js'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: {
+      parserOptions: {
+        project: ['tests/tsconfig.json', 'tools/tsconfig.json'],
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_', argsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-dynamic-delete': 'off',
+      'max-lines': ['error', 220],
+      'max-lines-per-function': ['error', { max: 30, skipComments: true, skipBlankLines: true }],
+      // Meteor 3.0's Babel compiles private fields, but refuses private methods.
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'MethodDefinition[key.type="PrivateIdentifier"]',
+          message: 'Meteor 3.0 does not compile private methods; write `private name()`.',
+        },
+      ],
+    },
+  },
+  {
+    // Meteor cannot import() a module that has `await` at its top level; main.ts files are entries.
+    files: ['server/**/*.ts', 'common/**/*.ts', 'tests/**/*.ts', 'example/server/**/*.ts'],
+    ignores: ['**/main.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'Program > ExpressionStatement > AwaitExpression', message: 'await belongs into an entry.' },
+        {
+          selector: 'MethodDefinition[key.type="PrivateIdentifier"]',
+          message: 'Meteor 3.0 does not compile private methods; write `private name()`.',
+        },
+      ],
+    },
+  },
+  { files: ['**/*.tests.ts', 'tests/types/*.ts'], rules: { 'max-lines': 'off', 'max-lines-per-function': 'off' } },
+  { files: ['**/*.js'], languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } } },
+  room(['common/**/*.ts'], ['**/server/**', 'common imports nothing of ours'], ['meteor/*', 'common needs no Meteor']),
+  room(
+    ['server/queue/**/*.ts'],
+    ['**/master/**', 'the queue does not know who dispatches'],
+    ['**/worker/**', 'the queue does not know who runs'],
+  ),
+  room(['server/master/**/*.ts'], ['**/worker/**', 'master and worker meet in common/protocol.ts only']),
+  room(
+    ['server/worker/**/*.ts'],
+    ['**/master/**', 'master and worker meet in common/protocol.ts only'],
+    ['**/queue/**', 'a worker never dispatches'],
+  ),
+)

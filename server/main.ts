@@ -1,0 +1,16 @@
+export { Cluster } from './cluster'
+export { TaskQueue } from './queue/task-queue'
+export type { TaskQueueCollection } from './queue/task-queue'
+export type { InMemoryTasks } from './queue/memory-queue'
+export type { TaskEventListener, TaskEventType, TaskEvents } from './queue/listeners'
+export type { ClusterOptions } from '../common/options'
+export type { IpcMessage, MessageBroker, TaskFunction, TaskMap, ToggleIPC } from '../common/ipc'
+export type { Job, NewTask, Task, TaskFailure, TaskState } from '../common/task'
+export {
+  DuplicateTaskError,
+  InvalidArgumentError,
+  NoMessageBrokerError,
+  UnknownTaskTypeError,
+  UnsendableValueError,
+  WrongProcessError,
+} from '../common/errors'

@@ -1,0 +1,52 @@
+import {
+  NoMessageBrokerError,
+  UnsendableValueError,
+  errorToWire,
+  fromWire,
+  messageOf,
+  toError,
+  toWire,
+} from '../../common/errors'
+import type { MessageBroker } from '../../common/ipc'
+import type { Log } from '../../common/log'
+import type { Answer } from '../../common/protocol'
+import { toJob } from '../../common/task'
+import type { Question } from './worker-handle'
+
+/** Puts one message of a task to the application's message broker, and sends back its first answer. */
+export async function consult(broker: MessageBroker | null, question: Question, log: Log): Promise<void> {
+  const { task } = question.claim
+  const reply = onlyOnce(question)
+  const respond = (value?: unknown) => {
+    const isFirst = reply({ kind: 'answered', value: toWire(value) })
+    if (!isFirst)
+      log.warn(`the messageBroker answered ${task.taskType}:${task._id} again; only its first answer counts`)
+  }
+  try {
+    if (broker === null) throw new NoMessageBrokerError()
+    const { status, data } = question.message
+    await broker(respond, { status, data: fromWire(data) }, toJob(task))
+  } catch (thrown) {
+    const isFirst = reply({ kind: 'refused', error: errorToWire(toError(thrown)) })
+    if (!isFirst)
+      log.error(`the messageBroker threw after its answer to ${task.taskType}:${task._id}: ${messageOf(thrown)}`)
+  }
+}
+
+/**
+ * @returns a function that sends an answer, or returns false when one was sent before
+ * @throws UnsendableValueError (that function) for an answer that cannot be sent; it does not count as given
+ */
+function onlyOnce({ answer }: Question): (given: Answer) => boolean {
+  let isSettled = false
+  return given => {
+    if (isSettled) return false
+    try {
+      answer(given)
+    } catch (error) {
+      throw new UnsendableValueError('the answer of the messageBroker', error)
+    }
+    isSettled = true
+    return true
+  }
+}

@@ -1,0 +1,142 @@
+import type { ChildProcess } from 'node:child_process'
+import { messageOf } from '../../common/errors'
+import type { Log } from '../../common/log'
+import type { Outcome } from '../../common/protocol'
+import type { Claim } from '../queue/claim'
+import { BootBreaker } from './boot-breaker'
+import { freePort } from './free-port'
+import { type Exit, type Question, WorkerHandle } from './worker-handle'
+
+export interface PoolOptions {
+  /** The port of the first worker. */
+  readonly port: number
+  /** How many workers may live at once. */
+  readonly size: number
+  /** Forks a copy of this server whose web server listens on `port`. */
+  readonly fork: (port: number) => ChildProcess
+  readonly log: Log
+}
+
+/** What the pool tells its owner. */
+export interface PoolEvents {
+  /** A worker is free: it booted, or its job ended. */
+  workerFree(): void
+  outcome(claim: Claim, outcome: Outcome): void
+  question(question: Question): void
+  /** A worker died with this job in it. */
+  crashed(claim: Claim, exit: Exit): void
+}
+
+/** The workers: forks them, knows which are free, and closes them. */
+export class Pool {
+  readonly #options: PoolOptions
+  readonly #events: PoolEvents
+  readonly #workers = new Set<WorkerHandle>()
+  readonly #breaker = new BootBreaker()
+  /** Workers that are to be forked: one after the other, since each looks for a free port. */
+  #pending = 0
+  #isForking = false
+
+  constructor(options: PoolOptions, events: PoolEvents) {
+    this.#options = options
+    this.#events = events
+  }
+
+  /** How many more jobs could run without another fork: on idle workers and on those that are still to come. */
+  get capacity(): number {
+    return this.#pending + this.inState('booting').length + this.inState('idle').length
+  }
+
+  /** How many more workers may be forked. */
+  get room(): number {
+    return this.#options.size - this.#pending - this.#workers.size
+  }
+
+  get hasIdle(): boolean {
+    return this.inState('idle').length > 0
+  }
+
+  /** Sends a job to an idle worker. @returns false when there is none */
+  run(claim: Claim): boolean {
+    const [worker] = this.inState('idle')
+    worker?.run(claim)
+    return worker !== undefined
+  }
+
+  /** Forks this many workers, as far as there is room, unless the last ones could not boot. */
+  grow(count: number): void {
+    if (!this.#breaker.isOpen) return
+    this.#pending += Math.max(0, Math.min(count, this.room))
+    if (!this.#isForking) void this.forkPending()
+  }
+
+  /** Closes the workers that have had no job for this many milliseconds. */
+  closeIdle(milliseconds: number): void {
+    for (const worker of this.inState('idle')) {
+      if (worker.idleFor() >= milliseconds) worker.close()
+    }
+  }
+
+  private async forkPending(): Promise<void> {
+    this.#isForking = true
+    while (this.#pending > 0) await this.forkOne()
+    this.#isForking = false
+  }
+
+  private async forkOne(): Promise<void> {
+    try {
+      const port = await freePort(this.#options.port, this.portsInUse())
+      this.add(this.#options.fork(port), port)
+      this.#pending--
+    } catch (error) {
+      this.bootFailed(messageOf(error))
+    }
+  }
+
+  private add(child: ChildProcess, port: number): void {
+    let isReady = false
+    const worker = new WorkerHandle(child, port, {
+      ready: () => {
+        isReady = true
+        this.#breaker.succeeded()
+        this.#events.workerFree()
+      },
+      outcome: (claim, outcome) => {
+        this.#events.outcome(claim, outcome)
+        this.#events.workerFree()
+      },
+      question: question => {
+        this.#events.question(question)
+      },
+      gone: (exit, claim) => {
+        this.#workers.delete(worker)
+        if (!isReady)
+          this.bootFailed(`a worker on port ${String(port)} ended before it was ready (${describeExit(exit)})`)
+        if (claim !== undefined) this.#events.crashed(claim, exit)
+      },
+    })
+    this.#workers.add(worker)
+  }
+
+  private bootFailed(reason: string): void {
+    this.#pending = 0
+    const { failures, pause } = this.#breaker.failed()
+    this.#options.log.error(
+      `${reason}; ${String(failures)} in a row, no other is forked for ${String(pause)} ms. ` +
+        'What it wrote before it ended stands above.',
+    )
+  }
+
+  private inState(state: WorkerHandle['state']): WorkerHandle[] {
+    return [...this.#workers].filter(worker => worker.state === state)
+  }
+
+  private portsInUse(): Set<number> {
+    return new Set([...this.#workers].map(worker => worker.port))
+  }
+}
+
+/** `exit code 1`, or `signal SIGKILL`. */
+export function describeExit({ code, signal }: Exit): string {
+  return signal === null ? `exit code ${String(code)}` : `signal ${signal}`
+}

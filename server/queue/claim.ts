@@ -1,0 +1,23 @@
+import type { Task, TaskFailure } from '../../common/task'
+
+/** A task taken for this master, and the token that every later write about it must match. */
+export interface Claim {
+  readonly task: Task
+  /** Unique to this claim, and never used again. */
+  readonly token: string
+  /** The queue that the task came from, and goes back to. */
+  readonly store: ClaimStore
+}
+
+/**
+ * How a claim ends, in either queue. Each resolves to false, having changed nothing, when the task no longer carries the
+ * claim's token: it was removed, or somebody else holds it now.
+ */
+export interface ClaimStore {
+  /** The job is done: the task leaves the queue. */
+  complete(claim: Claim): Promise<boolean>
+  /** The job failed: the task stays, `failed`. */
+  fail(claim: Claim, error: TaskFailure): Promise<boolean>
+  /** The job did not end: the task may be claimed again. */
+  release(claim: Claim): Promise<boolean>
+}

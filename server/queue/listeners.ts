@@ -1,0 +1,54 @@
+import { InvalidArgumentError, WrongProcessError, toError } from '../../common/errors'
+import type { Task } from '../../common/task'
+import { role } from '../role'
+
+/** What the listeners are told, by event type. */
+export interface TaskEvents {
+  /** The task's function returned or resolved: `value` is its result. The task is no longer in the queue. */
+  readonly done: { readonly value: unknown; readonly task: Task }
+  /** The task's function threw or rejected: `value` is that error. The task stays in the queue, `failed`. */
+  readonly error: { readonly value: Error; readonly task: Task }
+}
+
+export type TaskEventType = keyof TaskEvents
+export type TaskEventListener<Type extends TaskEventType> = (event: TaskEvents[Type]) => unknown
+
+const TYPES: readonly TaskEventType[] = ['done', 'error']
+
+/** At most one listener for each event type; the last one set wins. */
+export class Listeners {
+  readonly #listeners = new Map<TaskEventType, (event: never) => unknown>()
+
+  set<Type extends TaskEventType>(type: Type, listener: TaskEventListener<Type>): void {
+    checkType('addEventListener', type)
+    if (typeof listener !== 'function') {
+      throw new InvalidArgumentError('addEventListener.callback', listener, 'a function')
+    }
+    this.#listeners.set(type, listener)
+  }
+
+  remove(type: TaskEventType): void {
+    checkType('removeEventListener', type)
+    this.#listeners.delete(type)
+  }
+
+  /** @returns what the listener threw or rejected with; a listener's error must not reach the dispatcher */
+  async emit<Type extends TaskEventType>(type: Type, event: TaskEvents[Type]): Promise<Error | undefined> {
+    const listener = this.#listeners.get(type) as TaskEventListener<Type> | undefined
+    try {
+      await listener?.(event)
+      return undefined
+    } catch (thrown) {
+      return toError(thrown)
+    }
+  }
+}
+
+function checkType(method: string, type: unknown): void {
+  if (role === 'worker') {
+    throw new WrongProcessError(`TaskQueue.${method} works on the master only; events are told there, not in workers.`)
+  }
+  if (!TYPES.some(known => known === type)) {
+    throw new InvalidArgumentError(`${method}.eventType`, type, TYPES.map(known => `'${known}'`).join(' or '))
+  }
+}

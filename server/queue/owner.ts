@@ -1,0 +1,74 @@
+import { readFileSync, readlinkSync } from 'node:fs'
+import { hostname } from 'node:os'
+
+/**
+ * Which process holds a claim, written so that another process on the same machine can tell whether it still lives. Two
+ * owners are the same process exactly when all fields match.
+ */
+export interface Owner {
+  readonly host: string
+  readonly pid: number
+  /** This boot of the machine, and the namespace in which `pid` counts; empty where the system does not tell. */
+  readonly system: string
+  /** When the process started, in the system's own unit; empty where it does not tell. */
+  readonly startedAt: string
+}
+
+export function currentOwner(): Owner {
+  return {
+    host: hostname(),
+    pid: process.pid,
+    system: currentSystem(),
+    startedAt: statOf(process.pid)?.startedAt ?? '',
+  }
+}
+
+/**
+ * Whether this owner's process is certain to be gone. In doubt (another machine or container, a system that tells nothing
+ * but a pid in use) the answer is false.
+ */
+export function isGone(owner: Owner): boolean {
+  if (owner.host !== hostname() || owner.system !== currentSystem()) return false
+  if (!isAlive(owner.pid)) return true
+  const stat = statOf(owner.pid)
+  return stat !== undefined && (stat.isZombie || stat.startedAt !== owner.startedAt)
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // EPERM: it lives, under another user.
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
+}
+
+function currentSystem(): string {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    return `${boot}/${readlinkSync('/proc/self/ns/pid')}`
+  } catch {
+    // No /proc: macOS, Windows.
+    return ''
+  }
+}
+
+interface ProcessStat {
+  readonly isZombie: boolean
+  readonly startedAt: string
+}
+
+/**
+ * Linux only: fields 3 (state) and 22 (start time, in clock ticks since boot) of /proc/PID/stat. The name in field 2 may
+ * itself hold spaces and brackets.
+ */
+function statOf(pid: number): ProcessStat | undefined {
+  try {
+    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return { isZombie: fields[0] === 'Z', startedAt: fields[19] ?? '' }
+  } catch {
+    return undefined
+  }
+}

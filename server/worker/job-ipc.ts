@@ -1,0 +1,72 @@
+import { InvalidArgumentError, UnsendableValueError, errorFromWire, fromWire, toWire } from '../../common/errors'
+import type { IpcMessage, ToggleIPC } from '../../common/ipc'
+import type { Log } from '../../common/log'
+import type { ToWorker } from '../../common/protocol'
+import type { ParentLink } from './parent-link'
+
+type AnswerMessage = Extract<ToWorker, { kind: 'answer' }>
+
+interface Conversation {
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: Error) => void
+}
+
+/** The conversations of this worker's jobs with the master. Each has a number, so that two at once never mix. */
+export class JobIpc {
+  readonly #link: ParentLink
+  readonly #log: Log
+  readonly #open = new Map<number, Conversation>()
+  #opened = 0
+
+  constructor(link: ParentLink, log: Log) {
+    this.#link = link
+    this.#log = log
+  }
+
+  /** The second argument of the task function, for the job with this token. */
+  toggleFor(token: string): ToggleIPC {
+    return async (broker, initialize) => broker(await this.converse(token, initialize))
+  }
+
+  receive({ conversation, answer }: AnswerMessage): void {
+    const open = this.#open.get(conversation)
+    if (open === undefined) {
+      this.#log.warn('the master answered a conversation that had its answer already, or whose task has ended; ignored')
+      return
+    }
+    this.#open.delete(conversation)
+    if (answer.kind === 'answered') open.resolve(fromWire(answer.value))
+    else open.reject(errorFromWire(answer.error))
+  }
+
+  private converse(token: string, initialize: Parameters<ToggleIPC>[1]): Promise<unknown> {
+    const conversation = this.#opened++
+    const send = (message: IpcMessage) => {
+      this.ask(token, conversation, message)
+    }
+    return new Promise<unknown>((resolve, reject) => {
+      this.#open.set(conversation, { resolve, reject })
+      Promise.resolve(initialize(send)).catch(reject)
+    }).finally(() => this.#open.delete(conversation))
+  }
+
+  private ask(token: string, conversation: number, message: IpcMessage): void {
+    const { status, data } = checkMessage(message)
+    try {
+      this.#link.send({ kind: 'ask', token, conversation, status, data: toWire(data) })
+    } catch (error) {
+      throw new UnsendableValueError('the data of the message', error)
+    }
+  }
+}
+
+function checkMessage(message: unknown): IpcMessage {
+  if (typeof message !== 'object' || message === null) {
+    throw new InvalidArgumentError('sendMessageToMaster', message, 'an object { status, data }')
+  }
+  const { status } = message as IpcMessage
+  if (!Number.isSafeInteger(status) || status < 2) {
+    throw new InvalidArgumentError('sendMessageToMaster.status', status, 'an integer above 1')
+  }
+  return message as IpcMessage
+}

@@ -1,0 +1,18 @@
+/**
+ * The entry of the test package. The tests' own server loads the suites; the servers that tests fork load one of the apps
+ * instead, and so do the workers of these.
+ */
+import { Cluster } from 'meteor/nschwarz:cluster'
+import { APP_VARIABLE } from './support/remote-protocol'
+
+// `await` at the top level is for entries like this one: Meteor cannot import() a module that has it.
+const app = process.env[APP_VARIABLE]
+
+if (app === undefined) {
+  await import('./suites')
+} else if (app === 'remote') {
+  await import('./support/remote-app')
+  if (Cluster.isMaster()) await import('./support/master-imports')
+} else {
+  throw new Error(`${APP_VARIABLE} names no app of the tests: ${app}`)
+}

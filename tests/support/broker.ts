@@ -1,0 +1,54 @@
+import type { MessageBroker } from 'meteor/nschwarz:cluster'
+import { notify } from './remote-protocol'
+
+/** The answers that `hold` tasks wait for. */
+export const held = new Map<string, (answer?: unknown) => void>()
+
+/** Answers the first of two conversations. */
+let answerFirst: (() => void) | undefined
+
+/** What the message broker of the remote app does, by what a task asks. */
+const answers: Record<string, (...parts: Parameters<MessageBroker>) => unknown> = {
+  echo: (respond, message) => {
+    respond((message.data as { value: unknown }).value)
+  },
+  twice: respond => {
+    respond('first')
+    respond('second')
+  },
+  throw: () => {
+    throw new RangeError('the broker threw')
+  },
+  reject: () => Promise.reject(new RangeError('the broker rejected')),
+  throwAfterAnswer: respond => {
+    respond('answered')
+    throw new RangeError('the broker threw late')
+  },
+  unsendable: respond => {
+    respond(() => undefined)
+  },
+  /** The answer to the first conversation waits for the second. */
+  crossed: (respond, message) => {
+    const answer = () => {
+      respond((message.data as { value: unknown }).value)
+    }
+    if (answerFirst === undefined) {
+      answerFirst = answer
+      return
+    }
+    answer()
+    answerFirst()
+  },
+  hold: (respond, message, task) => {
+    held.set(task._id, respond)
+    notify({ event: 'held', taskId: task._id, pid: (message.data as { pid: number }).pid })
+  },
+}
+
+export const messageBroker: MessageBroker = (respond, message, task) => {
+  notify({ event: 'message', message, task })
+  const { ask } = message.data as { ask?: string }
+  if (ask !== undefined) return answers[ask]?.(respond, message, task)
+  respond(message.data)
+  return undefined
+}

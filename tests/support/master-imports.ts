@@ -1,0 +1,4 @@
+/** Imported on masters only. */
+export {}
+
+;(globalThis as { masterImports?: true }).masterImports = true

@@ -1,0 +1,74 @@
+/**
+ * A master that a test drives from outside: a server of its own, whose cluster has the options that its environment names,
+ * and which obeys the test over its pipe. Its workers load this file too.
+ */
+import { Meteor } from 'meteor/meteor'
+import { Cluster, TaskQueue, type ClusterOptions } from 'meteor/nschwarz:cluster'
+import { held, messageBroker } from './broker'
+import { type Call, type Calls, OPTIONS_VARIABLE, notify } from './remote-protocol'
+import { taskMap } from './task-map'
+
+const { withoutBroker, ...options } = JSON.parse(process.env[OPTIONS_VARIABLE] ?? '{}') as ClusterOptions & {
+  withoutBroker?: true
+}
+
+const isMasterBeforeCluster = Cluster.isMaster()
+const cluster = new Cluster(taskMap, { ...options, ...(withoutBroker ? {} : { messageBroker }) })
+
+const calls: Calls = {
+  addTask: task => TaskQueue.addTask(task),
+  tasks: () => TaskQueue.inMemory.tasks(),
+  availableTasks: () => TaskQueue.inMemory.availableTasks(),
+  findById: _id => TaskQueue.inMemory.findById(_id),
+  removeById: _id => TaskQueue.inMemory.removeById(_id),
+  release: (taskId, answer) => {
+    const respond = held.get(taskId)
+    held.delete(taskId)
+    respond?.(answer)
+    return respond !== undefined
+  },
+  setRefreshRate: refreshRate => {
+    cluster.setRefreshRate(refreshRate)
+  },
+  initialize: () => {
+    cluster.initialize()
+  },
+  listen: (type, mode) => {
+    TaskQueue.addEventListener(type, event => {
+      if (mode === 'throwing') throw new Error('the listener threw')
+      notify({ event: type, value: event.value, task: event.task, mode })
+    })
+  },
+  stopListening: type => {
+    TaskQueue.removeEventListener(type)
+  },
+  secondCluster: () => {
+    new Cluster(taskMap)
+  },
+  whatAmI: () => ({ isMasterBeforeCluster, maxWorkers: Cluster.maxWorkers() }),
+  addAndChange: async () => {
+    const data = { nested: { value: 'as added' } }
+    const _id = await TaskQueue.addTask({ taskType: 'echo', data, inMemory: true })
+    data.nested.value = 'changed by the caller'
+    return _id
+  },
+}
+
+if (Cluster.isMaster()) {
+  for (const type of ['done', 'error'] as const) calls.listen(type, 'usual')
+  process.on('message', (message: { call?: Call }) => {
+    if (message.call !== undefined) void obey(message.call)
+  })
+  Meteor.startup(() => {
+    notify({ event: 'started' })
+  })
+}
+
+async function obey({ id, method, args }: Call): Promise<void> {
+  try {
+    const call = calls[method] as (...args: unknown[]) => unknown
+    notify({ event: 'returned', id, value: await call(...args) })
+  } catch (error) {
+    notify({ event: 'threw', id, error: error as Error, name: (error as Error).name })
+  }
+}

@@ -1,0 +1,137 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { ClusterOptions, NewTask } from 'meteor/nschwarz:cluster'
+import { TestDatabase } from './database'
+import { type Calls, OPTIONS_VARIABLE } from './remote-protocol'
+import { type NoticeOf, RemoteServer } from './remote-server'
+
+export interface MasterSettings {
+  /** Default: two workers, ticks of 50 ms, a free port. */
+  readonly options?: Omit<ClusterOptions, 'messageBroker'> & { readonly withoutBroker?: true }
+  readonly env?: NodeJS.ProcessEnv
+  /** Default: a database of its own, which is dropped with the master. */
+  readonly database?: TestDatabase
+}
+
+type Ending = NoticeOf<'done' | 'error'>
+
+/** A whole Meteor server as a master, in a process of its own, driven over its pipe. */
+export class RemoteMaster extends RemoteServer {
+  readonly database: TestDatabase
+  readonly #ownsDatabase: boolean
+  #calls = 0
+
+  static async start(settings: MasterSettings = {}): Promise<RemoteMaster> {
+    const options = { maxAvailableWorkers: 2, refreshRate: 50, port: await anyPort(), ...settings.options }
+    const master = new RemoteMaster(settings, options)
+    await master.notice('started')
+    return master
+  }
+
+  private constructor({ env, database }: MasterSettings, options: object) {
+    const used = database ?? new TestDatabase()
+    super('remote', { MONGO_URL: used.url, [OPTIONS_VARIABLE]: JSON.stringify(options), ...env })
+    this.database = used
+    this.#ownsDatabase = database === undefined
+  }
+
+  async call<Method extends keyof Calls>(
+    method: Method,
+    ...args: Parameters<Calls[Method]>
+  ): Promise<Awaited<ReturnType<Calls[Method]>>> {
+    const id = this.#calls++
+    this.send({ call: { id, method, args } })
+    const find = () => this.notices('returned', 'threw').find(notice => notice.id === id)
+    await this.until(`the return of ${method}`, () => find() !== undefined)
+    const reply = find() as NoticeOf<'returned' | 'threw'>
+    if (reply.event === 'threw') throw Object.assign(reply.error, { name: reply.name })
+    return reply.value as Awaited<ReturnType<Calls[Method]>>
+  }
+
+  addTask(task: NewTask): Promise<string> {
+    return this.call('addTask', task)
+  }
+
+  /** Adds a task and waits for the event with which it ends. */
+  async run(task: NewTask): Promise<Ending> {
+    return this.ending(await this.addTask(task))
+  }
+
+  /** The result of a task that is to succeed. */
+  async resultOf(task: NewTask): Promise<unknown> {
+    const { event, value } = await this.run(task)
+    if (event === 'error') throw value as Error
+    return value
+  }
+
+  /** The event with which a task ends, or ended. */
+  async ending(taskId: string): Promise<Ending> {
+    const find = () => this.endings.find(({ task }) => task._id === taskId)
+    await this.until(`the end of task ${taskId}`, () => find() !== undefined)
+    return find() as Ending
+  }
+
+  /** All tasks that ended so far, in the order of their events. */
+  get endings(): Ending[] {
+    return this.notices('done', 'error')
+  }
+
+  /** Until the n-th run of a `hold` task waits for `release`. @returns the worker's pid */
+  async held(taskId: string, count = 1): Promise<number> {
+    const runs = () => this.notices('held').filter(notice => notice.taskId === taskId)
+    await this.until(`run ${String(count)} of task ${taskId}`, () => runs().length >= count)
+    return runs()[count - 1]?.pid ?? -1
+  }
+
+  /** Ends the master if it lives, and drops its database if it is its own. */
+  async stop(): Promise<void> {
+    if (!this.hasExited) await this.kill()
+    if (this.#ownsDatabase) await this.database.drop()
+  }
+}
+
+/** Starts a master for one test, and ends it whatever happens. */
+export async function withMaster(
+  settings: MasterSettings,
+  test: (master: RemoteMaster) => Promise<void>,
+): Promise<void> {
+  const master = await RemoteMaster.start(settings)
+  try {
+    await test(master)
+  } finally {
+    await master.stop()
+  }
+}
+
+/** Gives a test a database that outlives the masters on it. */
+export async function withDatabase(test: (database: TestDatabase) => Promise<void>): Promise<void> {
+  const database = new TestDatabase()
+  try {
+    await test(database)
+  } finally {
+    await database.drop()
+  }
+}
+
+let shared: Promise<RemoteMaster> | undefined
+
+/** A master with two warm workers, for all tests that leave it as they found it. */
+export function sharedMaster(): Promise<RemoteMaster> {
+  shared ??= RemoteMaster.start({ options: { keepAlive: 'always' } })
+  return shared
+}
+
+export async function stopSharedMaster(): Promise<void> {
+  await (await shared)?.stop()
+  shared = undefined
+}
+
+/** A port that was free a moment ago, with some free ones after it as a rule. */
+export async function anyPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -1,0 +1,45 @@
+import type { IpcMessage, Job, NewTask, Task } from 'meteor/nschwarz:cluster'
+
+/** Which of the apps in tests/main.ts a forked server is. */
+export const APP_VARIABLE = 'CLUSTER_TEST_APP'
+/** The options of the remote app's cluster, as JSON. */
+export const OPTIONS_VARIABLE = 'CLUSTER_TEST_OPTIONS'
+
+type EventType = 'done' | 'error'
+
+/** What a test can have a remote master do. */
+export interface Calls {
+  addTask: (task: NewTask) => Promise<string>
+  tasks: () => Task[]
+  availableTasks: () => Task[]
+  findById: (_id: string) => Task | undefined
+  removeById: (_id: string) => Task | undefined
+  release: (taskId: string, answer?: unknown) => boolean
+  setRefreshRate: (refreshRate: number) => void
+  initialize: () => void
+  listen: (type: EventType, mode: string) => void
+  stopListening: (type: EventType) => void
+  secondCluster: () => void
+  whatAmI: () => { isMasterBeforeCluster: boolean; maxWorkers: number }
+  addAndChange: () => Promise<string>
+}
+
+export interface Call {
+  readonly id: number
+  readonly method: keyof Calls
+  readonly args: readonly unknown[]
+}
+
+/** What a remote master tells the test. */
+export type Notice =
+  | { readonly event: 'started' }
+  | { readonly event: 'returned'; readonly id: number; readonly value: unknown }
+  | { readonly event: 'threw'; readonly id: number; readonly error: Error; readonly name: string }
+  | { readonly event: EventType; readonly value: unknown; readonly task: Task; readonly mode: string }
+  | { readonly event: 'message'; readonly message: IpcMessage; readonly task: Job }
+  | { readonly event: 'held'; readonly taskId: string; readonly pid: number }
+
+/** From a remote master to the test that started it. */
+export function notify(notice: Notice): void {
+  process.send?.({ notice })
+}

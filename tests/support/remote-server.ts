@@ -1,0 +1,141 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { childrenOf, isAlive } from './processes'
+import { APP_VARIABLE, type Notice } from './remote-protocol'
+import { eventually, within } from './wait'
+
+declare const __meteor_bootstrap__: { readonly serverDir: string }
+
+export type NoticeOf<Event extends Notice['event']> = Extract<Notice, { event: Event }>
+
+/** Every process that a test forked, or that was forked below it, so that the last test can tell whether one is left. */
+export const forkedPids = new Set<number>()
+
+/** A whole server in a process of its own, running one of the apps in tests/main.ts: what it writes and what it tells. */
+export class RemoteServer {
+  readonly #child: ChildProcess
+  readonly #notices: Notice[] = []
+  readonly #exit: Promise<unknown>
+  /** Called at each notice, each piece of output, and at the end. */
+  readonly #watchers = new Set<() => void>()
+  #output = ''
+
+  constructor(app: string, env: NodeJS.ProcessEnv) {
+    const main = path.resolve(__meteor_bootstrap__.serverDir, '../../main.js')
+    this.#child = fork(main, process.argv.slice(3), {
+      env: { ...serverEnvironment(), [APP_VARIABLE]: app, ...env },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      serialization: 'advanced',
+    })
+    forkedPids.add(this.pid)
+    this.#exit = once(this.#child, 'exit')
+    this.watch()
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1
+  }
+
+  get hasExited(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  /** What the server and its workers wrote to their standard output and error. */
+  get output(): string {
+    return this.#output
+  }
+
+  get workerPids(): number[] {
+    const pids = childrenOf(this.pid)
+    for (const pid of pids) forkedPids.add(pid)
+    return pids
+  }
+
+  /** All that the server told so far, in its order. */
+  notices<Event extends Notice['event']>(...events: Event[]): NoticeOf<Event>[] {
+    return this.#notices.filter((notice): notice is NoticeOf<Event> => events.some(event => event === notice.event))
+  }
+
+  /** The first notice of this kind that is accepted, now or later. */
+  async notice<Event extends Notice['event']>(
+    event: Event,
+    accepts: (notice: NoticeOf<Event>) => boolean = () => true,
+  ): Promise<NoticeOf<Event>> {
+    const find = () => this.notices(event).find(accepts)
+    await this.until(`the notice '${event}'`, () => find() !== undefined)
+    return find() as NoticeOf<Event>
+  }
+
+  /** Until something was written. @returns the match */
+  async written(pattern: RegExp): Promise<RegExpExecArray> {
+    await this.until(`output like ${String(pattern)}`, () => pattern.test(this.#output))
+    return pattern.exec(this.#output) as RegExpExecArray
+  }
+
+  /** Re-checked at each notice and each piece of output. Rejects when the server exits before. */
+  async until(what: string, isSo: () => boolean): Promise<void> {
+    let watcher: () => void = () => undefined
+    const happened = new Promise<void>((resolve, reject) => {
+      watcher = () => {
+        if (isSo()) resolve()
+        else if (this.hasExited) reject(new Error(`the server exited, waiting for ${what}`))
+      }
+      this.#watchers.add(watcher)
+      watcher()
+    })
+    try {
+      await within(happened, what)
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; the server wrote:\n${this.#output}`, { cause: error })
+    } finally {
+      this.#watchers.delete(watcher)
+    }
+  }
+
+  async workersAre(count: number): Promise<void> {
+    await eventually(`there are ${String(count)} workers`, () => this.workerPids.length === count)
+  }
+
+  /** Ends the server if it lives, and waits until it and its workers are gone. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const workers = this.workerPids
+    this.#child.kill(signal)
+    await this.exited()
+    await eventually('the workers of the server are gone', () => !workers.some(isAlive))
+  }
+
+  async exited(): Promise<void> {
+    await within(this.#exit, 'the exit of the server')
+  }
+
+  protected send(message: object): void {
+    this.#child.send(message)
+  }
+
+  private watch(): void {
+    const changed = () => {
+      for (const watcher of this.#watchers) watcher()
+    }
+    this.#child.on('message', message => {
+      this.#notices.push((message as { notice: Notice }).notice)
+      changed()
+    })
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        this.#output += String(chunk)
+        changed()
+      })
+    }
+    this.#child.once('exit', changed)
+  }
+}
+
+/** As the tests' own server has it, less what belongs to that one. */
+function serverEnvironment(): NodeJS.ProcessEnv {
+  const inherited = { ...process.env }
+  for (const name of ['METEOR_PRINT_ON_LISTEN', 'METEOR_SHELL_DIR', 'METEOR_INSPECT_BRK', 'UNIX_SOCKET_PATH']) {
+    delete inherited[name]
+  }
+  return { ...inherited, PORT: '0', BIND_IP: '127.0.0.1', METEOR_PARENT_PID: String(process.pid) }
+}

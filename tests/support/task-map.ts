@@ -1,0 +1,148 @@
+import { inspect } from 'node:util'
+import { Cluster, TaskQueue, type Job, type NewTask, type TaskMap, type ToggleIPC } from 'meteor/nschwarz:cluster'
+
+/** What `fail` throws. */
+export class ApplicationError extends Error {
+  readonly code = 'E_APPLICATION'
+  readonly details = { at: new Date(0) }
+  constructor(message: string) {
+    super(message, { cause: new RangeError('the reason') })
+    this.name = 'ApplicationError'
+  }
+}
+
+/** Asks the test for leave to end: see `RemoteMaster.held`. */
+function hold(job: Job, toggleIPC: ToggleIPC): Promise<unknown> {
+  return toggleIPC(
+    answer => answer,
+    send => {
+      send({ status: 2, data: { ask: 'hold', pid: process.pid, taskId: job._id } })
+    },
+  )
+}
+
+function converse(
+  job: Job<{ messages: { status: number; data?: unknown }[] }>,
+  toggleIPC: ToggleIPC,
+): Promise<unknown> {
+  return toggleIPC(
+    answer => answer,
+    send => {
+      for (const message of job.data.messages) send(message)
+    },
+  )
+}
+
+async function nested(job: Job<{ depth: number }>, toggleIPC: ToggleIPC): Promise<unknown[]> {
+  const ask = (depth: number): Promise<unknown[]> =>
+    toggleIPC(
+      async answer => (depth === 1 ? [answer] : [answer, ...(await ask(depth - 1))]),
+      send => {
+        send({ status: 4, data: { ask: 'echo', value: depth } })
+      },
+    )
+  return ask(job.data.depth)
+}
+
+/** Two conversations at once, the second of which is answered first. */
+async function twoAtOnce(_job: Job, toggleIPC: ToggleIPC): Promise<unknown[]> {
+  const ask = (value: string) =>
+    toggleIPC(
+      answer => answer,
+      send => {
+        send({ status: 2, data: { ask: 'crossed', value } })
+      },
+    )
+  return Promise.all([ask('first'), ask('second')])
+}
+
+/** The values of IPC and results that structured clone keeps and JSON does not. */
+export const RICH_VALUES = {
+  date: new Date(1_700_000_000_000),
+  map: new Map([['key', new Date(0)]]),
+  buffer: Buffer.from('bytes'),
+  bigint: 12_345_678_901_234_567_890n,
+  error: new RangeError('inner', { cause: 'why' }),
+}
+
+/** The tasks of every master that the tests start. */
+export const taskMap: TaskMap = {
+  echo: job => job.data,
+  asynchronous: async job => {
+    await new Promise(resolve => setImmediate(resolve))
+    return job.data
+  },
+  nothing: () => undefined,
+  inspectJob: job => ({ keys: Object.keys(job), data: inspect(job.data), job }),
+  process: () => ({
+    pid: process.pid,
+    port: process.env.PORT,
+    address: process.env.BIND_IP,
+    workerVariable: process.env.NSCHWARZ_CLUSTER_WORKER,
+    isMaster: Cluster.isMaster(),
+    hasMasterImports: (globalThis as { masterImports?: true }).masterImports === true,
+    hasNestedImports: (globalThis as { nestedImports?: true }).nestedImports === true,
+  }),
+  hold,
+  converse,
+  nested,
+  twoAtOnce,
+  fail: job => {
+    throw new ApplicationError(String((job.data as { message?: unknown }).message))
+  },
+  failWithText: () => {
+    // eslint-disable-next-line @typescript-eslint/only-throw-error -- what a task throws may be anything
+    throw 'only a text'
+  },
+  rejectLate: async () => {
+    await new Promise(resolve => setImmediate(resolve))
+    throw new Error('rejected late')
+  },
+  unsendable: () => ({ callback: () => undefined }),
+  rich: () => RICH_VALUES,
+  richOverIpc: (_job, toggleIPC) =>
+    toggleIPC(
+      answer => answer,
+      send => {
+        send({ status: 2, data: { ask: 'echo', value: RICH_VALUES } })
+      },
+    ),
+  errorOverIpc: (_job, toggleIPC) =>
+    toggleIPC(
+      answer => answer,
+      send => {
+        send({ status: 2, data: new ApplicationError('sent') })
+      },
+    ),
+  unsendableOverIpc: (_job, toggleIPC) =>
+    toggleIPC(
+      answer => answer,
+      send => {
+        send({ status: 2, data: () => undefined })
+      },
+    ),
+  die: async job => {
+    process.kill(process.pid, (job.data as { signal: NodeJS.Signals }).signal)
+    await new Promise(() => undefined)
+  },
+  throwOutside: async () => {
+    setImmediate(() => {
+      throw new Error('thrown outside of the task')
+    })
+    await new Promise(() => undefined)
+  },
+  add: job => TaskQueue.addTask(job.data as NewTask),
+  listenInWorker: () => {
+    TaskQueue.addEventListener('done', () => undefined)
+  },
+  lookInMemory: () => TaskQueue.inMemory.tasks(),
+  secondCluster: () => {
+    new Cluster({})
+  },
+  /** Adds itself again until it has run as often as its data says. */
+  recurring: async job => {
+    const { left } = job.data as { left: number }
+    if (left > 1) await TaskQueue.addTask({ taskType: 'recurring', data: { left: left - 1 }, dueDate: new Date() })
+    return left
+  },
+}

@@ -1,0 +1,32 @@
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** Generous: a test that fails waits this long, one that passes never does. */
+export const PATIENCE_MS = 30_000
+
+/** Rejects with what was awaited when it does not come. */
+export async function within<Value>(promise: Promise<Value>, what: string, patience = PATIENCE_MS): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`waited ${String(patience)} ms for ${what}`))
+    }, patience)
+  })
+  try {
+    return await Promise.race([promise, tooLate])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** For what sends no signal: the state of the database, and processes that are no children. */
+export async function eventually(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  patience = PATIENCE_MS,
+): Promise<void> {
+  const deadline = performance.now() + patience
+  while (!(await isSo())) {
+    if (performance.now() > deadline) throw new Error(`waited ${String(patience)} ms until ${what}`)
+    await pause(10)
+  }
+}

@@ -1,0 +1,51 @@
+/** meteor/meteor, as far as a server-side package needs it. */
+import type { Meteor as Real } from 'meteor/meteor'
+
+class MeteorError extends Error {
+  readonly isClientSafe = true
+  readonly error: string | number
+  readonly reason: string | undefined
+  readonly details: string | undefined
+  readonly errorType = 'Meteor.Error'
+
+  constructor(error: string | number, reason?: string, details?: string) {
+    super(reason === undefined ? `[${String(error)}]` : `${reason} [${String(error)}]`)
+    this.error = error
+    this.reason = reason
+    this.details = details
+  }
+}
+
+/** Pushed to the hooks while the server starts, and called at once afterwards (packages/meteor/startup_server.js). */
+function startup(callback: () => unknown): void {
+  const { startupHooks } = __meteor_bootstrap__
+  if (startupHooks === null) callback()
+  else startupHooks.push(callback)
+}
+
+/** Where mutation methods and automatic publications of collections end up, so that tests can see them. */
+const server = {
+  method_handlers: {} as Record<string, unknown>,
+  universal_publish_handlers: [] as unknown[],
+  publish(_name: null, handler: unknown) {
+    server.universal_publish_handlers.push(handler)
+  },
+}
+
+const settings: Real.Settings = JSON.parse(process.env.METEOR_SETTINGS ?? '{}') as Real.Settings
+
+export const Meteor = {
+  isServer: true,
+  isClient: false,
+  isProduction: process.env.NODE_ENV === 'production',
+  isDevelopment: process.env.NODE_ENV !== 'production',
+  settings,
+  server,
+  startup,
+  Error: MeteorError,
+  // Meteor's own give a number in the browser and a Timeout on the server; both go back to the clear function only.
+  setTimeout: setTimeout as unknown as typeof Real.setTimeout,
+  setInterval: setInterval as unknown as typeof Real.setInterval,
+  clearTimeout: clearTimeout as unknown as typeof Real.clearTimeout,
+  clearInterval: clearInterval as unknown as typeof Real.clearInterval,
+} satisfies Partial<Omit<typeof Real, 'Error' | 'startup'>> & { server: object; startup: unknown; Error: unknown }

@@ -1,0 +1,170 @@
+/** meteor/mongo on a server: the asynchronous collection methods over MongoDB's own driver, of the version asked for. */
+import type { Collection as RawCollection, Document, Filter, MongoClient, UpdateFilter } from 'mongodb'
+import type * as Driver from 'mongodb'
+import type { Mongo as Real } from 'meteor/mongo'
+import { Meteor } from './meteor'
+import { Random } from './random'
+
+/** `4` for the driver of Meteor 3.0, else that of 3.1 and later. */
+export const DRIVER_VARIABLE = 'STAND_IN_MONGODB_DRIVER'
+
+const driver = (await import(process.env[DRIVER_VARIABLE] === '4' ? 'mongodb-4' : 'mongodb')) as typeof Driver
+
+type Selector = string | Filter<Document>
+type FindOptions = Pick<Driver.FindOptions, 'sort' | 'skip' | 'limit' | 'projection'>
+
+class ObjectID {
+  readonly _str: string
+  constructor(hexString: string) {
+    this._str = hexString
+  }
+  toHexString(): string {
+    return this._str
+  }
+}
+
+const mongo = connect()
+
+function connect(): { readonly client: MongoClient } {
+  const { MONGO_URL } = process.env
+  if (MONGO_URL === undefined) throw new Error('MONGO_URL must be set in environment')
+  return { client: new driver.MongoClient(MONGO_URL, { ignoreUndefined: true }) }
+}
+
+class Cursor {
+  readonly #collection: RawCollection
+  readonly #selector: Filter<Document>
+  readonly #options: FindOptions
+
+  constructor(collection: RawCollection, selector: Selector = {}, options: FindOptions = {}) {
+    this.#collection = collection
+    this.#selector = toFilter(selector)
+    this.#options = options
+  }
+
+  async fetchAsync(): Promise<Document[]> {
+    const documents = await this.#collection.find(this.#selector, this.#options).toArray()
+    return documents.map(document => fromMongo(document) as Document)
+  }
+
+  async countAsync(): Promise<number> {
+    return this.#collection.countDocuments(this.#selector)
+  }
+
+  async forEachAsync(callback: (document: Document, index: number) => unknown): Promise<void> {
+    for (const [index, document] of (await this.fetchAsync()).entries()) await callback(document, index)
+  }
+
+  async mapAsync<Result>(callback: (document: Document, index: number) => Result): Promise<Awaited<Result>[]> {
+    return Promise.all((await this.fetchAsync()).map(callback))
+  }
+}
+
+interface CollectionOptions {
+  readonly defineMutationMethods?: boolean
+  readonly _preventAutopublish?: boolean
+}
+
+class Collection {
+  readonly _name: string
+
+  constructor(name: string, options: CollectionOptions = {}) {
+    this._name = name
+    if (options.defineMutationMethods !== false) {
+      for (const method of ['insertAsync', 'updateAsync', 'removeAsync']) {
+        Meteor.server.method_handlers[`/${name}/${method}`] = () => undefined
+      }
+    }
+    if ('autopublish' in Package && options._preventAutopublish !== true) {
+      Meteor.server.publish(null, () => this.find())
+    }
+  }
+
+  rawCollection(): RawCollection {
+    return this.rawDatabase().collection(this._name)
+  }
+
+  rawDatabase() {
+    return mongo.client.db()
+  }
+
+  find(selector?: Selector, options?: FindOptions): Cursor {
+    return new Cursor(this.rawCollection(), selector, options)
+  }
+
+  async findOneAsync(selector?: Selector, options?: FindOptions): Promise<Document | undefined> {
+    const [document] = await this.find(selector, { ...options, limit: 1 }).fetchAsync()
+    return document
+  }
+
+  async insertAsync(document: Document): Promise<string> {
+    const _id = (document._id as string | undefined) ?? Random.id()
+    await this.rawCollection().insertOne({ ...document, _id } as Document)
+    return _id
+  }
+
+  async updateAsync(
+    selector: Selector,
+    modifier: UpdateFilter<Document>,
+    { multi = false, upsert = false }: { multi?: boolean; upsert?: boolean } = {},
+  ): Promise<number> {
+    const raw = this.rawCollection()
+    const filter = toFilter(selector)
+    const result = await (multi
+      ? raw.updateMany(filter, modifier, { upsert })
+      : raw.updateOne(filter, modifier, { upsert }))
+    return result.matchedCount + result.upsertedCount
+  }
+
+  async removeAsync(selector: Selector): Promise<number> {
+    return (await this.rawCollection().deleteMany(toFilter(selector))).deletedCount
+  }
+
+  async createIndexAsync(keys: Record<string, 1 | -1>, options?: object): Promise<void> {
+    await this.rawCollection().createIndex(keys, options)
+  }
+
+  async countDocuments(selector: Selector = {}): Promise<number> {
+    return this.rawCollection().countDocuments(toFilter(selector))
+  }
+}
+
+/** On a Meteor 3 server these names are there, and throw (packages/mongo/collection.js). */
+for (const method of ['insert', 'update', 'upsert', 'remove', 'findOne', 'createIndex', 'dropIndex']) {
+  Object.defineProperty(Collection.prototype, method, {
+    value() {
+      throw new Error(`${method} is not available on the server. Please use ${method}Async() instead.`)
+    },
+  })
+}
+
+function toFilter(selector: Selector): Filter<Document> {
+  return typeof selector === 'string' ? ({ _id: selector } as unknown as Filter<Document>) : selector
+}
+
+/** Meteor's reads give its own types for those of BSON (packages/mongo/mongo_driver.js, replaceMongoAtomWithMeteor). */
+function fromMongo(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(fromMongo)
+  if (typeof value !== 'object' || value === null || value instanceof Date || value instanceof RegExp) return value
+  switch ((value as { _bsontype?: string })._bsontype) {
+    case undefined:
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromMongo(item)]))
+    case 'Binary':
+      return new Uint8Array((value as { buffer: Uint8Array }).buffer)
+    case 'ObjectID':
+    case 'ObjectId':
+      return new ObjectID((value as { toHexString(): string }).toHexString())
+    default:
+      return value
+  }
+}
+
+export const Mongo = { Collection, ObjectID } satisfies Record<
+  keyof Pick<typeof Real, 'Collection' | 'ObjectID'>,
+  unknown
+>
+
+export const MongoInternals = {
+  defaultRemoteCollectionDriver: () => ({ mongo }),
+  NpmModules: { mongodb: { module: driver } },
+}

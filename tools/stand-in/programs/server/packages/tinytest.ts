@@ -1,0 +1,129 @@
+/** meteor/tinytest: registers tests, and runs them when the driver asks (packages/tinytest/tinytest.js). */
+import { inspect, isDeepStrictEqual } from 'node:util'
+
+type TestFunction = (test: TestCaseResults) => unknown
+type Expected = string | RegExp | ((error: Error) => boolean) | undefined
+
+export interface TestResult {
+  readonly name: string
+  readonly failures: readonly string[]
+  readonly milliseconds: number
+}
+
+const TIMEOUT_MS = 3 * 60 * 1000
+const tests = new Map<string, TestFunction>()
+
+/** What Meteor's hands to each test; only what suites use. */
+class TestCaseResults {
+  readonly failures: string[] = []
+
+  equal(actual: unknown, expected: unknown, message?: string): void {
+    this.check(isDeepStrictEqual(actual, expected), message, () => `expected ${show(expected)}, got ${show(actual)}`)
+  }
+
+  notEqual(actual: unknown, expected: unknown, message?: string): void {
+    this.check(!isDeepStrictEqual(actual, expected), message, () => `did not expect ${show(actual)}`)
+  }
+
+  isTrue(value: unknown, message?: string): void {
+    this.check(Boolean(value), message, () => `expected something true, got ${show(value)}`)
+  }
+
+  isFalse(value: unknown, message?: string): void {
+    this.check(!value, message, () => `expected something false, got ${show(value)}`)
+  }
+
+  isUndefined(value: unknown, message?: string): void {
+    this.check(value === undefined, message, () => `expected undefined, got ${show(value)}`)
+  }
+
+  instanceOf(value: unknown, type: new (...parts: never[]) => unknown, message?: string): void {
+    this.check(value instanceof type, message, () => `expected a ${type.name}, got ${show(value)}`)
+  }
+
+  matches(actual: string, pattern: RegExp, message?: string): void {
+    this.check(pattern.test(actual), message, () => `expected ${show(actual)} to match ${String(pattern)}`)
+  }
+
+  notMatches(actual: string, pattern: RegExp, message?: string): void {
+    this.check(!pattern.test(actual), message, () => `expected ${show(actual)} not to match ${String(pattern)}`)
+  }
+
+  throws(run: () => unknown, expected?: Expected): void {
+    try {
+      run()
+    } catch (error) {
+      this.checkError(error as Error, expected)
+      return
+    }
+    this.fail('did not throw')
+  }
+
+  async throwsAsync(run: () => Promise<unknown>, expected?: Expected): Promise<void> {
+    try {
+      await run()
+    } catch (error) {
+      this.checkError(error as Error, expected)
+      return
+    }
+    this.fail('did not reject')
+  }
+
+  fail(message: string): void {
+    const where = new Error().stack?.split('\n').find(line => line.includes('/tests/'))
+    this.failures.push(`${message}${where ?? ''}`)
+  }
+
+  private checkError(error: Error, expected: Expected): void {
+    const isExpected =
+      expected === undefined ||
+      (typeof expected === 'string' && error.message.includes(expected)) ||
+      (expected instanceof RegExp && expected.test(error.message)) ||
+      (typeof expected === 'function' && expected(error))
+    if (!isExpected) this.fail(`wrong error thrown: ${error.message}`)
+  }
+
+  private check(isRight: boolean, message: string | undefined, explain: () => string): void {
+    if (!isRight) this.fail(message === undefined ? explain() : `${message}: ${explain()}`)
+  }
+}
+
+export const Tinytest = {
+  add(name: string, run: TestFunction): void {
+    if (tests.has(name)) throw new Error(`Every test needs a unique name, but there are two tests named '${name}'`)
+    tests.set(name, run)
+  },
+  addAsync(name: string, run: TestFunction): void {
+    Tinytest.add(name, run)
+  },
+}
+
+/** One at a time, those whose name holds `filter`. */
+export async function runTests(filter: string, report: (result: TestResult) => void): Promise<void> {
+  for (const [name, run] of tests) {
+    if (name.includes(filter)) report(await runTest(name, run))
+  }
+}
+
+async function runTest(name: string, run: TestFunction): Promise<TestResult> {
+  const results = new TestCaseResults()
+  const startedAt = performance.now()
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error('test timed out'))
+    }, TIMEOUT_MS)
+  })
+  try {
+    await Promise.race([run(results), timeout])
+  } catch (error) {
+    results.failures.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  } finally {
+    clearTimeout(timer)
+  }
+  return { name, failures: results.failures, milliseconds: performance.now() - startedAt }
+}
+
+function show(value: unknown): string {
+  return inspect(value, { depth: 8, breakLength: Infinity })
+}
