@@ -3,10 +3,15 @@
  * instead, and so do the workers of these.
  */
 import { Cluster } from 'meteor/nschwarz:cluster'
-import { APP_VARIABLE } from './support/remote-protocol'
+import { APP_VARIABLE, BOOT_FAILURE_VARIABLE } from './support/remote-protocol'
 
 // `await` at the top level is for entries like this one: Meteor cannot import() a module that has it.
 const app = process.env[APP_VARIABLE]
+
+if (process.env[BOOT_FAILURE_VARIABLE] !== undefined && !Cluster.isMaster()) {
+  console.error('this worker fails to boot')
+  process.exit(7)
+}
 
 if (app === undefined) {
   await import('./suites')

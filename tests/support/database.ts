@@ -2,11 +2,14 @@ import { MongoInternals } from 'meteor/mongo'
 import { Random } from 'meteor/random'
 import type { Collection, Db, MongoClient } from 'mongodb'
 
+/** Random for each run, since another may use the same server. */
+const PREFIX = `cluster-test-${Random.id(6)}-`
+
 type Document = Record<string, unknown> & { _id: string }
 
 /** A database of a test's own, on the server that MONGO_URL names. */
 export class TestDatabase {
-  readonly name = `cluster-test-${Random.id()}`
+  readonly name = `${PREFIX}${Random.id()}`
 
   get db(): Db {
     return client().db(this.name)
@@ -26,6 +29,12 @@ export class TestDatabase {
   async drop(): Promise<void> {
     await this.db.dropDatabase()
   }
+}
+
+/** Those of this run that are still there. */
+export async function databasesOfTests(): Promise<string[]> {
+  const { databases } = await client().db().admin().listDatabases({ nameOnly: true })
+  return databases.map(({ name }) => name).filter(name => name.startsWith(PREFIX))
 }
 
 function client(): MongoClient {

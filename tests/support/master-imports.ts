@@ -1,4 +1,4 @@
-/** Imported on masters only. */
-export {}
+/** Stands for what only the master needs. */
+import { markMasterImports } from './has-master-imports'
 
-;(globalThis as { masterImports?: true }).masterImports = true
+markMasterImports()

@@ -4,7 +4,9 @@
  */
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions } from 'meteor/nschwarz:cluster'
+import { errorToWire, toWire } from '../../common/errors'
 import { held, messageBroker } from './broker'
+import { hasMasterImports } from './has-master-imports'
 import { type Call, type Calls, OPTIONS_VARIABLE, notify } from './remote-protocol'
 import { taskMap } from './task-map'
 
@@ -36,7 +38,7 @@ const calls: Calls = {
   listen: (type, mode) => {
     TaskQueue.addEventListener(type, event => {
       if (mode === 'throwing') throw new Error('the listener threw')
-      notify({ event: type, value: event.value, task: event.task, mode })
+      notify({ event: type, wire: toWire(event.value), task: event.task, mode })
     })
   },
   stopListening: type => {
@@ -45,7 +47,11 @@ const calls: Calls = {
   secondCluster: () => {
     new Cluster(taskMap)
   },
-  whatAmI: () => ({ isMasterBeforeCluster, maxWorkers: Cluster.maxWorkers() }),
+  whatAmI: () => ({
+    isMasterBeforeCluster,
+    hasMasterImports: hasMasterImports(),
+    maxWorkers: Cluster.maxWorkers(),
+  }),
   addAndChange: async () => {
     const data = { nested: { value: 'as added' } }
     const _id = await TaskQueue.addTask({ taskType: 'echo', data, inMemory: true })
@@ -69,6 +75,6 @@ async function obey({ id, method, args }: Call): Promise<void> {
     const call = calls[method] as (...args: unknown[]) => unknown
     notify({ event: 'returned', id, value: await call(...args) })
   } catch (error) {
-    notify({ event: 'threw', id, error: error as Error, name: (error as Error).name })
+    notify({ event: 'threw', id, error: errorToWire(error as Error) })
   }
 }

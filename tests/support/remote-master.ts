@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { errorFromWire, fromWire } from '../../common/errors'
 import type { ClusterOptions, NewTask } from 'meteor/nschwarz:cluster'
 import { TestDatabase } from './database'
 import { type Calls, OPTIONS_VARIABLE } from './remote-protocol'
@@ -13,7 +14,8 @@ export interface MasterSettings {
   readonly database?: TestDatabase
 }
 
-type Ending = NoticeOf<'done' | 'error'>
+/** The event with which a task ended. */
+type Ending = Omit<NoticeOf<'done' | 'error'>, 'wire'> & { readonly value: unknown }
 
 /** A whole Meteor server as a master, in a process of its own, driven over its pipe. */
 export class RemoteMaster extends RemoteServer {
@@ -44,7 +46,7 @@ export class RemoteMaster extends RemoteServer {
     const find = () => this.notices('returned', 'threw').find(notice => notice.id === id)
     await this.until(`the return of ${method}`, () => find() !== undefined)
     const reply = find() as NoticeOf<'returned' | 'threw'>
-    if (reply.event === 'threw') throw Object.assign(reply.error, { name: reply.name })
+    if (reply.event === 'threw') throw errorFromWire(reply.error)
     return reply.value as Awaited<ReturnType<Calls[Method]>>
   }
 
@@ -73,7 +75,13 @@ export class RemoteMaster extends RemoteServer {
 
   /** All tasks that ended so far, in the order of their events. */
   get endings(): Ending[] {
-    return this.notices('done', 'error')
+    return this.notices('done', 'error').map(({ wire, ...notice }) => ({ ...notice, value: fromWire(wire) }))
+  }
+
+  /** The tasks that have started, in that order as far as one worker is concerned, until the last one has. */
+  async startedUntil(last: string): Promise<string[]> {
+    await this.written(new RegExp(`:${last}\tstarted`))
+    return [...this.output.matchAll(/:nschwarz:cluster:[^:]+:(\S+)\tstarted/g)].map(match => match[1] ?? '')
   }
 
   /** Until the n-th run of a `hold` task waits for `release`. @returns the worker's pid */

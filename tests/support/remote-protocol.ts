@@ -1,7 +1,10 @@
+import type { WireError, WireValue } from '../../common/errors'
 import type { IpcMessage, Job, NewTask, Task } from 'meteor/nschwarz:cluster'
 
 /** Which of the apps in tests/main.ts a forked server is. */
 export const APP_VARIABLE = 'CLUSTER_TEST_APP'
+/** Set where workers are to fail at boot. */
+export const BOOT_FAILURE_VARIABLE = 'CLUSTER_TEST_BOOT_FAILURE'
 /** The options of the remote app's cluster, as JSON. */
 export const OPTIONS_VARIABLE = 'CLUSTER_TEST_OPTIONS'
 
@@ -20,7 +23,7 @@ export interface Calls {
   listen: (type: EventType, mode: string) => void
   stopListening: (type: EventType) => void
   secondCluster: () => void
-  whatAmI: () => { isMasterBeforeCluster: boolean; maxWorkers: number }
+  whatAmI: () => { isMasterBeforeCluster: boolean; hasMasterImports: boolean; maxWorkers: number }
   addAndChange: () => Promise<string>
 }
 
@@ -34,8 +37,8 @@ export interface Call {
 export type Notice =
   | { readonly event: 'started' }
   | { readonly event: 'returned'; readonly id: number; readonly value: unknown }
-  | { readonly event: 'threw'; readonly id: number; readonly error: Error; readonly name: string }
-  | { readonly event: EventType; readonly value: unknown; readonly task: Task; readonly mode: string }
+  | { readonly event: 'threw'; readonly id: number; readonly error: WireError }
+  | { readonly event: EventType; readonly wire: WireValue; readonly task: Task; readonly mode: string }
   | { readonly event: 'message'; readonly message: IpcMessage; readonly task: Job }
   | { readonly event: 'held'; readonly taskId: string; readonly pid: number }
 

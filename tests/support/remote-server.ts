@@ -109,7 +109,7 @@ export class RemoteServer {
     await within(this.#exit, 'the exit of the server')
   }
 
-  protected send(message: object): void {
+  send(message: object): void {
     this.#child.send(message)
   }
 

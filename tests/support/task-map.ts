@@ -1,5 +1,9 @@
 import { inspect } from 'node:util'
+import { role } from '../../server/role'
+import { hasMasterImports } from './has-master-imports'
 import { Cluster, TaskQueue, type Job, type NewTask, type TaskMap, type ToggleIPC } from 'meteor/nschwarz:cluster'
+
+const isMasterBeforeCluster = Cluster.isMaster()
 
 /** What `fail` throws. */
 export class ApplicationError extends Error {
@@ -80,8 +84,9 @@ export const taskMap: TaskMap = {
     address: process.env.BIND_IP,
     workerVariable: process.env.NSCHWARZ_CLUSTER_WORKER,
     isMaster: Cluster.isMaster(),
-    hasMasterImports: (globalThis as { masterImports?: true }).masterImports === true,
-    hasNestedImports: (globalThis as { nestedImports?: true }).nestedImports === true,
+    isMasterBeforeCluster,
+    roleInCopy: role,
+    hasMasterImports: hasMasterImports(),
   }),
   hold,
   converse,
@@ -125,6 +130,13 @@ export const taskMap: TaskMap = {
     process.kill(process.pid, (job.data as { signal: NodeJS.Signals }).signal)
     await new Promise(() => undefined)
   },
+  /** The outcome is in the pipe when the process ends. */
+  exitAfterwards: () => {
+    setImmediate(() => {
+      process.exit(3)
+    })
+    return 'sent before the exit'
+  },
   throwOutside: async () => {
     setImmediate(() => {
       throw new Error('thrown outside of the task')
@@ -139,10 +151,15 @@ export const taskMap: TaskMap = {
   secondCluster: () => {
     new Cluster({})
   },
-  /** Adds itself again until it has run as often as its data says. */
+  /** Adds itself again until it has run as often as its data says. A run that is repeated adds no second successor. */
   recurring: async job => {
     const { left } = job.data as { left: number }
-    if (left > 1) await TaskQueue.addTask({ taskType: 'recurring', data: { left: left - 1 }, dueDate: new Date() })
+    if (left > 1) {
+      const next = { taskType: 'recurring', data: { left: left - 1 }, _id: `recurring-${String(left - 1)}` }
+      await TaskQueue.addTask(next).catch((error: unknown) => {
+        if ((error as Error).name !== 'DuplicateTaskError') throw error
+      })
+    }
     return left
   },
 }

@@ -2,8 +2,9 @@
  * Starts a server the way Meteor's boot.js does (meteor: tools/static-assets/server/boot.js): packages, then the app, then
  * the startup hooks one by one, then the web server.
  */
-import { register } from 'node:module'
-import { type Program, readProgram } from './program'
+import Module, { register } from 'node:module'
+import path from 'node:path'
+import { APP_VARIABLE, type Program, readProgram } from './program'
 
 export interface Bootstrap {
   startupHooks: (() => unknown)[] | null
@@ -27,6 +28,7 @@ async function start(): Promise<void> {
   const filter = process.env[FILTER_VARIABLE]
   delete process.env[FILTER_VARIABLE]
   listenLikeMeteor()
+  offerNpmPackages()
   const program = readProgram()
   register('./resolve-hook.js', import.meta.url, { data: program })
   await loadModules(program)
@@ -35,6 +37,14 @@ async function start(): Promise<void> {
   main()
   watchParent()
   if (filter !== undefined) await (await import('./driver')).drive(filter)
+}
+
+/** Meteor puts an app's npm packages into `npm/node_modules` of serverDir; here Node finds them from there all the same. */
+function offerNpmPackages(): void {
+  const app = process.env[APP_VARIABLE]
+  if (app === undefined) return
+  process.env.NODE_PATH = path.join(app, 'node_modules')
+  ;(Module as unknown as { _initPaths(): void })._initPaths()
 }
 
 async function loadModules({ preload, modules }: Program): Promise<void> {

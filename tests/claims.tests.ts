@@ -1,0 +1,243 @@
+import { Random } from 'meteor/random'
+import { Tinytest } from 'meteor/tinytest'
+import { createTask, type NewTask } from '../common/task'
+import type { Claim } from '../server/queue/claim'
+import { Claims } from '../server/queue/claims'
+import { type Owner, currentOwner, isGone } from '../server/queue/owner'
+import type { TestDatabase } from './support/database'
+import { withDatabase } from './support/remote-master'
+
+type Raw = ConstructorParameters<typeof Claims>[0]
+
+const OTHER: Owner = { host: 'another', pid: 1, system: '', startedAt: '' }
+const inAnHour = () => new Date(Date.now() + 3_600_000)
+
+class Queue {
+  readonly database: TestDatabase
+  constructor(database: TestDatabase) {
+    this.database = database
+  }
+
+  claims(types: string[] = ['TEST'], owner: Owner = currentOwner()): Claims {
+    return new Claims(this.database.tasks as unknown as Raw, owner, types, () => Random.id())
+  }
+
+  async add(given: Partial<NewTask> = {}): Promise<string> {
+    const task = createTask({ taskType: 'TEST', data: {}, ...given }, () => Random.id())
+    await this.database.tasks.insertOne({ ...task })
+    return task._id
+  }
+
+  find(_id: string) {
+    return this.database.tasks.findOne({ _id })
+  }
+}
+
+/** Storage tests: run on every driver that Meteor 3 ships. */
+function storage(name: string, run: (test: TestCaseResults, queue: Queue) => Promise<void>): void {
+  Tinytest.addAsync(`storage - ${name}`, test => withDatabase(database => run(test, new Queue(database))))
+}
+
+type TestCaseResults = Parameters<Parameters<typeof Tinytest.addAsync>[1]>[0]
+
+async function claimed(claims: Claims): Promise<Claim> {
+  const claim = await claims.claim()
+  if (claim === undefined) throw new Error('nothing to claim')
+  return claim
+}
+
+storage(
+  'claims come in the order of both queues, first come first served within a millisecond',
+  async (test, queue) => {
+    const sameMoment = new Date(1000)
+    const late = await queue.add({ priority: 2 })
+    const early = await queue.add({ priority: 2, dueDate: sameMoment })
+    const urgent = await queue.add({ priority: 7 })
+    const low = await Promise.all([1, 2, 3].map(() => queue.add({ dueDate: sameMoment })))
+    await queue.database.tasks.updateMany({ priority: 1 }, { $set: { createdAt: sameMoment } })
+    const claims = queue.claims()
+    const order: string[] = []
+    for (let claim = await claims.claim(); claim; claim = await claims.claim()) order.push(claim.task._id)
+    test.equal(order, [urgent, early, late, ...low])
+  },
+)
+
+storage('a claim carries the task, its owner and a token of its own', async (test, queue) => {
+  const _id = await queue.add({ data: { when: new Date(5), bytes: Buffer.from('x') }, priority: 3 })
+  const { task, token } = await claimed(queue.claims())
+  test.equal(task._id, _id)
+  test.equal(task.data, { when: new Date(5), bytes: Buffer.from('x') })
+  test.isTrue(task.createdAt instanceof Date && task.dueDate instanceof Date)
+  test.equal(task.state, 'running')
+  test.isFalse('claim' in task)
+  const stored = (await queue.find(_id)) as unknown as { claim: { token: string; owner: Owner; claimedAt: Date } }
+  test.equal([stored.claim.token, stored.claim.owner], [token, currentOwner()])
+  test.isTrue(stored.claim.claimedAt instanceof Date)
+})
+
+storage('types of other apps are not claimed', async (test, queue) => {
+  await queue.add({ taskType: 'OTHER', priority: 9 })
+  const own = await queue.add({ taskType: 'SECOND' })
+  const claims = queue.claims(['TEST', 'SECOND'])
+  test.equal(await claims.countDue(10), 1)
+  test.equal((await claimed(claims)).task._id, own)
+  test.isUndefined(await claims.claim())
+})
+
+storage('two masters that claim at once never get the same task', async (test, queue) => {
+  await Promise.all(Array.from({ length: 40 }, () => queue.add()))
+  const masters = [queue.claims(), queue.claims(['TEST'], OTHER)]
+  const taken = await Promise.all(Array.from({ length: 40 }, (_item, index) => (masters[index % 2] as Claims).claim()))
+  test.equal(new Set(taken.map(claim => claim?.task._id)).size, 40)
+})
+
+storage('a task that is due later is not claimed, and not counted', async (test, queue) => {
+  await queue.add({ dueDate: inAnHour() })
+  await queue.add({ dueDate: new Date(Date.now() + 30 * 24 * 3_600_000) })
+  const claims = queue.claims()
+  await claims.followDueDates()
+  test.isUndefined(await claims.claim())
+  test.equal(await claims.countDue(10), 0)
+})
+
+storage('counting due tasks stops at the limit', async (test, queue) => {
+  await Promise.all([1, 2, 3, 4].map(() => queue.add()))
+  test.equal(await queue.claims().countDue(2), 2)
+})
+
+storage('a due date that is moved takes effect, in both directions', async (test, queue) => {
+  const sooner = await queue.add({ dueDate: inAnHour() })
+  const later = await queue.add()
+  await queue.database.tasks.updateOne({ _id: sooner }, { $set: { dueDate: new Date(0) } })
+  await queue.database.tasks.updateOne({ _id: later }, { $set: { dueDate: inAnHour() } })
+  const claims = queue.claims()
+  test.isUndefined(await claims.claim(), 'a waiting task that was moved into the future')
+  await claims.followDueDates()
+  test.equal((await queue.find(later))?.state, 'scheduled')
+  test.equal((await claimed(claims)).task._id, sooner)
+  test.isUndefined(await claims.claim())
+})
+
+storage('a task that is done leaves the queue', async (test, queue) => {
+  const _id = await queue.add()
+  const claim = await claimed(queue.claims())
+  test.isTrue(await claim.store.complete(claim))
+  test.equal(await queue.find(_id), null)
+})
+
+storage('a task that failed stays with its error, and is not claimed again', async (test, queue) => {
+  const _id = await queue.add()
+  const claims = queue.claims()
+  const claim = await claimed(claims)
+  const error = { name: 'Error', message: '$broken', stack: null, failedAt: new Date(7) }
+  test.isTrue(await claim.store.fail(claim, error))
+  const stored = await queue.find(_id)
+  test.equal([stored?.state, stored?.error, stored?.claim], ['failed', error, undefined])
+  test.isUndefined(await claims.claim())
+})
+
+storage('a task that is given back can be claimed again', async (test, queue) => {
+  const _id = await queue.add()
+  const claims = queue.claims()
+  const claim = await claimed(claims)
+  test.isTrue(await claim.store.release(claim))
+  test.isUndefined((await queue.find(_id))?.claim)
+  test.notEqual((await claimed(claims)).token, claim.token)
+})
+
+storage('whoever does not hold the task changes nothing', async (test, queue) => {
+  const _id = await queue.add()
+  const claims = queue.claims()
+  const former = await claimed(claims)
+  await claims.release(former)
+  const holder = await claimed(claims)
+  const failure = { name: 'Error', message: 'late', stack: null, failedAt: new Date() }
+  test.isFalse(await claims.complete(former))
+  test.isFalse(await claims.fail(former, failure))
+  test.isFalse(await claims.release(former))
+  test.equal((await queue.find(_id))?.state, 'running')
+  test.isTrue(await claims.complete(holder))
+})
+
+storage('a task removed and added again under its _id is not ended by the job of the first', async (test, queue) => {
+  await queue.add({ _id: 'again' })
+  const claims = queue.claims()
+  const former = await claimed(claims)
+  await queue.database.tasks.deleteOne({ _id: 'again' })
+  await queue.add({ _id: 'again' })
+  test.isFalse(await claims.complete(former))
+  test.equal((await queue.find('again'))?.state, 'waiting')
+})
+
+storage('only the tasks of the named owners are given back', async (test, queue) => {
+  const gone: Owner = { ...currentOwner(), pid: 2 ** 22 + 1 }
+  const [first, second] = [await queue.add({ priority: 2 }), await queue.add({ priority: 1 })]
+  await claimed(queue.claims(['TEST'], gone))
+  await claimed(queue.claims(['TEST'], OTHER))
+  const claims = queue.claims()
+  const owners = await claims.owners()
+  test.equal(owners.filter(isGone), [gone])
+  test.equal(await claims.releaseAllOf(owners.filter(isGone)), 1)
+  test.equal([(await queue.find(first))?.state, (await queue.find(second))?.state], ['waiting', 'running'])
+  test.equal(await claims.releaseAllOf([]), 0)
+})
+
+Tinytest.add('storage - a process is gone only when that is certain', test => {
+  const self = currentOwner()
+  test.isFalse(isGone(self))
+  test.isTrue(isGone({ ...self, startedAt: '1' }), 'its pid now belongs to another process')
+  test.isTrue(isGone({ ...self, pid: 2 ** 22 + 1 }), 'nobody has its pid')
+  test.isFalse(isGone({ ...self, pid: 2 ** 22 + 1, host: 'another' }), 'another machine cannot be asked')
+  test.isFalse(isGone({ ...self, pid: 2 ** 22 + 1, system: 'another' }), 'nor another container')
+})
+
+storage('a claim is an index scan without a range and without a sort stage', async (test, queue) => {
+  const claims = queue.claims(['A', 'B', 'C'])
+  await claims.createIndexes()
+  for (let i = 0; i < 30; i++) {
+    await queue.add({ taskType: 'A', priority: i })
+    await queue.add({ taskType: 'B', dueDate: inAnHour() })
+    await queue.add({ taskType: 'OTHER', priority: 50 })
+  }
+  const { planned, keysExamined } = await explainClaim(queue)
+  test.notMatches(planned, /"SORT"|COLLSCAN/)
+  test.matches(planned, /IXSCAN/)
+  test.isTrue(keysExamined <= 4, `${String(keysExamined)} keys examined`)
+})
+
+async function explainClaim(queue: Queue): Promise<{ planned: string; keysExamined: number }> {
+  const explained = await queue.database.db.command({
+    explain: {
+      findAndModify: 'taskQueue',
+      query: { state: 'waiting', taskType: { $in: ['A', 'B', 'C'] }, $expr: { $lte: ['$dueDate', '$$NOW'] } },
+      sort: { priority: -1, dueDate: 1, createdAt: 1, sequence: 1 },
+      update: { $set: { state: 'running' } },
+    },
+    verbosity: 'executionStats',
+  })
+  const { executionStats } = explained as { executionStats: { totalKeysExamined: number; executionStages: object } }
+  return { planned: JSON.stringify(executionStats.executionStages), keysExamined: executionStats.totalKeysExamined }
+}
+
+storage('documents of 2.x are taken over, those marked as running at the start only', async (test, queue) => {
+  const of2x = { taskType: 'TEST', priority: 2, data: { old: true }, createdAt: new Date(1), dueDate: new Date(2) }
+  await queue.database.tasks.insertMany([
+    { _id: 'waiting', ...of2x, onGoing: false },
+    { _id: 'ongoing', ...of2x, onGoing: true },
+    { _id: 'scheduled', ...of2x, onGoing: false, dueDate: inAnHour() },
+    { _id: 'before 1.2', taskType: 'TEST', data: {}, onGoing: false, createdAt: new Date(1) },
+    { _id: 'by hand', taskType: 'TEST' },
+  ])
+  const claims = queue.claims()
+  await claims.createIndexes()
+  test.equal(await claims.takeOver(false), 4)
+  test.isUndefined((await queue.find('ongoing'))?.state)
+  test.equal(await claims.takeOver(true), 1)
+  test.equal(await claims.takeOver(true), 0)
+  const stored = await queue.find('waiting')
+  test.equal(stored, { _id: 'waiting', ...of2x, sequence: 0, state: 'waiting' })
+  test.equal((await queue.find('scheduled'))?.state, 'scheduled')
+  const found: string[] = []
+  for (let claim = await claims.claim(); claim; claim = await claims.claim()) found.push(claim.task._id)
+  test.equal(new Set(found), new Set(['waiting', 'ongoing', 'before 1.2', 'by hand']))
+})

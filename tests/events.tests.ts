@@ -1,0 +1,121 @@
+import { TaskQueue, type TaskEventType } from 'meteor/nschwarz:cluster'
+import { Tinytest } from 'meteor/tinytest'
+import { sharedMaster, withMaster } from './support/remote-master'
+
+interface ApplicationError extends Error {
+  readonly code: string
+  readonly details: unknown
+}
+
+for (const inMemory of [false, true]) {
+  const queue = inMemory ? 'in-memory' : 'persistent'
+
+  Tinytest.addAsync(
+    `events - ${queue}: error tells a real Error with name, message, stack, code and cause`,
+    async test => {
+      const master = await sharedMaster()
+      const { event, value, task } = await master.run({ taskType: 'fail', data: { message: 'broken' }, inMemory })
+      const error = value as ApplicationError
+      test.equal(event, 'error')
+      test.instanceOf(error, Error)
+      test.equal([error.name, error.message, error.code], ['ApplicationError', 'broken', 'E_APPLICATION'])
+      test.matches(error.stack ?? '', /ApplicationError: broken|Error: broken/)
+      test.matches(error.stack ?? '', /task-map/)
+      test.equal([(error.cause as Error).name, (error.cause as Error).message], ['RangeError', 'the reason'])
+      test.equal(error.details, { at: new Date(0) })
+      test.equal([task.taskType, task.state, task.error?.message], ['fail', 'failed', 'broken'])
+    },
+  )
+
+  Tinytest.addAsync(`events - ${queue}: a failed task stays, failed, and is not run again`, async test => {
+    const master = await sharedMaster()
+    const { task } = await master.run({ taskType: 'rejectLate', data: {}, inMemory })
+    const stored = inMemory
+      ? await master.call('findById', task._id)
+      : await master.database.tasks.findOne({ _id: task._id })
+    test.equal(stored?.state, 'failed')
+    test.equal((stored?.error as Error).message, 'rejected late')
+    await master.resultOf({ taskType: 'echo', data: {}, inMemory, priority: -1 })
+    test.equal(master.endings.filter(ending => ending.task._id === task._id).length, 1)
+  })
+
+  Tinytest.addAsync(`events - ${queue}: a done task has left the queue before its listener is told`, async test => {
+    const master = await sharedMaster()
+    const { task } = await master.run({ taskType: 'echo', data: {}, inMemory })
+    if (inMemory) test.isUndefined(await master.call('findById', task._id))
+    else test.equal(await master.database.tasks.findOne({ _id: task._id }), null)
+  })
+}
+
+Tinytest.addAsync('events - values keep Date, Map, Buffer, BigInt and Error', async test => {
+  const master = await sharedMaster()
+  const value = (await master.resultOf({ taskType: 'rich', data: {} })) as Record<string, unknown>
+  test.equal(value.date, new Date(1_700_000_000_000))
+  test.isTrue(value.map instanceof Map && value.map.get('key') instanceof Date)
+  test.equal(value.buffer, Buffer.from('bytes'))
+  test.equal(value.bigint, 12_345_678_901_234_567_890n)
+  test.isTrue(value.error instanceof Error && value.error.message === 'inner' && value.error.cause === 'why')
+})
+
+Tinytest.addAsync('events - a result that cannot be sent fails the task with a clear error', async test => {
+  const master = await sharedMaster()
+  const { event, value } = await master.run({ taskType: 'unsendable', data: {} })
+  test.equal([event, (value as Error).name], ['error', 'UnsendableValueError'])
+  test.matches((value as Error).message, /the result of the task cannot be sent to another process/)
+})
+
+Tinytest.addAsync('events - what a task throws may be anything', async test => {
+  const master = await sharedMaster()
+  const { event, value } = await master.run({ taskType: 'failWithText', data: {} })
+  test.equal([event, (value as Error).message], ['error', 'only a text'])
+})
+
+Tinytest.addAsync('events - the last listener set wins, and a removed one is told nothing', async test => {
+  await withMaster({ options: { keepAlive: 'always' } }, async master => {
+    await master.call('listen', 'done', 'the second')
+    const { task } = await master.run({ taskType: 'echo', data: {} })
+    const told = master.endings.filter(ending => ending.task._id === task._id)
+    test.equal(
+      told.map(({ mode }) => mode),
+      ['the second'],
+    )
+    await master.call('stopListening', 'done')
+    const unheard = await master.addTask({ taskType: 'echo', data: {} })
+    await master.written(new RegExp(`echo:${unheard}\tdone`))
+    await master.run({ taskType: 'fail', data: {} })
+    test.isFalse(master.endings.some(ending => ending.task._id === unheard))
+  })
+})
+
+Tinytest.addAsync('events - a listener that throws loses no outcome and stops nothing', async test => {
+  await withMaster({ options: { keepAlive: 'always' } }, async master => {
+    await master.call('listen', 'done', 'throwing')
+    const _id = await master.addTask({ taskType: 'echo', data: {} })
+    await master.written(new RegExp(`echo:${_id}\tthe 'done' listener threw: Error: the listener threw`))
+    test.equal(await master.database.tasks.findOne({ _id }), null)
+    await master.call('listen', 'done', 'usual')
+    test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
+  })
+})
+
+Tinytest.addAsync('events - on a worker addEventListener and inMemory are clear errors', async test => {
+  const master = await sharedMaster()
+  const listening = await master.run({ taskType: 'listenInWorker', data: {} })
+  test.equal((listening.value as Error).name, 'WrongProcessError')
+  test.matches((listening.value as Error).message, /addEventListener works on the master only/)
+  const looking = await master.run({ taskType: 'lookInMemory', data: {} })
+  test.matches((looking.value as Error).message, /TaskQueue\.inMemory is on the master only/)
+})
+
+Tinytest.add('events - another event type, or a listener that is no function, is refused', test => {
+  const another = 'finished' as TaskEventType
+  test.throws(() => {
+    TaskQueue.addEventListener(another, () => undefined)
+  }, /addEventListener\.eventType is "finished" \(string\); allowed: 'done' or 'error'/)
+  test.throws(() => {
+    TaskQueue.removeEventListener(another)
+  }, /removeEventListener\.eventType/)
+  test.throws(() => {
+    TaskQueue.addEventListener('done', null as unknown as () => void)
+  }, /addEventListener\.callback is null; allowed: a function/)
+})

@@ -1,0 +1,152 @@
+import { Tinytest } from 'meteor/tinytest'
+import {
+  type RemoteMaster,
+  RemoteMaster as Master,
+  sharedMaster,
+  withDatabase,
+  withMaster,
+} from './support/remote-master'
+import { eventually } from './support/wait'
+
+for (const inMemory of [false, true]) {
+  const queue = inMemory ? 'in-memory' : 'persistent'
+
+  Tinytest.addAsync(
+    `recovery - ${queue}: a worker that is killed gives its task back, and it runs again`,
+    async test => {
+      await withMaster({ options: { maxAvailableWorkers: 1 } }, async master => {
+        const _id = await master.addTask({ taskType: 'hold', data: {}, inMemory })
+        const pid = await master.held(_id)
+        process.kill(pid, 'SIGKILL')
+        await master.written(new RegExp(`hold:${_id}\tgiven back: its worker died \\(signal SIGKILL\\)`))
+        test.notEqual(await master.held(_id, 2), pid)
+        await master.call('release', _id, 'the second time')
+        const { event, value } = await master.ending(_id)
+        test.equal([event, value], ['done', 'the second time'])
+      })
+    },
+  )
+}
+
+Tinytest.addAsync('recovery - an error thrown outside of the task ends the worker, not the master', async test => {
+  const master = await sharedMaster()
+  const _id = await master.addTask({ taskType: 'throwOutside', data: {} })
+  await master.written(new RegExp(`throwOutside:${_id}\tgiven back: its worker died \\(exit code 1\\)`))
+  await master.database.tasks.deleteOne({ _id })
+  test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
+})
+
+Tinytest.addAsync('recovery - an outcome that was sent before the worker died counts', async test => {
+  await withMaster({ options: { maxAvailableWorkers: 1 } }, async master => {
+    test.equal(await master.resultOf({ taskType: 'exitAfterwards', data: {} }), 'sent before the exit')
+    test.equal(master.endings.length, 1)
+    test.notMatches(master.output, /given back/)
+  })
+})
+
+Tinytest.addAsync(
+  'recovery - a master that restarts runs its unfinished tasks again from the beginning',
+  async test => {
+    await withDatabase(async database => {
+      const [running, waiting] = await withRunningTask(database, async (master, _id) => {
+        const behind = await master.addTask({ taskType: 'echo', data: { waited: true } })
+        await master.kill('SIGKILL')
+        return [_id, behind]
+      })
+      test.equal((await database.tasks.findOne({ _id: running }))?.state, 'running')
+      await withMaster({ database }, async restarted => {
+        await restarted.held(running)
+        await restarted.call('release', running)
+        test.equal((await restarted.ending(running)).event, 'done')
+        test.equal((await restarted.ending(waiting)).value, { waited: true })
+        await restarted.written(/1 unfinished tasks of a former master on this machine run again/)
+      })
+    })
+  },
+)
+
+/** A master with one worker, which holds a task. */
+async function withRunningTask<Result>(
+  database: RemoteMaster['database'],
+  test: (master: RemoteMaster, _id: string) => Promise<Result>,
+): Promise<Result> {
+  const master = await Master.start({ database, options: { maxAvailableWorkers: 1 } })
+  try {
+    const _id = await master.addTask({ taskType: 'hold', data: {}, priority: 9 })
+    await master.held(_id)
+    return await test(master, _id)
+  } finally {
+    await master.stop()
+  }
+}
+
+Tinytest.addAsync('recovery - a master that starts leaves the tasks of another live master alone', async test => {
+  await withDatabase(async database => {
+    await withRunningTask(database, async (first, _id) => {
+      await withMaster({ database }, async second => {
+        await second.resultOf({ taskType: 'echo', data: {} })
+        test.equal((await database.tasks.findOne({ _id }))?.state, 'running')
+        test.equal(second.notices('held').length, 0)
+        await first.call('release', _id)
+        test.equal((await first.ending(_id)).event, 'done')
+        test.isFalse(second.endings.some(({ task }) => task._id === _id))
+      })
+    })
+  })
+})
+
+Tinytest.addAsync('recovery - a failed task is not run again at a restart', async test => {
+  await withDatabase(async database => {
+    let failed = ''
+    await withMaster({ database }, async master => {
+      failed = (await master.run({ taskType: 'fail', data: {} })).task._id
+    })
+    await withMaster({ database }, async restarted => {
+      await restarted.resultOf({ taskType: 'echo', data: {}, priority: -1 })
+      test.equal((await database.tasks.findOne({ _id: failed }))?.state, 'failed')
+      test.equal(restarted.endings.length, 1)
+    })
+  })
+})
+
+Tinytest.addAsync('recovery - a recurring task goes on after a restart, once', async test => {
+  await withDatabase(async database => {
+    await withMaster({ database, options: { maxAvailableWorkers: 1 } }, async master => {
+      await master.addTask({ taskType: 'recurring', data: { left: 1000 } })
+      await master.until('it has run a few times', () => master.endings.length >= 3)
+    })
+    await withMaster({ database, options: { maxAvailableWorkers: 1 } }, async restarted => {
+      await restarted.until('it has run again', () => restarted.endings.length >= 3)
+    })
+    test.isTrue((await database.tasks.countDocuments({ taskType: 'recurring' })) <= 2)
+  })
+})
+
+Tinytest.addAsync('recovery - tasks that 2.3 left behind run, those marked as running included', async test => {
+  await withDatabase(async database => {
+    const of2x = { taskType: 'echo', priority: 1, createdAt: new Date(1), dueDate: new Date(2) }
+    await database.tasks.insertMany([
+      { _id: 'waiting', ...of2x, data: { a: 1 }, onGoing: false },
+      { _id: 'ongoing', ...of2x, data: { b: 2 }, onGoing: true },
+    ])
+    await withMaster({ database }, async master => {
+      test.equal((await master.ending('waiting')).value, { a: 1 })
+      test.equal((await master.ending('ongoing')).value, { b: 2 })
+      await database.tasks.insertOne({ _id: 'added later', ...of2x, data: { c: 3 }, onGoing: false })
+      test.equal((await master.ending('added later')).value, { c: 3 })
+    })
+  })
+})
+
+Tinytest.addAsync('recovery - a task added before the master started is run at the start', async test => {
+  await withDatabase(async database => {
+    await withMaster({ database, options: { autoInitialize: false } }, async web => {
+      await web.addTask({ taskType: 'echo', data: { early: true }, _id: 'early' })
+      await eventually('it is stored', async () => (await database.tasks.countDocuments({ _id: 'early' })) === 1)
+      test.equal(web.workerPids, [])
+    })
+    await withMaster({ database }, async master => {
+      test.equal((await master.ending('early')).value, { early: true })
+    })
+  })
+})

@@ -1,0 +1,235 @@
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { Cluster } from 'meteor/nschwarz:cluster'
+import { Random } from 'meteor/random'
+import { Tinytest } from 'meteor/tinytest'
+import type { TestDatabase } from './support/database'
+import { BOOT_FAILURE_VARIABLE } from './support/remote-protocol'
+import { eventually } from './support/wait'
+import { isAlive } from './support/processes'
+import { anyPort, sharedMaster, withMaster } from './support/remote-master'
+
+interface WorkerProcess {
+  readonly pid: number
+  readonly port: string
+  readonly address: string
+  readonly workerVariable: string | undefined
+  readonly hasMasterImports: boolean
+}
+
+const inAnHour = () => new Date(Date.now() + 3_600_000)
+
+Tinytest.addAsync('workers - they are forked when there are due tasks, and closed when there are none', async test => {
+  await withMaster({}, async master => {
+    test.equal(master.workerPids, [])
+    const ids = await Promise.all([0, 1, 2].map(() => master.addTask({ taskType: 'hold', data: {} })))
+    await master.until('two tasks are held', () => master.notices('held').length === 2)
+    test.equal(master.workerPids.length, 2)
+    for (const _id of ids) {
+      await master.held(_id)
+      await master.call('release', _id)
+    }
+    await master.workersAre(0)
+  })
+})
+
+Tinytest.addAsync('workers - only as many are forked as there are tasks', async test => {
+  await withMaster({}, async master => {
+    const _id = await master.addTask({ taskType: 'hold', data: {} })
+    await master.held(_id)
+    test.equal(master.workerPids.length, 1)
+    await master.call('release', _id)
+  })
+})
+
+Tinytest.addAsync(
+  'workers - far-future tasks start none, also those further away than setTimeout reaches',
+  async test => {
+    await withMaster({ options: { refreshRate: 5 } }, async master => {
+      const tooFar = new Date(Date.now() + 30 * 24 * 3_600_000)
+      for (const inMemory of [false, true]) {
+        await master.addTask({ taskType: 'echo', data: {}, dueDate: inAnHour(), inMemory })
+        await master.addTask({ taskType: 'echo', data: {}, dueDate: tooFar, inMemory })
+      }
+      await ticks(master.database)
+      test.equal(master.workerPids, [])
+      test.equal(master.endings, [])
+    })
+  },
+)
+
+/** Until the master has looked at the queue: it schedules a task again whose state is not true to its due date. */
+async function ticks({ tasks }: TestDatabase): Promise<void> {
+  const probe = { _id: Random.id(), taskType: 'echo', state: 'waiting', dueDate: inAnHour(), data: {}, priority: 1 }
+  await tasks.insertOne({ ...probe, createdAt: new Date(), sequence: 0 })
+  await eventually(
+    'the master has looked',
+    async () => (await tasks.countDocuments({ _id: probe._id, state: 'scheduled' })) === 1,
+  )
+}
+
+Tinytest.addAsync("workers - keepAlive 'always' starts all of them, and keeps them without work", async test => {
+  await withMaster({ options: { keepAlive: 'always', refreshRate: 5 } }, async master => {
+    await master.workersAre(2)
+    const before = master.workerPids
+    await master.resultOf({ taskType: 'echo', data: {} })
+    await ticks(master.database)
+    test.equal(master.workerPids, before)
+  })
+})
+
+Tinytest.addAsync('workers - keepAlive in milliseconds keeps an idle worker for that long', async test => {
+  await withMaster({ options: { keepAlive: 400, refreshRate: 5 } }, async master => {
+    const first = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
+    const endedAt = performance.now()
+    await ticks(master.database)
+    const second = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
+    test.equal(second.pid, first.pid)
+    await master.workersAre(0)
+    test.isTrue(performance.now() - endedAt >= 400)
+  })
+})
+
+Tinytest.addAsync('workers - they listen on port, port + 1, and so on, on loopback', async test => {
+  const port = await anyPort()
+  await withMaster({ options: { port, keepAlive: 'always' } }, async master => {
+    const ids = await Promise.all([0, 1].map(() => master.addTask({ taskType: 'hold', data: {} })))
+    await Promise.all(ids.map(_id => master.held(_id)))
+    for (const tried of [port, port + 1]) {
+      const { status } = await fetch(`http://127.0.0.1:${String(tried)}/`)
+      test.isTrue(status >= 200 && status < 500, `port ${String(tried)} answers`)
+    }
+    for (const _id of ids) await master.call('release', _id)
+    const worker = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
+    test.equal(worker.address, '127.0.0.1')
+    test.isTrue([port, port + 1].includes(Number(worker.port)))
+  })
+})
+
+Tinytest.addAsync('workers - a port that is taken is skipped', async test => {
+  const port = await anyPort()
+  const taken = createServer().listen(port, '127.0.0.1')
+  await once(taken, 'listening')
+  try {
+    await withMaster({ options: { port, maxAvailableWorkers: 1 } }, async master => {
+      const worker = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
+      test.isTrue(Number(worker.port) > port)
+    })
+  } finally {
+    taken.close()
+  }
+})
+
+Tinytest.addAsync(
+  'workers - one that cannot boot is retried with growing pauses, loudly, and is no fork storm',
+  async test => {
+    const env = { [BOOT_FAILURE_VARIABLE]: '1' }
+    await withMaster({ env, options: { refreshRate: 5, maxAvailableWorkers: 1 } }, async master => {
+      await master.addTask({ taskType: 'echo', data: {} })
+      await master.written(
+        /ERROR\ta worker on port \d+ ended before it was ready \(exit code 7\); 1 in a row.*for 250 ms/,
+      )
+      await master.written(/2 in a row.*for 500 ms/)
+      await master.written(/3 in a row.*for 1000 ms/)
+      test.isTrue(master.workerPids.length <= 1)
+      test.equal(master.output.match(/this worker fails to boot/g)?.length, 3)
+    })
+  },
+)
+
+Tinytest.addAsync('workers - what only the master needs is imported on the master only', async test => {
+  const master = await sharedMaster()
+  const worker = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
+  test.isFalse(worker.hasMasterImports)
+  test.isTrue((await master.call('whatAmI')).hasMasterImports)
+})
+
+Tinytest.addAsync('workers - isMaster is right before any new Cluster, and in every copy of the module', async test => {
+  const master = await sharedMaster()
+  test.isTrue((await master.call('whatAmI')).isMasterBeforeCluster)
+  const worker = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess & Record<string, unknown>
+  test.equal([worker.isMaster, worker.isMasterBeforeCluster, worker.roleInCopy], [false, false, 'worker'])
+  test.isUndefined(worker.workerVariable)
+  test.isTrue(Cluster.isMaster())
+})
+
+Tinytest.addAsync('workers - maxWorkers is the number of cpus that this process may use', async test => {
+  const { maxWorkers } = await (await sharedMaster()).call('whatAmI')
+  test.equal(maxWorkers, Cluster.maxWorkers())
+  test.isTrue(Number.isInteger(maxWorkers) && maxWorkers >= 1)
+})
+
+Tinytest.addAsync(
+  'workers - a second Cluster in one process is an error, on the master and in a worker',
+  async test => {
+    const master = await sharedMaster()
+    const message = /there is a Cluster in this process already/
+    await test.throwsAsync(() => master.call('secondCluster'), message)
+    test.matches(((await master.run({ taskType: 'secondCluster', data: {} })).value as Error).message, message)
+  },
+)
+
+Tinytest.addAsync('workers - with autoInitialize false nothing is dispatched before initialize()', async test => {
+  const env = { METEOR_SETTINGS: settings({ autoInitialize: false }) }
+  await withMaster({ env, options: { refreshRate: 5 } }, async master => {
+    const ids = [
+      await master.addTask({ taskType: 'echo', data: {} }),
+      await master.addTask({ taskType: 'echo', data: {}, inMemory: true }),
+    ]
+    test.equal(master.workerPids, [])
+    await master.call('initialize')
+    await master.call('initialize')
+    for (const _id of ids) test.equal((await master.ending(_id)).event, 'done')
+    test.equal(master.endings.length, 2)
+  })
+})
+
+Tinytest.addAsync('workers - options come from the settings, and the constructor wins', async test => {
+  const env = { METEOR_SETTINGS: settings({ maxAvailableWorkers: 1, logs: 'error', port: 1 }) }
+  const options = { maxAvailableWorkers: undefined, keepAlive: 'always' } as const
+  await withMaster({ env, options }, async master => {
+    await master.workersAre(1)
+    const worker = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
+    test.notEqual(worker.port, '1')
+    test.notMatches(master.output, /started/)
+    test.equal(master.workerPids.length, 1)
+  })
+})
+
+Tinytest.addAsync(
+  'workers - setRefreshRate changes how often the queue is looked at, and refuses what is no rate',
+  async test => {
+    await withMaster({ options: { refreshRate: 3_600_000, keepAlive: 'always' } }, async master => {
+      await master.workersAre(2)
+      await master.resultOf({ taskType: 'echo', data: {} })
+      const _id = await master.addTask({ taskType: 'echo', data: {}, dueDate: new Date(Date.now() + 50) })
+      await master.call('setRefreshRate', 20)
+      test.equal((await master.ending(_id)).event, 'done')
+      await test.throwsAsync(() => master.call('setRefreshRate', 0), /setRefreshRate: refreshRate is 0 \(number\)/)
+    })
+  },
+)
+
+Tinytest.addAsync('workers - they are gone soon after their master is killed', async test => {
+  await withMaster({ options: { keepAlive: 'always' } }, async master => {
+    await master.workersAre(2)
+    const workers = master.workerPids
+    await master.kill('SIGKILL')
+    test.equal(workers.filter(isAlive), [])
+  })
+})
+
+Tinytest.addAsync('workers - Ctrl-C is not for them: they follow their master', async test => {
+  await withMaster({ options: { keepAlive: 'always', maxAvailableWorkers: 1 } }, async master => {
+    const _id = await master.addTask({ taskType: 'hold', data: {} })
+    const pid = await master.held(_id)
+    process.kill(pid, 'SIGINT')
+    await master.call('release', _id)
+    test.equal((await master.ending(_id)).event, 'done')
+    test.isTrue(isAlive(pid))
+  })
+})
+
+function settings(options: object): string {
+  return JSON.stringify({ packages: { 'nschwarz:cluster': options } })
+}
