@@ -8,14 +8,14 @@ function room(files, ...forbidden) {
 }
 
 export default tseslint.config(
-  { ignores: ['**/node_modules/', '.cache/', 'example/.meteor/local/', 'example/packages/', 'package.js'] },
+  { ignores: ['**/node_modules/', '.cache/', 'example/.meteor/local/', 'example/packages/', '**/package.js'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ['tests/tsconfig.json', 'tools/tsconfig.json'],
+        project: ['tests/tsconfig.json', 'tools/tsconfig.json', 'example/tsconfig.json'],
         tsconfigRootDir: import.meta.dirname,
       },
     },
@@ -23,6 +23,7 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_', argsIgnorePattern: '^_' }],
       '@typescript-eslint/no-dynamic-delete': 'off',
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       'max-lines': ['error', 220],
       'max-lines-per-function': ['error', { max: 30, skipComments: true, skipBlankLines: true }],
       // Meteor 3.0's Babel compiles private fields, but refuses private methods.

@@ -1,4 +1,3 @@
-/* eslint-env meteor */
 Package.describe({
   name: 'nschwarz:cluster',
   version: '3.0.0',

@@ -8,11 +8,9 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { Meteor } from 'meteor/meteor'
 import { Mongo } from 'meteor/mongo'
-import { InvalidArgumentError } from 'meteor/nschwarz:cluster'
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { WebApp } from 'meteor/webapp'
-import { InvalidArgumentError as Copy } from '../common/errors'
 import { RemoteServer } from './support/remote-server'
 import { eventually } from './support/wait'
 
@@ -54,11 +52,6 @@ Tinytest.add('conformance - after start-up a hook is called at once', test => {
 Tinytest.add('conformance - main.js is two folders above serverDir, and inserted program.json', test => {
   test.isTrue(existsSync(path.resolve(__meteor_bootstrap__.serverDir, '../../main.js')))
   test.equal(process.argv[2], 'program.json')
-})
-
-Tinytest.add('conformance - a relative import from the tests is a second copy of the module', test => {
-  test.equal(Copy.name, InvalidArgumentError.name)
-  test.isFalse((Copy as unknown) === InvalidArgumentError)
 })
 
 Tinytest.add('conformance - onListening calls at once when the server listens', test => {

@@ -3,7 +3,8 @@
  * instead, and so do the workers of these.
  */
 import { Cluster } from 'meteor/nschwarz:cluster'
-import { APP_VARIABLE, BOOT_FAILURE_VARIABLE } from './support/remote-protocol'
+import { examples } from './examples'
+import { APP_VARIABLE, BOOT_FAILURE_VARIABLE, EXAMPLE_PREFIX } from './support/remote-protocol'
 
 // `await` at the top level is for entries like this one: Meteor cannot import() a module that has it.
 const app = process.env[APP_VARIABLE]
@@ -18,6 +19,8 @@ if (app === undefined) {
 } else if (app === 'remote') {
   await import('./support/remote-app')
   if (Cluster.isMaster()) await import('./support/master-imports')
+} else if (app.startsWith(EXAMPLE_PREFIX)) {
+  await examples[app.slice(EXAMPLE_PREFIX.length)]?.()
 } else {
   throw new Error(`${APP_VARIABLE} names no app of the tests: ${app}`)
 }

@@ -1,5 +1,4 @@
 import { inspect } from 'node:util'
-import { role } from '../../server/role'
 import { hasMasterImports } from './has-master-imports'
 import { Cluster, TaskQueue, type Job, type NewTask, type TaskMap, type ToggleIPC } from 'meteor/nschwarz:cluster'
 
@@ -85,7 +84,6 @@ export const taskMap: TaskMap = {
     workerVariable: process.env.NSCHWARZ_CLUSTER_WORKER,
     isMaster: Cluster.isMaster(),
     isMasterBeforeCluster,
-    roleInCopy: role,
     hasMasterImports: hasMasterImports(),
   }),
   hold,

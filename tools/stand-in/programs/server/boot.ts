@@ -21,12 +21,7 @@ const loaded: Record<string, object> = {}
 globalThis.__meteor_bootstrap__ = { startupHooks: [], serverDir: import.meta.dirname }
 Object.assign(globalThis, { Package: loaded })
 
-/** Which tests this server is to run, by a part of their names. Not inherited by the servers that it forks. */
-const FILTER_VARIABLE = 'STAND_IN_RUN_TESTS'
-
 async function start(): Promise<void> {
-  const filter = process.env[FILTER_VARIABLE]
-  delete process.env[FILTER_VARIABLE]
   listenLikeMeteor()
   offerNpmPackages()
   const program = readProgram()
@@ -36,7 +31,6 @@ async function start(): Promise<void> {
   const { main } = await import('./packages/webapp')
   main()
   watchParent()
-  if (filter !== undefined) await (await import('./driver')).drive(filter)
 }
 
 /** Meteor puts an app's npm packages into `npm/node_modules` of serverDir; here Node finds them from there all the same. */

@@ -31,6 +31,8 @@ interface PackageDescription {
 
 const ROOT = path.resolve(import.meta.dirname, '../../../..')
 
+const DRIVER = path.join(ROOT, 'tools/test-driver/driver.ts')
+
 /** Packages that do something at build time only. */
 const BUILD_ONLY = ['typescript', 'ecmascript', 'zodern:types', 'shell-server', 'meteor-base']
 
@@ -47,9 +49,10 @@ function testProgram(description: PackageDescription): Program {
   const main = urlOf(path.join(ROOT, required(description.onTest.mainModule)))
   return {
     ...shared(description, description.onTest.uses),
-    modules: [`${main}?copy=test`],
+    modules: [main, urlOf(DRIVER)],
     scopes: [
       { prefix: urlOf(path.join(ROOT, 'tests/')), uses: withImplied(description.onTest.uses) },
+      { prefix: urlOf(DRIVER), uses: ['tinytest', 'webapp'] },
       packageScope(description),
     ],
   }

@@ -1,7 +1,4 @@
 // Resolves `meteor/*` as Meteor's bundler would: only for packages that the importing file's own package (or app) uses.
-// A test package is a package of its own: what it imports by a relative path is a second copy of that module.
-
-const COPY = '?copy=test'
 
 /** @type {import('./program').Program} */
 let program
@@ -11,17 +8,21 @@ export function initialize(data) {
 }
 
 export async function resolve(specifier, context, nextResolve) {
-  if (specifier.startsWith('meteor/')) return { url: urlOf(specifier, context.parentURL), shortCircuit: true }
-  const resolved = await nextResolve(specifier, context)
-  const isCopy = context.parentURL?.includes(COPY) && specifier.startsWith('.') && !resolved.url.includes(COPY)
-  return isCopy ? { ...resolved, url: resolved.url + COPY } : resolved
+  if (!specifier.startsWith('meteor/')) return asModule(await nextResolve(specifier, context))
+  return { url: urlOf(specifier.slice('meteor/'.length), context.parentURL ?? ''), shortCircuit: true }
 }
 
-function urlOf(specifier, parentURL) {
-  const name = specifier.slice('meteor/'.length)
-  const scope = program.scopes.find(({ prefix }) => parentURL?.startsWith(prefix) ?? false)
-  if (scope === undefined || !scope.uses.includes(name)) {
-    throw new Error(`Cannot find package "${name}", imported by ${String(parentURL)}. Is it named in package.js?`)
-  }
-  return program.urls[name]
+/**
+ * Meteor takes every source for an ES module. An app's package.json must not say so, since that breaks `meteor run`; so it
+ * is said here, and what tsx noted in the address for CommonJS is dropped.
+ */
+function asModule(resolved) {
+  const [url] = resolved.url.split(/\?|%3F/)
+  return url.endsWith('.ts') ? { ...resolved, url, format: 'module' } : resolved
+}
+
+function urlOf(name, parentURL) {
+  const scope = program.scopes.find(({ prefix }) => parentURL.startsWith(prefix))
+  if (scope?.uses.includes(name)) return program.urls[name]
+  throw new Error(`Cannot find package "${name}", imported by ${parentURL}. Is it named in package.js?`)
 }

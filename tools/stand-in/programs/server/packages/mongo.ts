@@ -2,11 +2,9 @@
 import type { Collection as RawCollection, Document, Filter, MongoClient, UpdateFilter } from 'mongodb'
 import type * as Driver from 'mongodb'
 import type { Mongo as Real } from 'meteor/mongo'
+import { DRIVER_VARIABLE } from '../driver-variable'
 import { Meteor } from './meteor'
 import { Random } from './random'
-
-/** `4` for the driver of Meteor 3.0, else that of 3.1 and later. */
-export const DRIVER_VARIABLE = 'STAND_IN_MONGODB_DRIVER'
 
 const driver = (await import(process.env[DRIVER_VARIABLE] === '4' ? 'mongodb-4' : 'mongodb')) as typeof Driver
 

@@ -1,21 +1,21 @@
-/** meteor/tinytest: registers tests, and runs them when the driver asks (packages/tinytest/tinytest.js). */
+/** meteor/tinytest: registers tests, and runs them when a driver asks (packages/tinytest/tinytest.js). */
 import { inspect, isDeepStrictEqual } from 'node:util'
+import type { Report, TestRunner } from '../../../../test-driver/driver'
 
 type TestFunction = (test: TestCaseResults) => unknown
 type Expected = string | RegExp | ((error: Error) => boolean) | undefined
 
-export interface TestResult {
-  readonly name: string
-  readonly failures: readonly string[]
-  readonly milliseconds: number
-}
-
 const TIMEOUT_MS = 3 * 60 * 1000
+const { TINYTEST_FILTER = '' } = process.env
 const tests = new Map<string, TestFunction>()
 
-/** What Meteor's hands to each test; only what suites use. */
+/** What tinytest hands to each test; only what the suites use. */
 class TestCaseResults {
-  readonly failures: string[] = []
+  readonly #fail: (message: string) => void
+
+  constructor(fail: (message: string) => void) {
+    this.#fail = fail
+  }
 
   equal(actual: unknown, expected: unknown, message?: string): void {
     this.check(isDeepStrictEqual(actual, expected), message, () => `expected ${show(expected)}, got ${show(actual)}`)
@@ -71,7 +71,7 @@ class TestCaseResults {
 
   fail(message: string): void {
     const where = new Error().stack?.split('\n').find(line => line.includes('/tests/'))
-    this.failures.push(`${message}${where ?? ''}`)
+    this.#fail(`${message}${where ?? ''}`)
   }
 
   private checkError(error: Error, expected: Expected): void {
@@ -91,23 +91,44 @@ class TestCaseResults {
 export const Tinytest = {
   add(name: string, run: TestFunction): void {
     if (tests.has(name)) throw new Error(`Every test needs a unique name, but there are two tests named '${name}'`)
-    tests.set(name, run)
+    if (name.includes(TINYTEST_FILTER)) tests.set(name, run)
   },
   addAsync(name: string, run: TestFunction): void {
     Tinytest.add(name, run)
   },
-}
+  /** One test at a time. */
+  _runTests(onReport: (report: Report) => void, onComplete: () => void): void {
+    void runAll(onReport).then(onComplete)
+  },
+} satisfies TestRunner & Record<string, unknown>
 
-/** One at a time, those whose name holds `filter`. */
-export async function runTests(filter: string, report: (result: TestResult) => void): Promise<void> {
+async function runAll(onReport: (report: Report) => void): Promise<void> {
   for (const [name, run] of tests) {
-    if (name.includes(filter)) report(await runTest(name, run))
+    const parts = ['tinytest', ...name.split(' - ')]
+    const test = parts.pop() ?? ''
+    await runTest(run, event => {
+      onReport({ groupPath: parts, test, events: [event] })
+    })
   }
 }
 
-async function runTest(name: string, run: TestFunction): Promise<TestResult> {
-  const results = new TestCaseResults()
-  const startedAt = performance.now()
+async function runTest(
+  run: TestFunction,
+  report: (event: NonNullable<Report['events']>[number]) => void,
+): Promise<void> {
+  const startedAt = Date.now()
+  const results = new TestCaseResults(message => {
+    report({ type: 'fail', details: { stack: message } })
+  })
+  try {
+    await inTime(run(results))
+    report({ type: 'finish', timeMs: Date.now() - startedAt })
+  } catch (error) {
+    report({ type: 'exception', details: error as Error })
+  }
+}
+
+async function inTime(test: unknown): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
@@ -115,13 +136,10 @@ async function runTest(name: string, run: TestFunction): Promise<TestResult> {
     }, TIMEOUT_MS)
   })
   try {
-    await Promise.race([run(results), timeout])
-  } catch (error) {
-    results.failures.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    await Promise.race([test, timeout])
   } finally {
     clearTimeout(timer)
   }
-  return { name, failures: results.failures, milliseconds: performance.now() - startedAt }
 }
 
 function show(value: unknown): string {

@@ -1,0 +1,7 @@
+import { Meteor } from 'meteor/meteor'
+import { TaskQueue } from 'meteor/nschwarz:cluster'
+
+Meteor.startup(async () => {
+  TaskQueue.addEventListener('done', ({ value }) => console.log('done:', value))
+  await TaskQueue.addTask({ taskType: 'resize', data: {} })
+})

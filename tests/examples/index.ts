@@ -1,0 +1,11 @@
+/** The examples of the README, each an app that the tests run. */
+export const examples: Record<string, () => Promise<unknown>> = {
+  first: () => import('./first'),
+  scheduled: () => import('./scheduled'),
+  recurring: () => import('./recurring'),
+  'in-memory': () => import('./in-memory'),
+  conversation: () => import('./conversation'),
+  entry: () => import('./entry'),
+  'web-only': () => import('./web-only'),
+  failures: () => import('./failures'),
+}

@@ -1,0 +1,26 @@
+import { Meteor } from 'meteor/meteor'
+import { Cluster, DuplicateTaskError, TaskQueue, type Job } from 'meteor/nschwarz:cluster'
+
+async function addReport(dueDate: Date): Promise<void> {
+  try {
+    // The _id says which run it is: a job that is repeated after a crash adds no second successor.
+    await TaskQueue.addTask({ taskType: 'report', data: {}, dueDate, _id: `report-${dueDate.toISOString()}` })
+  } catch (error) {
+    if (!(error instanceof DuplicateTaskError)) throw error
+  }
+}
+
+const taskMap = {
+  report: async (job: Job) => {
+    console.log('writing the report')
+    await addReport(new Date(job.dueDate.getTime() + 10 * 60_000))
+  },
+}
+
+new Cluster(taskMap)
+
+Meteor.startup(async () => {
+  if (!Cluster.isMaster()) return
+  const isScheduled = (await TaskQueue.findOneAsync({ taskType: 'report', state: { $ne: 'failed' } })) !== undefined
+  if (!isScheduled) await addReport(new Date())
+})

@@ -1,0 +1,68 @@
+/** Runs each example of the README as an app of its own. That the README shows these very files is checked by `npm test`. */
+import { Tinytest } from 'meteor/tinytest'
+import type { TestDatabase } from './support/database'
+import { anyPort, withDatabase } from './support/remote-master'
+import { RemoteServer } from './support/remote-server'
+import { eventually } from './support/wait'
+
+function example(name: string, says: string, run: (app: RemoteServer, database: TestDatabase) => Promise<void>): void {
+  Tinytest.addAsync(`readme - ${says}`, () =>
+    withDatabase(async database => {
+      const packages = { 'nschwarz:cluster': { refreshRate: 50, port: await anyPort() } }
+      const app = new RemoteServer(`example:${name}`, {
+        MONGO_URL: database.url,
+        METEOR_SETTINGS: JSON.stringify({ packages }),
+      })
+      try {
+        await run(app, database)
+      } finally {
+        if (!app.hasExited) await app.kill()
+      }
+    }),
+  )
+}
+
+async function writes(app: RemoteServer, ...patterns: RegExp[]): Promise<void> {
+  for (const pattern of patterns) await app.written(pattern)
+}
+
+example('first', 'the first example runs a task and tells its result', async app => {
+  await writes(app, /:sum:\S+\tstarted/, /sum is 6/)
+})
+
+example('scheduled', 'a scheduled task that is moved to now runs now', async app => {
+  await writes(app, /reminding ada/)
+})
+
+example(
+  'recurring',
+  'a recurring task writes its report, and is due again ten minutes later',
+  async (app, database) => {
+    await writes(app, /writing the report/)
+    await eventually('only the next one is left', async () => {
+      const [next, ...others] = await database.tasks.find().toArray()
+      return others.length === 0 && next?.state === 'scheduled' && Number(next.dueDate) > Date.now() + 9 * 60_000
+    })
+  },
+)
+
+example('in-memory', 'in-memory tasks can be found and removed', async app => {
+  await writes(app, /available: 1/, /found: warmCache/, /left: 1/, /warming \/\n/)
+})
+
+example('conversation', 'a task talks with the master while it runs', async app => {
+  await writes(app, /message of importRows 2 \{ rows: 3 \}/, /imported 3 rows; the master said thanks/)
+})
+
+example('entry', 'what only the master needs is imported on the master', async app => {
+  await writes(app, /done: resized/)
+})
+
+example('web-only', 'an app without a cluster adds tasks for another', async app => {
+  await writes(app, /added: waiting/)
+})
+
+example('failures', 'a failed task tells its error, and stays until it is removed', async (app, database) => {
+  await writes(app, /card refused E_REFUSED/, /\nfailed\n/)
+  await eventually('it is removed', async () => (await database.tasks.countDocuments()) === 0)
+})

@@ -1,0 +1,123 @@
+/**
+ * npm test: the checks of the code, then the Tinytest suites: on the Meteor tool where it is installed, else on the stand-in, and
+ * there the storage suite once more on the older driver. `npm test -- NAME` runs only the tests whose names hold NAME.
+ */
+import { spawn } from 'node:child_process'
+import path from 'node:path'
+import { type Database, startDatabase } from './mongod'
+import { ROOT, hasMeteor } from './setup.js'
+import { DRIVER_VARIABLE } from './stand-in/programs/server/driver-variable'
+import { standIn } from './stand-in/start'
+
+interface Count {
+  readonly passed: number
+  readonly failed: number
+}
+
+/** The proxy of the Meteor tool. */
+const METEOR_PORT = '3100'
+
+/** Each counts as one test. */
+const CHECKS: readonly (readonly [string, ...string[]])[] = [
+  ['prettier', '--check', '--log-level', 'warn', '.'],
+  ['eslint', '.'],
+  ['tsc', '-p', '.'],
+  ['tsc', '-p', 'tests'],
+  ['tsc', '-p', 'tests/types'],
+  ['tsc', '-p', 'tools'],
+  ['tsc', '-p', 'example'],
+  ['node', 'tools/check-readme.js'],
+]
+
+async function main(): Promise<void> {
+  const filter = process.argv[2] ?? ''
+  const counts = filter === '' ? [await check()] : []
+  const database = await startDatabase()
+  try {
+    counts.push(...(await suites(database, filter)))
+  } finally {
+    await database.stop()
+  }
+  const [passed, failed] = [sum(counts, 'passed'), sum(counts, 'failed')]
+  console.log(`${String(passed)} passed, ${String(failed)} failed`)
+  // Without a single test something is wrong with the run itself.
+  process.exitCode = failed === 0 && counts.every(count => count.passed > 0) ? 0 : 1
+}
+
+const PATH_WITH_TOOLS = [path.join(ROOT, 'node_modules/.bin'), process.env.PATH].join(path.delimiter)
+
+/** Two at a time: there are two cores. */
+async function check(): Promise<Count> {
+  const waiting = [...CHECKS]
+  let failed = 0
+  const work = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const [command, ...args] = next
+      const { code, output } = await execute(command, args, { PATH: PATH_WITH_TOOLS })
+      console.log(`${code === 0 ? 'ok  ' : 'FAIL'} ${next.join(' ')}${code === 0 ? '' : `\n${output}`}`)
+      if (code !== 0) failed++
+    }
+  }
+  await Promise.all([work(), work()])
+  return { passed: CHECKS.length - failed, failed }
+}
+
+async function suites(database: Database, filter: string): Promise<Count[]> {
+  const where = hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'
+  console.log(`\nTinytest suites on ${where}, MongoDB: ${database.origin}`)
+  if (hasMeteor()) return [await onMeteor(database, filter)]
+  const all = await onStandIn(database, filter)
+  if (!'storage'.includes(filter)) return [all]
+  console.log('\nThe storage suite on the driver of Meteor 3.0 (mongodb 4.17)')
+  return [all, await onStandIn(database, 'storage - ', { [DRIVER_VARIABLE]: '4' })]
+}
+
+function onStandIn(database: Database, filter: string, env: NodeJS.ProcessEnv = {}): Promise<Count> {
+  const { command, args, env: needed } = standIn()
+  return count(command, args, { ...needed, ...env, MONGO_URL: database.url, TINYTEST_FILTER: filter, PORT: '0' })
+}
+
+function onMeteor(database: Database, filter: string): Promise<Count> {
+  const args = ['test-packages', './', '--once', '--driver-package', 'local:cluster-test-driver', '--port', METEOR_PORT]
+  // Where the driver package is found: the folder that holds its folder.
+  const packages = [path.join(ROOT, 'tools'), process.env.METEOR_PACKAGE_DIRS].filter(Boolean).join(path.delimiter)
+  return count('meteor', args, { MONGO_URL: database.url, TINYTEST_FILTER: filter, METEOR_PACKAGE_DIRS: packages })
+}
+
+/** Runs a driver, and reads its count from its last lines. */
+async function count(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Count> {
+  const { code, output } = await execute(command, args, env, true)
+  const [, passed = '0', failed = '0'] = [...output.matchAll(/(\d+) passed, (\d+) failed/g)].at(-1) ?? []
+  // A driver that ended without a count, or with an exit code that does not go with it, is a failure of its own.
+  const isBroken = code !== 0 && failed === '0'
+  if (isBroken) console.log(`FAIL the test driver ended with exit code ${String(code)}`)
+  return { passed: Number(passed), failed: Number(failed) + (isBroken ? 1 : 0) }
+}
+
+function execute(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  echo = false,
+): Promise<{ code: number; output: string }> {
+  const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += String(chunk)
+      if (echo) process.stdout.write(chunk)
+    })
+  }
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', code => {
+      resolve({ code: code ?? 1, output })
+    })
+  })
+}
+
+function sum(counts: readonly Count[], field: keyof Count): number {
+  return counts.reduce((total, count) => total + count[field], 0)
+}
+
+await main()

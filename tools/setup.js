@@ -1,0 +1,33 @@
+// What both commands need before anything else can be imported: the dependencies of a folder, installed as its lock file says.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+
+export const ROOT = path.resolve(import.meta.dirname, '..')
+
+/** Runs a command with its output on the screen. @returns its exit code */
+export function run(command, args, options = {}) {
+  const { status, error } = spawnSync(command, args, { stdio: 'inherit', cwd: ROOT, ...options })
+  if (error !== undefined) throw error
+  return status ?? 1
+}
+
+/** `npm ci`, unless node_modules was made from this very lock file. */
+export function install(folder) {
+  const lock = createHash('sha256')
+    .update(readFileSync(path.join(folder, 'package-lock.json')))
+    .digest('hex')
+  const mark = path.join(folder, 'node_modules', '.installed-from')
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return
+  console.log(`Installing the dependencies of ${path.relative(ROOT, folder) || 'the package'} …`)
+  if (run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder }) !== 0) {
+    throw new Error(`npm ci failed in ${folder}; what it wrote stands above.`)
+  }
+  mkdirSync(path.dirname(mark), { recursive: true })
+  writeFileSync(mark, lock)
+}
+
+export function hasMeteor() {
+  return spawnSync('meteor', ['--version'], { stdio: 'ignore' }).status === 0
+}
