@@ -53,9 +53,9 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
 
 function copy(value: unknown, path: string, depth: number): PlainValue {
   if (depth > MAX_DEPTH) throw new Refused({ path: '', value, allowed: ALLOWED_DEPTH })
-  if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') {
-    return value
-  }
+  if (value === null || typeof value === 'boolean' || typeof value === 'number') return value
+  // UTF-8, in which MongoDB keeps strings, has no halves of surrogate pairs.
+  if (typeof value === 'string') return value.toWellFormed()
   if (value instanceof Date && !Number.isNaN(value.getTime())) return new Date(value)
   if (value instanceof Uint8Array) return Buffer.from(value)
   if (Array.isArray(value)) return copyArray(value, path, depth)
@@ -76,7 +76,7 @@ function copyObject(value: Record<string, unknown>, path: string, depth: number)
     if (key.startsWith('$') || key.includes('\0')) {
       throw new Refused({ path: `${path}.${key}`, value: item, allowed: ALLOWED_KEY })
     }
-    define(target, key, copy(item, `${path}.${key}`, depth + 1))
+    define(target, key.toWellFormed(), copy(item, `${path}.${key}`, depth + 1))
   }
   return target
 }

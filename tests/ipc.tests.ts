@@ -111,6 +111,19 @@ Tinytest.addAsync('ipc - what cannot be sent is an error in its sender: the task
   test.matches((fromBroker.value as Error).message, /the answer of the messageBroker cannot be sent/)
 })
 
+Tinytest.addAsync('ipc - other listeners on the pipe are left alone', async test => {
+  const { before, during, after } = (await (
+    await sharedMaster()
+  ).resultOf({ taskType: 'countListeners', data: {} })) as {
+    before: number
+    during: number
+    after: number
+  }
+  // Meteor's own, and the package's.
+  test.isTrue(before >= 2)
+  test.equal([during, after], [before, before])
+})
+
 Tinytest.addAsync('ipc - null may be sent, in both directions', async test => {
   const { event, value } = await converse(await sharedMaster(), { status: 2, data: { ask: 'echo', value: null } })
   test.equal([event, value], ['done', null])

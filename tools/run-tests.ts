@@ -27,6 +27,7 @@ const CHECKS: readonly (readonly [string, ...string[]])[] = [
   ['tsc', '-p', 'tools'],
   ['tsc', '-p', 'example'],
   ['node', 'tools/check-readme.js'],
+  ['node', '--import', 'tsx', '--test', 'tests/properties/common.test.ts'],
 ]
 
 async function main(): Promise<void> {

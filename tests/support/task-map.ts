@@ -117,6 +117,15 @@ export const taskMap: TaskMap = {
         send({ status: 2, data: new ApplicationError('sent') })
       },
     ),
+  /** Whether other listeners on the pipe are left alone. */
+  countListeners: async (_job, toggleIPC) => {
+    const count = () => process.listenerCount('message')
+    const before = count()
+    const during = await toggleIPC(count, send => {
+      send({ status: 2, data: {} })
+    })
+    return { before, during, after: count() }
+  },
   unsendableOverIpc: (_job, toggleIPC) =>
     toggleIPC(
       answer => answer,

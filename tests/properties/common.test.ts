@@ -1,0 +1,135 @@
+/**
+ * Properties of the pure modules, with random input. Run by Node's own runner, since Meteor's package tests have no npm
+ * packages that the package itself does not depend on.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { BSON } from 'mongodb'
+import { errorFromWire, errorToWire } from '../../common/errors'
+import { compareTasks } from '../../common/order'
+import { copyPlain, type PlainValue } from '../../common/plain'
+import { createTask } from '../../common/task'
+import { Heap } from '../../server/queue/heap'
+
+const RUNS = { numRuns: 2000 }
+
+const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.constant('half of a pair: \ud800'))
+const key = text.filter(name => !name.startsWith('$') && !name.includes('\0'))
+const plain: fc.Arbitrary<unknown> = fc.letrec(tie => ({
+  value: fc.oneof(
+    { depthSize: 'small' },
+    fc.constantFrom(null, true, false),
+    fc.double(),
+    fc.integer(),
+    text,
+    fc.date({ noInvalidDate: true }),
+    fc.uint8Array(),
+    fc.array(tie('value')),
+    fc.dictionary(key, fc.oneof(tie('value'), fc.constant(undefined)), { noNullPrototype: true }),
+  ),
+})).value
+
+function copyOf(value: unknown): PlainValue {
+  const result = copyPlain(value)
+  if ('fault' in result) throw new Error(`refused: ${result.fault.path}`)
+  return result.copy
+}
+
+/** How Meteor's connection writes and the claim reads. */
+function throughMongo(value: unknown): unknown {
+  const bytes = BSON.serialize({ value }, { ignoreUndefined: true })
+  return BSON.deserialize(bytes, { promoteBuffers: true }).value
+}
+
+void test('data looks the same, whether it came through MongoDB or was copied into memory', () => {
+  fc.assert(
+    fc.property(plain, value => {
+      assert.deepEqual(copyOf(value), throughMongo(value))
+    }),
+    RUNS,
+  )
+})
+
+void test('a copy of a copy is the same, and shares nothing with it', () => {
+  fc.assert(
+    fc.property(plain, value => {
+      const once = copyOf(value)
+      assert.deepEqual(copyOf(once), once)
+      if (typeof once === 'object' && once !== null) assert.notEqual(copyOf(once), once)
+    }),
+    RUNS,
+  )
+})
+
+void test('whatever addTask is given, it makes a task or throws one InvalidArgumentError', () => {
+  const anything = fc.record(
+    {
+      taskType: fc.anything(),
+      data: fc.anything(),
+      priority: fc.anything(),
+      _id: fc.anything(),
+      dueDate: fc.anything(),
+      inMemory: fc.anything(),
+    },
+    { requiredKeys: [] },
+  )
+  fc.assert(
+    fc.property(fc.oneof(anything, fc.anything()), given => {
+      try {
+        const task = createTask(given as Parameters<typeof createTask>[0], () => 'made')
+        assert.equal(typeof task.taskType, 'string')
+        assert.ok(Number.isSafeInteger(task.priority))
+      } catch (error) {
+        assert.equal((error as Error).name, 'InvalidArgumentError')
+      }
+    }),
+    { numRuns: 10_000 },
+  )
+})
+
+const ordered = fc.record({
+  priority: fc.integer({ min: -2, max: 2 }),
+  dueDate: fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(3) }),
+  createdAt: fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(3) }),
+  sequence: fc.nat(5),
+})
+
+void test('the order of tasks is total: it never contradicts itself', () => {
+  fc.assert(
+    fc.property(ordered, ordered, ordered, (a, b, c) => {
+      assert.equal(Math.sign(compareTasks(a, b)) + Math.sign(compareTasks(b, a)), 0)
+      if (compareTasks(a, b) <= 0 && compareTasks(b, c) <= 0) assert.ok(compareTasks(a, c) <= 0)
+    }),
+    RUNS,
+  )
+})
+
+void test('a heap gives whatever was put into it in order', () => {
+  fc.assert(
+    fc.property(fc.array(ordered), tasks => {
+      const heap = new Heap(compareTasks)
+      for (const task of tasks) heap.add(task)
+      const taken = tasks.map(() => heap.take())
+      assert.equal(heap.size, 0)
+      assert.deepEqual(
+        taken.map(task => task && [task.priority, Number(task.dueDate), Number(task.createdAt), task.sequence]),
+        [...tasks]
+          .sort(compareTasks)
+          .map(task => [task.priority, Number(task.dueDate), Number(task.createdAt), task.sequence]),
+      )
+    }),
+    RUNS,
+  )
+})
+
+void test('an error with any fields and causes crosses the wire', () => {
+  fc.assert(
+    fc.property(fc.string(), fc.dictionary(fc.string(), fc.anything()), fc.anything(), (message, fields, cause) => {
+      const error = Object.assign(new Error(message, { cause }), fields)
+      const copy = errorFromWire(structuredClone(errorToWire(error)))
+      assert.ok(copy instanceof Error)
+    }),
+    RUNS,
+  )
+})
