@@ -20,6 +20,11 @@ export interface ClusterOptions {
    * Default: until the next look at the queue that finds none.
    */
   readonly keepAlive?: 'always' | number | null
+  /**
+   * Milliseconds for which a claim is valid without being renewed; the master renews three times as often. It bounds how long
+   * the tasks of a master that crashed wait for another. Default 15000.
+   */
+  readonly leaseDuration?: number
   /** Start to dispatch at start-up; otherwise when `cluster.initialize()` is called. Default true. */
   readonly autoInitialize?: boolean
 }
@@ -50,6 +55,11 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
     "'always', milliseconds (an integer from 1), or null",
     value => value === null || value === 'always' || isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER),
     null,
+  ),
+  leaseDuration: rule(
+    `milliseconds: an integer from 100 to ${String(MAX_TIMER_MS)}`,
+    value => isIntegerWithin(value, 100, MAX_TIMER_MS),
+    15_000,
   ),
   autoInitialize: rule('true or false', isBoolean, true),
 }

@@ -11,8 +11,11 @@ import type { Job } from './task'
 export const WORKER_VARIABLE = 'NSCHWARZ_CLUSTER_WORKER'
 
 export type ToWorker =
-  /** Start this job. `token` names it in every message about it. */
-  | { readonly kind: 'run'; readonly token: string; readonly job: Job }
+  /**
+   * Start this job, but not at `startBefore` or later (monotonic clock): its lease may have ended by then, and somebody else may
+   * run it. `token` names it in every message about it.
+   */
+  | { readonly kind: 'run'; readonly token: string; readonly job: Job; readonly startBefore: number | undefined }
   /** The broker's answer to one conversation, or what it threw. */
   | { readonly kind: 'answer'; readonly token: string; readonly conversation: number; readonly answer: Answer }
 
@@ -21,6 +24,8 @@ export type ToMaster =
   | { readonly kind: 'ready' }
   /** The job with this token has ended. */
   | { readonly kind: 'outcome'; readonly token: string; readonly outcome: Outcome }
+  /** The job with this token came too late to be started. */
+  | { readonly kind: 'expired'; readonly token: string }
   /** The job with this token says something to the message broker. */
   | {
       readonly kind: 'ask'

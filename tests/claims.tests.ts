@@ -6,6 +6,7 @@ import { Claims } from '../server/queue/claims'
 import { type Owner, currentOwner, isGone } from '../server/queue/owner'
 import type { TestDatabase } from './support/database'
 import { withDatabase } from './support/remote-master'
+import { eventually } from './support/wait'
 
 type Raw = ConstructorParameters<typeof Claims>[0]
 
@@ -18,8 +19,8 @@ class Queue {
     this.database = database
   }
 
-  claims(types: string[] = ['TEST'], owner: Owner = currentOwner()): Claims {
-    return new Claims(this.database.tasks as unknown as Raw, owner, types, () => Random.id())
+  claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): Claims {
+    return new Claims(this.database.tasks as unknown as Raw, owner, types, leaseDuration)
   }
 
   async add(given: Partial<NewTask> = {}): Promise<string> {
@@ -41,7 +42,7 @@ function storage(name: string, run: (test: TestCaseResults, queue: Queue) => Pro
 type TestCaseResults = Parameters<Parameters<typeof Tinytest.addAsync>[1]>[0]
 
 async function claimed(claims: Claims): Promise<Claim> {
-  const claim = await claims.claim()
+  const claim = await claims.claim(Random.id())
   if (claim === undefined) throw new Error('nothing to claim')
   return claim
 }
@@ -57,7 +58,8 @@ storage(
     await queue.database.tasks.updateMany({ priority: 1 }, { $set: { createdAt: sameMoment } })
     const claims = queue.claims()
     const order: string[] = []
-    for (let claim = await claims.claim(); claim; claim = await claims.claim()) order.push(claim.task._id)
+    for (let claim = await claims.claim(Random.id()); claim; claim = await claims.claim(Random.id()))
+      order.push(claim.task._id)
     test.equal(order, [urgent, early, late, ...low])
   },
 )
@@ -81,13 +83,15 @@ storage('types of other apps are not claimed', async (test, queue) => {
   const claims = queue.claims(['TEST', 'SECOND'])
   test.equal(await claims.countDue(10), 1)
   test.equal((await claimed(claims)).task._id, own)
-  test.isUndefined(await claims.claim())
+  test.isUndefined(await claims.claim(Random.id()))
 })
 
 storage('two masters that claim at once never get the same task', async (test, queue) => {
   await Promise.all(Array.from({ length: 40 }, () => queue.add()))
   const masters = [queue.claims(), queue.claims(['TEST'], OTHER)]
-  const taken = await Promise.all(Array.from({ length: 40 }, (_item, index) => (masters[index % 2] as Claims).claim()))
+  const taken = await Promise.all(
+    Array.from({ length: 40 }, (_item, index) => (masters[index % 2] as Claims).claim(Random.id())),
+  )
   test.equal(new Set(taken.map(claim => claim?.task._id)).size, 40)
 })
 
@@ -96,7 +100,7 @@ storage('a task that is due later is not claimed, and not counted', async (test,
   await queue.add({ dueDate: new Date(Date.now() + 30 * 24 * 3_600_000) })
   const claims = queue.claims()
   await claims.followDueDates()
-  test.isUndefined(await claims.claim())
+  test.isUndefined(await claims.claim(Random.id()))
   test.equal(await claims.countDue(10), 0)
 })
 
@@ -111,11 +115,11 @@ storage('a due date that is moved takes effect, in both directions', async (test
   await queue.database.tasks.updateOne({ _id: sooner }, { $set: { dueDate: new Date(0) } })
   await queue.database.tasks.updateOne({ _id: later }, { $set: { dueDate: inAnHour() } })
   const claims = queue.claims()
-  test.isUndefined(await claims.claim(), 'a waiting task that was moved into the future')
+  test.isUndefined(await claims.claim(Random.id()), 'a waiting task that was moved into the future')
   await claims.followDueDates()
   test.equal((await queue.find(later))?.state, 'scheduled')
   test.equal((await claimed(claims)).task._id, sooner)
-  test.isUndefined(await claims.claim())
+  test.isUndefined(await claims.claim(Random.id()))
 })
 
 storage('a task that is done leaves the queue', async (test, queue) => {
@@ -133,7 +137,7 @@ storage('a task that failed stays with its error, and is not claimed again', asy
   test.isTrue(await claim.store.fail(claim, error))
   const stored = await queue.find(_id)
   test.equal([stored?.state, stored?.error, stored?.claim], ['failed', error, undefined])
-  test.isUndefined(await claims.claim())
+  test.isUndefined(await claims.claim(Random.id()))
 })
 
 storage('a task that is given back can be claimed again', async (test, queue) => {
@@ -191,6 +195,36 @@ Tinytest.add('storage - a process is gone only when that is certain', test => {
   test.isFalse(isGone({ ...self, pid: 2 ** 22 + 1, system: 'another' }), 'nor another container')
 })
 
+storage('a lease that was not renewed in time gives the task to others, one that was does not', async (test, queue) => {
+  const [renewed, expired, own] = [
+    await queue.add({ priority: 3 }),
+    await queue.add({ priority: 2 }),
+    await queue.add(),
+  ]
+  const other = queue.claims(['TEST'], OTHER, 1)
+  const claim = await claimed(other)
+  await claimed(other)
+  const claims = queue.claims(['TEST'], currentOwner(), 1)
+  await claimed(claims)
+  const renewing = queue.claims(['TEST'], OTHER, 60_000)
+  test.equal(await renewing.renew([claim]), new Set([claim.token]))
+  await eventually('the lease has run out', async () => (await claims.releaseExpired()) > 0)
+  test.equal((await queue.find(expired))?.state, 'waiting')
+  test.equal((await queue.find(renewed))?.state, 'running')
+  test.equal((await queue.find(own))?.state, 'running', 'its own it renews or gives back by name')
+})
+
+storage('renewing tells which claims are no longer valid', async (test, queue) => {
+  const claims = queue.claims()
+  await queue.add()
+  await queue.add()
+  const [kept, lost] = [await claimed(claims), await claimed(claims)]
+  await claims.release(lost)
+  await claimed(claims)
+  test.equal(await claims.renew([kept, lost]), new Set([kept.token]))
+  test.equal((await claims.findOwn()).length, 2)
+})
+
 storage('a claim is an index scan without a range and without a sort stage', async (test, queue) => {
   const claims = queue.claims(['A', 'B', 'C'])
   await claims.createIndexes()
@@ -238,6 +272,7 @@ storage('documents of 2.x are taken over, those marked as running at the start o
   test.equal(stored, { _id: 'waiting', ...of2x, sequence: 0, state: 'waiting' })
   test.equal((await queue.find('scheduled'))?.state, 'scheduled')
   const found: string[] = []
-  for (let claim = await claims.claim(); claim; claim = await claims.claim()) found.push(claim.task._id)
+  for (let claim = await claims.claim(Random.id()); claim; claim = await claims.claim(Random.id()))
+    found.push(claim.task._id)
   test.equal(new Set(found), new Set(['waiting', 'ongoing', 'before 1.2', 'by hand']))
 })

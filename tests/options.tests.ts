@@ -14,6 +14,7 @@ Tinytest.add('options - the defaults are those of the README', test => {
       messageBroker: null,
       logs: 'all',
       keepAlive: null,
+      leaseDuration: 15_000,
       autoInitialize: true,
     },
     warnings: [],
@@ -53,6 +54,7 @@ const REFUSED: [string, unknown, RegExp][] = [
   ['logs', 'none', /logs is "none" \(string\); allowed: 'all' or 'error'/],
   ['keepAlive', 'forever', /keepAlive is "forever" \(string\); allowed: 'always', milliseconds/],
   ['keepAlive', 0, /keepAlive is 0/],
+  ['leaseDuration', 99, /leaseDuration is 99 \(number\); allowed: milliseconds: an integer from 100/],
   ['autoInitialize', 1, /autoInitialize is 1 \(number\)/],
   ['refreshrate', 50, /refreshrate is 50 \(number\); allowed: port, maxAvailableWorkers, refreshRate/],
 ]

@@ -2,18 +2,22 @@ import { Meteor } from 'meteor/meteor'
 import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
+import type { Outcome } from '../../common/protocol'
 import type { Claim } from '../queue/claim'
 import type { Claims } from '../queue/claims'
 import type { Listeners } from '../queue/listeners'
 import type { MemoryQueue } from '../queue/memory-queue'
-import { isGone } from '../queue/owner'
 import type { WakeUp } from '../queue/wake-up'
 import { consult } from './broker'
+import type { Leases } from './leases'
 import { type Pool, type PoolEvents, describeExit } from './pool'
 import { Settlement } from './settlement'
+import type { Upkeep } from './upkeep'
 
 export interface DispatcherParts {
   readonly claims: Claims
+  readonly leases: Leases
+  readonly upkeep: Upkeep
   readonly memory: MemoryQueue
   readonly listeners: Listeners
   readonly wakeUp: WakeUp
@@ -28,6 +32,8 @@ export interface DispatcherParts {
  */
 export class Dispatcher {
   readonly #claims: Claims
+  readonly #leases: Leases
+  readonly #upkeep: Upkeep
   readonly #memory: MemoryQueue
   readonly #wakeUp: WakeUp
   readonly #options: ResolvedOptions
@@ -36,7 +42,6 @@ export class Dispatcher {
   readonly #settlement: Settlement
   #refreshRate: number
   #interval: number | undefined
-  #isPrepared = false
   #isLooking = false
   #lookAgain = false
   #isTickDue = false
@@ -45,8 +50,10 @@ export class Dispatcher {
   /** The last look ended in an error: the database is away. */
   #isFailing = false
 
-  constructor({ claims, memory, listeners, wakeUp, createPool, options, log }: DispatcherParts) {
+  constructor({ claims, leases, upkeep, memory, listeners, wakeUp, createPool, options, log }: DispatcherParts) {
     this.#claims = claims
+    this.#leases = leases
+    this.#upkeep = upkeep
     this.#memory = memory
     this.#wakeUp = wakeUp
     this.#options = options
@@ -56,7 +63,8 @@ export class Dispatcher {
       workerFree: () => {
         this.wake()
       },
-      outcome: (claim, outcome) => void this.#settlement.settle(claim, outcome),
+      outcome: (claim, outcome) => void this.settle(claim, outcome),
+      expired: claim => void this.giveBack(claim, 'its lease ran out before its job could start'),
       question: question => void consult(options.messageBroker, question, log),
       crashed: (claim, exit) => void this.giveBack(claim, `its worker died (${describeExit(exit)})`),
     })
@@ -71,6 +79,7 @@ export class Dispatcher {
       this.wake()
     })
     this.restartInterval()
+    if (!this.#options.inMemoryOnly) this.#leases.start()
     this.tick()
   }
 
@@ -114,28 +123,10 @@ export class Dispatcher {
   private async look(): Promise<void> {
     const isTick = this.#isTickDue
     this.#isTickDue = false
-    if (isTick && !this.#options.inMemoryOnly) await this.maintain()
+    if (isTick && !this.#options.inMemoryOnly) await this.#upkeep.run()
     await this.dispatch()
     await this.grow()
     if (isTick) this.shrink()
-  }
-
-  private async maintain(): Promise<void> {
-    if (!this.#isPrepared) {
-      await this.prepare()
-      this.#isPrepared = true
-    }
-    await this.#claims.takeOver(false)
-    await this.#claims.followDueDates()
-  }
-
-  /** Once, before the first claim. */
-  private async prepare(): Promise<void> {
-    await this.#claims.createIndexes()
-    await this.#claims.takeOver(true)
-    const former = (await this.#claims.owners()).filter(isGone)
-    const count = await this.#claims.releaseAllOf(former)
-    if (count > 0) this.#log.warn(`${String(count)} unfinished tasks of a former master on this machine run again`)
   }
 
   private async dispatch(): Promise<void> {
@@ -143,14 +134,15 @@ export class Dispatcher {
       const claim = await this.next()
       if (claim === undefined) return
       // The worker may have died while the claim was on its way.
-      if (!this.#pool.run(claim)) await this.#settlement.giveBack(claim, 'no worker is left to run it')
+      if (!this.#pool.run(claim, this.#leases.expiryOf(claim)))
+        await this.giveBack(claim, 'no worker is left to run it')
     }
   }
 
   /** In-memory tasks go first, whatever their priority. */
   private async next(): Promise<Claim | undefined> {
     const inMemory = this.#memory.claim()
-    return inMemory ?? (this.canClaim ? this.#claims.claim() : undefined)
+    return inMemory ?? (this.canClaim ? this.#leases.claim() : undefined)
   }
 
   private async grow(): Promise<void> {
@@ -174,11 +166,19 @@ export class Dispatcher {
   }
 
   private get canClaim(): boolean {
-    return !this.#options.inMemoryOnly && this.#isPrepared
+    return !this.#options.inMemoryOnly && this.#upkeep.isPrepared
+  }
+
+  private async settle(claim: Claim, outcome: Outcome): Promise<void> {
+    this.#leases.end(claim)
+    await this.#settlement.settle(claim, outcome)
+    this.#leases.forget(claim)
   }
 
   private async giveBack(claim: Claim, reason: string): Promise<void> {
+    this.#leases.end(claim)
     await this.#settlement.giveBack(claim, reason)
+    this.#leases.forget(claim)
     this.wake()
   }
 

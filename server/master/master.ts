@@ -8,8 +8,10 @@ import { Claims } from '../queue/claims'
 import { currentOwner } from '../queue/owner'
 import { TaskQueue, listeners, memoryQueue, wakeUp } from '../queue/task-queue'
 import { Dispatcher } from './dispatcher'
+import { Leases } from './leases'
 import { forkOptions } from './fork-options'
 import { Pool } from './pool'
+import { Upkeep } from './upkeep'
 
 /** What Meteor's boot.js knows of this server; in no type package. */
 declare const __meteor_bootstrap__: { readonly serverDir: string }
@@ -17,8 +19,12 @@ declare const __meteor_bootstrap__: { readonly serverDir: string }
 /** Puts a master together; nothing runs before its `start`. */
 export function createMaster(taskMap: TaskMap, options: ResolvedOptions, log: Log): Dispatcher {
   memoryQueue.open()
+  const { leaseDuration } = options
+  const claims = new Claims(TaskQueue.rawCollection(), currentOwner(), Object.keys(taskMap), leaseDuration)
   return new Dispatcher({
-    claims: new Claims(TaskQueue.rawCollection(), currentOwner(), Object.keys(taskMap), () => Random.id()),
+    claims,
+    leases: new Leases(claims, leaseDuration, () => Random.id(), log),
+    upkeep: new Upkeep(claims, log),
     memory: memoryQueue,
     listeners,
     wakeUp,

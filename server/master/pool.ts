@@ -22,6 +22,8 @@ export interface PoolEvents {
   /** A worker is free: it booted, or its job ended. */
   workerFree(): void
   outcome(claim: Claim, outcome: Outcome): void
+  /** The worker came to this job too late to start it. */
+  expired(claim: Claim): void
   question(question: Question): void
   /** A worker died with this job in it. */
   crashed(claim: Claim, exit: Exit): void
@@ -56,10 +58,15 @@ export class Pool {
     return this.inState('idle').length > 0
   }
 
-  /** Sends a job to an idle worker. @returns false when there is none */
-  run(claim: Claim): boolean {
+  /**
+   * Sends a job to an idle worker.
+   *
+   * @param startBefore the moment, on the monotonic clock, from which the job must not be started any more
+   * @returns false when there is none
+   */
+  run(claim: Claim, startBefore: number | undefined): boolean {
     const [worker] = this.inState('idle')
-    worker?.run(claim)
+    worker?.run(claim, startBefore)
     return worker !== undefined
   }
 
@@ -103,6 +110,10 @@ export class Pool {
       },
       outcome: (claim, outcome) => {
         this.#events.outcome(claim, outcome)
+        this.#events.workerFree()
+      },
+      expired: claim => {
+        this.#events.expired(claim)
         this.#events.workerFree()
       },
       question: question => {

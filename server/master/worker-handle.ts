@@ -22,6 +22,8 @@ export interface WorkerEvents {
   ready(): void
   /** The job of this claim ended by itself; the worker is free again. */
   outcome(claim: Claim, outcome: Outcome): void
+  /** The worker came to this job too late to start it; it is free again. */
+  expired(claim: Claim): void
   question(question: Question): void
   /** The process is gone and its pipe is read to the end. `claim` is the job that was running in it. */
   gone(exit: Exit, claim: Claim | undefined): void
@@ -69,11 +71,11 @@ export class WorkerHandle {
     return this.#state === 'idle' ? performance.now() - this.#idleSince : 0
   }
 
-  /** Sends a job to this idle worker. */
-  run(claim: Claim): void {
+  /** Sends a job to this idle worker, not to be started at `startBefore` (monotonic clock) or later. */
+  run(claim: Claim, startBefore: number | undefined): void {
     this.#state = 'busy'
     this.#claim = claim
-    this.send({ kind: 'run', token: claim.token, job: toJob(claim.task) })
+    this.send({ kind: 'run', token: claim.token, job: toJob(claim.task), startBefore })
   }
 
   /** Lets the worker go: it exits when the pipe closes. */
@@ -94,19 +96,26 @@ export class WorkerHandle {
         this.#events.ready()
         return
       case 'outcome':
-        this.receiveOutcome(message.token, message.outcome)
+        this.endJob(message.token, claim => {
+          this.#events.outcome(claim, message.outcome)
+        })
+        return
+      case 'expired':
+        this.endJob(message.token, claim => {
+          this.#events.expired(claim)
+        })
         return
       case 'ask':
         this.receiveQuestion(message)
     }
   }
 
-  private receiveOutcome(token: string, outcome: Outcome): void {
+  private endJob(token: string, tell: (claim: Claim) => void): void {
     const claim = this.#claim
     if (claim?.token !== token) return
     this.#claim = undefined
     if (this.#state === 'busy') this.becomeIdle()
-    this.#events.outcome(claim, outcome)
+    tell(claim)
   }
 
   private receiveQuestion(message: Extract<ToMaster, { kind: 'ask' }>): void {

@@ -9,12 +9,13 @@ type Pipeline = Record<string, unknown>[]
 
 /** A task as MongoDB keeps it: a running one carries its claim. */
 interface StoredTask extends Task {
-  readonly claim?: { readonly token: string; readonly owner: Owner; readonly claimedAt: Date }
+  readonly claim?: { readonly token: string; readonly owner: Owner; readonly claimedAt: Date; readonly expiresAt: Date }
 }
 
 /** Written as `$expr`, so that the database's clock decides and not this machine's; an index bounds it all the same. */
 const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
 const IS_NOT_DUE = { $gt: ['$dueDate', '$$NOW'] }
+const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 const STATE_BY_DUE_DATE = { $cond: [IS_DUE, 'waiting', 'scheduled'] }
 
 /** Acknowledged once it cannot be rolled back, whatever the connection string says. */
@@ -28,14 +29,18 @@ export class Claims implements ClaimStore {
   readonly #tasks: RawCollection
   readonly #owner: Owner
   readonly #taskTypes: readonly string[]
-  readonly #makeToken: () => string
+  /** Milliseconds. */
+  readonly #leaseDuration: number
 
-  /** @param taskTypes the types that this master has functions for: it claims no others */
-  constructor(tasks: RawCollection, owner: Owner, taskTypes: readonly string[], makeToken: () => string) {
+  /**
+   * @param taskTypes the types that this master has functions for: it claims no others
+   * @param leaseDuration how long a claim is valid without being renewed, in milliseconds
+   */
+  constructor(tasks: RawCollection, owner: Owner, taskTypes: readonly string[], leaseDuration: number) {
     this.#tasks = tasks
     this.#owner = owner
     this.#taskTypes = taskTypes
-    this.#makeToken = makeToken
+    this.#leaseDuration = leaseDuration
   }
 
   /** Whether this master claims tasks of this type. */
@@ -50,10 +55,9 @@ export class Claims implements ClaimStore {
     await this.#tasks.createIndex({ state: 1, dueDate: 1 })
   }
 
-  /** Takes the next task that is due, or undefined. */
-  async claim(): Promise<Claim | undefined> {
-    const token = this.#makeToken()
-    const claim = { token: literal(token), owner: literal(this.#owner), claimedAt: '$$NOW' }
+  /** Takes the next task that is due, or undefined. @param token unique to this claim */
+  async claim(token: string): Promise<Claim | undefined> {
+    const claim = { token: literal(token), owner: literal(this.#owner), claimedAt: '$$NOW', expiresAt: this.expiry() }
     const { value } = await this.#tasks.findOneAndUpdate(
       { ...this.waiting(), $expr: IS_DUE },
       [{ $set: { state: 'running', claim } }],
@@ -88,6 +92,34 @@ export class Claims implements ClaimStore {
     return this.settle(task._id, token, GIVE_BACK)
   }
 
+  /** Extends the leases of these claims, where the task still carries their token. @returns the tokens that do */
+  async renew(claims: readonly Claim[]): Promise<Set<string>> {
+    const filter = {
+      _id: { $in: claims.map(({ task }) => task._id) },
+      'claim.token': { $in: claims.map(({ token }) => token) },
+    }
+    const { matchedCount } = await this.#tasks.updateMany(
+      filter,
+      [{ $set: { 'claim.expiresAt': this.expiry() } }],
+      DURABLE,
+    )
+    const tokens = matchedCount === claims.length ? filter['claim.token'].$in : await this.tokensAmong(filter)
+    return new Set(tokens)
+  }
+
+  /** The claims that the database has under this master's name. */
+  async findOwn(): Promise<Claim[]> {
+    const tasks = await this.#tasks.find({ state: 'running', 'claim.owner': this.#owner }).toArray()
+    return tasks.map(task => ({ task: withoutClaim(task), token: task.claim?.token ?? '', store: this }))
+  }
+
+  /** Gives back the tasks whose holder, another than this master, did not renew its lease in time. @returns how many */
+  async releaseExpired(): Promise<number> {
+    const filter = { state: 'running' as const, 'claim.owner': { $ne: this.#owner }, $expr: HAS_EXPIRED }
+    const { modifiedCount } = await this.#tasks.updateMany(filter, GIVE_BACK, DURABLE)
+    return modifiedCount
+  }
+
   /** Gives back all tasks of these former masters. @returns how many */
   async releaseAllOf(owners: readonly Owner[]): Promise<number> {
     if (owners.length === 0) return 0
@@ -117,6 +149,14 @@ export class Claims implements ClaimStore {
     const filter = includeOngoing ? { state: null } : { state: null, onGoing: { $ne: true } }
     const { modifiedCount } = await this.#tasks.updateMany(filter as object, TAKE_OVER, DURABLE)
     return modifiedCount
+  }
+
+  private async tokensAmong(filter: object): Promise<string[]> {
+    return (await this.#tasks.distinct('claim.token', filter)) as string[]
+  }
+
+  private expiry(): object {
+    return { $add: ['$$NOW', this.#leaseDuration] }
   }
 
   private waiting(): { readonly state: 'waiting'; readonly taskType: { readonly $in: string[] } } {

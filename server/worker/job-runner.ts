@@ -1,3 +1,4 @@
+import { monotonicNow } from '../../common/clock'
 import { UnknownTaskTypeError, UnsendableValueError, errorToWire, toError, toWire } from '../../common/errors'
 import type { TaskFunction, TaskMap } from '../../common/ipc'
 import type { Log } from '../../common/log'
@@ -31,11 +32,16 @@ export class JobRunner {
   private receive(message: ToWorker): void {
     switch (message.kind) {
       case 'run':
-        void this.run(message.token, message.job)
+        this.runInTime(message)
         return
       case 'answer':
         this.#ipc.receive(message)
     }
+  }
+
+  private runInTime({ token, job, startBefore = Infinity }: Extract<ToWorker, { kind: 'run' }>): void {
+    if (monotonicNow() < startBefore) void this.run(token, job)
+    else this.#link.send({ kind: 'expired', token })
   }
 
   private async run(token: string, job: Job): Promise<void> {

@@ -1,5 +1,6 @@
 import type { ToMaster, ToWorker } from '../../common/protocol'
 import { unwrap, wrap } from '../../common/protocol'
+import { startWatchdog } from './watchdog'
 
 /** A worker's end of the pipe to its master: the only place that touches it. */
 export class ParentLink {
@@ -11,6 +12,7 @@ export class ParentLink {
     // Ctrl-C reaches the whole process group; a worker follows its master instead.
     process.on('SIGINT', () => undefined)
     if (!process.connected) process.exit(0)
+    startWatchdog()
   }
 
   onMessage(receive: (message: ToWorker) => void): void {

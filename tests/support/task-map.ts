@@ -133,6 +133,12 @@ export const taskMap: TaskMap = {
         send({ status: 2, data: () => undefined })
       },
     ),
+  /** Blocks the event loop of its worker. */
+  block: job => {
+    const end = performance.now() + (job.data as { milliseconds: number }).milliseconds
+    while (performance.now() < end);
+    return process.pid
+  },
   die: async job => {
     process.kill(process.pid, (job.data as { signal: NodeJS.Signals }).signal)
     await new Promise(() => undefined)

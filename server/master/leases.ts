@@ -1,0 +1,119 @@
+import { Meteor } from 'meteor/meteor'
+import { monotonicNow } from '../../common/clock'
+import { messageOf } from '../../common/errors'
+import type { Log } from '../../common/log'
+import type { Claim } from '../queue/claim'
+import type { Claims } from '../queue/claims'
+
+/** A lease survives a renewal that fails, and one that comes late. */
+const RENEWALS_PER_LEASE = 3
+
+interface Held {
+  readonly claim: Claim
+  /** Its end is being written: the token may be gone from the database before `forget`. */
+  isEnding: boolean
+  /** On the monotonic clock; never later than the database has it, since it counts from before the write. */
+  expiresAt: number
+}
+
+/**
+ * The claims that this master has in hand. It renews exactly these, so that a job may block its worker for as long as it
+ * likes, and gives back what it finds under its name in the database and does not know: a claim whose acknowledgement was
+ * lost on the way.
+ */
+export class Leases {
+  readonly #claims: Claims
+  readonly #duration: number
+  readonly #makeToken: () => string
+  readonly #log: Log
+  /** By token. */
+  readonly #held = new Map<string, Held>()
+  /** Tokens of claims that are on their way. */
+  readonly #inFlight = new Set<string>()
+  #isRenewing = false
+
+  /** @param duration milliseconds */
+  constructor(claims: Claims, duration: number, makeToken: () => string, log: Log) {
+    this.#claims = claims
+    this.#duration = duration
+    this.#makeToken = makeToken
+    this.#log = log
+  }
+
+  /** Takes the next task that is due, or undefined. */
+  async claim(): Promise<Claim | undefined> {
+    const token = this.#makeToken()
+    const expiresAt = monotonicNow() + this.#duration
+    this.#inFlight.add(token)
+    try {
+      const claim = await this.#claims.claim(token)
+      if (claim !== undefined) this.#held.set(token, { claim, expiresAt, isEnding: false })
+      return claim
+    } finally {
+      this.#inFlight.delete(token)
+    }
+  }
+
+  /** The moment, on the monotonic clock, from which this claim's job must not be started any more. */
+  expiryOf({ token }: Claim): number | undefined {
+    return this.#held.get(token)?.expiresAt
+  }
+
+  /** The end of this claim is about to be written. */
+  end({ token }: Claim): void {
+    const held = this.#held.get(token)
+    if (held !== undefined) held.isEnding = true
+  }
+
+  /** The end of this claim is written. */
+  forget({ token }: Claim): void {
+    this.#held.delete(token)
+  }
+
+  /** From now on renews, by a timer of its own, since a look at the queue may take long. */
+  start(): void {
+    Meteor.setInterval(() => void this.renew(), this.#duration / RENEWALS_PER_LEASE)
+  }
+
+  /** When the database is away the leases run on, and the next renewal may still be in time. */
+  private async renew(): Promise<void> {
+    if (this.#isRenewing) return
+    this.#isRenewing = true
+    try {
+      await this.renewHeld()
+      await this.giveBackUnknown()
+    } catch (error) {
+      this.#log.error(`cannot renew the leases, trying again: ${messageOf(error)}`)
+    }
+    this.#isRenewing = false
+  }
+
+  private async renewHeld(): Promise<void> {
+    const held = [...this.#held.values()]
+    if (held.length === 0) return
+    const expiresAt = monotonicNow() + this.#duration
+    const valid = await this.#claims.renew(held.map(({ claim }) => claim))
+    for (const entry of held) {
+      if (valid.has(entry.claim.token)) entry.expiresAt = expiresAt
+      else this.lose(entry)
+    }
+  }
+
+  private lose({ claim, isEnding }: Held): void {
+    if (isEnding || !this.#held.delete(claim.token)) return
+    this.#log.taskError(
+      claim.task,
+      'lease lost: the task was removed or taken by another; what its job reports is ignored',
+    )
+  }
+
+  /** Looks first and compares afterwards: a claim that arrived in between is known by then. */
+  private async giveBackUnknown(): Promise<void> {
+    const own = await this.#claims.findOwn()
+    for (const claim of own.filter(({ token }) => !this.#held.has(token) && !this.#inFlight.has(token))) {
+      if (await this.#claims.release(claim)) {
+        this.#log.taskError(claim.task, 'given back: this master never got its claim')
+      }
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import { Tinytest } from 'meteor/tinytest'
+import type { TestDatabase } from './support/database'
+import { withDatabase, withMaster } from './support/remote-master'
+import { eventually } from './support/wait'
+
+const LEASE_MS = 400
+const options = { leaseDuration: LEASE_MS, maxAvailableWorkers: 1 }
+
+interface StoredClaim {
+  readonly token: string
+  readonly owner: object
+  readonly expiresAt: Date
+}
+
+async function claimOf(database: TestDatabase, _id: string): Promise<StoredClaim> {
+  let claim: unknown
+  await eventually('the task is claimed', async () => {
+    claim = (await database.tasks.findOne({ _id }))?.claim
+    return claim !== undefined
+  })
+  return claim as StoredClaim
+}
+
+/** Until the lease was renewed beyond the time for which the claim itself was valid, twice over. */
+async function outlived(database: TestDatabase, _id: string): Promise<void> {
+  const first = Number((await claimOf(database, _id)).expiresAt)
+  await eventually('the lease was renewed', async () => {
+    return Number((await claimOf(database, _id)).expiresAt) > first + 2 * LEASE_MS
+  })
+}
+
+Tinytest.addAsync('leases - a job that blocks its worker for longer than a lease keeps it', async test => {
+  await withDatabase(async database => {
+    await withMaster({ database, options }, async first => {
+      await withMaster({ database, options }, async second => {
+        const { event } = await first.run({ taskType: 'block', data: { milliseconds: 4 * LEASE_MS } })
+        test.equal(event, 'done')
+        test.equal(`${first.output}${second.output}`.match(/\tstarted/g)?.length, 1)
+      })
+    })
+  })
+})
+
+Tinytest.addAsync(
+  'leases - a master that is stopped beyond its lease loses its task, and cannot end it',
+  async test => {
+    await withDatabase(async database => {
+      await withMaster({ database, options }, async stopped => {
+        const _id = await stopped.addTask({ taskType: 'hold', data: {} })
+        await stopped.held(_id)
+        await withMaster({ database, options }, async other => {
+          process.kill(stopped.pid, 'SIGSTOP')
+          await other.written(/1 tasks of a master that did not renew its leases run again/)
+          await other.held(_id)
+          process.kill(stopped.pid, 'SIGCONT')
+          await stopped.written(new RegExp(`hold:${_id}\tlease lost`))
+          await stopped.call('release', _id, 'of the one that was stopped')
+          await stopped.written(new RegExp(`hold:${_id}\tended, but was removed or taken by another`))
+          await other.call('release', _id, 'of the holder')
+          test.equal((await other.ending(_id)).value, 'of the holder')
+          test.equal(stopped.endings, [])
+        })
+      })
+    })
+  },
+)
+
+Tinytest.addAsync(
+  'leases - the tasks of a master that crashed are taken over within its lease and one tick',
+  async test => {
+    await withDatabase(async database => {
+      await withMaster({ database, options }, async crashing => {
+        const _id = await crashing.addTask({ taskType: 'hold', data: {} })
+        await crashing.held(_id)
+        await withMaster({ database, options: { ...options, keepAlive: 'always' } }, async other => {
+          await other.workersAre(1)
+          // As if it were on another machine: nobody can tell that its process is gone.
+          await database.tasks.updateOne({ _id }, { $set: { 'claim.owner.host': 'another' } })
+          await crashing.kill('SIGKILL')
+          await other.held(_id)
+          await other.call('release', _id)
+          test.equal((await other.ending(_id)).event, 'done')
+        })
+      })
+    })
+  },
+)
+
+Tinytest.addAsync('leases - a job that comes too late to its worker is not started, but given back', async test => {
+  await withMaster({ options: { ...options, keepAlive: 'always' } }, async master => {
+    const worker = (await master.resultOf({ taskType: 'block', data: { milliseconds: 0 } })) as number
+    process.kill(worker, 'SIGSTOP')
+    const _id = await master.addTask({ taskType: 'echo', data: {} })
+    await outlived(master.database, _id)
+    process.kill(worker, 'SIGCONT')
+    await master.written(new RegExp(`echo:${_id}\tgiven back: its lease ran out before its job could start`))
+    test.equal((await master.ending(_id)).event, 'done')
+    test.equal(master.output.match(new RegExp(`echo:${_id}\tstarted`, 'g'))?.length, 1)
+  })
+})
+
+Tinytest.addAsync('leases - a claim under its own name that the master does not know is given back', async test => {
+  await withMaster({ options: { ...options, maxAvailableWorkers: 2 } }, async master => {
+    const held = await master.addTask({ taskType: 'hold', data: {} })
+    await master.held(held)
+    const { owner } = await claimOf(master.database, held)
+    const claim = {
+      token: 'acknowledgement lost',
+      owner,
+      claimedAt: new Date(),
+      expiresAt: new Date(Date.now() + 3_600_000),
+    }
+    const lost = { _id: 'lost', taskType: 'echo', data: {}, priority: 1, dueDate: new Date(), createdAt: new Date() }
+    await master.database.tasks.insertOne({ ...lost, sequence: 0, state: 'running', claim })
+    await master.written(/echo:lost\tgiven back: this master never got its claim/)
+    test.equal((await master.ending('lost')).event, 'done')
+    test.equal(master.notices('held').length, 1)
+    await master.call('release', held)
+  })
+})
+
+Tinytest.addAsync('leases - a worker that blocks its event loop ends with its master all the same', async test => {
+  await withMaster({ options }, async master => {
+    const _id = await master.addTask({ taskType: 'block', data: { milliseconds: 3_600_000 } })
+    await master.written(new RegExp(`block:${_id}\tstarted`))
+    const killedAt = performance.now()
+    await master.kill('SIGKILL')
+    test.isTrue(performance.now() - killedAt < 5000)
+  })
+})
