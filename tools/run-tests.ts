@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { type Database, startDatabase } from './mongod'
 import { ROOT, hasMeteor } from './setup.js'
-import { DRIVER_VARIABLE } from './stand-in/programs/server/driver-variable'
+import { DRIVER_VARIABLE, SHARD_VARIABLE } from './stand-in/programs/server/variables'
 import { standIn } from './stand-in/start'
 
 interface Count {
@@ -67,10 +67,16 @@ async function suites(database: Database, filter: string): Promise<Count[]> {
   const where = hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'
   console.log(`\nTinytest suites on ${where}, MongoDB: ${database.origin}`)
   if (hasMeteor()) return [await onMeteor(database, filter)]
-  const all = await onStandIn(database, filter)
-  if (!'storage'.includes(filter)) return [all]
+  const all = await inShards(database, filter)
+  if (!'storage'.includes(filter)) return all
   console.log('\nThe storage suite on the driver of Meteor 3.0 (mongodb 4.17)')
-  return [all, await onStandIn(database, 'storage - ', { [DRIVER_VARIABLE]: '4' })]
+  return [...all, await onStandIn(database, 'storage - ', { [DRIVER_VARIABLE]: '4' })]
+}
+
+/** Most of the time goes into waiting for servers to boot: two processes share the tests, unless there are only a few. */
+function inShards(database: Database, filter: string): Promise<Count[]> {
+  const shards = filter === '' ? ['1/2', '2/2'] : ['1/1']
+  return Promise.all(shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard })))
 }
 
 function onStandIn(database: Database, filter: string, env: NodeJS.ProcessEnv = {}): Promise<Count> {

@@ -134,12 +134,26 @@ export async function stopSharedMaster(): Promise<void> {
   shared = undefined
 }
 
-/** A port that was free a moment ago, with some free ones after it as a rule. */
+/** Below the range from which systems take the ports of outgoing connections. */
+const PORTS = { first: 10_000, last: 30_000 }
+
+/** A port that is free, with two free ones after it. */
 export async function anyPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
+  for (;;) {
+    const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first))
+    const free = await Promise.all([port, port + 1, port + 2].map(isFree))
+    if (free.every(Boolean)) return port
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1')
+  try {
+    await once(server, 'listening')
+  } catch {
+    return false
+  }
   server.close()
   await once(server, 'close')
-  return port
+  return true
 }

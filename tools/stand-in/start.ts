@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { APP_VARIABLE } from './programs/server/program'
+import { APP_VARIABLE } from './programs/server/variables'
 
 /** How to start the stand-in: the tests of the package, or an app in a folder. */
 export function standIn(app?: string): { command: string; args: string[]; env: NodeJS.ProcessEnv } {

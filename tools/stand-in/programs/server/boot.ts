@@ -4,7 +4,8 @@
  */
 import Module, { register } from 'node:module'
 import path from 'node:path'
-import { APP_VARIABLE, type Program, readProgram } from './program'
+import { type Program, readProgram } from './program'
+import { APP_VARIABLE } from './variables'
 
 export interface Bootstrap {
   startupHooks: (() => unknown)[] | null

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { runInNewContext } from 'node:vm'
+import { APP_VARIABLE } from './variables'
 
 export interface Program {
   /** Packages that are loaded before the app, in their order, by name. */
@@ -35,9 +36,6 @@ const DRIVER = path.join(ROOT, 'tools/test-driver/driver.ts')
 
 /** Packages that do something at build time only. */
 const BUILD_ONLY = ['typescript', 'ecmascript', 'zodern:types', 'shell-server', 'meteor-base']
-
-/** The folder of the app to run; without it, the package's tests are run as `meteor test-packages ./` would. */
-export const APP_VARIABLE = 'STAND_IN_APP'
 
 export function readProgram(): Program {
   const description = readPackageDescription(path.join(ROOT, 'package.js'))

@@ -2,7 +2,7 @@
 import type { Collection as RawCollection, Document, Filter, MongoClient, UpdateFilter } from 'mongodb'
 import type * as Driver from 'mongodb'
 import type { Mongo as Real } from 'meteor/mongo'
-import { DRIVER_VARIABLE } from '../driver-variable'
+import { DRIVER_VARIABLE } from '../variables'
 import { Meteor } from './meteor'
 import { Random } from './random'
 

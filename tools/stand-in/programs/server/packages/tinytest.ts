@@ -1,5 +1,6 @@
 /** meteor/tinytest: registers tests, and runs them when a driver asks (packages/tinytest/tinytest.js). */
 import { inspect, isDeepStrictEqual } from 'node:util'
+import { SHARD_VARIABLE } from '../variables'
 import type { Report, TestRunner } from '../../../../test-driver/driver'
 
 type TestFunction = (test: TestCaseResults) => unknown
@@ -102,8 +103,13 @@ export const Tinytest = {
   },
 } satisfies TestRunner & Record<string, unknown>
 
+/** `1/2` and `2/2` are two halves of the tests, for two processes. What looks at what a process left runs in each. */
+const [shard = 1, shards = 1] = (process.env[SHARD_VARIABLE] ?? '1/1').split('/').map(Number)
+const IN_EVERY_SHARD = 'leftovers - '
+
 async function runAll(onReport: (report: Report) => void): Promise<void> {
-  for (const [name, run] of tests) {
+  for (const [index, [name, run]] of [...tests].entries()) {
+    if (index % shards !== shard - 1 && !name.startsWith(IN_EVERY_SHARD)) continue
     const parts = ['tinytest', ...name.split(' - ')]
     const test = parts.pop() ?? ''
     await runTest(run, event => {

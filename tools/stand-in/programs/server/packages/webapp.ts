@@ -1,14 +1,21 @@
 /** meteor/webapp: an express app, as in Meteor 3, on PORT and BIND_IP. */
-import { createServer } from 'node:http'
-import express from 'express'
+import { type RequestListener, createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import type { Express } from 'express'
 
-const handlers = express()
-const httpServer = createServer(handlers)
+/** Loaded when an app wants it: most servers that tests fork have no pages. */
+let app: Express | undefined
 let onListeningCallbacks: (() => void)[] | null = []
 
+const noPages: RequestListener = (_request, response) => response.end()
+const httpServer = createServer((request, response) => (app ?? noPages)(request as never, response as never))
+
 export const WebApp = {
-  handlers,
   httpServer,
+  get handlers(): Express {
+    app ??= (createRequire(import.meta.url)('express') as () => Express)()
+    return app
+  },
   onListening(callback: () => void) {
     if (onListeningCallbacks === null) callback()
     else onListeningCallbacks.push(callback)

@@ -1,2 +1,0 @@
-/** `4` for the MongoDB driver of Meteor 3.0, else that of 3.1 and later. */
-export const DRIVER_VARIABLE = 'STAND_IN_MONGODB_DRIVER'
