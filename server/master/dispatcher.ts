@@ -1,8 +1,7 @@
 import { Meteor } from 'meteor/meteor'
-import { messageOf } from '../../common/errors'
+import { UnsendableValueError, errorToWire, messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
-import type { Outcome } from '../../common/protocol'
 import type { Claim } from '../queue/claim'
 import type { Claims } from '../queue/claims'
 import type { Listeners } from '../queue/listeners'
@@ -58,12 +57,12 @@ export class Dispatcher {
     this.#wakeUp = wakeUp
     this.#options = options
     this.#log = log
-    this.#settlement = new Settlement(listeners, log)
+    this.#settlement = new Settlement(leases, listeners, log)
     this.#pool = createPool({
       workerFree: () => {
         this.wake()
       },
-      outcome: (claim, outcome) => void this.settle(claim, outcome),
+      outcome: (claim, outcome) => void this.#settlement.settle(claim, outcome),
       expired: claim => void this.giveBack(claim, 'its lease ran out before its job could start'),
       question: question => void consult(options.messageBroker, question, log),
       crashed: (claim, exit) => void this.giveBack(claim, `its worker died (${describeExit(exit)})`),
@@ -102,8 +101,20 @@ export class Dispatcher {
   }
 
   private wake(): void {
+    this.serveMemory()
     this.#lookAgain = true
     if (!this.#isLooking) void this.lookUntilDone()
+  }
+
+  /** In-memory tasks go first, whatever their priority, and wait for no database. */
+  private serveMemory(): void {
+    while (this.#pool.hasIdle) {
+      const claim = this.#memory.claim()
+      if (claim === undefined) return
+      this.run(claim)
+    }
+    const { capacity, room } = this.#pool
+    this.#pool.grow(this.#memory.countDue(capacity + room) - capacity)
   }
 
   private async lookUntilDone(): Promise<void> {
@@ -121,64 +132,57 @@ export class Dispatcher {
   }
 
   private async look(): Promise<void> {
+    const startedAt = performance.now()
     const isTick = this.#isTickDue
     this.#isTickDue = false
     if (isTick && !this.#options.inMemoryOnly) await this.#upkeep.run()
-    await this.dispatch()
+    if (this.canClaim) await this.dispatch()
     await this.grow()
-    if (isTick) this.shrink()
-  }
-
-  private async dispatch(): Promise<void> {
-    while (this.#pool.hasIdle) {
-      const claim = await this.next()
-      if (claim === undefined) return
-      // The worker may have died while the claim was on its way.
-      if (!this.#pool.run(claim, this.#leases.expiryOf(claim)))
-        await this.giveBack(claim, 'no worker is left to run it')
-    }
-  }
-
-  /** In-memory tasks go first, whatever their priority. */
-  private async next(): Promise<Claim | undefined> {
-    const inMemory = this.#memory.claim()
-    return inMemory ?? (this.canClaim ? this.#leases.claim() : undefined)
-  }
-
-  private async grow(): Promise<void> {
-    if (this.#options.keepAlive === 'always') {
-      this.#pool.grow(this.#pool.room)
-    } else if (!this.#pool.hasIdle && this.#pool.room > 0) {
-      const { capacity, room } = this.#pool
-      this.#pool.grow((await this.countDue(capacity + room)) - capacity)
-    }
-  }
-
-  private async countDue(limit: number): Promise<number> {
-    const inMemory = this.#memory.countDue(limit)
-    if (inMemory >= limit || !this.canClaim) return inMemory
-    return inMemory + (await this.#claims.countDue(limit - inMemory))
-  }
-
-  private shrink(): void {
-    const { keepAlive } = this.#options
-    if (keepAlive !== 'always') this.#pool.closeIdle(keepAlive ?? 0)
+    // A worker that became free during this look was not offered anything yet.
+    if (isTick) this.shrink(performance.now() - startedAt)
   }
 
   private get canClaim(): boolean {
     return !this.#options.inMemoryOnly && this.#upkeep.isPrepared
   }
 
-  private async settle(claim: Claim, outcome: Outcome): Promise<void> {
-    this.#leases.end(claim)
-    await this.#settlement.settle(claim, outcome)
-    this.#leases.forget(claim)
+  private async dispatch(): Promise<void> {
+    while (this.#pool.hasIdle) {
+      const claim = await this.#leases.claim()
+      if (claim === undefined) return
+      this.run(claim)
+    }
+  }
+
+  private run(claim: Claim): void {
+    try {
+      const isSent = this.#pool.run(claim, this.#leases.expiryOf(claim))
+      // The worker may have died, or been given an in-memory task, while the claim was on its way.
+      if (!isSent) void this.giveBack(claim, 'no worker is left to run it')
+    } catch (error) {
+      const unsendable = new UnsendableValueError('the data of the task', error)
+      void this.#settlement.settle(claim, { kind: 'failed', error: errorToWire(unsendable) })
+    }
+  }
+
+  private async grow(): Promise<void> {
+    if (this.#options.keepAlive === 'always') {
+      this.#pool.grow(this.#pool.room)
+    } else if (this.canClaim && !this.#pool.hasIdle && this.#pool.room > 0) {
+      const { capacity, room } = this.#pool
+      const inMemory = this.#memory.countDue(capacity + room)
+      this.#pool.grow(inMemory + (await this.#claims.countDue(capacity + room)) - capacity)
+    }
+  }
+
+  /** @param least milliseconds for which a worker must have been idle in any case */
+  private shrink(least: number): void {
+    const { keepAlive } = this.#options
+    if (keepAlive !== 'always') this.#pool.closeIdle(Math.max(keepAlive ?? 0, least))
   }
 
   private async giveBack(claim: Claim, reason: string): Promise<void> {
-    this.#leases.end(claim)
     await this.#settlement.giveBack(claim, reason)
-    this.#leases.forget(claim)
     this.wake()
   }
 

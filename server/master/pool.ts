@@ -63,6 +63,7 @@ export class Pool {
    *
    * @param startBefore the moment, on the monotonic clock, from which the job must not be started any more
    * @returns false when there is none
+   * @throws when the job holds what cannot be sent; the worker stays idle
    */
   run(claim: Claim, startBefore: number | undefined): boolean {
     const [worker] = this.inState('idle')
@@ -93,8 +94,10 @@ export class Pool {
   private async forkOne(): Promise<void> {
     try {
       const port = await freePort(this.#options.port, this.portsInUse())
-      this.add(this.#options.fork(port), port)
+      // Another worker may have failed to boot meanwhile, which calls off those that are pending.
+      if (this.#pending === 0) return
       this.#pending--
+      this.add(this.#options.fork(port), port)
     } catch (error) {
       this.bootFailed(messageOf(error))
     }

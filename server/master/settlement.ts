@@ -4,6 +4,7 @@ import type { Log } from '../../common/log'
 import type { Outcome } from '../../common/protocol'
 import type { TaskFailure } from '../../common/task'
 import type { Claim } from '../queue/claim'
+import type { Leases } from './leases'
 import type { Listeners, TaskEvents, TaskEventType } from '../queue/listeners'
 
 const FIRST_PAUSE_MS = 100
@@ -11,10 +12,12 @@ const LONGEST_PAUSE_MS = 5000
 
 /** What becomes of a claim when its job has ended: stored first, told to the listeners second. */
 export class Settlement {
+  readonly #leases: Leases
   readonly #listeners: Listeners
   readonly #log: Log
 
-  constructor(listeners: Listeners, log: Log) {
+  constructor(leases: Leases, listeners: Listeners, log: Log) {
+    this.#leases = leases
     this.#listeners = listeners
     this.#log = log
   }
@@ -44,8 +47,15 @@ export class Settlement {
     }
   }
 
-  /** Writes until the database takes it. @returns false when the task is no longer this claim's */
   private async store(claim: Claim, write: () => Promise<boolean>): Promise<boolean> {
+    this.#leases.end(claim)
+    const isStored = await this.writeUntilTaken(claim, write)
+    this.#leases.forget(claim)
+    return isStored
+  }
+
+  /** @returns false when the task is no longer this claim's */
+  private async writeUntilTaken(claim: Claim, write: () => Promise<boolean>): Promise<boolean> {
     for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
       try {
         const isStored = await write()

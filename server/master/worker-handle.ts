@@ -73,9 +73,9 @@ export class WorkerHandle {
 
   /** Sends a job to this idle worker, not to be started at `startBefore` (monotonic clock) or later. */
   run(claim: Claim, startBefore: number | undefined): void {
+    this.send({ kind: 'run', token: claim.token, job: toJob(claim.task), startBefore })
     this.#state = 'busy'
     this.#claim = claim
-    this.send({ kind: 'run', token: claim.token, job: toJob(claim.task), startBefore })
   }
 
   /** Lets the worker go: it exits when the pipe closes. */
