@@ -5,6 +5,8 @@
  * `instanceof` (an error that came from a worker is rebuilt, and is not an instance of its original class).
  */
 
+import { serialize } from 'node:v8'
+
 /** An argument, option or task field that is not allowed. Nothing was stored or sent. */
 export class InvalidArgumentError extends TypeError {
   override readonly name = 'InvalidArgumentError'
@@ -76,7 +78,7 @@ export class UnsendableValueError extends TypeError {
   constructor(what: string, cause: unknown) {
     super(
       `nschwarz:cluster: ${what} cannot be sent to another process (${messageOf(cause)}); ` +
-        'allowed: what structuredClone keeps, that is no functions, symbols or promises.',
+        'allowed: what structured clone keeps, that is no functions, symbols or promises.',
       { cause },
     )
   }
@@ -105,7 +107,7 @@ export function toError(thrown: unknown): Error {
 }
 
 export function messageOf(thrown: unknown): string {
-  return toError(thrown).message
+  return textOf(toError(thrown), 'message') ?? ''
 }
 
 export function toWire(value: unknown): WireValue {
@@ -116,13 +118,27 @@ export function fromWire(wire: WireValue): unknown {
   return 'error' in wire ? errorFromWire(wire.error) : wire.value
 }
 
+/** Never throws: an error may have getters that do, or a message that is no text. */
 export function errorToWire(error: Error, depth = 0): WireError {
   return {
-    name: error.name,
-    message: error.message,
-    stack: typeof error.stack === 'string' ? error.stack : undefined,
+    name: textOf(error, 'name') ?? 'Error',
+    message: textOf(error, 'message') ?? '',
+    stack: textOf(error, 'stack'),
     fields: sendableFields(error),
-    cause: causeToWire(error.cause, depth + 1),
+    cause: causeToWire(read(error, 'cause'), depth + 1),
+  }
+}
+
+function textOf(error: Error, field: 'name' | 'message' | 'stack'): string | undefined {
+  const value = read(error, field)
+  return typeof value === 'string' ? value : undefined
+}
+
+function read(error: Error, field: string): unknown {
+  try {
+    return (error as unknown as Record<string, unknown>)[field]
+  } catch {
+    return undefined
   }
 }
 
@@ -150,15 +166,17 @@ function defineHidden(error: Error, field: string, value: unknown): void {
 
 const TAKEN_APART = new Set(['name', 'message', 'stack', 'cause'])
 
+/** `code` is named, since on some errors (AbortError) it stands on the prototype. */
 function sendableFields(error: Error): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(error).filter(([field, value]) => !TAKEN_APART.has(field) && isSendable(value)),
-  )
+  const names = new Set([...Object.keys(error), 'code'])
+  const fields = [...names].filter(name => !TAKEN_APART.has(name)).map(name => [name, read(error, name)] as const)
+  return Object.fromEntries(fields.filter(([, value]) => value !== undefined && isSendable(value)))
 }
 
+/** By the serialization of the pipe, which refuses some values that structuredClone takes. */
 function isSendable(value: unknown): boolean {
   try {
-    structuredClone(value)
+    serialize(value)
     return true
   } catch {
     return false

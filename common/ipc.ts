@@ -19,7 +19,7 @@ export type MessageBroker = (respond: (answer?: unknown) => void, message: IpcMe
  * to. Return the promise from the task function, or the task counts as done before the answer is there.
  *
  * Rejects with NoMessageBrokerError without a broker on the master, with UnsendableValueError or InvalidArgumentError
- * for a message that cannot be sent, and with what the broker on either side throws.
+ * for a message or an answer that cannot be sent, and with what the broker on either side throws.
  */
 export type ToggleIPC = <Result>(
   broker: (answer: unknown) => Result | PromiseLike<Result>,

@@ -3,11 +3,14 @@ import type { MessageBroker } from './ipc'
 
 /** What `new Cluster(taskMap, options)` takes. All but `messageBroker` may also stand in `Meteor.settings`. */
 export interface ClusterOptions {
-  /** The first port tried for a worker's own web server, on loopback; the next worker takes the next. Default 3008. */
+  /**
+   * The first port tried for a worker's own web server, on loopback, 1 to 65535; the next worker takes the next. Default
+   * 3008.
+   */
   readonly port?: number
   /** How many workers may live at once. Default and upper limit: `Cluster.maxWorkers()`. Values below 1 become 1. */
   readonly maxAvailableWorkers?: number
-  /** Milliseconds between two looks at the queue. Default 1000. */
+  /** Milliseconds between two looks at the queue, 1 to 2^31 - 1. Default 1000. */
   readonly refreshRate?: number
   /** Run in-memory tasks only, and leave the persistent ones to others. Default false. */
   readonly inMemoryOnly?: boolean
@@ -16,13 +19,14 @@ export interface ClusterOptions {
   /** `'all'`, or `'error'` for warnings and errors only. Default `'all'`. */
   readonly logs?: 'all' | 'error'
   /**
-   * How long workers without work live: `'always'` (all of them, from the start on) or a number of milliseconds.
+   * How long workers without work live: `'always'` (all of them, from the start on) or a number of milliseconds
+   * (from 1).
    * Default: until the next look at the queue that finds none.
    */
   readonly keepAlive?: 'always' | number | null
   /**
    * Milliseconds for which a claim is valid without being renewed; the master renews three times as often. It bounds how long
-   * the tasks of a master that crashed wait for another. Default 15000.
+   * the tasks of a master that crashed wait for another. From 100; default 15000.
    */
   readonly leaseDuration?: number
   /** Start to dispatch at start-up; otherwise when `cluster.initialize()` is called. Default true. */
@@ -32,7 +36,7 @@ export interface ClusterOptions {
 export type ResolvedOptions = { readonly [Name in keyof ClusterOptions]-?: Exclude<ClusterOptions[Name], undefined> }
 
 /** Longer delays overflow the 32 bits that Node keeps a timer in, and fire at once. */
-export const MAX_TIMER_MS = 2 ** 31 - 1
+const MAX_TIMER_MS = 2 ** 31 - 1
 
 interface Rule {
   readonly allowed: string

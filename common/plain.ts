@@ -23,8 +23,8 @@ const MAX_DEPTH = 80
 const ALLOWED =
   'null, booleans, numbers, strings, valid Dates, Uint8Array or Buffer, and arrays and plain objects of these'
 const ALLOWED_DEPTH = `at most ${String(MAX_DEPTH)} levels of nesting, and no circle`
-/** MongoDB reads `$ref` and its like as operators, and ends a name at NUL. */
-const ALLOWED_KEY = 'field names that do not begin with $ and hold no NUL character'
+/** MongoDB reads `$ref` and its like as operators, takes `_bsontype` for a type of its own, and ends a name at NUL. */
+const ALLOWED_KEY = 'field names that do not begin with $, are not _bsontype, and hold no NUL character'
 
 class Refused extends Error {
   readonly fault: Fault
@@ -73,7 +73,7 @@ function copyObject(value: Record<string, unknown>, path: string, depth: number)
   const target: PlainObject = {}
   for (const [key, item] of Object.entries(value)) {
     if (item === undefined) continue
-    if (key.startsWith('$') || key.includes('\0')) {
+    if (key.startsWith('$') || key === '_bsontype' || key.includes('\0')) {
       throw new Refused({ path: `${path}.${key}`, value: item, allowed: ALLOWED_KEY })
     }
     define(target, key.toWellFormed(), copy(item, `${path}.${key}`, depth + 1))

@@ -63,7 +63,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
   /**
    * Changes the pause between two looks at the queue. In a worker it does nothing.
    *
-   * @param refreshRate milliseconds: an integer from 1
+   * @param refreshRate milliseconds: an integer from 1 to 2^31 - 1
    * @throws InvalidArgumentError
    */
   setRefreshRate(refreshRate: number): void {

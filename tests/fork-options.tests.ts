@@ -34,8 +34,10 @@ Tinytest.add('fork options - what the app needs is inherited', test => {
 })
 
 Tinytest.add('fork options - the inspector stays with the master, other flags are kept', test => {
-  const { env, execArgv } = fork({ NODE_OPTIONS: '--max-old-space-size=512 --inspect=9230' }, [
+  const { env, execArgv } = fork({ NODE_OPTIONS: '--inspect-port 9230 --max-old-space-size=512 --inspect=9230' }, [
     '--inspect-brk',
+    '--debug-port',
+    '9231',
     '--enable-source-maps',
   ])
   test.equal(execArgv, ['--enable-source-maps'])

@@ -1,11 +1,5 @@
 import { Tinytest } from 'meteor/tinytest'
-import {
-  type RemoteMaster,
-  RemoteMaster as Master,
-  sharedMaster,
-  withDatabase,
-  withMaster,
-} from './support/remote-master'
+import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
 
 for (const inMemory of [false, true]) {
@@ -70,7 +64,7 @@ async function withRunningTask<Result>(
   database: RemoteMaster['database'],
   test: (master: RemoteMaster, _id: string) => Promise<Result>,
 ): Promise<Result> {
-  const master = await Master.start({ database, options: { maxAvailableWorkers: 1 } })
+  const master = await RemoteMaster.start({ database, options: { maxAvailableWorkers: 1 } })
   try {
     const _id = await master.addTask({ taskType: 'hold', data: {}, priority: 9 })
     await master.held(_id)

@@ -33,6 +33,7 @@ const REFUSED: [keyof NewTask, unknown, RegExp][] = [
   ['data', { big: 1n }, /addTask\.data\.big is 1n \(bigint\)/],
   ['data', { when: new Date(Number.NaN) }, /addTask\.data\.when is an invalid Date/],
   ['data', { $where: 1 }, /addTask\.data\.\$where is 1 \(number\); allowed: field names/],
+  ['data', { _bsontype: 'Int32' }, /addTask\.data\._bsontype is "Int32" \(string\); allowed: field names/],
   ['priority', '1', /addTask\.priority is "1" \(string\); allowed: a safe integer/],
   ['priority', 1.5, /addTask\.priority is 1\.5/],
   ['priority', Number.NaN, /addTask\.priority is NaN/],

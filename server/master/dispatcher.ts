@@ -1,5 +1,5 @@
 import { Meteor } from 'meteor/meteor'
-import { UnsendableValueError, errorToWire, messageOf } from '../../common/errors'
+import { UnsendableValueError, errorToWire, messageOf, toError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
 import type { Claim } from '../queue/claim'
@@ -46,7 +46,7 @@ export class Dispatcher {
   #isTickDue = false
   /** Task types that were warned of. */
   readonly #unknownTypes = new Set<string>()
-  /** The last look ended in an error: the database is away. */
+  /** Since a look ended in an error, until a tick's does not: one line at each end, however many lie between. */
   #isFailing = false
 
   constructor({ claims, leases, upkeep, memory, listeners, wakeUp, createPool, options, log }: DispatcherParts) {
@@ -59,13 +59,13 @@ export class Dispatcher {
     this.#log = log
     this.#settlement = new Settlement(leases, listeners, log)
     this.#pool = createPool({
-      workerFree: () => {
+      changed: () => {
         this.wake()
       },
       outcome: (claim, outcome) => void this.#settlement.settle(claim, outcome),
-      expired: claim => void this.giveBack(claim, 'its lease ran out before its job could start'),
+      expired: claim => void this.release(claim, 'its lease ran out before its job could start'),
       question: question => void consult(options.messageBroker, question, log),
-      crashed: (claim, exit) => void this.giveBack(claim, `its worker died (${describeExit(exit)})`),
+      crashed: (claim, exit) => void this.release(claim, `its worker died (${describeExit(exit)})`),
     })
     this.#refreshRate = options.refreshRate
   }
@@ -113,8 +113,8 @@ export class Dispatcher {
       if (claim === undefined) return
       this.run(claim)
     }
-    const { capacity, room } = this.#pool
-    this.#pool.grow(this.#memory.countDue(capacity + room) - capacity)
+    const { freeSlots, room } = this.#pool
+    this.#pool.grow(this.#memory.countDue(freeSlots + room) - freeSlots)
   }
 
   private async lookUntilDone(): Promise<void> {
@@ -123,9 +123,8 @@ export class Dispatcher {
       this.#lookAgain = false
       try {
         await this.look()
-        this.reportDatabase(undefined)
       } catch (error) {
-        this.reportDatabase(error)
+        this.lookFailed(error)
       }
     }
     this.#isLooking = false
@@ -139,7 +138,9 @@ export class Dispatcher {
     if (this.canClaim) await this.dispatch()
     await this.grow()
     // A worker that became free during this look was not offered anything yet.
-    if (isTick) this.shrink(performance.now() - startedAt)
+    if (!isTick) return
+    this.shrink(performance.now() - startedAt)
+    this.lookSucceeded()
   }
 
   private get canClaim(): boolean {
@@ -158,7 +159,7 @@ export class Dispatcher {
     try {
       const isSent = this.#pool.run(claim, this.#leases.expiryOf(claim))
       // The worker may have died, or been given an in-memory task, while the claim was on its way.
-      if (!isSent) void this.giveBack(claim, 'no worker is left to run it')
+      if (!isSent) void this.release(claim)
     } catch (error) {
       const unsendable = new UnsendableValueError('the data of the task', error)
       void this.#settlement.settle(claim, { kind: 'failed', error: errorToWire(unsendable) })
@@ -169,9 +170,9 @@ export class Dispatcher {
     if (this.#options.keepAlive === 'always') {
       this.#pool.grow(this.#pool.room)
     } else if (this.canClaim && !this.#pool.hasIdle && this.#pool.room > 0) {
-      const { capacity, room } = this.#pool
-      const inMemory = this.#memory.countDue(capacity + room)
-      this.#pool.grow(inMemory + (await this.#claims.countDue(capacity + room)) - capacity)
+      const { freeSlots, room } = this.#pool
+      const inMemory = this.#memory.countDue(freeSlots + room)
+      this.#pool.grow(inMemory + (await this.#claims.countDue(freeSlots + room)) - freeSlots)
     }
   }
 
@@ -181,8 +182,8 @@ export class Dispatcher {
     if (keepAlive !== 'always') this.#pool.closeIdle(Math.max(keepAlive ?? 0, least))
   }
 
-  private async giveBack(claim: Claim, reason: string): Promise<void> {
-    await this.#settlement.giveBack(claim, reason)
+  private async release(claim: Claim, reason?: string): Promise<void> {
+    await this.#settlement.release(claim, reason)
     this.wake()
   }
 
@@ -196,13 +197,14 @@ export class Dispatcher {
     )
   }
 
-  /** One line when the database goes away and one when it is back, however many ticks lie between. */
-  private reportDatabase(error: unknown): void {
-    if (error !== undefined && !this.#isFailing) {
-      this.#log.error(`cannot read the queue, trying again at each tick: ${messageOf(error)}`)
-    } else if (error === undefined && this.#isFailing) {
-      this.#log.warn('the queue can be read again')
-    }
-    this.#isFailing = error !== undefined
+  private lookFailed(error: unknown): void {
+    if (this.#isFailing) return
+    this.#isFailing = true
+    this.#log.error(`cannot read the queue, trying again at each tick: ${toError(error).stack ?? messageOf(error)}`)
+  }
+
+  private lookSucceeded(): void {
+    if (this.#isFailing) this.#log.warn('the queue can be read again')
+    this.#isFailing = false
   }
 }

@@ -48,5 +48,14 @@ export function forkOptions({ env, execArgv, pid }: ForkContext, port: number): 
 
 /** The inspector's port is taken by the master; `--inspect-brk` would halt the worker. */
 function withoutInspector(flags: readonly string[]): string[] {
-  return flags.filter(flag => !flag.startsWith('--inspect'))
+  return flags.filter((flag, index) => !isInspectorFlag(flag) && !takesPort(flags[index - 1]))
+}
+
+function isInspectorFlag(flag: string): boolean {
+  return flag.startsWith('--inspect') || flag.startsWith('--debug-port')
+}
+
+/** These may have their value as the next argument; `--inspect` and `--inspect-brk` may not. */
+function takesPort(flag: string | undefined): boolean {
+  return flag === '--inspect-port' || flag === '--debug-port'
 }

@@ -3,9 +3,9 @@ import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { Outcome } from '../../common/protocol'
 import type { Claim } from '../queue/claim'
-import { BootBreaker } from './boot-breaker'
+import { ForkBreaker } from './fork-breaker'
 import { freePort } from './free-port'
-import { type Exit, type Question, WorkerHandle } from './worker-handle'
+import { type End, type Exit, type Question, WorkerHandle } from './worker-handle'
 
 export interface PoolOptions {
   /** The port of the first worker. */
@@ -19,8 +19,8 @@ export interface PoolOptions {
 
 /** What the pool tells its owner. */
 export interface PoolEvents {
-  /** A worker is free: it booted, or its job ended. */
-  workerFree(): void
+  /** There may be more that can be done now: a worker is free or gone, or another may be forked again. */
+  changed(): void
   outcome(claim: Claim, outcome: Outcome): void
   /** The worker came to this job too late to start it. */
   expired(claim: Claim): void
@@ -34,7 +34,7 @@ export class Pool {
   readonly #options: PoolOptions
   readonly #events: PoolEvents
   readonly #workers = new Set<WorkerHandle>()
-  readonly #breaker = new BootBreaker()
+  readonly #breaker = new ForkBreaker()
   /** Workers that are to be forked: one after the other, since each looks for a free port. */
   #pending = 0
   #isForking = false
@@ -45,7 +45,7 @@ export class Pool {
   }
 
   /** How many more jobs could run without another fork: on idle workers and on those that are still to come. */
-  get capacity(): number {
+  get freeSlots(): number {
     return this.#pending + this.inState('booting').length + this.inState('idle').length
   }
 
@@ -73,7 +73,7 @@ export class Pool {
 
   /** Forks this many workers, as far as there is room, unless the last ones could not boot. */
   grow(count: number): void {
-    if (!this.#breaker.isOpen) return
+    if (!this.#breaker.allowsFork) return
     this.#pending += Math.max(0, Math.min(count, this.room))
     if (!this.#isForking) void this.forkPending()
   }
@@ -94,47 +94,56 @@ export class Pool {
   private async forkOne(): Promise<void> {
     try {
       const port = await freePort(this.#options.port, this.portsInUse())
-      // Another worker may have failed to boot meanwhile, which calls off those that are pending.
+      // Another worker may have failed meanwhile, which calls off those that are pending.
       if (this.#pending === 0) return
       this.#pending--
       this.add(this.#options.fork(port), port)
     } catch (error) {
-      this.bootFailed(messageOf(error))
+      this.forkFailed(messageOf(error))
     }
   }
 
   private add(child: ChildProcess, port: number): void {
-    let isReady = false
     const worker = new WorkerHandle(child, port, {
       ready: () => {
-        isReady = true
-        this.#breaker.succeeded()
-        this.#events.workerFree()
+        this.#events.changed()
       },
       outcome: (claim, outcome) => {
+        this.#breaker.succeeded()
         this.#events.outcome(claim, outcome)
-        this.#events.workerFree()
+        this.#events.changed()
       },
       expired: claim => {
         this.#events.expired(claim)
-        this.#events.workerFree()
+        this.#events.changed()
       },
       question: question => {
         this.#events.question(question)
       },
-      gone: (exit, claim) => {
+      gone: end => {
         this.#workers.delete(worker)
-        if (!isReady)
-          this.bootFailed(`a worker on port ${String(port)} ended before it was ready (${describeExit(exit)})`)
-        if (claim !== undefined) this.#events.crashed(claim, exit)
+        this.workerGone(port, end)
+        this.#events.changed()
       },
     })
     this.#workers.add(worker)
   }
 
-  private bootFailed(reason: string): void {
+  private workerGone(port: number, { exit, claim, state }: End): void {
+    if (claim !== undefined) this.#events.crashed(claim, exit)
+    else if (state !== 'closing') {
+      const when = state === 'booting' ? 'before it was ready' : 'without a job in it'
+      this.forkFailed(`a worker on port ${String(port)} ended ${when} (${describeExit(exit)})`)
+    }
+  }
+
+  /** Workers that end by themselves, again and again, must not become a fork storm. */
+  private forkFailed(reason: string): void {
     this.#pending = 0
     const { failures, pause } = this.#breaker.failed()
+    setTimeout(() => {
+      this.#events.changed()
+    }, pause).unref()
     this.#options.log.error(
       `${reason}; ${String(failures)} in a row, no other is forked for ${String(pause)} ms. ` +
         'What it wrote before it ended stands above.',

@@ -9,6 +9,16 @@ import type { Listeners, TaskEvents, TaskEventType } from '../queue/listeners'
 
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5000
+/** Characters of an error that are kept on the task: the whole document must stay below MongoDB's 16 MB. */
+const MAX_TEXT = 10_000
+
+/** The end of a claim as a write to its queue. */
+interface Write {
+  /** Resolves to false when the task does not carry the claim's token. */
+  readonly apply: () => Promise<boolean>
+  /** Whether the queue is as `apply` would leave it. */
+  readonly isApplied: () => Promise<boolean>
+}
 
 /** What becomes of a claim when its job has ended: stored first, told to the listeners second. */
 export class Settlement {
@@ -26,42 +36,44 @@ export class Settlement {
   async settle(claim: Claim, outcome: Outcome): Promise<void> {
     switch (outcome.kind) {
       case 'done':
-        if (await this.store(claim, () => claim.store.complete(claim))) {
+        if (await this.store(claim, completion(claim))) {
           await this.emit('done', { value: fromWire(outcome.value), task: claim.task })
         }
         return
       case 'failed': {
         const error = errorFromWire(outcome.error)
         const failure = toFailure(error)
-        if (await this.store(claim, () => claim.store.fail(claim, failure))) {
+        if (await this.store(claim, failing(claim, failure))) {
           await this.emit('error', { value: error, task: { ...claim.task, state: 'failed', error: failure } })
         }
       }
     }
   }
 
-  /** Gives the task back, so that it runs again from the beginning. Never rejects. */
-  async giveBack(claim: Claim, reason: string): Promise<void> {
-    if (await this.store(claim, () => claim.store.release(claim))) {
+  /** Gives the task back, so that it runs again from the beginning. Never rejects. @param reason for the log, if any */
+  async release(claim: Claim, reason?: string): Promise<void> {
+    if ((await this.store(claim, releasing(claim))) && reason !== undefined) {
       this.#log.taskError(claim.task, `given back: ${reason}`)
     }
   }
 
-  private async store(claim: Claim, write: () => Promise<boolean>): Promise<boolean> {
+  /** @returns false when the task is no longer this claim's */
+  private async store(claim: Claim, write: Write): Promise<boolean> {
     this.#leases.end(claim)
     const isStored = await this.writeUntilTaken(claim, write)
     this.#leases.forget(claim)
+    if (!isStored) this.#log.taskError(claim.task, 'ended, but was removed or taken by another meanwhile: ignored')
     return isStored
   }
 
-  /** @returns false when the task is no longer this claim's */
-  private async writeUntilTaken(claim: Claim, write: () => Promise<boolean>): Promise<boolean> {
+  /** A write that failed may have been made all the same, only its acknowledgement was lost: that is looked up, not guessed. */
+  private async writeUntilTaken(claim: Claim, { apply, isApplied }: Write): Promise<boolean> {
+    let isUnsure = false
     for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
       try {
-        const isStored = await write()
-        if (!isStored) this.#log.taskError(claim.task, 'ended, but was removed or taken by another meanwhile: ignored')
-        return isStored
+        return (await apply()) || (isUnsure && (await isApplied()))
       } catch (error) {
+        isUnsure = true
         this.#log.taskError(claim.task, `cannot be stored, trying again in ${String(wait)} ms: ${messageOf(error)}`)
         await pause(wait)
       }
@@ -76,6 +88,24 @@ export class Settlement {
   }
 }
 
+function completion(claim: Claim): Write {
+  return { apply: () => claim.store.complete(claim), isApplied: () => claim.store.isCompleted(claim) }
+}
+
+function failing(claim: Claim, failure: TaskFailure): Write {
+  return { apply: () => claim.store.fail(claim, failure), isApplied: () => claim.store.isFailed(claim, failure) }
+}
+
+function releasing(claim: Claim): Write {
+  // Without the token the task is somebody else's to run, which is what giving it back is for.
+  return { apply: () => claim.store.release(claim), isApplied: () => Promise.resolve(true) }
+}
+
 function toFailure(error: Error): TaskFailure {
-  return { name: error.name, message: error.message, stack: error.stack ?? null, failedAt: new Date() }
+  return {
+    name: error.name.slice(0, MAX_TEXT),
+    message: error.message.slice(0, MAX_TEXT),
+    stack: error.stack?.slice(0, MAX_TEXT) ?? null,
+    failedAt: new Date(),
+  }
 }

@@ -21,7 +21,7 @@ export class Upkeep {
   /** @throws when the database is away; what was not done is done the next time */
   async run(): Promise<void> {
     if (!this.#isPrepared) await this.prepare()
-    await this.#claims.takeOver(false)
+    await this.#claims.adopt(false)
     await this.#claims.followDueDates()
     const count = await this.#claims.releaseExpired()
     if (count > 0) this.#log.warn(`${String(count)} tasks of a master that did not renew its leases run again`)
@@ -29,7 +29,7 @@ export class Upkeep {
 
   private async prepare(): Promise<void> {
     await this.#claims.createIndexes()
-    await this.#claims.takeOver(true)
+    await this.#claims.adopt(true)
     const former = (await this.#claims.owners()).filter(isGone)
     const count = await this.#claims.releaseAllOf(former)
     if (count > 0) this.#log.warn(`${String(count)} unfinished tasks of a former master on this machine run again`)

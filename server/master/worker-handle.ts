@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import { errorToWire } from '../../common/errors'
 import type { Answer, Outcome, ToMaster, ToWorker } from '../../common/protocol'
 import { unwrap, wrap } from '../../common/protocol'
 import { toJob } from '../../common/task'
@@ -25,11 +26,21 @@ export interface WorkerEvents {
   /** The worker came to this job too late to start it; it is free again. */
   expired(claim: Claim): void
   question(question: Question): void
-  /** The process is gone and its pipe is read to the end. `claim` is the job that was running in it. */
-  gone(exit: Exit, claim: Claim | undefined): void
+  /** The process is gone and its pipe is read to the end. */
+  gone(end: End): void
+}
+
+/** How a worker ended, and what it was doing: `claim` is the job that was running in it. */
+export interface End {
+  readonly exit: Exit
+  readonly claim: Claim | undefined
+  readonly state: WorkerState
 }
 
 type WorkerState = 'booting' | 'idle' | 'busy' | 'closing' | 'gone'
+
+/** How long a worker may take to boot before it is killed: a start-up hook that never ends would stop the queue silently. */
+const BOOT_DEADLINE_MS = 120_000
 
 /** How long an idle worker may take to exit before it is killed. */
 const CLOSE_GRACE_MS = 5000
@@ -57,10 +68,7 @@ export class WorkerHandle {
       if (child.pid === undefined) this.end({ code: null, signal: null })
     })
     this.awaitEnd()
-  }
-
-  get pid(): number | undefined {
-    return this.#child.pid
+    this.killUnlessReady()
   }
 
   get state(): WorkerState {
@@ -120,12 +128,11 @@ export class WorkerHandle {
 
   private receiveQuestion(message: Extract<ToMaster, { kind: 'ask' }>): void {
     const { token, conversation } = message
-    const claim = this.#claim
-    if (claim?.token !== token) return
     const answer = (given: Answer) => {
       this.send({ kind: 'answer', token, conversation, answer: given })
     }
-    this.#events.question({ claim, message, answer })
+    if (this.#claim?.token === token) this.#events.question({ claim: this.#claim, message, answer })
+    else answer({ kind: 'refused', error: errorToWire(new Error('nschwarz:cluster: the task that asks has ended.')) })
   }
 
   private becomeIdle(): void {
@@ -136,6 +143,16 @@ export class WorkerHandle {
   /** @throws when the message holds what cannot be cloned; a pipe that closed is told by the end of the process */
   private send(message: ToWorker): void {
     if (this.#child.connected) this.#child.send(wrap(message), () => undefined)
+  }
+
+  private killUnlessReady(): void {
+    const kill = setTimeout(() => {
+      if (this.#state === 'booting') this.#child.kill('SIGKILL')
+    }, BOOT_DEADLINE_MS)
+    this.#child.once('exit', () => {
+      clearTimeout(kill)
+    })
+    kill.unref()
   }
 
   /** `exit` alone may come while messages are still in the pipe; `disconnect` comes after the last of them. */
@@ -157,9 +174,9 @@ export class WorkerHandle {
 
   private end(exit: Exit): void {
     if (this.#state === 'gone') return
+    const end = { exit, claim: this.#claim, state: this.#state }
     this.#state = 'gone'
-    const claim = this.#claim
     this.#claim = undefined
-    this.#events.gone(exit, claim)
+    this.#events.gone(end)
   }
 }

@@ -20,4 +20,8 @@ export interface ClaimStore {
   fail(claim: Claim, error: TaskFailure): Promise<boolean>
   /** The job did not end: the task may be claimed again. */
   release(claim: Claim): Promise<boolean>
+  /** Whether the task is gone from the queue, as `complete` would have it. */
+  isCompleted(claim: Claim): Promise<boolean>
+  /** Whether the task has failed with this very error, as `fail` would have it. */
+  isFailed(claim: Claim, error: TaskFailure): Promise<boolean>
 }

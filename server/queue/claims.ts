@@ -92,6 +92,14 @@ export class Claims implements ClaimStore {
     return this.settle(task._id, token, GIVE_BACK)
   }
 
+  async isCompleted({ task }: Claim): Promise<boolean> {
+    return (await this.#tasks.countDocuments({ _id: task._id }, { limit: 1 })) === 0
+  }
+
+  async isFailed({ task }: Claim, { failedAt }: TaskFailure): Promise<boolean> {
+    return (await this.#tasks.countDocuments({ _id: task._id, state: 'failed', 'error.failedAt': failedAt })) === 1
+  }
+
   /** Extends the leases of these claims, where the task still carries their token. @returns the tokens that do */
   async renew(claims: readonly Claim[]): Promise<Set<string>> {
     const filter = {
@@ -145,9 +153,9 @@ export class Claims implements ClaimStore {
    * @param includeOngoing also those marked as running, which 2.x resets at its own start, and only then
    * @returns how many
    */
-  async takeOver(includeOngoing: boolean): Promise<number> {
+  async adopt(includeOngoing: boolean): Promise<number> {
     const filter = includeOngoing ? { state: null } : { state: null, onGoing: { $ne: true } }
-    const { modifiedCount } = await this.#tasks.updateMany(filter as object, TAKE_OVER, DURABLE)
+    const { modifiedCount } = await this.#tasks.updateMany(filter as object, ADOPT, DURABLE)
     return modifiedCount
   }
 
@@ -172,7 +180,7 @@ export class Claims implements ClaimStore {
 const GIVE_BACK: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }, { $unset: 'claim' }]
 
 /** What 2.x may have left out, or a hand may have got wrong, gets its default. */
-const TAKE_OVER: Pipeline = [
+const ADOPT: Pipeline = [
   {
     $set: {
       priority: orElse({ $isNumber: '$priority' }, '$priority', 1),

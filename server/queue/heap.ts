@@ -31,6 +31,13 @@ export class Heap<Item> {
     return first
   }
 
+  /** Drops the items that are not accepted. */
+  retain(accepts: (item: Item) => boolean): void {
+    const kept = this.#items.filter(accepts)
+    this.#items.length = 0
+    for (const item of kept) this.add(item)
+  }
+
   private siftUp(start: number): void {
     let index = start
     while (index > 0) {

@@ -5,21 +5,13 @@ import type { Task, TaskFailure } from '../../common/task'
 import { role } from '../role'
 import type { Claim, ClaimStore } from './claim'
 import { Heap } from './heap'
-
-/** `TaskQueue.inMemory`: looks at the tasks that this master keeps in memory. Every task is given as a copy. */
-export interface InMemoryTasks {
-  /** The task with this `_id`, or undefined. */
-  findById(_id: string): Task | undefined
-  /** Removes a task and gives it back, or undefined. A running one is removed too, and its job ends without harm. */
-  removeById(_id: string): Task | undefined
-  /** All tasks, in the order in which they run. */
-  tasks(): Task[]
-  /** The tasks that could start now, waiting and due, in the order in which they run. */
-  availableTasks(): Task[]
-}
+import type { InMemoryTasks } from './in-memory-tasks'
 
 /** Failed tasks are kept to be looked at; past this many the oldest are dropped, since memory is all they have. */
 const MAX_FAILED = 1000
+
+/** Below this it is not worth the while to look for removed tasks in a heap. */
+const MIN_HEAP = 16
 
 interface Entry {
   task: Task
@@ -66,6 +58,7 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   removeById(_id: string): Task | undefined {
     const entry = this.#entries.get(checkId('removeById', _id))
     if (entry !== undefined) this.drop(entry)
+    this.forgetRemoved()
     return entry && copyTask(entry.task)
   }
 
@@ -94,7 +87,7 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     this.#waiting.take()
     entry.task = { ...entry.task, state: 'running' }
     entry.token = this.#makeToken()
-    return { task: entry.task, token: entry.token, store: this }
+    return { task: copyTask(entry.task), token: entry.token, store: this }
   }
 
   complete(claim: Claim): Promise<boolean> {
@@ -115,6 +108,14 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     return this.settle(claim, entry => {
       this.enqueue(entry)
     })
+  }
+
+  isCompleted({ task }: Claim): Promise<boolean> {
+    return Promise.resolve(!this.#entries.has(task._id))
+  }
+
+  isFailed({ task }: Claim, error: TaskFailure): Promise<boolean> {
+    return Promise.resolve(this.#entries.get(task._id)?.task.error === error)
   }
 
   private checkOpen(): void {
@@ -167,6 +168,13 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   private drop(entry: Entry): void {
     this.#entries.delete(entry.task._id)
     this.#failed.delete(entry.task._id)
+  }
+
+  /** The heaps let go of removed tasks when most of what they hold is such, so that each removal costs O(log n) on average. */
+  private forgetRemoved(): void {
+    for (const heap of [this.#waiting, this.#scheduled]) {
+      if (heap.size > 2 * this.#entries.size + MIN_HEAP) heap.retain(entry => this.isCurrent(entry))
+    }
   }
 
   private dropOldestFailed(): void {

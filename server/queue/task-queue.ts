@@ -4,7 +4,8 @@ import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
 import { type NewTask, type Task, createTask } from '../../common/task'
 import { role } from '../role'
 import { type TaskEventListener, type TaskEventType, Listeners } from './listeners'
-import { type InMemoryTasks, MemoryQueue } from './memory-queue'
+import type { InMemoryTasks } from './in-memory-tasks'
+import { MemoryQueue } from './memory-queue'
 import { WakeUp } from './wake-up'
 
 /** MongoDB's code for a value that a unique index holds already. */
@@ -77,12 +78,18 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 }
 
+/** A unique index of the application's own on this collection reports the same code. */
+function isTaken(error: unknown): boolean {
+  const { code, keyPattern } = error as { code?: unknown; keyPattern?: object }
+  return code === DUPLICATE_KEY && Object.hasOwn(keyPattern ?? { _id: 1 }, '_id')
+}
+
 /** Not a method: on the collection it would hide one of Meteor's. */
 async function store(task: Task, collection: TaskQueueCollection): Promise<void> {
   try {
     await collection.rawCollection().insertOne(task, { writeConcern: { w: 'majority' } })
   } catch (error) {
-    if ((error as { code?: unknown }).code === DUPLICATE_KEY) throw new DuplicateTaskError(task._id, { cause: error })
+    if (isTaken(error)) throw new DuplicateTaskError(task._id, { cause: error })
     throw error
   }
 }

@@ -1,4 +1,11 @@
-import { InvalidArgumentError, UnsendableValueError, errorFromWire, fromWire, toWire } from '../../common/errors'
+import {
+  InvalidArgumentError,
+  UnsendableValueError,
+  errorFromWire,
+  fromWire,
+  toError,
+  toWire,
+} from '../../common/errors'
 import type { IpcMessage, ToggleIPC } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { ToWorker } from '../../common/protocol'
@@ -41,12 +48,19 @@ export class JobIpc {
 
   private converse(token: string, initialize: Parameters<ToggleIPC>[1]): Promise<unknown> {
     const conversation = this.#opened++
-    const send = (message: IpcMessage) => {
-      this.ask(token, conversation, message)
-    }
     return new Promise<unknown>((resolve, reject) => {
       this.#open.set(conversation, { resolve, reject })
-      Promise.resolve(initialize(send)).catch(reject)
+      // Called from anywhere, also from a timer, where an error would end the worker instead of the conversation.
+      const send = (message: IpcMessage) => {
+        try {
+          this.ask(token, conversation, message)
+        } catch (error) {
+          reject(toError(error))
+        }
+      }
+      Promise.resolve(initialize(send)).catch((error: unknown) => {
+        reject(toError(error))
+      })
     }).finally(() => this.#open.delete(conversation))
   }
 

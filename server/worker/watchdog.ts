@@ -16,5 +16,10 @@ export function startWatchdog(): void {
       try { process.kill(${String(parent)}, 0) } catch (error) { isOrphan ||= error.code === 'ESRCH' }
       if (isOrphan) process.kill(process.pid, 'SIGKILL')
     }, ${String(PERIOD_MS)})`
-  new Worker(watch, { eval: true, execArgv: [], stdout: false }).unref()
+  const thread = new Worker(watch, { eval: true, execArgv: [], env: {} })
+  // Without the thread a blocked worker may outlive its master; without a listener it would not live at all.
+  thread.on('error', error => {
+    console.error('nschwarz:cluster: the watchdog of this worker ended:', error)
+  })
+  thread.unref()
 }

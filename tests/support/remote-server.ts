@@ -20,6 +20,7 @@ export class RemoteServer {
   /** Called at each notice, each piece of output, and at the end. */
   readonly #watchers = new Set<() => void>()
   #output = ''
+  #hasClosed = false
 
   constructor(app: string, env: NodeJS.ProcessEnv) {
     const main = path.resolve(__meteor_bootstrap__.serverDir, '../../main.js')
@@ -29,7 +30,8 @@ export class RemoteServer {
       serialization: 'advanced',
     })
     forkedPids.add(this.pid)
-    this.#exit = once(this.#child, 'exit')
+    // Unlike `exit`, this comes after all that was written.
+    this.#exit = once(this.#child, 'close')
     this.watch()
   }
 
@@ -38,7 +40,7 @@ export class RemoteServer {
   }
 
   get hasExited(): boolean {
-    return this.#child.exitCode !== null || this.#child.signalCode !== null
+    return this.#hasClosed
   }
 
   /** What the server and its workers wrote to their standard output and error. */
@@ -127,7 +129,10 @@ export class RemoteServer {
         changed()
       })
     }
-    this.#child.once('exit', changed)
+    this.#child.once('close', () => {
+      this.#hasClosed = true
+      changed()
+    })
   }
 }
 

@@ -87,6 +87,14 @@ export const taskMap: TaskMap = {
     hasMasterImports: hasMasterImports(),
   }),
   hold,
+  holdThenFail: async (job, toggleIPC) => {
+    await hold(job, toggleIPC)
+    throw new Error('failed after it was held')
+  },
+  /** Ends its worker while it is idle. */
+  dieLater: job => {
+    setTimeout(() => process.exit(9), (job.data as { milliseconds: number }).milliseconds)
+  },
   converse,
   nested,
   twoAtOnce,
@@ -138,10 +146,6 @@ export const taskMap: TaskMap = {
     const end = performance.now() + (job.data as { milliseconds: number }).milliseconds
     while (performance.now() < end);
     return process.pid
-  },
-  die: async job => {
-    process.kill(process.pid, (job.data as { signal: NodeJS.Signals }).signal)
-    await new Promise(() => undefined)
   },
   /** The outcome is in the pipe when the process ends. */
   exitAfterwards: () => {

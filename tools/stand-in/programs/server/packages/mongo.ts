@@ -48,14 +48,6 @@ class Cursor {
   async countAsync(): Promise<number> {
     return this.#collection.countDocuments(this.#selector)
   }
-
-  async forEachAsync(callback: (document: Document, index: number) => unknown): Promise<void> {
-    for (const [index, document] of (await this.fetchAsync()).entries()) await callback(document, index)
-  }
-
-  async mapAsync<Result>(callback: (document: Document, index: number) => Result): Promise<Awaited<Result>[]> {
-    return Promise.all((await this.fetchAsync()).map(callback))
-  }
 }
 
 interface CollectionOptions {

@@ -19,6 +19,9 @@ class TestCaseResults {
   }
 
   equal(actual: unknown, expected: unknown, message?: string): void {
+    // To EJSON.equals any two Sets, and any two Maps, are equal.
+    if (expected instanceof Set || expected instanceof Map)
+      this.fail('compare arrays: Meteor cannot compare Sets or Maps')
     this.check(isDeepStrictEqual(actual, expected), message, () => `expected ${show(expected)}, got ${show(actual)}`)
   }
 

@@ -1,0 +1,96 @@
+import { Random } from 'meteor/random'
+import { Tinytest } from 'meteor/tinytest'
+import { createLog } from '../common/log'
+import { createTask } from '../common/task'
+import { errorToWire, toWire } from '../common/errors'
+import { Leases } from '../server/master/leases'
+import { Settlement } from '../server/master/settlement'
+import type { ClaimStore } from '../server/queue/claim'
+import { Claims } from '../server/queue/claims'
+import { Listeners } from '../server/queue/listeners'
+import { currentOwner } from '../server/queue/owner'
+import { TestDatabase } from './support/database'
+import { Gate } from './support/gate'
+import { withDatabase, withMaster } from './support/remote-master'
+
+Tinytest.addAsync(
+  'outage - the database away stops claims, not jobs; outcomes are written when it is back',
+  async test => {
+    const gate = await Gate.open(process.env.MONGO_URL ?? '')
+    const database = new TestDatabase()
+    try {
+      const env = { MONGO_URL: gate.urlOf(database.name) }
+      await withMaster({ database, env, options: { keepAlive: 'always' } }, async master => {
+        const running = await master.addTask({ taskType: 'hold', data: {} })
+        const failing = await master.addTask({ taskType: 'holdThenFail', data: {} })
+        await master.held(running)
+        await master.held(failing)
+        gate.shut()
+        await master.call('release', running, 'while it was away')
+        await master.call('release', failing)
+        await master.written(new RegExp(`hold:${running}\tcannot be stored, trying again`))
+        await master.written(new RegExp(`holdThenFail:${failing}\tcannot be stored, trying again`))
+        await master.written(/ERROR\tcannot read the queue/)
+        test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 }, inMemory: true }), { a: 1 })
+        test.isFalse(master.endings.some(({ task }) => task._id === running))
+
+        gate.reopen()
+        test.equal((await master.ending(running)).value, 'while it was away')
+        test.equal((await master.ending(failing)).event, 'error')
+        await master.written(/WARNING\tthe queue can be read again/)
+        test.equal(await master.resultOf({ taskType: 'echo', data: { b: 2 } }), { b: 2 })
+        test.equal((await database.tasks.findOne({ _id: failing }))?.state, 'failed')
+        test.equal(await database.tasks.countDocuments(), 1)
+      })
+    } finally {
+      await gate.close()
+      await database.drop()
+    }
+  },
+)
+
+/** Makes the write, and then loses its acknowledgement, the first time. */
+function losingFirstAcknowledgement(claims: Claims): ClaimStore {
+  let isLost = false
+  const lose = async (write: Promise<boolean>) => {
+    const isWritten = await write
+    if (isLost) return isWritten
+    isLost = true
+    throw new Error('acknowledgement lost')
+  }
+  return {
+    complete: claim => lose(claims.complete(claim)),
+    fail: (claim, error) => lose(claims.fail(claim, error)),
+    release: claim => lose(claims.release(claim)),
+    isCompleted: claim => claims.isCompleted(claim),
+    isFailed: (claim, error) => claims.isFailed(claim, error),
+  }
+}
+
+for (const kind of ['done', 'error'] as const) {
+  Tinytest.addAsync(
+    `outage - a write whose acknowledgement was lost is found out: '${kind}' is told once`,
+    async test => {
+      await withDatabase(async database => {
+        const task = createTask({ taskType: 'TEST', data: {} }, () => Random.id())
+        await database.tasks.insertOne({ ...task })
+        const collection = database.tasks as unknown as ConstructorParameters<typeof Claims>[0]
+        const claims = new Claims(collection, currentOwner(), ['TEST'], 15_000)
+        const log = createLog('error')
+        const leases = new Leases(claims, 15_000, () => Random.id(), log)
+        const told: unknown[] = []
+        const listeners = new Listeners()
+        listeners.set(kind, ({ task: { _id } }) => told.push(_id))
+        const claim = await leases.claim()
+        if (claim === undefined) throw new Error('nothing to claim')
+        const outcome =
+          kind === 'done'
+            ? ({ kind: 'done', value: toWire(1) } as const)
+            : ({ kind: 'failed', error: errorToWire(new Error('broken')) } as const)
+        const store = losingFirstAcknowledgement(claims)
+        await new Settlement(leases, listeners, log).settle({ ...claim, store }, outcome)
+        test.equal(told, [task._id])
+      })
+    },
+  )
+}

@@ -1,0 +1,65 @@
+import { once } from 'node:events'
+import { type Server, type Socket, connect, createServer } from 'node:net'
+
+/** A way to the database that can be shut: for its clients it is then away, while all others still reach it. */
+export class Gate {
+  readonly #target: URL
+  readonly #sockets = new Set<Socket>()
+  readonly #server: Server
+  #isShut = false
+
+  private constructor(target: URL) {
+    this.#target = target
+    this.#server = createServer(socket => {
+      this.pass(socket)
+    })
+  }
+
+  static async open(mongoUrl: string): Promise<Gate> {
+    const gate = new Gate(new URL(mongoUrl))
+    gate.#server.listen(0, '127.0.0.1')
+    await once(gate.#server, 'listening')
+    return gate
+  }
+
+  /** The way through this gate, to this database. Direct, since a replica set would tell its own addresses. */
+  urlOf(database: string): string {
+    const { port } = this.#server.address() as { port: number }
+    return `mongodb://127.0.0.1:${String(port)}/${database}?directConnection=true&serverSelectionTimeoutMS=500`
+  }
+
+  shut(): void {
+    this.#isShut = true
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  reopen(): void {
+    this.#isShut = false
+  }
+
+  async close(): Promise<void> {
+    this.shut()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  private pass(client: Socket): void {
+    if (this.#isShut) {
+      client.destroy()
+      return
+    }
+    const server = connect(Number(this.#target.port || 27_017), this.#target.hostname)
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.#sockets.add(from)
+      from.pipe(to)
+      from.on('error', () => to.destroy())
+      from.on('close', () => {
+        this.#sockets.delete(from)
+        to.destroy()
+      })
+    }
+  }
+}
