@@ -1,11 +1,9 @@
 /**
- * The package's error classes, and how any error crosses the pipe between master and worker.
+ * The package's error classes.
  *
  * Every error of the package has a `name` and a `code`, so that an application can tell them apart without
  * `instanceof` (an error that came from a worker is rebuilt, and is not an instance of its original class).
  */
-
-import { serialize } from 'node:v8'
 
 /** An argument, option or task field that is not allowed. Nothing was stored or sent. */
 export class InvalidArgumentError extends TypeError {
@@ -57,6 +55,23 @@ export class UnknownTaskTypeError extends Error {
   }
 }
 
+/** A worker died each time that it ran this task: the task is failed, so that it does not go on killing workers. */
+export class WorkerCrashError extends Error {
+  override readonly name = 'WorkerCrashError'
+  readonly code = 'ERR_CLUSTER_WORKER_CRASH'
+  /** How often a worker died while it ran the task. */
+  readonly crashes: number
+
+  /** @param how the last one ended, for instance `signal SIGKILL` */
+  constructor(crashes: number, how: string) {
+    super(
+      `nschwarz:cluster: the worker died while it ran this task (${how}), for the ${String(crashes)}. time; ` +
+        'the task is not run again. What the workers wrote before they died is in the log.',
+    )
+    this.crashes = crashes
+  }
+}
+
 /** A conversation opened with `toggleIPC` got no answer: there is no `messageBroker` on the master. */
 export class NoMessageBrokerError extends Error {
   override readonly name = 'NoMessageBrokerError'
@@ -84,22 +99,6 @@ export class UnsendableValueError extends TypeError {
   }
 }
 
-/** An error as it travels: the structured clone algorithm would drop its name, code and fields. */
-export interface WireError {
-  readonly name: string
-  readonly message: string
-  readonly stack: string | undefined
-  /** Own enumerable fields that can be sent, `code` among them, and `details` of a `Meteor.Error`. */
-  readonly fields: Readonly<Record<string, unknown>>
-  readonly cause: WireValue | undefined
-}
-
-/** Any value as it travels. An error at the top is taken apart; deeper ones keep what structured clone keeps. */
-export type WireValue = { readonly value: unknown } | { readonly error: WireError }
-
-/** Causes deeper than this are cut off, which also ends a chain that runs in a circle. */
-const MAX_CAUSE_DEPTH = 8
-
 /** What was thrown may be anything; the rest of the package only deals in errors. */
 export function toError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown
@@ -110,76 +109,17 @@ export function messageOf(thrown: unknown): string {
   return textOf(toError(thrown), 'message') ?? ''
 }
 
-export function toWire(value: unknown): WireValue {
-  return value instanceof Error ? { error: errorToWire(value) } : { value }
-}
-
-export function fromWire(wire: WireValue): unknown {
-  return 'error' in wire ? errorFromWire(wire.error) : wire.value
-}
-
-/** Never throws: an error may have getters that do, or a message that is no text. */
-export function errorToWire(error: Error, depth = 0): WireError {
-  return {
-    name: textOf(error, 'name') ?? 'Error',
-    message: textOf(error, 'message') ?? '',
-    stack: textOf(error, 'stack'),
-    fields: sendableFields(error),
-    cause: causeToWire(read(error, 'cause'), depth + 1),
-  }
-}
-
-function textOf(error: Error, field: 'name' | 'message' | 'stack'): string | undefined {
+/** A field that is a text, or undefined; an error may have getters that throw. */
+export function textOf(error: Error, field: 'name' | 'message' | 'stack'): string | undefined {
   const value = read(error, field)
   return typeof value === 'string' ? value : undefined
 }
 
-function read(error: Error, field: string): unknown {
+export function read(error: Error, field: string): unknown {
   try {
     return (error as unknown as Record<string, unknown>)[field]
   } catch {
     return undefined
-  }
-}
-
-function causeToWire(cause: unknown, depth: number): WireValue | undefined {
-  if (cause === undefined || depth > MAX_CAUSE_DEPTH) return undefined
-  if (cause instanceof Error) return { error: errorToWire(cause, depth) }
-  return isSendable(cause) ? { value: cause } : { value: describe(cause) }
-}
-
-export function errorFromWire(wire: WireError): Error {
-  const error = new Error(wire.message)
-  defineHidden(error, 'name', wire.name)
-  defineHidden(error, 'stack', wire.stack)
-  if (wire.cause !== undefined) defineHidden(error, 'cause', fromWire(wire.cause))
-  for (const [field, value] of Object.entries(wire.fields)) {
-    Object.defineProperty(error, field, { value, enumerable: true, writable: true, configurable: true })
-  }
-  return error
-}
-
-/** `name`, `stack` and `cause` are not enumerable on an error that was born here either. */
-function defineHidden(error: Error, field: string, value: unknown): void {
-  Object.defineProperty(error, field, { value, enumerable: false, writable: true, configurable: true })
-}
-
-const TAKEN_APART = new Set(['name', 'message', 'stack', 'cause'])
-
-/** `code` is named, since on some errors (AbortError) it stands on the prototype. */
-function sendableFields(error: Error): Record<string, unknown> {
-  const names = new Set([...Object.keys(error), 'code'])
-  const fields = [...names].filter(name => !TAKEN_APART.has(name)).map(name => [name, read(error, name)] as const)
-  return Object.fromEntries(fields.filter(([, value]) => value !== undefined && isSendable(value)))
-}
-
-/** By the serialization of the pipe, which refuses some values that structuredClone takes. */
-function isSendable(value: unknown): boolean {
-  try {
-    serialize(value)
-    return true
-  } catch {
-    return false
   }
 }
 

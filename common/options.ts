@@ -29,6 +29,10 @@ export interface ClusterOptions {
    * the tasks of a master that crashed wait for another. From 100; default 15000.
    */
   readonly leaseDuration?: number
+  /**
+   * How often a worker may die while it runs a task before that task is failed. From 1 (it is never run again); default 3.
+   */
+  readonly maxCrashes?: number
   /** Start to dispatch at start-up; otherwise when `cluster.initialize()` is called. Default true. */
   readonly autoInitialize?: boolean
 }
@@ -65,6 +69,7 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
     value => isIntegerWithin(value, 100, MAX_TIMER_MS),
     15_000,
   ),
+  maxCrashes: rule('an integer from 1', value => isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER), 3),
   autoInitialize: rule('true or false', isBoolean, true),
 }
 

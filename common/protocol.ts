@@ -4,7 +4,7 @@
  * The pipe is a process.fork channel with `serialization: 'advanced'`, so values keep what structured clone keeps. Meteor
  * and the application may use the same pipe: ours are wrapped in an envelope, and everything else is left alone.
  */
-import type { WireError, WireValue } from './errors'
+import type { WireError, WireValue } from './wire'
 import type { Job } from './task'
 
 /** Set in a worker's environment, and nowhere else. */
@@ -22,6 +22,8 @@ export type ToWorker =
 export type ToMaster =
   /** Booted and listening: jobs may be sent. */
   | { readonly kind: 'ready' }
+  /** The function of the job with this token is about to be called. */
+  | { readonly kind: 'started'; readonly token: string }
   /** The job with this token has ended. */
   | { readonly kind: 'outcome'; readonly token: string; readonly outcome: Outcome }
   /** The job with this token came too late to be started. */

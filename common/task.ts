@@ -24,6 +24,8 @@ export interface Task<Data = unknown> extends Job<Data> {
   readonly state: TaskState
   /** Tells apart tasks that one process created within the same millisecond. */
   readonly sequence: number
+  /** How often a worker died while it ran this task. Default 0. */
+  readonly crashes?: number
   /** Only on a failed task. */
   readonly error?: TaskFailure
 }

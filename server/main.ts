@@ -12,5 +12,6 @@ export {
   NoMessageBrokerError,
   UnknownTaskTypeError,
   UnsendableValueError,
+  WorkerCrashError,
   WrongProcessError,
 } from '../common/errors'

@@ -1,5 +1,6 @@
 import { Tinytest } from 'meteor/tinytest'
-import { InvalidArgumentError, errorFromWire, errorToWire, fromWire, toError, toWire } from '../common/errors'
+import { InvalidArgumentError, toError } from '../common/errors'
+import { errorFromWire, errorToWire, fromWire, toWire } from '../common/wire'
 
 const overTheWire = (error: Error) => errorFromWire(structuredClone(errorToWire(error)))
 

@@ -15,6 +15,7 @@ Tinytest.add('options - the defaults are those of the README', test => {
       logs: 'all',
       keepAlive: null,
       leaseDuration: 15_000,
+      maxCrashes: 3,
       autoInitialize: true,
     },
     warnings: [],
@@ -55,6 +56,7 @@ const REFUSED: [string, unknown, RegExp][] = [
   ['keepAlive', 'forever', /keepAlive is "forever" \(string\); allowed: 'always', milliseconds/],
   ['keepAlive', 0, /keepAlive is 0/],
   ['leaseDuration', 99, /leaseDuration is 99 \(number\); allowed: milliseconds: an integer from 100/],
+  ['maxCrashes', 0, /maxCrashes is 0 \(number\); allowed: an integer from 1/],
   ['autoInitialize', 1, /autoInitialize is 1 \(number\)/],
   ['refreshrate', 50, /refreshrate is 50 \(number\); allowed: port, maxAvailableWorkers, refreshRate/],
 ]

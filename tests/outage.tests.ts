@@ -2,7 +2,7 @@ import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
 import { createTask } from '../common/task'
-import { errorToWire, toWire } from '../common/errors'
+import { errorToWire, toWire } from '../common/wire'
 import { Leases } from '../server/master/leases'
 import { Settlement } from '../server/master/settlement'
 import type { ClaimStore } from '../server/queue/claim'
@@ -61,7 +61,7 @@ function losingFirstAcknowledgement(claims: Claims): ClaimStore {
   return {
     complete: claim => lose(claims.complete(claim)),
     fail: (claim, error) => lose(claims.fail(claim, error)),
-    release: claim => lose(claims.release(claim)),
+    release: (claim, crashes) => lose(claims.release(claim, crashes)),
     isCompleted: claim => claims.isCompleted(claim),
     isFailed: (claim, error) => claims.isFailed(claim, error),
   }
@@ -88,7 +88,7 @@ for (const kind of ['done', 'error'] as const) {
             ? ({ kind: 'done', value: toWire(1) } as const)
             : ({ kind: 'failed', error: errorToWire(new Error('broken')) } as const)
         const store = losingFirstAcknowledgement(claims)
-        await new Settlement(leases, listeners, log).settle({ ...claim, store }, outcome)
+        await new Settlement(leases, listeners, 3, log).settle({ ...claim, store }, outcome)
         test.equal(told, [task._id])
       })
     },

@@ -20,7 +20,32 @@ for (const inMemory of [false, true]) {
       })
     },
   )
+
+  Tinytest.addAsync(`recovery - ${queue}: a task that keeps killing its worker is failed in the end`, async test => {
+    await withMaster({ options: { maxAvailableWorkers: 1, maxCrashes: 2 } }, async master => {
+      const { event, value, task } = await master.run({ taskType: 'die', data: {}, inMemory })
+      test.equal([event, (value as Error).name, task.state], ['error', 'WorkerCrashError', 'failed'])
+      test.matches(
+        (value as Error).message,
+        /the worker died while it ran this task \(signal SIGKILL\), for the 2\. time/,
+      )
+      test.equal(master.output.match(/given back: its worker died/g)?.length, 1)
+      test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 }, inMemory }), { a: 1 })
+    })
+  })
 }
+
+Tinytest.addAsync('recovery - a job that had not started counts as no crash', async test => {
+  await withMaster({ options: { maxAvailableWorkers: 1, maxCrashes: 1, keepAlive: 'always' } }, async master => {
+    const { pid } = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
+    process.kill(pid, 'SIGSTOP')
+    const _id = await master.addTask({ taskType: 'echo', data: { a: 1 } })
+    await eventually('it is sent', async () => (await master.database.tasks.countDocuments({ state: 'running' })) === 1)
+    process.kill(pid, 'SIGKILL')
+    test.equal((await master.ending(_id)).value, { a: 1 })
+    await master.written(new RegExp(`echo:${_id}\tgiven back: its worker died before it had started`))
+  })
+})
 
 Tinytest.addAsync('recovery - an error thrown outside of the task ends the worker, not the master', async test => {
   const master = await sharedMaster()

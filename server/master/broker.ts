@@ -1,12 +1,5 @@
-import {
-  NoMessageBrokerError,
-  UnsendableValueError,
-  errorToWire,
-  fromWire,
-  messageOf,
-  toError,
-  toWire,
-} from '../../common/errors'
+import { NoMessageBrokerError, UnsendableValueError, messageOf, toError } from '../../common/errors'
+import { errorToWire, fromWire, toWire } from '../../common/wire'
 import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { Answer } from '../../common/protocol'

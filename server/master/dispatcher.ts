@@ -1,5 +1,5 @@
 import { Meteor } from 'meteor/meteor'
-import { UnsendableValueError, errorToWire, messageOf, toError } from '../../common/errors'
+import { UnsendableValueError, messageOf, toError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
 import type { Claim } from '../queue/claim'
@@ -57,7 +57,7 @@ export class Dispatcher {
     this.#wakeUp = wakeUp
     this.#options = options
     this.#log = log
-    this.#settlement = new Settlement(leases, listeners, log)
+    this.#settlement = new Settlement(leases, listeners, options.maxCrashes, log)
     this.#pool = createPool({
       changed: () => {
         this.wake()
@@ -65,7 +65,8 @@ export class Dispatcher {
       outcome: (claim, outcome) => void this.#settlement.settle(claim, outcome),
       expired: claim => void this.release(claim, 'its lease ran out before its job could start'),
       question: question => void consult(options.messageBroker, question, log),
-      crashed: (claim, exit) => void this.release(claim, `its worker died (${describeExit(exit)})`),
+      crashed: (claim, exit) => void this.#settlement.crash(claim, describeExit(exit)).then(() => this.wake()),
+      notStarted: claim => void this.release(claim, 'its worker died before it had started'),
     })
     this.#refreshRate = options.refreshRate
   }
@@ -161,8 +162,7 @@ export class Dispatcher {
       // The worker may have died, or been given an in-memory task, while the claim was on its way.
       if (!isSent) void this.release(claim)
     } catch (error) {
-      const unsendable = new UnsendableValueError('the data of the task', error)
-      void this.#settlement.settle(claim, { kind: 'failed', error: errorToWire(unsendable) })
+      void this.#settlement.fail(claim, new UnsendableValueError('the data of the task', error))
     }
   }
 

@@ -25,8 +25,10 @@ export interface PoolEvents {
   /** The worker came to this job too late to start it. */
   expired(claim: Claim): void
   question(question: Question): void
-  /** A worker died with this job in it. */
+  /** A worker died while it ran this job. */
   crashed(claim: Claim, exit: Exit): void
+  /** A worker died that had been sent this job, but had not started it. */
+  notStarted(claim: Claim): void
 }
 
 /** The workers: forks them, knows which are free, and closes them. */
@@ -129,8 +131,9 @@ export class Pool {
     this.#workers.add(worker)
   }
 
-  private workerGone(port: number, { exit, claim, state }: End): void {
-    if (claim !== undefined) this.#events.crashed(claim, exit)
+  private workerGone(port: number, { exit, claim, hasStarted, state }: End): void {
+    if (claim !== undefined && hasStarted) this.#events.crashed(claim, exit)
+    else if (claim !== undefined) this.#events.notStarted(claim)
     else if (state !== 'closing') {
       const when = state === 'booting' ? 'before it was ready' : 'without a job in it'
       this.forkFailed(`a worker on port ${String(port)} ended ${when} (${describeExit(exit)})`)

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { errorFromWire, fromWire, messageOf } from '../../common/errors'
+import { WorkerCrashError, messageOf } from '../../common/errors'
+import { errorFromWire, fromWire } from '../../common/wire'
 import type { Log } from '../../common/log'
 import type { Outcome } from '../../common/protocol'
 import type { TaskFailure } from '../../common/task'
@@ -24,11 +25,13 @@ interface Write {
 export class Settlement {
   readonly #leases: Leases
   readonly #listeners: Listeners
+  readonly #maxCrashes: number
   readonly #log: Log
 
-  constructor(leases: Leases, listeners: Listeners, log: Log) {
+  constructor(leases: Leases, listeners: Listeners, maxCrashes: number, log: Log) {
     this.#leases = leases
     this.#listeners = listeners
+    this.#maxCrashes = maxCrashes
     this.#log = log
   }
 
@@ -40,19 +43,42 @@ export class Settlement {
           await this.emit('done', { value: fromWire(outcome.value), task: claim.task })
         }
         return
-      case 'failed': {
-        const error = errorFromWire(outcome.error)
-        const failure = toFailure(error)
-        if (await this.store(claim, failing(claim, failure))) {
-          await this.emit('error', { value: error, task: { ...claim.task, state: 'failed', error: failure } })
-        }
-      }
+      case 'failed':
+        await this.fail(claim, errorFromWire(outcome.error))
     }
   }
 
-  /** Gives the task back, so that it runs again from the beginning. Never rejects. @param reason for the log, if any */
-  async release(claim: Claim, reason?: string): Promise<void> {
-    if ((await this.store(claim, releasing(claim))) && reason !== undefined) {
+  /** Never rejects. */
+  async fail(claim: Claim, error: Error): Promise<void> {
+    const failure = toFailure(error)
+    if (await this.store(claim, failing(claim, failure))) {
+      await this.emit('error', { value: error, task: { ...claim.task, state: 'failed', error: failure } })
+    }
+  }
+
+  /**
+   * The worker died while it ran the job: gives the task back, unless it has killed too many workers. Never rejects.
+   *
+   * @param how for instance `signal SIGKILL`
+   */
+  async crash(claim: Claim, how: string): Promise<void> {
+    const crashes = (claim.task.crashes ?? 0) + 1
+    if (crashes < this.#maxCrashes) {
+      await this.release(claim, `its worker died (${how})`, crashes)
+    } else {
+      this.#log.taskError(claim.task, `failed: its worker died (${how}), for the ${String(crashes)}. time`)
+      await this.fail(claim, new WorkerCrashError(crashes, how))
+    }
+  }
+
+  /**
+   * Gives the task back, so that it runs again from the beginning. Never rejects.
+   *
+   * @param reason for the log, if any
+   * @param crashes how often a worker has died while it ran the task, if that has changed
+   */
+  async release(claim: Claim, reason?: string, crashes?: number): Promise<void> {
+    if ((await this.store(claim, releasing(claim, crashes))) && reason !== undefined) {
       this.#log.taskError(claim.task, `given back: ${reason}`)
     }
   }
@@ -96,9 +122,9 @@ function failing(claim: Claim, failure: TaskFailure): Write {
   return { apply: () => claim.store.fail(claim, failure), isApplied: () => claim.store.isFailed(claim, failure) }
 }
 
-function releasing(claim: Claim): Write {
+function releasing(claim: Claim, crashes?: number): Write {
   // Without the token the task is somebody else's to run, which is what giving it back is for.
-  return { apply: () => claim.store.release(claim), isApplied: () => Promise.resolve(true) }
+  return { apply: () => claim.store.release(claim, crashes), isApplied: () => Promise.resolve(true) }
 }
 
 function toFailure(error: Error): TaskFailure {

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { errorToWire } from '../../common/errors'
+import { errorToWire } from '../../common/wire'
 import type { Answer, Outcome, ToMaster, ToWorker } from '../../common/protocol'
 import { unwrap, wrap } from '../../common/protocol'
 import { toJob } from '../../common/task'
@@ -34,6 +34,8 @@ export interface WorkerEvents {
 export interface End {
   readonly exit: Exit
   readonly claim: Claim | undefined
+  /** Whether the function of that job had been called. */
+  readonly hasStarted: boolean
   readonly state: WorkerState
 }
 
@@ -52,6 +54,7 @@ export class WorkerHandle {
   readonly #events: WorkerEvents
   #state: WorkerState = 'booting'
   #claim: Claim | undefined
+  #hasStarted = false
   /** Monotonic milliseconds (performance.now). */
   #idleSince = 0
 
@@ -84,6 +87,7 @@ export class WorkerHandle {
     this.send({ kind: 'run', token: claim.token, job: toJob(claim.task), startBefore })
     this.#state = 'busy'
     this.#claim = claim
+    this.#hasStarted = false
   }
 
   /** Lets the worker go: it exits when the pipe closes. */
@@ -102,6 +106,9 @@ export class WorkerHandle {
       case 'ready':
         if (this.#state === 'booting') this.becomeIdle()
         this.#events.ready()
+        return
+      case 'started':
+        this.#hasStarted ||= this.#claim?.token === message.token
         return
       case 'outcome':
         this.endJob(message.token, claim => {
@@ -174,7 +181,7 @@ export class WorkerHandle {
 
   private end(exit: Exit): void {
     if (this.#state === 'gone') return
-    const end = { exit, claim: this.#claim, state: this.#state }
+    const end = { exit, claim: this.#claim, hasStarted: this.#hasStarted, state: this.#state }
     this.#state = 'gone'
     this.#claim = undefined
     this.#events.gone(end)

@@ -18,8 +18,12 @@ export interface ClaimStore {
   complete(claim: Claim): Promise<boolean>
   /** The job failed: the task stays, `failed`. */
   fail(claim: Claim, error: TaskFailure): Promise<boolean>
-  /** The job did not end: the task may be claimed again. */
-  release(claim: Claim): Promise<boolean>
+  /**
+   * The job did not end: the task may be claimed again.
+   *
+   * @param crashes how often a worker has died while it ran the task, if that has changed
+   */
+  release(claim: Claim, crashes?: number): Promise<boolean>
   /** Whether the task is gone from the queue, as `complete` would have it. */
   isCompleted(claim: Claim): Promise<boolean>
   /** Whether the task has failed with this very error, as `fail` would have it. */

@@ -88,8 +88,9 @@ export class Claims implements ClaimStore {
     return this.settle(task._id, token, [{ $set: { state: 'failed', error: literal(error) } }, { $unset: 'claim' }])
   }
 
-  release({ task, token }: Claim): Promise<boolean> {
-    return this.settle(task._id, token, GIVE_BACK)
+  release({ task, token }: Claim, crashes?: number): Promise<boolean> {
+    const counted = crashes === undefined ? [] : [{ $set: { crashes } }]
+    return this.settle(task._id, token, [...GIVE_BACK, ...counted])
   }
 
   async isCompleted({ task }: Claim): Promise<boolean> {

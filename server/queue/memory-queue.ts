@@ -104,8 +104,9 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     })
   }
 
-  release(claim: Claim): Promise<boolean> {
+  release(claim: Claim, crashes = claim.task.crashes): Promise<boolean> {
     return this.settle(claim, entry => {
+      entry.task = { ...entry.task, crashes }
       this.enqueue(entry)
     })
   }

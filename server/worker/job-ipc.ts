@@ -1,11 +1,5 @@
-import {
-  InvalidArgumentError,
-  UnsendableValueError,
-  errorFromWire,
-  fromWire,
-  toError,
-  toWire,
-} from '../../common/errors'
+import { InvalidArgumentError, UnsendableValueError, toError } from '../../common/errors'
+import { errorFromWire, fromWire, toWire } from '../../common/wire'
 import type { IpcMessage, ToggleIPC } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { ToWorker } from '../../common/protocol'

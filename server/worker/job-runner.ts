@@ -1,5 +1,6 @@
 import { monotonicNow } from '../../common/clock'
-import { UnknownTaskTypeError, UnsendableValueError, errorToWire, toError, toWire } from '../../common/errors'
+import { UnknownTaskTypeError, UnsendableValueError, toError } from '../../common/errors'
+import { errorToWire, toWire } from '../../common/wire'
 import type { TaskFunction, TaskMap } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { Outcome, ToWorker } from '../../common/protocol'
@@ -45,6 +46,7 @@ export class JobRunner {
   }
 
   private async run(token: string, job: Job): Promise<void> {
+    this.#link.send({ kind: 'started', token })
     this.#log.task(job, 'started')
     const startedAt = performance.now()
     const outcome = this.report(token, await this.execute(token, job))

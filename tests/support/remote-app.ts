@@ -4,7 +4,7 @@
  */
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions } from 'meteor/nschwarz:cluster'
-import { errorToWire, toWire } from '../../common/errors'
+import { errorToWire, toWire } from '../../common/wire'
 import { held, messageBroker } from './broker'
 import { hasMasterImports } from './has-master-imports'
 import { type Call, type Calls, OPTIONS_VARIABLE, notify } from './remote-protocol'

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { errorFromWire, fromWire } from '../../common/errors'
+import { errorFromWire, fromWire } from '../../common/wire'
 import type { ClusterOptions, NewTask } from 'meteor/nschwarz:cluster'
 import { TestDatabase } from './database'
 import { type Calls, OPTIONS_VARIABLE } from './remote-protocol'

@@ -91,6 +91,11 @@ export const taskMap: TaskMap = {
     await hold(job, toggleIPC)
     throw new Error('failed after it was held')
   },
+  die: async job => {
+    process.kill(process.pid, 'SIGKILL')
+    await new Promise(resolve => setTimeout(resolve, 60_000))
+    return job._id
+  },
   /** Ends its worker while it is idle. */
   dieLater: job => {
     setTimeout(() => process.exit(9), (job.data as { milliseconds: number }).milliseconds)

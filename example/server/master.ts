@@ -1,0 +1,28 @@
+/** The master's imports, and what it does when the app starts. */
+import { Meteor } from 'meteor/meteor'
+import { listFlags } from './flags'
+import { prepareOutput, removeOutput } from './output'
+import { addNextReport } from './report'
+import { Run } from './run'
+import { isAsExpected, summaryOf } from './summary'
+import { serve } from './web'
+
+/** Set by `npm start -- --exit`: stop when all tasks have ended. */
+const exitsAtEnd = process.env.EXAMPLE_EXIT === '1'
+
+// Tasks start to run after the last of these hooks.
+Meteor.startup(async () => {
+  await prepareOutput()
+  const run = new Run(await listFlags())
+  await run.start()
+  await addNextReport()
+  serve(run)
+  void run.ended.then(() => finish(run))
+})
+
+async function finish(run: Run): Promise<void> {
+  console.log(summaryOf(run))
+  if (!exitsAtEnd) return
+  await removeOutput()
+  process.exit(isAsExpected(run) ? 0 : 1)
+}
