@@ -15,7 +15,7 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ['tests/tsconfig.json', 'tools/tsconfig.json', 'example/tsconfig.json'],
+        project: ['tsconfig.check.json'],
         tsconfigRootDir: import.meta.dirname,
       },
     },

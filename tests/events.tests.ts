@@ -1,6 +1,6 @@
 import { TaskQueue, type TaskEventType } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
-import { sharedMaster, withMaster } from './support/remote-master'
+import { sharedMaster } from './support/remote-master'
 
 interface ApplicationError extends Error {
   readonly code: string
@@ -71,31 +71,30 @@ Tinytest.addAsync('events - what a task throws may be anything', async test => {
 })
 
 Tinytest.addAsync('events - the last listener set wins, and a removed one is told nothing', async test => {
-  await withMaster({ options: { keepAlive: 'always' } }, async master => {
-    await master.call('listen', 'done', 'the second')
-    const { task } = await master.run({ taskType: 'echo', data: {} })
-    const told = master.endings.filter(ending => ending.task._id === task._id)
-    test.equal(
-      told.map(({ mode }) => mode),
-      ['the second'],
-    )
-    await master.call('stopListening', 'done')
-    const unheard = await master.addTask({ taskType: 'echo', data: {} })
-    await master.written(new RegExp(`echo:${unheard}\tdone`))
-    await master.run({ taskType: 'fail', data: {} })
-    test.isFalse(master.endings.some(ending => ending.task._id === unheard))
-  })
+  const master = await sharedMaster()
+  await master.call('listen', 'done', 'the second')
+  const { task } = await master.run({ taskType: 'echo', data: {} })
+  const told = master.endings.filter(ending => ending.task._id === task._id)
+  test.equal(
+    told.map(({ mode }) => mode),
+    ['the second'],
+  )
+  await master.call('stopListening', 'done')
+  const unheard = await master.addTask({ taskType: 'echo', data: {} })
+  await master.written(new RegExp(`echo:${unheard}\tdone`))
+  await master.run({ taskType: 'fail', data: {} })
+  test.isFalse(master.endings.some(ending => ending.task._id === unheard))
+  await master.call('listen', 'done', 'usual')
 })
 
 Tinytest.addAsync('events - a listener that throws loses no outcome and stops nothing', async test => {
-  await withMaster({ options: { keepAlive: 'always' } }, async master => {
-    await master.call('listen', 'done', 'throwing')
-    const _id = await master.addTask({ taskType: 'echo', data: {} })
-    await master.written(new RegExp(`echo:${_id}\tthe 'done' listener threw: Error: the listener threw`))
-    test.equal(await master.database.tasks.findOne({ _id }), null)
-    await master.call('listen', 'done', 'usual')
-    test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
-  })
+  const master = await sharedMaster()
+  await master.call('listen', 'done', 'throwing')
+  const _id = await master.addTask({ taskType: 'echo', data: {} })
+  await master.written(new RegExp(`echo:${_id}\tthe 'done' listener threw: Error: the listener threw`))
+  test.equal(await master.database.tasks.findOne({ _id }), null)
+  await master.call('listen', 'done', 'usual')
+  test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
 })
 
 Tinytest.addAsync('events - on a worker addEventListener and inMemory are clear errors', async test => {

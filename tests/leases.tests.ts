@@ -1,6 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { Tinytest } from 'meteor/tinytest'
 import type { TestDatabase } from './support/database'
 import { withDatabase, withMaster } from './support/remote-master'
+import { ticks } from './support/ticks'
 import { eventually } from './support/wait'
 
 const LEASE_MS = 900
@@ -30,19 +34,26 @@ async function outlived(database: TestDatabase, _id: string): Promise<void> {
 }
 
 Tinytest.addAsync('leases - a job that blocks its worker for longer than a lease keeps it', async test => {
-  await withDatabase(async database => {
-    await withMaster({ database, options }, async first => {
-      const _id = await first.addTask({ taskType: 'block', data: { milliseconds: 3 * LEASE_MS } })
-      await first.startedUntil(_id)
-      await withMaster({ database, options }, async second => {
-        // The worker of the first is blocked: it is the second that looks at the queue, and finds these.
-        for (let i = 0; i < 2; i++) await second.resultOf({ taskType: 'echo', data: {} })
-        test.equal((await database.tasks.findOne({ _id }))?.state, 'running')
-        test.equal((await first.ending(_id)).event, 'done')
-        test.notMatches(second.output, /block:|run again/)
+  const folder = await mkdtemp(path.join(tmpdir(), 'cluster-test-'))
+  const file = path.join(folder, 'end')
+  try {
+    await withDatabase(async database => {
+      // The first does not tick: it is the second that looks for leases that ran out.
+      await withMaster({ database, options: { ...options, refreshRate: 3_600_000 } }, async first => {
+        const _id = await first.addTask({ taskType: 'blockUntil', data: { file } })
+        await first.startedUntil(_id)
+        await withMaster({ database, options }, async second => {
+          await outlived(database, _id)
+          await ticks(database)
+          await writeFile(file, '')
+          test.equal((await first.ending(_id)).event, 'done')
+          test.notMatches(second.output, /blockUntil|run again/)
+        })
       })
     })
-  })
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 })
 
 Tinytest.addAsync(

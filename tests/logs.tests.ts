@@ -1,6 +1,6 @@
 import { Tinytest } from 'meteor/tinytest'
 import { taskLine } from '../common/log'
-import { withMaster } from './support/remote-master'
+import { sharedMaster, withMaster } from './support/remote-master'
 
 const TIMESTAMP = '\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z'
 
@@ -10,15 +10,14 @@ Tinytest.add('logs - a line is timestamp, package, taskType and taskId, then wha
 })
 
 Tinytest.addAsync('logs - start, done with its milliseconds, and error are each a line', async test => {
-  await withMaster({}, async master => {
-    const { task: done } = await master.run({ taskType: 'echo', data: {} })
-    const { task: failed } = await master.run({ taskType: 'fail', data: { message: 'for the log' } })
-    const prefix = (type: string, _id: string) => `${TIMESTAMP}:nschwarz:cluster:${type}:${_id}\t`
-    await master.written(new RegExp(`${prefix('echo', done._id)}started\n`))
-    await master.written(new RegExp(`${prefix('echo', done._id)}done in \\d+ ms\n`))
-    await master.written(new RegExp(`${prefix('fail', failed._id)}failed: .*for the log`))
-    test.notMatches(master.output, new RegExp(`fail:${failed._id}\tdone`))
-  })
+  const master = await sharedMaster()
+  const { task: done } = await master.run({ taskType: 'echo', data: {} })
+  const { task: failed } = await master.run({ taskType: 'fail', data: { message: 'for the log' } })
+  const prefix = (type: string, _id: string) => `${TIMESTAMP}:nschwarz:cluster:${type}:${_id}\t`
+  await master.written(new RegExp(`${prefix('echo', done._id)}started\n`))
+  await master.written(new RegExp(`${prefix('echo', done._id)}done in \\d+ ms\n`))
+  await master.written(new RegExp(`${prefix('fail', failed._id)}failed: .*for the log`))
+  test.notMatches(master.output, new RegExp(`fail:${failed._id}\tdone`))
 })
 
 Tinytest.addAsync(

@@ -20,7 +20,7 @@ Tinytest.addAsync(
     const database = new TestDatabase()
     try {
       const env = { MONGO_URL: gate.urlOf(database.name) }
-      await withMaster({ database, env, options: { keepAlive: 'always' } }, async master => {
+      await withMaster({ database, env, options: { keepAlive: 'always', maxAvailableWorkers: 2 } }, async master => {
         const running = await master.addTask({ taskType: 'hold', data: {} })
         const failing = await master.addTask({ taskType: 'holdThenFail', data: {} })
         await master.held(running)

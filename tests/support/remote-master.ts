@@ -7,7 +7,7 @@ import { type Calls, OPTIONS_VARIABLE } from './remote-protocol'
 import { type NoticeOf, RemoteServer } from './remote-server'
 
 export interface MasterSettings {
-  /** Default: two workers, ticks of 50 ms, a free port. */
+  /** Default: one worker, ticks of 50 ms, a free port. */
   readonly options?: Omit<ClusterOptions, 'messageBroker'> & { readonly withoutBroker?: true }
   readonly env?: NodeJS.ProcessEnv
   /** Default: a database of its own, which is dropped with the master. */
@@ -24,7 +24,7 @@ export class RemoteMaster extends RemoteServer {
   #calls = 0
 
   static async start(settings: MasterSettings = {}): Promise<RemoteMaster> {
-    const options = { maxAvailableWorkers: 2, refreshRate: 50, port: await anyPort(), ...settings.options }
+    const options = { maxAvailableWorkers: 1, refreshRate: 50, port: await anyPort(), ...settings.options }
     const master = new RemoteMaster(settings, options)
     await master.notice('started')
     return master
@@ -125,7 +125,7 @@ let shared: Promise<RemoteMaster> | undefined
 
 /** A master with two warm workers, for all tests that leave it as they found it. */
 export function sharedMaster(): Promise<RemoteMaster> {
-  shared ??= RemoteMaster.start({ options: { keepAlive: 'always' } })
+  shared ??= RemoteMaster.start({ options: { keepAlive: 'always', maxAvailableWorkers: 2 } })
   return shared
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { hasMasterImports } from './has-master-imports'
 import { Cluster, TaskQueue, type Job, type NewTask, type TaskMap, type ToggleIPC } from 'meteor/nschwarz:cluster'
@@ -87,6 +88,10 @@ export const taskMap: TaskMap = {
     hasMasterImports: hasMasterImports(),
   }),
   hold,
+  /** Blocks the event loop until a file is there. */
+  blockUntil: job => {
+    while (!existsSync((job.data as { file: string }).file));
+  },
   holdThenFail: async (job, toggleIPC) => {
     await hold(job, toggleIPC)
     throw new Error('failed after it was held')

@@ -6,7 +6,7 @@ export function standIn(app?: string): { command: string; args: string[]; env: N
   return {
     command: process.execPath,
     // Forked servers inherit this, as they inherit all flags of Node.
-    args: ['--import', import.meta.resolve('tsx'), path.join(import.meta.dirname, 'main.js')],
+    args: ['--import', import.meta.resolve('tsx/esm'), path.join(import.meta.dirname, 'main.js')],
     env: {
       ROOT_URL: process.env.ROOT_URL ?? 'http://localhost:3000',
       ...(app === undefined ? {} : { [APP_VARIABLE]: app }),
