@@ -113,6 +113,9 @@ Tinytest.addAsync('dispatch - an unknown taskType fails that task and takes noth
     test.matches((value as Error).message, /the task map has no function for the taskType .*; it has: "echo"/)
     test.equal(task.state, 'failed')
   }
+  // A persistent task is claimed by a master that has its type; its workers may have been given another map.
+  const { event, value } = await master.run({ taskType: 'onlyOnTheMaster', data: {} })
+  test.equal([event, (value as Error).name], ['error', 'UnknownTaskTypeError'])
   test.equal(await master.resultOf({ taskType: 'echo', data: { still: 'here' } }), { still: 'here' })
 })
 

@@ -62,14 +62,14 @@ Tinytest.addAsync("workers - keepAlive 'always' starts all of them, and keeps th
 })
 
 Tinytest.addAsync('workers - keepAlive in milliseconds keeps an idle worker for that long', async test => {
-  await withMaster({ options: { keepAlive: 2000, refreshRate: 5 } }, async master => {
+  await withMaster({ options: { keepAlive: 1500, refreshRate: 5 } }, async master => {
     const first = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
     const endedAt = performance.now()
     await ticks(master.database)
     const second = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
     test.equal(second.pid, first.pid)
     await master.workersAre(0)
-    test.isTrue(performance.now() - endedAt >= 2000)
+    test.isTrue(performance.now() - endedAt >= 1500)
   })
 })
 

@@ -71,6 +71,7 @@ export const RICH_VALUES = {
 
 /** The tasks of every master that the tests start. */
 export const taskMap: TaskMap = {
+  ...(Cluster.isMaster() ? { onlyOnTheMaster: () => undefined } : {}),
   echo: job => job.data,
   asynchronous: async job => {
     await new Promise(resolve => setImmediate(resolve))
