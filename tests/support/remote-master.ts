@@ -125,7 +125,7 @@ let shared: Promise<RemoteMaster> | undefined
 
 /** A master with two warm workers, for all tests that leave it as they found it. */
 export function sharedMaster(): Promise<RemoteMaster> {
-  shared ??= RemoteMaster.start({ options: { keepAlive: 'always', maxAvailableWorkers: 2 } })
+  shared ??= RemoteMaster.start({ options: { keepAlive: 'always', maxAvailableWorkers: 2, refreshRate: 150 } })
   return shared
 }
 
