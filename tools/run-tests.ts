@@ -65,16 +65,15 @@ async function suites(database: Database, filter: string): Promise<Count[]> {
   const where = hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'
   console.log(`\nTinytest suites on ${where}, MongoDB: ${database.origin}`)
   if (hasMeteor()) return [await onMeteor(database, filter)]
-  const all = await inShards(database, filter)
-  if (!'storage'.includes(filter)) return all
-  console.log('\nThe storage suite on the driver of Meteor 3.0 (mongodb 4.17)')
-  return [...all, await onStandIn(database, 'storage - ', { [DRIVER_VARIABLE]: '4' })]
+  console.log('There the storage suite runs on the driver of Meteor 3.0 (mongodb 4.17) too')
+  const onDriver4 = 'storage'.includes(filter) ? [onStandIn(database, 'storage - ', { [DRIVER_VARIABLE]: '4' })] : []
+  return Promise.all([...onDriver4, ...inShards(database, filter)])
 }
 
 /** Most of the time goes into waiting for servers to boot: two processes share the tests, unless there are only a few. */
-function inShards(database: Database, filter: string): Promise<Count[]> {
+function inShards(database: Database, filter: string): Promise<Count>[] {
   const shards = filter === '' ? ['1/2', '2/2'] : ['1/1']
-  return Promise.all(shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard })))
+  return shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard }))
 }
 
 function onStandIn(database: Database, filter: string, env: NodeJS.ProcessEnv = {}): Promise<Count> {
