@@ -16,7 +16,7 @@ export interface ForkContext {
  * - METEOR_INSPECT_BRK: it would wait five minutes for a debugger.
  * - MONGO_OPLOG_URL: each worker would tail the whole oplog, for live queries that nobody makes there.
  */
-const NOT_INHERITED = [
+export const NOT_INHERITED = [
   'UNIX_SOCKET_PATH',
   'METEOR_PRINT_ON_LISTEN',
   'METEOR_SHELL_DIR',

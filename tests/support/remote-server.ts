@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
+import { NOT_INHERITED } from '../../server/master/fork-options'
 import { childrenOf, isAlive } from './processes'
 import { APP_VARIABLE, type Notice } from './remote-protocol'
 import { eventually, within } from './wait'
@@ -139,8 +140,6 @@ export class RemoteServer {
 /** As the tests' own server has it, less what belongs to that one. */
 function serverEnvironment(): NodeJS.ProcessEnv {
   const inherited = { ...process.env }
-  for (const name of ['METEOR_PRINT_ON_LISTEN', 'METEOR_SHELL_DIR', 'METEOR_INSPECT_BRK', 'UNIX_SOCKET_PATH']) {
-    delete inherited[name]
-  }
+  for (const name of NOT_INHERITED) delete inherited[name]
   return { ...inherited, PORT: '0', BIND_IP: '127.0.0.1', METEOR_PARENT_PID: String(process.pid) }
 }
