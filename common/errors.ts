@@ -62,13 +62,61 @@ export class WorkerCrashError extends Error {
   /** How often a worker died while it ran the task. */
   readonly crashes: number
 
-  /** @param how the last one ended, for instance `signal SIGKILL` */
-  constructor(crashes: number, how: string) {
+  /**
+   * @param how the last one ended, for instance `signal SIGKILL`
+   * @param lastWords the last lines that it wrote to stderr
+   */
+  constructor(crashes: number, how: string, lastWords: string) {
     super(
       `nschwarz:cluster: the worker died while it ran this task (${how}), for the ${String(crashes)}. time; ` +
-        'the task is not run again. What the workers wrote before they died is in the log.',
+        `the task is not run again. ${lastWords === '' ? 'It wrote nothing to stderr.' : `Its last lines:\n${lastWords}`}`,
     )
     this.crashes = crashes
+  }
+}
+
+/** An attempt took longer than the task's `timeout`. */
+export class TaskTimeoutError extends Error {
+  override readonly name = 'TaskTimeoutError'
+  readonly code = 'ERR_CLUSTER_TASK_TIMEOUT'
+
+  /** @param timeout milliseconds */
+  constructor(timeout: number, options?: ErrorOptions) {
+    super(
+      `nschwarz:cluster: the attempt took longer than the task's timeout of ${String(timeout)} ms; ` +
+        'let it end when its signal is aborted, or give it more time.',
+      options,
+    )
+  }
+}
+
+/** Why a job's `signal` is aborted: its task was cancelled. */
+export class TaskCancelledError extends Error {
+  override readonly name = 'TaskCancelledError'
+  readonly code = 'ERR_CLUSTER_TASK_CANCELLED'
+
+  constructor() {
+    super('nschwarz:cluster: the task was cancelled; what its job reports is ignored.')
+  }
+}
+
+/** Why a job's `signal` is aborted: its master did not renew the lease in time, and another may run the task. */
+export class LeaseLostError extends Error {
+  override readonly name = 'LeaseLostError'
+  readonly code = 'ERR_CLUSTER_LEASE_LOST'
+
+  constructor() {
+    super('nschwarz:cluster: the lease of this task was lost, and another may run it; what its job reports is ignored.')
+  }
+}
+
+/** Why a job's `signal` is aborted: the cluster stops. The task runs again from the beginning. */
+export class ClusterStoppedError extends Error {
+  override readonly name = 'ClusterStoppedError'
+  readonly code = 'ERR_CLUSTER_STOPPED'
+
+  constructor() {
+    super('nschwarz:cluster: the cluster stops; the task runs again, from the beginning, where one is running.')
   }
 }
 

@@ -26,19 +26,28 @@ export type ToggleIPC = <Result>(
   initialize: (sendMessageToMaster: (message: IpcMessage) => void) => unknown,
 ) => Promise<Result>
 
+/** The third argument of every task function: about this run of the task. */
+export interface JobContext {
+  /**
+   * Aborted when the job should end early: its `reason` is a TaskTimeoutError, TaskCancelledError, LeaseLostError or
+   * ClusterStoppedError. A job that has not ended within the `abortGrace` of the cluster is killed, and its worker with it.
+   */
+  readonly signal: AbortSignal
+  /** Which run of this task it is, from 1. Runs that were cut short by a crash count too. */
+  readonly attempt: number
+  /**
+   * Unique to this run, and never used again: a fencing token, or a name for what it writes. The value of no earlier or later
+   * run of the task.
+   */
+  readonly token: string
+}
+
 /**
- * One entry of the task map: runs a task, in a worker. What it returns or resolves to is the `value` of the `done` event;
- * what it throws or rejects with fails the task.
+ * What an entry of the task map does: runs a task, in a worker. What it returns or resolves to is the `value` of the `done`
+ * event; what it throws or rejects with fails the attempt.
  */
 export type TaskFunction<Data = unknown, Result = unknown> = (
   job: Job<Data>,
   toggleIPC: ToggleIPC,
+  context: JobContext,
 ) => Result | PromiseLike<Result>
-
-/**
- * The functions of an application's tasks, by `taskType`. Declared as a method so that a function for a narrower
- * `Job<Data>` is accepted: what a task's data holds is only known where it is added.
- */
-export interface TaskMap {
-  readonly [taskType: string]: { run(job: Job, toggleIPC: ToggleIPC): unknown }['run']
-}

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from './errors'
 import type { MessageBroker } from './ipc'
+import { TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
 
 /** What `new Cluster(taskMap, options)` takes. All but `messageBroker` may also stand in `Meteor.settings`. */
 export interface ClusterOptions {
@@ -33,14 +34,32 @@ export interface ClusterOptions {
    * How often a worker may die while it runs a task before that task is failed. From 1 (it is never run again); default 3.
    */
   readonly maxCrashes?: number
+  /**
+   * Milliseconds that a job has to end after its `signal` was aborted; then its worker is killed. From 1; default 5000.
+   */
+  readonly abortGrace?: number
+  /**
+   * Milliseconds for which failed and cancelled tasks are kept; from 1. Default null: until they are retried or removed. The last
+   * 1,000 of those in memory are kept in any case, and no more.
+   */
+  readonly keepFailed?: number | null
+  /** After how many jobs a worker is replaced, from 1. Default null: never. */
+  readonly maxJobsPerWorker?: number | null
+  /** A worker with more resident memory than this many megabytes is replaced once its job has ended. Default null: never. */
+  readonly maxWorkerMemory?: number | null
+  /**
+   * Milliseconds for which running jobs may go on when the process is told to end (SIGTERM or SIGINT) in production, 0 to 2^31 - 1;
+   * then they are aborted, and their tasks given back. Default 8000, within the 10 s that Docker grants. In development there is no
+   * wait.
+   */
+  readonly stopTimeout?: number
   /** Start to dispatch at start-up; otherwise when `cluster.initialize()` is called. Default true. */
   readonly autoInitialize?: boolean
 }
 
 export type ResolvedOptions = { readonly [Name in keyof ClusterOptions]-?: Exclude<ClusterOptions[Name], undefined> }
 
-/** Longer delays overflow the 32 bits that Node keeps a timer in, and fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
+const STOP_TIMEOUT_ALLOWED = `milliseconds: an integer from 0 to ${String(MAX_TIMER_MS)}`
 
 interface Rule {
   readonly allowed: string
@@ -55,13 +74,13 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
     accepts: value => Number.isSafeInteger(value),
     fallback: cpus => cpus,
   },
-  refreshRate: rule(`milliseconds: an integer from 1 to ${String(MAX_TIMER_MS)}`, isTimer, 1000),
+  refreshRate: rule(TIMER_ALLOWED, isTimer, 1000),
   inMemoryOnly: rule('true or false', isBoolean, false),
   messageBroker: rule('a function or null', value => value === null || typeof value === 'function', null),
   logs: rule("'all' or 'error'", value => value === 'all' || value === 'error', 'all'),
   keepAlive: rule(
     "'always', milliseconds (an integer from 1), or null",
-    value => value === null || value === 'always' || isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER),
+    value => value === 'always' || isCountOrNull(value),
     null,
   ),
   leaseDuration: rule(
@@ -69,7 +88,12 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
     value => isIntegerWithin(value, 100, MAX_TIMER_MS),
     15_000,
   ),
-  maxCrashes: rule('an integer from 1', value => isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER), 3),
+  maxCrashes: rule('an integer from 1', isCount, 3),
+  abortGrace: rule(TIMER_ALLOWED, isTimer, 5000),
+  keepFailed: rule('milliseconds (an integer from 1), or null', isCountOrNull, null),
+  maxJobsPerWorker: rule('an integer from 1, or null', isCountOrNull, null),
+  maxWorkerMemory: rule('megabytes: an integer from 1, or null', isCountOrNull, null),
+  stopTimeout: rule(STOP_TIMEOUT_ALLOWED, isStopTimeout, 8000),
   autoInitialize: rule('true or false', isBoolean, true),
 }
 
@@ -132,12 +156,16 @@ function isOptionName(name: string): name is keyof ClusterOptions {
   return Object.hasOwn(RULES, name)
 }
 
-function isIntegerWithin(value: unknown, least: number, most: number): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+function isCount(value: unknown): boolean {
+  return isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER)
 }
 
-function isTimer(value: unknown): boolean {
-  return isIntegerWithin(value, 1, MAX_TIMER_MS)
+function isCountOrNull(value: unknown): boolean {
+  return value === null || isCount(value)
+}
+
+function isStopTimeout(value: unknown): boolean {
+  return isIntegerWithin(value, 0, MAX_TIMER_MS)
 }
 
 function isBoolean(value: unknown): boolean {

@@ -1,11 +1,12 @@
 import { InvalidArgumentError } from './errors'
+import { type AttemptPolicy, checkPolicy } from './policy'
 import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './plain'
 
 /**
  * Where a task stands in its life. `scheduled`: due later. `waiting`: due, may be claimed. `running`: claimed by a
- * master. `failed`: its function threw; it stays in the queue until it is removed. A task that is done is removed.
+ * master. `failed`, `cancelled`: kept until it is retried or removed. A task that is done is removed.
  */
-export type TaskState = 'scheduled' | 'waiting' | 'running' | 'failed'
+export type TaskState = 'scheduled' | 'waiting' | 'running' | 'failed' | 'cancelled'
 
 /** What a task function receives: the task as it was added. Dates are real Dates in both queues. */
 export interface Job<Data = unknown> {
@@ -20,17 +21,23 @@ export interface Job<Data = unknown> {
 }
 
 /** A task in the queue: a document of the `taskQueue` collection, or an entry of the in-memory queue. */
-export interface Task<Data = unknown> extends Job<Data> {
+export interface Task<Data = unknown> extends Job<Data>, AttemptPolicy {
   readonly state: TaskState
   /** Tells apart tasks that one process created within the same millisecond. */
   readonly sequence: number
-  /** How often a worker died while it ran this task. Default 0. */
+  /** How often it was started, the run that is on included. Default 0. */
+  readonly attempts?: number
+  /** How many attempts have failed since it was added, or retried by hand. Default 0. */
+  readonly failures?: number
+  /** How often a worker died while it ran the task. Default 0. */
   readonly crashes?: number
-  /** Only on a failed task. */
+  /** How its last failed attempt ended. */
   readonly error?: TaskFailure
+  /** Only on a cancelled task. */
+  readonly cancelledAt?: Date
 }
 
-/** Why and when a task failed, as it is kept on the task. */
+/** Why and when an attempt failed, as it is kept on the task. */
 export interface TaskFailure {
   readonly name: string
   readonly message: string
@@ -39,7 +46,7 @@ export interface TaskFailure {
 }
 
 /** What `TaskQueue.addTask` takes. */
-export interface NewTask<Data = unknown> {
+export interface NewTask<Data = unknown> extends AttemptPolicy {
   /** The entry of the task map that runs it. Not empty. */
   readonly taskType: string
   /**
@@ -58,7 +65,17 @@ export interface NewTask<Data = unknown> {
   readonly inMemory?: boolean
 }
 
-const FIELDS: readonly string[] = ['taskType', 'data', 'priority', '_id', 'dueDate', 'inMemory']
+const FIELDS: readonly string[] = [
+  'taskType',
+  'data',
+  'priority',
+  '_id',
+  'dueDate',
+  'inMemory',
+  'retries',
+  'backoff',
+  'timeout',
+]
 
 /** One process's count of the tasks that it created. */
 let created = 0
@@ -71,16 +88,17 @@ let created = 0
 export function createTask(given: NewTask, makeId: () => string): Task<PlainObject | PlainValue[]> {
   checkShape(given)
   const now = new Date()
-  const dueDate = given.dueDate === undefined ? now : checkDate(given.dueDate)
+  const dueDate = given.dueDate === undefined ? now : new Date(checkDate('addTask.dueDate', given.dueDate))
   return {
-    _id: given._id === undefined ? makeId() : checkText('_id', given._id),
-    taskType: checkText('taskType', given.taskType),
+    _id: given._id === undefined ? makeId() : checkText('addTask._id', given._id),
+    taskType: checkText('addTask.taskType', given.taskType),
     data: checkData(given.data),
-    priority: given.priority === undefined ? 1 : checkInteger('priority', given.priority),
+    priority: given.priority === undefined ? 1 : checkInteger('addTask.priority', given.priority),
     createdAt: now,
     dueDate,
     sequence: created++,
     state: dueDate > now ? 'scheduled' : 'waiting',
+    ...checkPolicy('addTask', given),
   }
 }
 
@@ -88,6 +106,22 @@ export function createTask(given: NewTask, makeId: () => string): Task<PlainObje
 export function toJob<Data>(task: Task<Data>): Job<Data> {
   const { _id, taskType, data, priority, createdAt, dueDate } = task
   return { _id, taskType, data, priority, createdAt, dueDate }
+}
+
+/** What is wrong with a task that somebody wrote into the collection by hand; undefined when it can be run. */
+export function faultOf(task: Task): InvalidArgumentError | undefined {
+  try {
+    checkText('task._id', task._id)
+    checkContainer('task.data', task.data)
+    checkInteger('task.priority', task.priority)
+    checkDate('task.createdAt', task.createdAt)
+    checkDate('task.dueDate', task.dueDate)
+    for (const field of ['attempts', 'failures', 'crashes'] as const) checkInteger(`task.${field}`, task[field] ?? 0)
+    checkPolicy('task', task)
+    return undefined
+  } catch (error) {
+    return error as InvalidArgumentError
+  }
 }
 
 function checkShape(given: unknown): void {
@@ -104,19 +138,19 @@ function checkShape(given: unknown): void {
   }
 }
 
-function checkText(field: string, value: unknown): string {
+export function checkText(field: string, value: unknown): string {
   if (typeof value === 'string' && value !== '') return value
-  throw new InvalidArgumentError(`addTask.${field}`, value, 'a string that is not empty')
+  throw new InvalidArgumentError(field, value, 'a string that is not empty')
 }
 
 function checkInteger(field: string, value: unknown): number {
   if (Number.isSafeInteger(value)) return value as number
-  throw new InvalidArgumentError(`addTask.${field}`, value, 'a safe integer')
+  throw new InvalidArgumentError(field, value, 'a safe integer')
 }
 
-function checkDate(value: unknown): Date {
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return new Date(value)
-  throw new InvalidArgumentError('addTask.dueDate', value, 'a valid Date')
+function checkDate(field: string, value: unknown): Date {
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return value
+  throw new InvalidArgumentError(field, value, 'a valid Date')
 }
 
 function checkData(value: unknown): PlainObject | PlainValue[] {
@@ -124,7 +158,10 @@ function checkData(value: unknown): PlainObject | PlainValue[] {
   if ('fault' in result) {
     throw new InvalidArgumentError(`addTask.data${result.fault.path}`, result.fault.value, result.fault.allowed)
   }
-  const { copy } = result
-  if (Array.isArray(copy) || isPlainObject(copy)) return copy
-  throw new InvalidArgumentError('addTask.data', value, 'a plain object or an array')
+  return checkContainer('addTask.data', result.copy) as PlainObject | PlainValue[]
+}
+
+function checkContainer(field: string, value: unknown): object {
+  if (Array.isArray(value) || isPlainObject(value)) return value
+  throw new InvalidArgumentError(field, value, 'a plain object or an array')
 }

@@ -77,3 +77,22 @@ function isSendable(value: unknown): boolean {
     return false
   }
 }
+
+export function isWireValue(wire: unknown): wire is WireValue {
+  return isRecord(wire) && (Object.hasOwn(wire, 'error') ? isWireError(wire.error) : Object.hasOwn(wire, 'value'))
+}
+
+export function isWireError(wire: unknown): wire is WireError {
+  return (
+    isRecord(wire) &&
+    typeof wire.name === 'string' &&
+    typeof wire.message === 'string' &&
+    (wire.stack === undefined || typeof wire.stack === 'string') &&
+    isRecord(wire.fields) &&
+    (wire.cause === undefined || isWireValue(wire.cause))
+  )
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}

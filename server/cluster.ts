@@ -1,13 +1,13 @@
 import { Meteor } from 'meteor/meteor'
 import { InvalidArgumentError, WrongProcessError } from '../common/errors'
-import type { TaskMap } from '../common/ipc'
 import { createLog } from '../common/log'
 import { type ClusterOptions, type ResolvedOptions, checkOption, resolveOptions } from '../common/options'
 import { isPlainObject } from '../common/plain'
+import { type Definitions, type TaskMap, resolveTaskMap } from '../common/task-map'
 import { afterStartup, onListening } from './boot'
 import { availableCpus } from './cpus'
-import type { Dispatcher } from './master/dispatcher'
-import { createMaster } from './master/master'
+import { Master } from './master/master'
+import { retention } from './queue/task-queue'
 import { role } from './role'
 import { JobRunner } from './worker/job-runner'
 import { ParentLink } from './worker/parent-link'
@@ -25,7 +25,8 @@ export class Cluster<Map extends TaskMap = TaskMap> {
   /** The functions of this app's tasks, by `taskType`. */
   readonly taskMap: Readonly<Map>
   /** In a worker there is none. */
-  readonly #master: Dispatcher | undefined
+  readonly #master: Master | undefined
+  readonly #stopTimeout: number
 
   /** Whether this process is the master: right from the start, before any `new Cluster`. */
   static isMaster(): boolean {
@@ -44,20 +45,37 @@ export class Cluster<Map extends TaskMap = TaskMap> {
    * @throws WrongProcessError when this process has a cluster already
    */
   constructor(taskMap: Map, options: ClusterOptions = {}) {
-    checkTaskMap(taskMap)
+    const definitions = resolveTaskMap(taskMap)
     const { options: resolved, warnings } = resolveOptions(settings(), options, availableCpus())
     if (hasInstance) {
       throw new WrongProcessError('there is a Cluster in this process already; put all tasks in one task map.')
     }
     hasInstance = true
     this.taskMap = taskMap
-    if (link !== undefined) startWorker(taskMap, resolved, link)
-    else this.#master = startMaster(taskMap, resolved, warnings)
+    this.#stopTimeout = resolved.stopTimeout
+    retention.keepFailed = resolved.keepFailed
+    if (link !== undefined) startWorker(definitions, resolved, link)
+    else this.#master = startMaster(definitions, resolved, warnings)
   }
 
-  /** Starts to dispatch, where `autoInitialize` is false. Once started, and in a worker, it does nothing. */
+  /** Starts to dispatch, where `autoInitialize` is false or after `stop`. Once started, and in a worker, it does nothing. */
   initialize(): void {
     this.#master?.start()
+  }
+
+  /**
+   * Stops to dispatch, and closes all workers. Jobs that are running may go on until `timeout`; then their `signal` is aborted, and
+   * what has not ended after `abortGrace` is killed. Their tasks are given back, for this or another master. In-memory tasks wait for
+   * `initialize`. In a worker it does nothing.
+   *
+   * @param options.timeout milliseconds, an integer from 0 to 2^31 - 1; 0 kills running jobs at once. Default: `stopTimeout`
+   * @throws InvalidArgumentError (rejects)
+   */
+  async stop(options: { readonly timeout?: number } = {}): Promise<void> {
+    if (!isPlainObject(options)) throw new InvalidArgumentError('stop', options, 'an object { timeout }')
+    const { timeout = this.#stopTimeout } = options
+    checkOption('stop: timeout, as', 'stopTimeout', timeout)
+    await this.#master?.stop(timeout)
   }
 
   /**
@@ -72,10 +90,10 @@ export class Cluster<Map extends TaskMap = TaskMap> {
   }
 }
 
-function startMaster(taskMap: TaskMap, options: ResolvedOptions, warnings: readonly string[]): Dispatcher {
+function startMaster(definitions: Definitions, options: ResolvedOptions, warnings: readonly string[]): Master {
   const log = createLog(options.logs)
   for (const warning of warnings) log.warn(warning)
-  const master = createMaster(taskMap, options, log)
+  const master = new Master(definitions, options, log)
   if (options.autoInitialize) {
     afterStartup(() => {
       master.start()
@@ -84,8 +102,8 @@ function startMaster(taskMap: TaskMap, options: ResolvedOptions, warnings: reado
   return master
 }
 
-function startWorker(taskMap: TaskMap, options: ResolvedOptions, link: ParentLink): void {
-  const runner = new JobRunner(taskMap, link, createLog(options.logs))
+function startWorker(definitions: Definitions, options: ResolvedOptions, link: ParentLink): void {
+  const runner = new JobRunner(definitions, link, createLog(options.logs))
   onListening(() => {
     runner.start()
   })
@@ -94,15 +112,6 @@ function startWorker(taskMap: TaskMap, options: ResolvedOptions, link: ParentLin
 function settings(): unknown {
   const { packages } = Meteor.settings as { packages?: Record<string, unknown> }
   return packages?.['nschwarz:cluster']
-}
-
-function checkTaskMap(taskMap: unknown): void {
-  if (!isPlainObject(taskMap)) {
-    throw new InvalidArgumentError('new Cluster: taskMap', taskMap, 'an object of functions, by taskType')
-  }
-  for (const [taskType, run] of Object.entries(taskMap)) {
-    if (typeof run !== 'function') throw new InvalidArgumentError(`new Cluster: taskMap.${taskType}`, run, 'a function')
-  }
 }
 
 /** Without one, a worker would be forked, never get ready, and nobody would know why. */

@@ -13,6 +13,8 @@ type Raw = ConstructorParameters<typeof Claims>[0]
 const OTHER: Owner = { host: 'another', pid: 1, system: '', startedAt: '' }
 const inAnHour = () => new Date(Date.now() + 3_600_000)
 
+const STARTED = { hasStarted: true }
+
 class Queue {
   readonly database: TestDatabase
   constructor(database: TestDatabase) {
@@ -20,7 +22,11 @@ class Queue {
   }
 
   claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): Claims {
-    return new Claims(this.database.tasks as unknown as Raw, owner, types, leaseDuration)
+    return new Claims(this.database.tasks as unknown as Raw, owner, {
+      taskTypes: types,
+      leaseDuration,
+      keepFailed: null,
+    })
   }
 
   async add(given: Partial<NewTask> = {}): Promise<string> {
@@ -144,7 +150,7 @@ storage('a task that is given back can be claimed again', async (test, queue) =>
   const _id = await queue.add()
   const claims = queue.claims()
   const claim = await claimed(claims)
-  test.isTrue(await claim.store.release(claim))
+  test.isTrue(await claim.store.release(claim, STARTED))
   test.isUndefined((await queue.find(_id))?.claim)
   test.notEqual((await claimed(claims)).token, claim.token)
 })
@@ -153,12 +159,12 @@ storage('whoever does not hold the task changes nothing', async (test, queue) =>
   const _id = await queue.add()
   const claims = queue.claims()
   const former = await claimed(claims)
-  await claims.release(former)
+  await claims.release(former, STARTED)
   const holder = await claimed(claims)
   const failure = { name: 'Error', message: 'late', stack: null, failedAt: new Date() }
   test.isFalse(await claims.complete(former))
   test.isFalse(await claims.fail(former, failure))
-  test.isFalse(await claims.release(former))
+  test.isFalse(await claims.release(former, STARTED))
   test.equal((await queue.find(_id))?.state, 'running')
   test.isTrue(await claims.complete(holder))
 })
@@ -219,7 +225,7 @@ storage('renewing tells which claims are no longer valid', async (test, queue) =
   await queue.add()
   await queue.add()
   const [kept, lost] = [await claimed(claims), await claimed(claims)]
-  await claims.release(lost)
+  await claims.release(lost, STARTED)
   await claimed(claims)
   test.equal([...(await claims.renew([kept, lost]))], [kept.token])
   test.equal((await claims.findOwn()).length, 2)
@@ -249,7 +255,11 @@ async function explainClaim(queue: Queue): Promise<{ planned: string; keysExamin
       return (tasks as unknown as Raw).findOneAndUpdate(...parts)
     },
   }
-  await new Claims(collection as unknown as Raw, currentOwner(), ['A', 'B', 'C'], 15_000).claim(Random.id())
+  await new Claims(collection as unknown as Raw, currentOwner(), {
+    taskTypes: ['A', 'B', 'C'],
+    leaseDuration: 15_000,
+    keepFailed: null,
+  }).claim(Random.id())
   const [query, update, options] = sent as [object, object, { sort: object }]
   const explained = await queue.database.db.command({
     explain: { findAndModify: tasks.collectionName, query, update, sort: options.sort },

@@ -183,7 +183,7 @@ Tinytest.addAsync(
       if (inMemory) await master.call('removeById', _id)
       else await master.database.tasks.deleteOne({ _id })
       await master.call('release', _id)
-      await master.written(new RegExp(`hold:${_id}\tended, but was removed`))
+      await master.written(new RegExp(`hold:${_id}\tlease lost: the task was removed`))
       test.equal(await master.resultOf({ taskType: 'echo', data: {}, inMemory }), {})
       test.isFalse(master.endings.some(({ task }) => task._id === _id))
     }

@@ -5,7 +5,7 @@ import { Heap } from '../server/queue/heap'
 import { MemoryQueue } from '../server/queue/memory-queue'
 
 function openQueue(): MemoryQueue {
-  const queue = new MemoryQueue(() => Random.id())
+  const queue = new MemoryQueue(() => Random.id(), { keepFailed: null })
   queue.open()
   return queue
 }
@@ -106,7 +106,7 @@ Tinytest.addAsync('memory queue - a task that is given back runs again', async t
   const queue = openQueue()
   const _id = add(queue)
   const claim = queue.claim()
-  test.isTrue(claim && (await queue.release(claim)))
+  test.isTrue(claim && (await queue.release(claim, { hasStarted: true })))
   test.equal(ids(queue.availableTasks()), [_id])
   test.equal(queue.claim()?.task._id, _id)
 })

@@ -61,9 +61,11 @@ function losingFirstAcknowledgement(claims: Claims): ClaimStore {
   return {
     complete: claim => lose(claims.complete(claim)),
     fail: (claim, error) => lose(claims.fail(claim, error)),
-    release: (claim, crashes) => lose(claims.release(claim, crashes)),
+    retry: (claim, error, delay) => lose(claims.retry(claim, error, delay)),
+    release: (claim, change) => lose(claims.release(claim, change)),
     isCompleted: claim => claims.isCompleted(claim),
-    isFailed: (claim, error) => claims.isFailed(claim, error),
+    isRecorded: (claim, error) => claims.isRecorded(claim, error),
+    fateOf: claim => claims.fateOf(claim),
   }
 }
 
@@ -75,7 +77,11 @@ for (const kind of ['done', 'error'] as const) {
         const task = createTask({ taskType: 'TEST', data: {} }, () => Random.id())
         await database.tasks.insertOne({ ...task })
         const collection = database.tasks as unknown as ConstructorParameters<typeof Claims>[0]
-        const claims = new Claims(collection, currentOwner(), ['TEST'], 15_000)
+        const claims = new Claims(collection, currentOwner(), {
+          taskTypes: ['TEST'],
+          leaseDuration: 15_000,
+          keepFailed: null,
+        })
         const log = createLog('error')
         const leases = new Leases(claims, 15_000, () => Random.id(), log)
         const told: unknown[] = []
@@ -88,7 +94,17 @@ for (const kind of ['done', 'error'] as const) {
             ? ({ kind: 'done', value: toWire(1) } as const)
             : ({ kind: 'failed', error: errorToWire(new Error('broken')) } as const)
         const store = losingFirstAcknowledgement(claims)
-        await new Settlement(leases, listeners, 3, log).settle({ ...claim, store }, outcome)
+        const nobody = () => undefined
+        const parts = {
+          leases,
+          listeners,
+          definitions: new Map(),
+          maxCrashes: 3,
+          log,
+          abort: nobody,
+          givenBack: nobody,
+        }
+        await new Settlement(parts).settle({ ...claim, store }, outcome)
         test.equal(told, [task._id])
       })
     },

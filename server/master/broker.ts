@@ -1,13 +1,22 @@
-import { NoMessageBrokerError, UnsendableValueError, messageOf, toError } from '../../common/errors'
+import { LeaseLostError, NoMessageBrokerError, UnsendableValueError, messageOf, toError } from '../../common/errors'
 import { errorToWire, fromWire, toWire } from '../../common/wire'
 import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { Answer } from '../../common/protocol'
 import { toJob } from '../../common/task'
-import type { Question } from './worker-handle'
+import type { Question } from './worker-events'
 
-/** Puts a question of a task to the application's message broker, and sends back its first answer. Never rejects. */
-export async function consult(broker: MessageBroker | null, question: Question, log: Log): Promise<void> {
+/**
+ * Puts a question of a task to the application's message broker, and sends back its first answer. Never rejects.
+ *
+ * @param isValid whether the task's claim is; a job that has lost it has nothing to say any more
+ */
+export async function consult(
+  broker: MessageBroker | null,
+  question: Question,
+  isValid: boolean,
+  log: Log,
+): Promise<void> {
   const { task } = question.claim
   const reply = onlyOnce(question)
   const respond = (value?: unknown) => {
@@ -16,6 +25,7 @@ export async function consult(broker: MessageBroker | null, question: Question, 
       log.warn(`the messageBroker answered ${task.taskType}:${task._id} again; only its first answer counts`)
   }
   try {
+    if (!isValid) throw new LeaseLostError()
     if (broker === null) throw new NoMessageBrokerError()
     const { status, data } = question.message
     await broker(respond, { status, data: fromWire(data) }, toJob(task))

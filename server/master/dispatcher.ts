@@ -2,25 +2,24 @@ import { Meteor } from 'meteor/meteor'
 import { UnsendableValueError, messageOf, toError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
+import { faultOf } from '../../common/task'
+import type { Definitions } from '../../common/task-map'
 import type { Claim } from '../queue/claim'
 import type { Claims } from '../queue/claims'
-import type { Listeners } from '../queue/listeners'
 import type { MemoryQueue } from '../queue/memory-queue'
-import type { WakeUp } from '../queue/wake-up'
-import { consult } from './broker'
 import type { Leases } from './leases'
-import { type Pool, type PoolEvents, describeExit } from './pool'
-import { Settlement } from './settlement'
+import type { Pool } from './pool'
+import type { Settlement } from './settlement'
 import type { Upkeep } from './upkeep'
 
 export interface DispatcherParts {
+  readonly definitions: Definitions
   readonly claims: Claims
   readonly leases: Leases
   readonly upkeep: Upkeep
   readonly memory: MemoryQueue
-  readonly listeners: Listeners
-  readonly wakeUp: WakeUp
-  readonly createPool: (events: PoolEvents) => Pool
+  readonly pool: Pool
+  readonly settlement: Settlement
   readonly options: ResolvedOptions
   readonly log: Log
 }
@@ -30,63 +29,49 @@ export interface DispatcherParts {
  * there is work; one look at a time, so that no two can give one worker two jobs.
  */
 export class Dispatcher {
-  readonly #claims: Claims
-  readonly #leases: Leases
-  readonly #upkeep: Upkeep
-  readonly #memory: MemoryQueue
-  readonly #wakeUp: WakeUp
-  readonly #options: ResolvedOptions
-  readonly #log: Log
-  readonly #pool: Pool
-  readonly #settlement: Settlement
+  readonly #parts: DispatcherParts
   #refreshRate: number
   #interval: number | undefined
-  #isLooking = false
+  /** The look that is on. */
+  #looking: Promise<void> | undefined
   #lookAgain = false
   #isTickDue = false
-  /** Task types that were warned of. */
-  readonly #unknownTypes = new Set<string>()
   /** Since a look ended in an error, until a tick's does not: one line at each end, however many lie between. */
   #isFailing = false
 
-  constructor({ claims, leases, upkeep, memory, listeners, wakeUp, createPool, options, log }: DispatcherParts) {
-    this.#claims = claims
-    this.#leases = leases
-    this.#upkeep = upkeep
-    this.#memory = memory
-    this.#wakeUp = wakeUp
-    this.#options = options
-    this.#log = log
-    this.#settlement = new Settlement(leases, listeners, options.maxCrashes, log)
-    this.#pool = createPool({
-      changed: () => {
-        this.wake()
-      },
-      outcome: (claim, outcome) => void this.#settlement.settle(claim, outcome),
-      expired: claim => void this.release(claim, 'its lease ran out before its job could start'),
-      question: question => void consult(options.messageBroker, question, log),
-      crashed: (claim, exit) => void this.#settlement.crash(claim, describeExit(exit)).then(() => this.wake()),
-      notStarted: claim => void this.release(claim, 'its worker died before it had started'),
-    })
-    this.#refreshRate = options.refreshRate
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts
+    this.#refreshRate = parts.options.refreshRate
   }
 
-  /** Starts to dispatch; once started, does nothing. */
+  get isRunning(): boolean {
+    return this.#interval !== undefined
+  }
+
   start(): void {
-    if (this.#interval !== undefined) return
-    this.#wakeUp.onNudge(taskType => {
-      this.warnIfUnknown(taskType)
-      this.wake()
-    })
     this.restartInterval()
-    if (!this.#options.inMemoryOnly) this.#leases.start()
     this.tick()
+  }
+
+  /** No task is claimed any more; resolves when a look that is on has ended. */
+  async stop(): Promise<void> {
+    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
+    this.#interval = undefined
+    await this.#looking
   }
 
   /** Takes effect at once when dispatching, else at the start. */
   setRefreshRate(milliseconds: number): void {
     this.#refreshRate = milliseconds
-    if (this.#interval !== undefined) this.restartInterval()
+    if (this.isRunning) this.restartInterval()
+  }
+
+  /** There may be something to do. */
+  wake(): void {
+    if (!this.isRunning) return
+    this.serveMemory()
+    this.#lookAgain = true
+    this.#looking ??= this.lookUntilDone()
   }
 
   private restartInterval(): void {
@@ -101,26 +86,20 @@ export class Dispatcher {
     this.wake()
   }
 
-  private wake(): void {
-    this.serveMemory()
-    this.#lookAgain = true
-    if (!this.#isLooking) void this.lookUntilDone()
-  }
-
   /** In-memory tasks go first, whatever their priority, and wait for no database. */
   private serveMemory(): void {
-    while (this.#pool.hasIdle) {
-      const claim = this.#memory.claim()
+    const { memory, pool } = this.#parts
+    while (pool.hasIdle) {
+      const claim = memory.claim()
       if (claim === undefined) return
       this.run(claim)
     }
-    const { freeSlots, room } = this.#pool
-    this.#pool.grow(this.#memory.countDue(freeSlots + room) - freeSlots)
+    const { freeSlots, room } = pool
+    pool.grow(memory.countDue(freeSlots + room) - freeSlots)
   }
 
   private async lookUntilDone(): Promise<void> {
-    this.#isLooking = true
-    while (this.#lookAgain) {
+    while (this.#lookAgain && this.isRunning) {
       this.#lookAgain = false
       try {
         await this.look()
@@ -128,14 +107,17 @@ export class Dispatcher {
         this.lookFailed(error)
       }
     }
-    this.#isLooking = false
+    this.#looking = undefined
   }
 
   private async look(): Promise<void> {
     const startedAt = performance.now()
     const isTick = this.#isTickDue
     this.#isTickDue = false
-    if (isTick && !this.#options.inMemoryOnly) await this.#upkeep.run()
+    if (isTick && !this.#parts.options.inMemoryOnly) {
+      await this.#parts.leases.dropCancelled()
+      await this.#parts.upkeep.run()
+    }
     if (this.canClaim) await this.dispatch()
     await this.grow()
     // A worker that became free during this look was not offered anything yet.
@@ -145,66 +127,62 @@ export class Dispatcher {
   }
 
   private get canClaim(): boolean {
-    return !this.#options.inMemoryOnly && this.#upkeep.isPrepared
+    return this.isRunning && !this.#parts.options.inMemoryOnly && this.#parts.upkeep.isPrepared
   }
 
   private async dispatch(): Promise<void> {
-    while (this.#pool.hasIdle) {
-      const claim = await this.#leases.claim()
+    while (this.isRunning && this.#parts.pool.hasIdle) {
+      const claim = await this.#parts.leases.claim()
       if (claim === undefined) return
       this.run(claim)
     }
   }
 
   private run(claim: Claim): void {
+    const { definitions, leases, pool, settlement } = this.#parts
+    const { task } = claim
+    const fault = faultOf(task)
+    if (fault !== undefined) {
+      void settlement.fail(claim, fault)
+      return
+    }
+    const timeout = task.timeout ?? definitions.get(task.taskType)?.timeout
     try {
-      const isSent = this.#pool.run(claim, this.#leases.expiryOf(claim))
+      const isSent = this.isRunning && pool.run(claim, { startBefore: leases.expiryOf(claim), timeout })
       // The worker may have died, or been given an in-memory task, while the claim was on its way.
-      if (!isSent) void this.release(claim)
+      if (!isSent) void settlement.release(claim, { hasStarted: false })
     } catch (error) {
-      void this.#settlement.fail(claim, new UnsendableValueError('the data of the task', error))
+      void settlement.fail(claim, new UnsendableValueError('the data of the task', error))
     }
   }
 
   private async grow(): Promise<void> {
-    if (this.#options.keepAlive === 'always') {
-      this.#pool.grow(this.#pool.room)
-    } else if (this.canClaim && !this.#pool.hasIdle && this.#pool.room > 0) {
-      const { freeSlots, room } = this.#pool
-      const inMemory = this.#memory.countDue(freeSlots + room)
-      this.#pool.grow(inMemory + (await this.#claims.countDue(freeSlots + room)) - freeSlots)
+    const { claims, memory, options, pool } = this.#parts
+    if (options.keepAlive === 'always') {
+      pool.grow(pool.room)
+    } else if (this.canClaim && !pool.hasIdle && pool.room > 0) {
+      const { freeSlots, room } = pool
+      const inMemory = memory.countDue(freeSlots + room)
+      pool.grow(inMemory + (await claims.countDue(freeSlots + room)) - freeSlots)
     }
   }
 
   /** @param least milliseconds for which a worker must have been idle in any case */
   private shrink(least: number): void {
-    const { keepAlive } = this.#options
-    if (keepAlive !== 'always') this.#pool.closeIdle(Math.max(keepAlive ?? 0, least))
-  }
-
-  private async release(claim: Claim, reason?: string): Promise<void> {
-    await this.#settlement.release(claim, reason)
-    this.wake()
-  }
-
-  /** It may be another app's, so it is left alone; but it may also be a slip of the pen. */
-  private warnIfUnknown(taskType: string): void {
-    if (this.#claims.claimsType(taskType) || this.#unknownTypes.has(taskType)) return
-    this.#unknownTypes.add(taskType)
-    this.#log.warn(
-      `a task of type "${taskType}" was added, which this app's task map has no function for: ` +
-        'unless it is in memory, it waits for an app that has one',
-    )
+    const { keepAlive } = this.#parts.options
+    if (keepAlive !== 'always') this.#parts.pool.closeIdle(Math.max(keepAlive ?? 0, least))
   }
 
   private lookFailed(error: unknown): void {
     if (this.#isFailing) return
     this.#isFailing = true
-    this.#log.error(`cannot read the queue, trying again at each tick: ${toError(error).stack ?? messageOf(error)}`)
+    this.#parts.log.error(
+      `cannot read the queue, trying again at each tick: ${toError(error).stack ?? messageOf(error)}`,
+    )
   }
 
   private lookSucceeded(): void {
-    if (this.#isFailing) this.#log.warn('the queue can be read again')
+    if (this.#isFailing) this.#parts.log.warn('the queue can be read again')
     this.#isFailing = false
   }
 }

@@ -6,6 +6,8 @@ export interface ForkContext {
   readonly env: NodeJS.ProcessEnv
   readonly execArgv: readonly string[]
   readonly pid: number
+  /** Names this process for good, so that its next self can find the workers that it left behind. */
+  readonly ownerKey: string
 }
 
 /**
@@ -25,7 +27,7 @@ export const NOT_INHERITED = [
 ] as const
 
 /** How to fork a worker whose web server listens on `port`. */
-export function forkOptions({ env, execArgv, pid }: ForkContext, port: number): ForkOptions {
+export function forkOptions({ env, execArgv, pid, ownerKey }: ForkContext, port: number): ForkOptions {
   const inherited = { ...env }
   for (const name of NOT_INHERITED) delete inherited[name]
   if (env.NODE_OPTIONS !== undefined) {
@@ -34,7 +36,7 @@ export function forkOptions({ env, execArgv, pid }: ForkContext, port: number): 
   return {
     env: {
       ...inherited,
-      [WORKER_VARIABLE]: '1',
+      [WORKER_VARIABLE]: ownerKey,
       PORT: String(port),
       // Nobody outside should reach a worker.
       BIND_IP: '127.0.0.1',
@@ -43,6 +45,8 @@ export function forkOptions({ env, execArgv, pid }: ForkContext, port: number): 
     },
     execArgv: withoutInspector(execArgv),
     serialization: 'advanced',
+    // What a worker writes to stderr passes through the master, which knows its last words then.
+    stdio: ['inherit', 'inherit', 'pipe', 'ipc'],
   }
 }
 

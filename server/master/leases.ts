@@ -30,6 +30,8 @@ export class Leases {
   readonly #held = new Map<string, Held>()
   /** Tokens of claims that are on their way. */
   readonly #inFlight = new Set<string>()
+  #onLost: (claim: Claim) => void = () => undefined
+  #interval: number | undefined
   #isRenewing = false
 
   /** @param duration milliseconds */
@@ -38,6 +40,11 @@ export class Leases {
     this.#duration = duration
     this.#makeToken = makeToken
     this.#log = log
+  }
+
+  /** Called once for each claim in hand that turns out to be valid no more. */
+  onLost(listener: (claim: Claim) => void): void {
+    this.#onLost = listener
   }
 
   /** Takes the next task that is due, or undefined. */
@@ -59,6 +66,12 @@ export class Leases {
     return this.#held.get(token)?.expiresAt
   }
 
+  /** Whether this claim is certain to be valid: its lease has not run out, as far as this master knows. */
+  isValid(claim: Claim): boolean {
+    const held = this.#held.get(claim.token)
+    return claim.store !== this.#claims || (held !== undefined && monotonicNow() < held.expiresAt)
+  }
+
   /** The end of this claim is about to be written. */
   end({ token }: Claim): void {
     const held = this.#held.get(token)
@@ -72,7 +85,20 @@ export class Leases {
 
   /** From now on renews, by a timer of its own, since a look at the queue may take long. */
   start(): void {
-    Meteor.setInterval(() => void this.renew(), this.#duration / RENEWALS_PER_LEASE)
+    this.#interval ??= Meteor.setInterval(() => void this.renew(), this.#duration / RENEWALS_PER_LEASE)
+  }
+
+  stop(): void {
+    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
+    this.#interval = undefined
+  }
+
+  /** Lets go of the claims that somebody cancelled. @throws when the database is away */
+  async dropCancelled(): Promise<void> {
+    const held = [...this.#held.values()]
+    if (held.length === 0) return
+    const cancelled = await this.#claims.cancelledAmong(held.map(({ claim }) => claim))
+    for (const entry of held) if (cancelled.has(entry.claim.token)) this.lose(entry)
   }
 
   /** When the database is away the leases run on, and the next renewal may still be in time. */
@@ -100,18 +126,14 @@ export class Leases {
   }
 
   private lose({ claim, isEnding }: Held): void {
-    if (isEnding || !this.#held.delete(claim.token)) return
-    this.#log.taskError(
-      claim.task,
-      'lease lost: the task was removed or taken by another; what its job reports is ignored',
-    )
+    if (!isEnding && this.#held.delete(claim.token)) this.#onLost(claim)
   }
 
   /** Looks first and compares afterwards: a claim that arrived in between is known by then. */
   private async giveBackUnknown(): Promise<void> {
     const own = await this.#claims.findOwn()
     for (const claim of own.filter(({ token }) => !this.#held.has(token) && !this.#inFlight.has(token))) {
-      if (await this.#claims.release(claim)) {
+      if (await this.#claims.release(claim, { hasStarted: false })) {
         this.#log.taskError(claim.task, 'given back: this master never got its claim')
       }
     }

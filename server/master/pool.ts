@@ -1,35 +1,14 @@
 import type { ChildProcess } from 'node:child_process'
 import { messageOf } from '../../common/errors'
-import type { Log } from '../../common/log'
-import type { Outcome } from '../../common/protocol'
 import type { Claim } from '../queue/claim'
 import { ForkBreaker } from './fork-breaker'
 import { freePort } from './free-port'
-import { type End, type Exit, type Question, WorkerHandle } from './worker-handle'
+import type { PoolEvents, PoolOptions } from './pool-options'
+import type { Limits } from './sent-job'
+import { type End, describeExit } from './worker-events'
+import { WorkerHandle } from './worker-handle'
 
-export interface PoolOptions {
-  /** The port of the first worker. */
-  readonly port: number
-  /** How many workers may live at once. */
-  readonly size: number
-  /** Forks a copy of this server whose web server listens on `port`. */
-  readonly fork: (port: number) => ChildProcess
-  readonly log: Log
-}
-
-/** What the pool tells its owner. */
-export interface PoolEvents {
-  /** There may be more that can be done now: a worker is free or gone, or another may be forked again. */
-  changed(): void
-  outcome(claim: Claim, outcome: Outcome): void
-  /** The worker came to this job too late to start it. */
-  expired(claim: Claim): void
-  question(question: Question): void
-  /** A worker died while it ran this job. */
-  crashed(claim: Claim, exit: Exit): void
-  /** A worker died that had been sent this job, but had not started it. */
-  notStarted(claim: Claim): void
-}
+const MEGABYTE = 1024 * 1024
 
 /** The workers: forks them, knows which are free, and closes them. */
 export class Pool {
@@ -40,6 +19,9 @@ export class Pool {
   /** Workers that are to be forked: one after the other, since each looks for a free port. */
   #pending = 0
   #isForking = false
+  #isOpen = true
+  /** Called whenever a job or a worker has ended. */
+  #watcher: () => void = () => undefined
 
   constructor(options: PoolOptions, events: PoolEvents) {
     this.#options = options
@@ -63,19 +45,30 @@ export class Pool {
   /**
    * Sends a job to an idle worker.
    *
-   * @param startBefore the moment, on the monotonic clock, from which the job must not be started any more
    * @returns false when there is none
    * @throws when the job holds what cannot be sent; the worker stays idle
    */
-  run(claim: Claim, startBefore: number | undefined): boolean {
+  run(claim: Claim, limits: Limits): boolean {
     const [worker] = this.inState('idle')
-    worker?.run(claim, startBefore)
+    worker?.run(claim, limits, this.#options.abortGrace)
     return worker !== undefined
+  }
+
+  /** Tells the job of this claim to end, if it is still running. */
+  abort({ token }: Claim, reason: Error): void {
+    for (const worker of this.#workers) {
+      if (worker.claim?.token === token) worker.abort(reason, this.#options.abortGrace)
+    }
+  }
+
+  /** The claim of the job that runs the task with this `_id`, if one does. */
+  claimOf(_id: string): Claim | undefined {
+    return [...this.#workers].map(worker => worker.claim).find(claim => claim?.task._id === _id)
   }
 
   /** Forks this many workers, as far as there is room, unless the last ones could not boot. */
   grow(count: number): void {
-    if (!this.#breaker.allowsFork) return
+    if (!this.#isOpen || !this.#breaker.allowsFork) return
     this.#pending += Math.max(0, Math.min(count, this.room))
     if (!this.#isForking) void this.forkPending()
   }
@@ -85,6 +78,37 @@ export class Pool {
     for (const worker of this.inState('idle')) {
       if (worker.idleFor() >= milliseconds) worker.close()
     }
+  }
+
+  open(): void {
+    this.#isOpen = true
+  }
+
+  /**
+   * Closes all workers. Jobs that are running may go on for a while; then they are told to end, and those that do not are
+   * killed.
+   *
+   * @param timeout milliseconds for which jobs may go on; 0: their workers are killed at once
+   * @param reason what jobs are told that are still running then
+   */
+  async close(timeout: number, reason: Error): Promise<void> {
+    this.#isOpen = false
+    this.#pending = 0
+    for (const worker of this.#workers) {
+      if (worker.state === 'busy') continue
+      worker.close()
+      if (timeout === 0) worker.kill()
+    }
+    const abort = setTimeout(() => {
+      for (const worker of this.#workers) worker.abort(reason, timeout === 0 ? 0 : this.#options.abortGrace)
+    }, timeout)
+    await new Promise<void>(resolve => {
+      this.#watcher = () => {
+        if (this.#workers.size === 0) resolve()
+      }
+      this.#watcher()
+    })
+    clearTimeout(abort)
   }
 
   private async forkPending(): Promise<void> {
@@ -106,37 +130,43 @@ export class Pool {
   }
 
   private add(child: ChildProcess, port: number): void {
-    const worker = new WorkerHandle(child, port, {
-      ready: () => {
-        this.#events.changed()
-      },
-      outcome: (claim, outcome) => {
+    const { changed, outcome, expired, question } = this.#events
+    const worker: WorkerHandle = new WorkerHandle(child, port, {
+      ready: changed,
+      outcome: (claim, result, aborted) => {
         this.#breaker.succeeded()
-        this.#events.outcome(claim, outcome)
-        this.#events.changed()
+        outcome(claim, result, aborted)
+        if (!this.#isOpen || this.isWornOut(worker)) worker.close()
+        changed()
       },
       expired: claim => {
-        this.#events.expired(claim)
-        this.#events.changed()
+        expired(claim)
+        if (!this.#isOpen) worker.close()
+        changed()
       },
-      question: question => {
-        this.#events.question(question)
-      },
+      question,
       gone: end => {
         this.#workers.delete(worker)
         this.workerGone(port, end)
-        this.#events.changed()
+        this.#watcher()
+        changed()
       },
     })
     this.#workers.add(worker)
   }
 
-  private workerGone(port: number, { exit, claim, hasStarted, state }: End): void {
-    if (claim !== undefined && hasStarted) this.#events.crashed(claim, exit)
-    else if (claim !== undefined) this.#events.notStarted(claim)
+  private isWornOut({ jobs, rss }: WorkerHandle): boolean {
+    const { maxJobs, maxMemory } = this.#options
+    return jobs >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
+  }
+
+  private workerGone(port: number, { exit, lastWords, job, state }: End): void {
+    const how = describeExit(exit)
+    if (job?.hasStarted) this.#events.died(job.claim, { how, lastWords }, job.aborted)
+    else if (job !== undefined) this.#events.notStarted(job.claim)
     else if (state !== 'closing') {
       const when = state === 'booting' ? 'before it was ready' : 'without a job in it'
-      this.forkFailed(`a worker on port ${String(port)} ended ${when} (${describeExit(exit)})`)
+      this.forkFailed(`a worker on port ${String(port)} ended ${when} (${how})`)
     }
   }
 
@@ -160,9 +190,4 @@ export class Pool {
   private portsInUse(): Set<number> {
     return new Set([...this.#workers].map(worker => worker.port))
   }
-}
-
-/** `exit code 1`, or `signal SIGKILL`. */
-export function describeExit({ code, signal }: Exit): string {
-  return signal === null ? `exit code ${String(code)}` : `signal ${signal}`
 }

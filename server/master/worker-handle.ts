@@ -1,45 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { errorToWire } from '../../common/wire'
-import type { Answer, Outcome, ToMaster, ToWorker } from '../../common/protocol'
-import { unwrap, wrap } from '../../common/protocol'
+import type { Answer, ToMaster, ToWorker } from '../../common/protocol'
+import { isToMaster, unwrap, wrap } from '../../common/protocol'
 import { toJob } from '../../common/task'
 import type { Claim } from '../queue/claim'
-
-/** How a worker's process ended. */
-export interface Exit {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-}
-
-/** A message of a running job to the message broker. */
-export interface Question {
-  readonly claim: Claim
-  readonly message: Extract<ToMaster, { kind: 'ask' }>
-  readonly answer: (answer: Answer) => void
-}
-
-/** What the master wants to know of a worker. */
-export interface WorkerEvents {
-  ready(): void
-  /** The job of this claim ended by itself; the worker is free again. */
-  outcome(claim: Claim, outcome: Outcome): void
-  /** The worker came to this job too late to start it; it is free again. */
-  expired(claim: Claim): void
-  question(question: Question): void
-  /** The process is gone and its pipe is read to the end. */
-  gone(end: End): void
-}
-
-/** How a worker ended, and what it was doing: `claim` is the job that was running in it. */
-export interface End {
-  readonly exit: Exit
-  readonly claim: Claim | undefined
-  /** Whether the function of that job had been called. */
-  readonly hasStarted: boolean
-  readonly state: WorkerState
-}
-
-type WorkerState = 'booting' | 'idle' | 'busy' | 'closing' | 'gone'
+import { LastLines } from './last-lines'
+import { type Limits, SentJob } from './sent-job'
+import type { Exit, WorkerEvents, WorkerState } from './worker-events'
 
 /** How long a worker may take to boot before it is killed: a start-up hook that never ends would stop the queue silently. */
 const BOOT_DEADLINE_MS = 120_000
@@ -47,14 +14,19 @@ const BOOT_DEADLINE_MS = 120_000
 /** How long an idle worker may take to exit before it is killed. */
 const CLOSE_GRACE_MS = 5000
 
+/** After the process is gone: what it forked may keep its stderr open for ever. */
+const STDERR_GRACE_MS = 100
+
 /** One fork of this server: the master's end of the pipe, and what is known of the process behind it. */
 export class WorkerHandle {
   readonly port: number
   readonly #child: ChildProcess
   readonly #events: WorkerEvents
+  readonly #stderr: LastLines
   #state: WorkerState = 'booting'
-  #claim: Claim | undefined
-  #hasStarted = false
+  #job: SentJob | undefined
+  #jobs = 0
+  #rss = 0
   /** Monotonic milliseconds (performance.now). */
   #idleSince = 0
 
@@ -62,8 +34,9 @@ export class WorkerHandle {
     this.port = port
     this.#child = child
     this.#events = events
+    this.#stderr = new LastLines(child.stderr, process.stderr)
     child.on('message', raw => {
-      const message = unwrap<ToMaster>(raw)
+      const message = unwrap(raw, isToMaster)
       if (message !== undefined) this.receive(message)
     })
     // A fork that failed, or a write to a pipe that broke. The end of the process tells the rest.
@@ -78,23 +51,54 @@ export class WorkerHandle {
     return this.#state
   }
 
+  get claim(): Claim | undefined {
+    return this.#job?.claim
+  }
+
+  /** How many jobs have ended in it. */
+  get jobs(): number {
+    return this.#jobs
+  }
+
+  /** Its resident memory in bytes, when its last job had ended. */
+  get rss(): number {
+    return this.#rss
+  }
+
   idleFor(): number {
     return this.#state === 'idle' ? performance.now() - this.#idleSince : 0
   }
 
-  /** Sends a job to this idle worker, not to be started at `startBefore` (monotonic clock) or later. */
-  run(claim: Claim, startBefore: number | undefined): void {
-    this.send({ kind: 'run', token: claim.token, job: toJob(claim.task), startBefore })
+  /** Sends a job to this idle worker. @param grace milliseconds for which it may go on after its timeout */
+  run(claim: Claim, { startBefore, timeout }: Limits, grace: number): void {
+    const { token, task } = claim
+    this.send({ kind: 'run', token, job: toJob(task), attempt: task.attempts ?? 1, startBefore })
     this.#state = 'busy'
-    this.#claim = claim
-    this.#hasStarted = false
+    this.#job = new SentJob(claim, timeout, reason => {
+      this.abort(reason, grace)
+    })
+  }
+
+  /** Tells the job to end, if there is one. @param grace milliseconds after which the worker is killed */
+  abort(reason: Error, grace: number): void {
+    if (this.#job === undefined) return
+    this.#job.abort(reason, grace, () => {
+      this.kill()
+    })
+    this.send({ kind: 'abort', token: this.#job.claim.token, reason: errorToWire(reason) })
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
   }
 
   /** Lets the worker go: it exits when the pipe closes. */
   close(): void {
     if (this.#state === 'closing' || this.#state === 'gone') return
     this.#state = 'closing'
-    const kill = setTimeout(() => this.#child.kill('SIGKILL'), CLOSE_GRACE_MS)
+    const kill = setTimeout(() => {
+      this.kill()
+    }, CLOSE_GRACE_MS)
     this.#child.once('exit', () => {
       clearTimeout(kill)
     })
@@ -108,15 +112,16 @@ export class WorkerHandle {
         this.#events.ready()
         return
       case 'started':
-        this.#hasStarted ||= this.#claim?.token === message.token
+        if (this.#job?.claim.token === message.token) this.#job.hasStarted = true
         return
       case 'outcome':
-        this.endJob(message.token, claim => {
-          this.#events.outcome(claim, message.outcome)
+        this.#rss = message.rss
+        this.endJob(message.token, ({ claim, aborted }) => {
+          this.#events.outcome(claim, message.outcome, aborted)
         })
         return
       case 'expired':
-        this.endJob(message.token, claim => {
+        this.endJob(message.token, ({ claim }) => {
           this.#events.expired(claim)
         })
         return
@@ -125,12 +130,14 @@ export class WorkerHandle {
     }
   }
 
-  private endJob(token: string, tell: (claim: Claim) => void): void {
-    const claim = this.#claim
-    if (claim?.token !== token) return
-    this.#claim = undefined
+  private endJob(token: string, tell: (job: SentJob) => void): void {
+    const job = this.#job
+    if (job?.claim.token !== token) return
+    job.end()
+    this.#job = undefined
+    this.#jobs++
     if (this.#state === 'busy') this.becomeIdle()
-    tell(claim)
+    tell(job)
   }
 
   private receiveQuestion(message: Extract<ToMaster, { kind: 'ask' }>): void {
@@ -138,7 +145,7 @@ export class WorkerHandle {
     const answer = (given: Answer) => {
       this.send({ kind: 'answer', token, conversation, answer: given })
     }
-    if (this.#claim?.token === token) this.#events.question({ claim: this.#claim, message, answer })
+    if (this.claim?.token === token) this.#events.question({ claim: this.claim, message, answer })
     else answer({ kind: 'refused', error: errorToWire(new Error('nschwarz:cluster: the task that asks has ended.')) })
   }
 
@@ -154,7 +161,7 @@ export class WorkerHandle {
 
   private killUnlessReady(): void {
     const kill = setTimeout(() => {
-      if (this.#state === 'booting') this.#child.kill('SIGKILL')
+      if (this.#state === 'booting') this.kill()
     }, BOOT_DEADLINE_MS)
     this.#child.once('exit', () => {
       clearTimeout(kill)
@@ -164,26 +171,29 @@ export class WorkerHandle {
 
   /** `exit` alone may come while messages are still in the pipe; `disconnect` comes after the last of them. */
   private awaitEnd(): void {
-    let exit: Exit | undefined
-    let isPipeRead = false
-    const endOnBoth = () => {
-      if (exit !== undefined && isPipeRead) this.end(exit)
-    }
-    this.#child.once('exit', (code, signal) => {
-      exit = { code, signal }
-      endOnBoth()
+    const exited = new Promise<Exit>(resolve => {
+      this.#child.once('exit', (code, signal) => {
+        resolve({ code, signal })
+      })
     })
-    this.#child.once('disconnect', () => {
-      isPipeRead = true
-      endOnBoth()
+    const isPipeRead = new Promise<void>(resolve => this.#child.once('disconnect', resolve))
+    // Besides, stderr has ended.
+    this.#child.once('close', (code, signal) => {
+      this.end({ code, signal })
+    })
+    void Promise.all([exited, isPipeRead]).then(([exit]) => {
+      setTimeout(() => {
+        this.end(exit)
+      }, STDERR_GRACE_MS)
     })
   }
 
   private end(exit: Exit): void {
     if (this.#state === 'gone') return
-    const end = { exit, claim: this.#claim, hasStarted: this.#hasStarted, state: this.#state }
+    const end = { exit, lastWords: this.#stderr.text, job: this.#job, state: this.#state }
+    this.#job?.end()
     this.#state = 'gone'
-    this.#claim = undefined
+    this.#job = undefined
     this.#events.gone(end)
   }
 }

@@ -9,23 +9,34 @@ export interface Claim {
   readonly store: ClaimStore
 }
 
+/** What has become of the task of a claim that is no longer valid. */
+export type Fate = 'removed' | 'cancelled' | 'taken'
+
+/** What giving a task back changes about it; it may be claimed again. */
+export interface Release {
+  /** Whether its function was called. Otherwise the claim counts as no attempt. */
+  readonly hasStarted: boolean
+  /** How often a worker has died while it ran the task, if that has changed. */
+  readonly crashes?: number
+}
+
 /**
- * How a claim ends, in either queue. Each resolves to false, having changed nothing, when the task no longer carries the
- * claim's token: it was removed, or somebody else holds it now.
+ * How a claim ends, in either queue. Each write resolves to false, having changed nothing, when the task no longer carries the
+ * claim's token: it was removed or cancelled, or somebody else holds it now.
  */
 export interface ClaimStore {
   /** The job is done: the task leaves the queue. */
   complete(claim: Claim): Promise<boolean>
-  /** The job failed: the task stays, `failed`. */
+  /** The attempt failed, and there is no other: the task stays, `failed`. */
   fail(claim: Claim, error: TaskFailure): Promise<boolean>
-  /**
-   * The job did not end: the task may be claimed again.
-   *
-   * @param crashes how often a worker has died while it ran the task, if that has changed
-   */
-  release(claim: Claim, crashes?: number): Promise<boolean>
+  /** The attempt failed, and the next is due in `delay` milliseconds. */
+  retry(claim: Claim, error: TaskFailure, delay: number): Promise<boolean>
+  /** The job did not end: the task may be claimed again. */
+  release(claim: Claim, change: Release): Promise<boolean>
   /** Whether the task is gone from the queue, as `complete` would have it. */
   isCompleted(claim: Claim): Promise<boolean>
-  /** Whether the task has failed with this very error, as `fail` would have it. */
-  isFailed(claim: Claim, error: TaskFailure): Promise<boolean>
+  /** Whether the task carries this very error, as `fail` and `retry` would have it. */
+  isRecorded(claim: Claim, error: TaskFailure): Promise<boolean>
+  /** Why this claim is not valid any more. */
+  fateOf(claim: Claim): Promise<Fate>
 }

@@ -1,51 +1,52 @@
 import type { Mongo } from 'meteor/mongo'
 import { TASK_ORDER } from '../../common/order'
 import type { Task, TaskFailure } from '../../common/task'
-import type { Claim, ClaimStore } from './claim'
+import type { Claim, ClaimStore, Fate, Release } from './claim'
 import type { Owner } from './owner'
+import {
+  ADOPT,
+  DURABLE,
+  GIVE_BACK,
+  HAS_EXPIRED,
+  IS_DUE,
+  IS_NOT_DUE,
+  type Pipeline,
+  type StoredTask,
+  claimFor,
+  failWith,
+  inMilliseconds,
+  retryAfter,
+} from './updates'
 
 type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
-type Pipeline = Record<string, unknown>[]
 
-/** A task as MongoDB keeps it: a running one carries its claim. */
-interface StoredTask extends Task {
-  readonly claim?: { readonly token: string; readonly owner: Owner; readonly claimedAt: Date; readonly expiresAt: Date }
+export interface ClaimsOptions {
+  /** The types that this master has functions for: it claims no others. */
+  readonly taskTypes: readonly string[]
+  /** How long a claim is valid without being renewed, in milliseconds. */
+  readonly leaseDuration: number
+  /** How long failed tasks are kept, in milliseconds, or null for good. */
+  readonly keepFailed: number | null
 }
 
-/** Written as `$expr`, so that the database's clock decides and not this machine's; an index bounds it all the same. */
-const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
-const IS_NOT_DUE = { $gt: ['$dueDate', '$$NOW'] }
-const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
-const STATE_BY_DUE_DATE = { $cond: [IS_DUE, 'waiting', 'scheduled'] }
-
-/** Acknowledged once it cannot be rolled back, whatever the connection string says. */
-const DURABLE = { writeConcern: { w: 'majority' } } as const
-
 /**
- * Every write that the dispatcher makes to the persistent queue, and nothing else writes a task's state. Each is one
- * atomic update that names the state, or the token, that it expects.
+ * Every write that the dispatcher makes to the persistent queue. Each is one atomic update that names the state, or the token,
+ * that it expects.
  */
 export class Claims implements ClaimStore {
   readonly #tasks: RawCollection
   readonly #owner: Owner
-  readonly #taskTypes: readonly string[]
-  /** Milliseconds. */
-  readonly #leaseDuration: number
+  readonly #options: ClaimsOptions
 
-  /**
-   * @param taskTypes the types that this master has functions for: it claims no others
-   * @param leaseDuration how long a claim is valid without being renewed, in milliseconds
-   */
-  constructor(tasks: RawCollection, owner: Owner, taskTypes: readonly string[], leaseDuration: number) {
+  constructor(tasks: RawCollection, owner: Owner, options: ClaimsOptions) {
     this.#tasks = tasks
     this.#owner = owner
-    this.#taskTypes = taskTypes
-    this.#leaseDuration = leaseDuration
+    this.#options = options
   }
 
   /** Whether this master claims tasks of this type. */
   claimsType(taskType: string): boolean {
-    return this.#taskTypes.includes(taskType)
+    return this.#options.taskTypes.includes(taskType)
   }
 
   async createIndexes(): Promise<void> {
@@ -53,14 +54,15 @@ export class Claims implements ClaimStore {
     await this.#tasks.createIndex({ state: 1, taskType: 1, ...TASK_ORDER })
     // Finding what became due, and documents of 2.x, which have no state.
     await this.#tasks.createIndex({ state: 1, dueDate: 1 })
+    // MongoDB itself removes what has been kept for long enough.
+    await this.#tasks.createIndex({ removeAt: 1 }, { expireAfterSeconds: 0, sparse: true })
   }
 
   /** Takes the next task that is due, or undefined. @param token unique to this claim */
   async claim(token: string): Promise<Claim | undefined> {
-    const claim = { token: literal(token), owner: literal(this.#owner), claimedAt: '$$NOW', expiresAt: this.expiry() }
     const { value } = await this.#tasks.findOneAndUpdate(
       { ...this.waiting(), $expr: IS_DUE },
-      [{ $set: { state: 'running', claim } }],
+      claimFor(token, this.#owner, this.#options.leaseDuration),
       {
         ...DURABLE,
         sort: TASK_ORDER,
@@ -85,20 +87,37 @@ export class Claims implements ClaimStore {
   }
 
   fail({ task, token }: Claim, error: TaskFailure): Promise<boolean> {
-    return this.settle(task._id, token, [{ $set: { state: 'failed', error: literal(error) } }, { $unset: 'claim' }])
+    return this.settle(task._id, token, failWith(error, failuresOf(task) + 1, this.#options.keepFailed))
   }
 
-  release({ task, token }: Claim, crashes?: number): Promise<boolean> {
-    const counted = crashes === undefined ? [] : [{ $set: { crashes } }]
-    return this.settle(task._id, token, [...GIVE_BACK, ...counted])
+  retry({ task, token }: Claim, error: TaskFailure, delay: number): Promise<boolean> {
+    return this.settle(task._id, token, retryAfter(delay, error, failuresOf(task) + 1))
+  }
+
+  release({ task, token }: Claim, { hasStarted, crashes }: Release): Promise<boolean> {
+    const attempts = hasStarted ? '$attempts' : { $subtract: ['$attempts', 1] }
+    return this.settle(task._id, token, [...GIVE_BACK, { $set: { attempts, crashes: crashes ?? '$crashes' } }])
   }
 
   async isCompleted({ task }: Claim): Promise<boolean> {
     return (await this.#tasks.countDocuments({ _id: task._id }, { limit: 1 })) === 0
   }
 
-  async isFailed({ task }: Claim, { failedAt }: TaskFailure): Promise<boolean> {
-    return (await this.#tasks.countDocuments({ _id: task._id, state: 'failed', 'error.failedAt': failedAt })) === 1
+  async isRecorded({ task }: Claim, { failedAt }: TaskFailure): Promise<boolean> {
+    return (await this.#tasks.countDocuments({ _id: task._id, 'error.failedAt': failedAt })) === 1
+  }
+
+  async fateOf({ task, token }: Claim): Promise<Fate> {
+    const found = await this.#tasks.findOne({ _id: task._id }, { projection: { state: 1, cancelledToken: 1 } })
+    if (found === null) return 'removed'
+    return found.state === 'cancelled' && found.cancelledToken === token ? 'cancelled' : 'taken'
+  }
+
+  /** Which of these claims were cut short by `TaskQueue.cancel`: their tokens. */
+  async cancelledAmong(claims: readonly Claim[]): Promise<Set<string>> {
+    const filter = { _id: { $in: claims.map(({ task }) => task._id) }, state: 'cancelled' as const }
+    const found = await this.#tasks.find(filter, { projection: { cancelledToken: 1 } }).toArray()
+    return new Set(found.map(({ cancelledToken = '' }) => cancelledToken))
   }
 
   /** Extends the leases of these claims, where the task still carries their token. @returns the tokens that do */
@@ -109,7 +128,7 @@ export class Claims implements ClaimStore {
     }
     const { matchedCount } = await this.#tasks.updateMany(
       filter,
-      [{ $set: { 'claim.expiresAt': this.expiry() } }],
+      [{ $set: { 'claim.expiresAt': inMilliseconds(this.#options.leaseDuration) } }],
       DURABLE,
     )
     const tokens = matchedCount === claims.length ? filter['claim.token'].$in : await this.tokensAmong(filter)
@@ -165,12 +184,8 @@ export class Claims implements ClaimStore {
     return (await this.#tasks.distinct('claim.token', filter)) as string[]
   }
 
-  private expiry(): object {
-    return { $add: ['$$NOW', this.#leaseDuration] }
-  }
-
   private waiting(): { readonly state: 'waiting'; readonly taskType: { readonly $in: string[] } } {
-    return { state: 'waiting', taskType: { $in: [...this.#taskTypes] } }
+    return { state: 'waiting', taskType: { $in: [...this.#options.taskTypes] } }
   }
 
   private async settle(_id: string, token: string, update: Pipeline): Promise<boolean> {
@@ -179,34 +194,8 @@ export class Claims implements ClaimStore {
   }
 }
 
-const GIVE_BACK: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }, { $unset: 'claim' }]
-
-/** What 2.x may have left out, or a hand may have got wrong, gets its default. */
-const ADOPT: Pipeline = [
-  {
-    $set: {
-      priority: orElse({ $isNumber: '$priority' }, '$priority', 1),
-      dueDate: orElse(isOfType('$dueDate', 'date'), '$dueDate', '$$NOW'),
-      createdAt: orElse(isOfType('$createdAt', 'date'), '$createdAt', '$$NOW'),
-      sequence: 0,
-      data: { $ifNull: ['$data', {}] },
-    },
-  },
-  { $set: { state: STATE_BY_DUE_DATE } },
-  { $unset: ['onGoing', 'inMemory'] },
-]
-
-function orElse(condition: object, value: string, fallback: unknown): object {
-  return { $cond: [condition, value, fallback] }
-}
-
-function isOfType(path: string, type: string): object {
-  return { $eq: [{ $type: path }, type] }
-}
-
-/** Within a pipeline, strings that begin with $ would be read as paths. */
-function literal(value: unknown): object {
-  return { $literal: value }
+function failuresOf({ failures = 0 }: Task): number {
+  return failures
 }
 
 function withoutClaim({ claim: _claim, ...task }: StoredTask): Task {

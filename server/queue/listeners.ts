@@ -2,18 +2,24 @@ import { InvalidArgumentError, WrongProcessError, toError } from '../../common/e
 import type { Task } from '../../common/task'
 import { role } from '../role'
 
-/** What the listeners are told, by event type. */
+/** What the listeners are told, by event type: on the master that ran the task. */
 export interface TaskEvents {
   /** The task's function returned or resolved: `value` is its result. The task is no longer in the queue. */
   readonly done: { readonly value: unknown; readonly task: Task }
-  /** The task's function threw or rejected: `value` is that error. The task stays in the queue, `failed`. */
+  /** The last attempt failed: `value` is its error. The task stays in the queue, `failed`. */
   readonly error: { readonly value: Error; readonly task: Task }
+  /** An attempt failed, with retries left: `value` is its error. The task is due again at its `dueDate`. */
+  readonly retry: { readonly value: Error; readonly task: Task }
+  /** This master lost the lease of a task that it was running: another may run it now. The job is aborted. */
+  readonly stalled: { readonly task: Task }
+  /** The task was cancelled; one that was not running, on the master on which `cancel` was called. */
+  readonly cancelled: { readonly task: Task }
 }
 
 export type TaskEventType = keyof TaskEvents
 export type TaskEventListener<Type extends TaskEventType> = (event: TaskEvents[Type]) => unknown
 
-const TYPES: readonly TaskEventType[] = ['done', 'error']
+const TYPES: readonly TaskEventType[] = ['done', 'error', 'retry', 'stalled', 'cancelled']
 
 /** At most one listener for each event type; the last one set wins. */
 export class Listeners {

@@ -1,39 +1,26 @@
-import { DuplicateTaskError, InvalidArgumentError, WrongProcessError } from '../../common/errors'
+import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
 import { compareTasks } from '../../common/order'
 import { copyPlain } from '../../common/plain'
-import type { Task, TaskFailure } from '../../common/task'
+import { type Task, type TaskFailure, checkText } from '../../common/task'
 import { role } from '../role'
-import type { Claim, ClaimStore } from './claim'
-import { Heap } from './heap'
+import type { Claim, ClaimStore, Fate, Release } from './claim'
 import type { InMemoryTasks } from './in-memory-tasks'
-
-/** Failed tasks are kept to be looked at; past this many the oldest are dropped, since memory is all they have. */
-const MAX_FAILED = 1000
-
-/** Below this it is not worth the while to look for removed tasks in a heap. */
-const MIN_HEAP = 16
-
-interface Entry {
-  task: Task
-  /** While running. */
-  token?: string
-}
+import { KeptTasks, type Retention } from './kept-tasks'
+import { type Entry, QueuedEntries } from './queued-entries'
 
 /**
- * The queue that lives and dies with its master. The map is the truth; the heaps may hold entries that were removed or
- * have moved on, which are skipped when they come up.
+ * The queue that lives and dies with its master. The map is the truth: an entry that is not in it is out of date.
  */
 export class MemoryQueue implements InMemoryTasks, ClaimStore {
   readonly #entries = new Map<string, Entry>()
-  readonly #waiting = new Heap<Entry>((a, b) => compareTasks(a.task, b.task))
-  readonly #scheduled = new Heap<Entry>((a, b) => Number(a.task.dueDate) - Number(b.task.dueDate))
-  /** Ids of failed tasks, oldest first. */
-  readonly #failed = new Set<string>()
+  readonly #queued = new QueuedEntries(entry => this.#entries.get(entry.task._id) === entry)
+  readonly #kept: KeptTasks
   readonly #makeToken: () => string
   #isOpen = false
 
-  constructor(makeToken: () => string) {
+  constructor(makeToken: () => string, retention: Retention) {
     this.#makeToken = makeToken
+    this.#kept = new KeptTasks(retention)
   }
 
   /** From now on this process has a master, which runs what is added. */
@@ -45,20 +32,18 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   add(task: Task): void {
     this.checkOpen()
     if (this.#entries.has(task._id)) throw new DuplicateTaskError(task._id)
-    const entry = { task }
-    this.#entries.set(task._id, entry)
-    this.enqueue(entry)
+    this.enqueue({ task })
   }
 
   findById(_id: string): Task | undefined {
-    const entry = this.#entries.get(checkId('findById', _id))
+    const entry = this.#entries.get(checkText('inMemory.findById._id', _id))
     return entry && copyTask(entry.task)
   }
 
   removeById(_id: string): Task | undefined {
-    const entry = this.#entries.get(checkId('removeById', _id))
+    const entry = this.#entries.get(checkText('inMemory.removeById._id', _id))
     if (entry !== undefined) this.drop(entry)
-    this.forgetRemoved()
+    this.#queued.forgetOutdated(this.#entries.size)
     return entry && copyTask(entry.task)
   }
 
@@ -76,16 +61,14 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
    * counted, unless there is nothing else.
    */
   countDue(limit: number): number {
-    this.promote()
-    return this.firstWaiting() === undefined ? 0 : Math.min(limit, this.#waiting.size)
+    return this.#queued.first() === undefined ? 0 : Math.min(limit, this.#queued.waitingCount)
   }
 
   claim(): Claim | undefined {
-    this.promote()
-    const entry = this.firstWaiting()
+    this.dropSurplus()
+    const entry = this.#queued.take()
     if (entry === undefined) return undefined
-    this.#waiting.take()
-    entry.task = { ...entry.task, state: 'running' }
+    entry.task = { ...entry.task, state: 'running', attempts: (entry.task.attempts ?? 0) + 1 }
     entry.token = this.#makeToken()
     return { task: copyTask(entry.task), token: entry.token, store: this }
   }
@@ -98,16 +81,23 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
 
   fail(claim: Claim, error: TaskFailure): Promise<boolean> {
     return this.settle(claim, entry => {
-      entry.task = { ...entry.task, state: 'failed', error }
-      this.#failed.add(claim.task._id)
-      this.dropOldestFailed()
+      entry.task = { ...entry.task, ...failed(entry.task, error), state: 'failed' }
+      this.keep(entry)
     })
   }
 
-  release(claim: Claim, crashes = claim.task.crashes): Promise<boolean> {
+  retry(claim: Claim, error: TaskFailure, delay: number): Promise<boolean> {
     return this.settle(claim, entry => {
-      entry.task = { ...entry.task, crashes }
-      this.enqueue(entry)
+      const dueDate = new Date(Date.now() + delay)
+      this.enqueue({ ...entry, task: { ...entry.task, ...failed(entry.task, error), dueDate } })
+    })
+  }
+
+  release(claim: Claim, { hasStarted, crashes }: Release): Promise<boolean> {
+    return this.settle(claim, entry => {
+      const { attempts = 1 } = entry.task
+      const change = { attempts: hasStarted ? attempts : attempts - 1, ...(crashes === undefined ? {} : { crashes }) }
+      this.enqueue({ ...entry, task: { ...entry.task, ...change } })
     })
   }
 
@@ -115,8 +105,33 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     return Promise.resolve(!this.#entries.has(task._id))
   }
 
-  isFailed({ task }: Claim, error: TaskFailure): Promise<boolean> {
+  isRecorded({ task }: Claim, error: TaskFailure): Promise<boolean> {
     return Promise.resolve(this.#entries.get(task._id)?.task.error === error)
+  }
+
+  fateOf({ task, token }: Claim): Promise<Fate> {
+    const entry = this.#entries.get(task._id)
+    if (entry === undefined) return Promise.resolve('removed')
+    return Promise.resolve(entry.cancelledToken === token ? 'cancelled' : 'taken')
+  }
+
+  /** @returns the task as it was, or undefined when there is none that could be cancelled */
+  cancel(_id: string): Task | undefined {
+    const entry = this.#entries.get(_id)
+    if (entry === undefined || !(isQueued(entry.task) || entry.task.state === 'running')) return undefined
+    const task: Task = { ...entry.task, state: 'cancelled', cancelledAt: new Date() }
+    this.keep({ task, ...(entry.token === undefined ? {} : { cancelledToken: entry.token }) })
+    return copyTask(entry.task)
+  }
+
+  /** Starts a failed or cancelled task anew. @returns its type, or undefined when there is none */
+  startAnew(_id: string): string | undefined {
+    const entry = this.#entries.get(_id)
+    if (entry === undefined || !isKept(entry.task)) return undefined
+    const { error: _error, cancelledAt: _cancelledAt, ...task } = entry.task
+    this.#kept.delete(_id)
+    this.enqueue({ task: { ...task, dueDate: new Date(), failures: 0, crashes: 0 } })
+    return task.taskType
   }
 
   private checkOpen(): void {
@@ -130,10 +145,11 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     }
   }
 
-  private enqueue(entry: Entry): void {
-    const isDue = entry.task.dueDate <= new Date()
-    entry.task = { ...entry.task, state: isDue ? 'waiting' : 'scheduled' }
-    ;(isDue ? this.#waiting : this.#scheduled).add(entry)
+  /** A new entry each time: what is still queued of the one before is out of date then. */
+  private enqueue({ task }: Entry): void {
+    const entry: Entry = { task }
+    this.#entries.set(task._id, entry)
+    this.#queued.add(entry)
   }
 
   /** A task that was removed, or removed and added again under its `_id`, has another token or none. */
@@ -145,44 +161,19 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     return Promise.resolve(true)
   }
 
-  private promote(): void {
-    const now = new Date()
-    for (let next = this.#scheduled.first(); next && next.task.dueDate <= now; next = this.#scheduled.first()) {
-      this.#scheduled.take()
-      if (this.isCurrent(next)) this.enqueue(next)
-    }
-  }
-
-  private firstWaiting(): Entry | undefined {
-    let first = this.#waiting.first()
-    while (first !== undefined && !this.isCurrent(first)) {
-      this.#waiting.take()
-      first = this.#waiting.first()
-    }
-    return first
-  }
-
-  private isCurrent(entry: Entry): boolean {
-    return this.#entries.get(entry.task._id) === entry
-  }
-
   private drop(entry: Entry): void {
     this.#entries.delete(entry.task._id)
-    this.#failed.delete(entry.task._id)
+    this.#kept.delete(entry.task._id)
   }
 
-  /** The heaps let go of removed tasks when most of what they hold is such, so that each removal costs O(log n) on average. */
-  private forgetRemoved(): void {
-    for (const heap of [this.#waiting, this.#scheduled]) {
-      if (heap.size > 2 * this.#entries.size + MIN_HEAP) heap.retain(entry => this.isCurrent(entry))
-    }
+  private keep(entry: Entry): void {
+    this.#entries.set(entry.task._id, entry)
+    this.#kept.add(entry.task._id)
+    this.dropSurplus()
   }
 
-  private dropOldestFailed(): void {
-    const [oldest] = this.#failed
-    if (this.#failed.size <= MAX_FAILED || oldest === undefined) return
-    this.#entries.delete(oldest)
-    this.#failed.delete(oldest)
+  private dropSurplus(): void {
+    for (const _id of this.#kept.takeSurplus()) this.#entries.delete(_id)
   }
 
   private sorted(accepts: (task: Task) => boolean): Task[] {
@@ -198,12 +189,15 @@ function isQueued(task: Task): boolean {
   return task.state === 'waiting' || task.state === 'scheduled'
 }
 
+function isKept(task: Task): boolean {
+  return task.state === 'failed' || task.state === 'cancelled'
+}
+
+function failed(task: Task, error: TaskFailure): Pick<Task, 'error' | 'failures'> {
+  return { error, failures: (task.failures ?? 0) + 1 }
+}
+
 function copyTask(task: Task): Task {
   const result = copyPlain(task.data)
   return { ...task, data: 'copy' in result ? result.copy : task.data }
-}
-
-function checkId(method: string, _id: unknown): string {
-  if (typeof _id === 'string' && _id !== '') return _id
-  throw new InvalidArgumentError(`inMemory.${method}._id`, _id, 'a string that is not empty')
 }

@@ -23,12 +23,18 @@ export function currentOwner(): Owner {
   }
 }
 
+/** Names this process among all that there were since the machine booted. */
+export function keyOf({ pid, startedAt }: Owner): string {
+  return `${String(pid)}@${startedAt}`
+}
+
 /**
- * Whether this owner's process is certain to be gone. In doubt (another machine or container, a system that tells nothing
- * but a pid in use) the answer is false.
+ * Whether this owner's process is certain to be gone. In doubt (another machine or container, a system without /proc) the
+ * answer is false.
  */
 export function isGone(owner: Owner): boolean {
-  if (owner.host !== hostname() || owner.system !== currentSystem()) return false
+  const system = currentSystem()
+  if (system === '' || owner.host !== hostname() || owner.system !== system) return false
   if (!isAlive(owner.pid)) return true
   const stat = statOf(owner.pid)
   return stat !== undefined && (stat.isZombie || stat.startedAt !== owner.startedAt)

@@ -1,15 +1,14 @@
 import { Mongo } from 'meteor/mongo'
 import { Random } from 'meteor/random'
-import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
-import { type NewTask, type Task, createTask } from '../../common/task'
+import { WrongProcessError } from '../../common/errors'
+import { type NewTask, type Task, checkText, createTask } from '../../common/task'
 import { role } from '../role'
+import type { Retention } from './kept-tasks'
 import { type TaskEventListener, type TaskEventType, Listeners } from './listeners'
 import type { InMemoryTasks } from './in-memory-tasks'
 import { MemoryQueue } from './memory-queue'
+import { cancelStored, startStoredAnew, store } from './stored-tasks'
 import { WakeUp } from './wake-up'
-
-/** MongoDB's code for a value that a unique index holds already. */
-const DUPLICATE_KEY = 11_000
 
 /**
  * The queue: a `Mongo.Collection` of persistent tasks, with the in-memory tasks of this master beside it. Tasks may be found,
@@ -19,14 +18,16 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   readonly #memory: MemoryQueue
   readonly #listeners: Listeners
   readonly #wakeUp: WakeUp
+  readonly #retention: Retention
 
-  constructor(name: string, memory: MemoryQueue, listeners: Listeners, wakeUp: WakeUp) {
+  constructor(name: string, memory: MemoryQueue, listeners: Listeners, wakeUp: WakeUp, retention: Retention) {
     // Keeps clients out, with the `insecure` and `autopublish` packages too. The types do not know the second.
     const closed: object = { defineMutationMethods: false, _preventAutopublish: true }
     super(name, closed)
     this.#memory = memory
     this.#listeners = listeners
     this.#wakeUp = wakeUp
+    this.#retention = retention
   }
 
   /**
@@ -40,9 +41,39 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   async addTask<Data>(newTask: NewTask<Data>): Promise<string> {
     const task = createTask(newTask, () => Random.id())
     if (newTask.inMemory === true) this.#memory.add(task)
-    else await store(task, this)
+    else await store(task, this.rawCollection())
     this.#wakeUp.nudge(task.taskType)
     return task._id
+  }
+
+  /**
+   * Cancels a task that has not ended, from any process; an in-memory task on its master only. A task that waits is not started. The
+   * `signal` of a running job is aborted, at once on the master that runs it, else at its next look at the queue; what the job reports
+   * is ignored. The task stays in the queue, `cancelled`.
+   *
+   * @returns whether there was such a task
+   * @throws InvalidArgumentError (rejects) for what is no `_id`
+   */
+  async cancel(_id: string): Promise<boolean> {
+    checkText('cancel._id', _id)
+    const { keepFailed } = this.#retention
+    const task = this.#memory.cancel(_id) ?? (await cancelStored(this.rawCollection(), _id, keepFailed))
+    if (task !== undefined) this.#wakeUp.cancelled(task)
+    return task !== undefined
+  }
+
+  /**
+   * Starts a failed or cancelled task anew, from any process; an in-memory task on its master only. It is due now, and has all its
+   * retries again.
+   *
+   * @returns whether there was such a task
+   * @throws InvalidArgumentError (rejects) for what is no `_id`
+   */
+  async retry(_id: string): Promise<boolean> {
+    checkText('retry._id', _id)
+    const taskType = this.#memory.startAnew(_id) ?? (await startStoredAnew(this.rawCollection(), _id))
+    if (taskType !== undefined) this.#wakeUp.nudge(taskType)
+    return taskType !== undefined
   }
 
   /**
@@ -78,23 +109,9 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 }
 
-/** A unique index of the application's own on this collection reports the same code. */
-function isTaken(error: unknown): boolean {
-  const { code, keyPattern } = error as { code?: unknown; keyPattern?: object }
-  return code === DUPLICATE_KEY && Object.hasOwn(keyPattern ?? { _id: 1 }, '_id')
-}
-
-/** Not a method: on the collection it would hide one of Meteor's. */
-async function store(task: Task, collection: TaskQueueCollection): Promise<void> {
-  try {
-    await collection.rawCollection().insertOne(task, { writeConcern: { w: 'majority' } })
-  } catch (error) {
-    if (isTaken(error)) throw new DuplicateTaskError(task._id, { cause: error })
-    throw error
-  }
-}
-
-export const memoryQueue = new MemoryQueue(() => Random.id())
+/** Set by the cluster of this process, if there is one. */
+export const retention: Retention = { keepFailed: null }
+export const memoryQueue = new MemoryQueue(() => Random.id(), retention)
 export const listeners = new Listeners()
 export const wakeUp = new WakeUp()
-export const TaskQueue = new TaskQueueCollection('taskQueue', memoryQueue, listeners, wakeUp)
+export const TaskQueue = new TaskQueueCollection('taskQueue', memoryQueue, listeners, wakeUp, retention)

@@ -1,17 +1,30 @@
+import type { Task } from '../../common/task'
+
+/** What the dispatcher of this process wants to hear. */
+export interface WakeUpListener {
+  /** A task of this type was added, or retried by hand. */
+  nudged(taskType: string): void
+  /** This task, given as it was before, was cancelled in this process. */
+  cancelled(task: Task): void
+}
+
 /**
- * Nudges: hints that there may be work now, so that nobody waits for the next tick. A nudge is never the truth, and
+ * Hints that there may be something to do now, so that nobody waits for the next tick. A hint is never the truth, and
  * nothing is lost when nobody listens.
  */
 export class WakeUp {
-  #listener: ((taskType: string) => void) | undefined
+  #listener: WakeUpListener | undefined
 
   /** One listener: the dispatcher of this process. */
-  onNudge(listener: (taskType: string) => void): void {
+  listen(listener: WakeUpListener): void {
     this.#listener = listener
   }
 
-  /** A task of this type was added. */
   nudge(taskType: string): void {
-    this.#listener?.(taskType)
+    this.#listener?.nudged(taskType)
+  }
+
+  cancelled(task: Task): void {
+    this.#listener?.cancelled(task)
   }
 }

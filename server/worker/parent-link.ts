@@ -1,5 +1,5 @@
 import type { ToMaster, ToWorker } from '../../common/protocol'
-import { unwrap, wrap } from '../../common/protocol'
+import { isToWorker, unwrap, wrap } from '../../common/protocol'
 import { startWatchdog } from './watchdog'
 
 /** A worker's end of the pipe to its master: the only place that touches it. */
@@ -9,15 +9,16 @@ export class ParentLink {
     process.on('disconnect', () => {
       process.exit(0)
     })
-    // Ctrl-C reaches the whole process group; a worker follows its master instead.
-    process.on('SIGINT', () => undefined)
+    // A terminal, systemd and PM2 signal all processes of a service at once; a worker follows its master instead, which may want
+    // its job to end first.
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
     if (!process.connected) process.exit(0)
     startWatchdog()
   }
 
   onMessage(receive: (message: ToWorker) => void): void {
     process.on('message', raw => {
-      const message = unwrap<ToWorker>(raw)
+      const message = unwrap(raw, isToWorker)
       if (message !== undefined) receive(message)
     })
   }

@@ -35,6 +35,9 @@ const calls: Calls = {
   initialize: () => {
     cluster.initialize()
   },
+  cancel: _id => TaskQueue.cancel(_id),
+  retry: _id => TaskQueue.retry(_id),
+  stop: options => cluster.stop(options),
   listen: (type, mode) => {
     TaskQueue.addEventListener(type, event => {
       if (mode === 'throwing') throw new Error('the listener threw')
@@ -61,7 +64,12 @@ const calls: Calls = {
 }
 
 if (Cluster.isMaster()) {
-  for (const type of ['done', 'error'] as const) calls.listen(type, 'usual')
+  for (const type of ['done', 'error', 'retry'] as const) calls.listen(type, 'usual')
+  for (const event of ['stalled', 'cancelled'] as const) {
+    TaskQueue.addEventListener(event, ({ task }) => {
+      notify({ event, task })
+    })
+  }
   process.on('message', (message: { call?: Call }) => {
     if (message.call !== undefined) void obey(message.call)
   })

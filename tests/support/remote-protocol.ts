@@ -10,7 +10,7 @@ export const EXAMPLE_PREFIX = 'example:'
 /** The options of the remote app's cluster, as JSON. */
 export const OPTIONS_VARIABLE = 'CLUSTER_TEST_OPTIONS'
 
-type EventType = 'done' | 'error'
+type EventType = 'done' | 'error' | 'retry'
 
 /** What a test can have a remote master do. */
 export interface Calls {
@@ -22,6 +22,9 @@ export interface Calls {
   release: (taskId: string, answer?: unknown) => boolean
   setRefreshRate: (refreshRate: number) => void
   initialize: () => void
+  cancel: (_id: string) => Promise<boolean>
+  retry: (_id: string) => Promise<boolean>
+  stop: (options?: { timeout?: number }) => Promise<void>
   listen: (type: EventType, mode: string) => void
   stopListening: (type: EventType) => void
   secondCluster: () => void
@@ -40,7 +43,16 @@ export type Notice =
   | { readonly event: 'started' }
   | { readonly event: 'returned'; readonly id: number; readonly value: unknown }
   | { readonly event: 'threw'; readonly id: number; readonly error: WireError }
-  | { readonly event: EventType; readonly wire: WireValue; readonly task: Task; readonly mode: string }
+  | {
+      [Event in EventType]: {
+        readonly event: Event
+        readonly wire: WireValue
+        readonly task: Task
+        readonly mode: string
+      }
+    }[EventType]
+  | { readonly event: 'stalled'; readonly task: Task }
+  | { readonly event: 'cancelled'; readonly task: Task }
   | { readonly event: 'message'; readonly message: IpcMessage; readonly task: Job }
   | { readonly event: 'held'; readonly taskId: string; readonly pid: number }
 

@@ -1,0 +1,107 @@
+/** How often a task is attempted, how long an attempt may take, and how long the pauses between them are. */
+import { InvalidArgumentError } from './errors'
+import { isPlainObject } from './plain'
+
+/** Longer delays overflow the 32 bits that Node keeps a timer in, and fire at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** The pause before each further attempt. */
+export interface BackoffPolicy {
+  /** `fixed`: always `delay`. `exponential`: `delay`, and twice as long after each further failure. */
+  readonly type: 'fixed' | 'exponential'
+  /** Milliseconds, from 0. */
+  readonly delay: number
+  /** Milliseconds: no pause is longer. Default one hour. */
+  readonly maxDelay?: number
+  /**
+   * From 0 to 1: which part of the pause is random, so that tasks that failed together do not come back together. With 0.5 the
+   * pause is between half of it and all of it. Default 0.
+   */
+  readonly jitter?: number
+}
+
+/** Milliseconds, the same each time, or a policy. */
+export type Backoff = number | BackoffPolicy
+
+/** Milliseconds until the next attempt, after this many failed ones; from 0. Called on the master. */
+export type BackoffFunction = (failures: number, error: Error) => number
+
+/** What may be said of a task type in the task map, and of a single task in `addTask`, which wins. */
+export interface AttemptPolicy {
+  /** How often a failed task is tried again; from 0. Default 0. */
+  readonly retries?: number
+  /** Default: exponential from one second up to one hour, a quarter of it random. */
+  readonly backoff?: Backoff
+  /**
+   * Milliseconds for one attempt, 1 to 2^31 - 1. After that its `signal` is aborted, and if it has not ended within the
+   * `abortGrace` of the cluster, its worker is killed. The attempt has failed with a TaskTimeoutError. Default: no limit.
+   */
+  readonly timeout?: number
+}
+
+export const DEFAULT_BACKOFF: BackoffPolicy = { type: 'exponential', delay: 1000, jitter: 0.25 }
+
+const DEFAULT_MAX_DELAY_MS = 3_600_000
+
+export const RETRIES_ALLOWED = 'an integer from 0'
+export const TIMER_ALLOWED = `milliseconds: an integer from 1 to ${String(MAX_TIMER_MS)}`
+export const BACKOFF_ALLOWED =
+  "milliseconds (from 0), or { type: 'fixed' or 'exponential', delay: milliseconds (from 0), " +
+  'maxDelay?: milliseconds (from 0), jitter?: 0 to 1 }'
+
+/** The policy within `given`, without what is not there. @throws InvalidArgumentError naming `where` and the field */
+export function checkPolicy(
+  where: string,
+  given: { readonly [Field in keyof AttemptPolicy]?: unknown },
+): AttemptPolicy {
+  const check = (field: keyof AttemptPolicy, accepts: (value: unknown) => boolean, allowed: string) => {
+    const value = given[field]
+    if (value === undefined) return {}
+    if (!accepts(value)) throw new InvalidArgumentError(`${where}.${field}`, value, allowed)
+    return { [field]: isPlainObject(value) ? { ...value } : value }
+  }
+  return {
+    ...check('retries', isRetries, RETRIES_ALLOWED),
+    ...check('backoff', isBackoff, BACKOFF_ALLOWED),
+    ...check('timeout', isTimer, TIMER_ALLOWED),
+  }
+}
+
+/** @param random a number from 0 to 1 */
+export function delayOf(backoff: Backoff, failures: number, random: number): number {
+  if (typeof backoff === 'number') return backoff
+  const { type, delay, maxDelay = DEFAULT_MAX_DELAY_MS, jitter = 0 } = backoff
+  const grown = type === 'fixed' ? delay : delay * 2 ** (failures - 1)
+  return Math.min(grown, maxDelay) * (1 - jitter * random)
+}
+
+export function isDelay(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER
+}
+
+export function isTimer(value: unknown): value is number {
+  return isIntegerWithin(value, 1, MAX_TIMER_MS)
+}
+
+export function isIntegerWithin(value: unknown, least: number, most: number): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+}
+
+function isRetries(value: unknown): boolean {
+  return isIntegerWithin(value, 0, Number.MAX_SAFE_INTEGER)
+}
+
+const BACKOFF_FIELDS: readonly string[] = ['type', 'delay', 'maxDelay', 'jitter']
+
+function isBackoff(value: unknown): value is Backoff {
+  if (!isPlainObject(value)) return isDelay(value)
+  const { type, delay, maxDelay = 0, jitter = 0 } = value
+  return (
+    Object.keys(value).every(field => BACKOFF_FIELDS.includes(field)) &&
+    (type === 'fixed' || type === 'exponential') &&
+    isDelay(delay) &&
+    isDelay(maxDelay) &&
+    isDelay(jitter) &&
+    jitter <= 1
+  )
+}

@@ -1,0 +1,66 @@
+/** The task map: the functions of an application's tasks by `taskType`, and how each of them is attempted. */
+import { InvalidArgumentError } from './errors'
+import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
+import { isPlainObject } from './plain'
+import { type AttemptPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF, checkPolicy } from './policy'
+import type { Job } from './task'
+
+/**
+ * Declared as a method so that a function for a narrower `Job<Data>` is accepted: what a task's data holds is only known where it
+ * is added.
+ */
+type AnyTaskFunction = { run(job: Job, toggleIPC: ToggleIPC, context: JobContext): unknown }['run']
+
+/** An entry of the task map that says more than which function runs the task. */
+export interface TaskDefinition extends Omit<AttemptPolicy, 'backoff'> {
+  readonly run: AnyTaskFunction
+  /** Here it may be a function too, which is called on the master. One that throws counts as the default. */
+  readonly backoff?: Backoff | BackoffFunction
+}
+
+export interface TaskMap {
+  readonly [taskType: string]: AnyTaskFunction | TaskDefinition
+}
+
+/** A definition with its defaults. */
+export interface ResolvedDefinition {
+  readonly run: TaskFunction
+  readonly retries: number
+  readonly backoff: Backoff | BackoffFunction
+  readonly timeout: number | undefined
+}
+
+/** By `taskType`; a Map, since in an object `constructor` would be found. */
+export type Definitions = ReadonlyMap<string, ResolvedDefinition>
+
+const FIELDS: readonly string[] = ['run', 'retries', 'backoff', 'timeout']
+
+/** @throws InvalidArgumentError naming the entry, what was given and what is allowed */
+export function resolveTaskMap(taskMap: unknown): Definitions {
+  if (!isPlainObject(taskMap)) {
+    throw new InvalidArgumentError('new Cluster: taskMap', taskMap, 'an object of functions, by taskType')
+  }
+  return new Map(Object.entries(taskMap).map(([taskType, entry]) => [taskType, resolveEntry(taskType, entry)]))
+}
+
+function resolveEntry(taskType: string, entry: unknown): ResolvedDefinition {
+  const where = `new Cluster: taskMap.${taskType}`
+  const { run, backoff, retries, timeout }: Readonly<Record<string, unknown>> =
+    typeof entry === 'function' ? { run: entry } : checkEntry(where, entry)
+  const isFunction = typeof backoff === 'function'
+  const policy = checkPolicy(where, { retries, timeout, backoff: isFunction ? undefined : backoff })
+  return {
+    run: run as TaskFunction,
+    retries: policy.retries ?? 0,
+    backoff: isFunction ? (backoff as BackoffFunction) : (policy.backoff ?? DEFAULT_BACKOFF),
+    timeout: policy.timeout,
+  }
+}
+
+function checkEntry(where: string, entry: unknown): Readonly<Record<string, unknown>> {
+  if (!isPlainObject(entry)) throw new InvalidArgumentError(where, entry, `a function, or { ${FIELDS.join(', ')} }`)
+  const unknown = Object.keys(entry).find(field => !FIELDS.includes(field))
+  if (unknown !== undefined) throw new InvalidArgumentError(`${where}.${unknown}`, entry[unknown], FIELDS.join(', '))
+  if (typeof entry.run !== 'function') throw new InvalidArgumentError(`${where}.run`, entry.run, 'a function')
+  return entry
+}

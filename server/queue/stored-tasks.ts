@@ -1,0 +1,64 @@
+/** What any process may do to a task in the persistent queue, with or without a cluster in it. */
+import { MongoInternals, type Mongo } from 'meteor/mongo'
+import { DuplicateTaskError, InvalidArgumentError } from '../../common/errors'
+import type { Task } from '../../common/task'
+import { DURABLE, START_ANEW, type StoredTask, cancelled } from './updates'
+
+type RawCollection = ReturnType<Mongo.Collection<Task>['rawCollection']>
+
+/** MongoDB's code for a value that a unique index holds already. */
+const DUPLICATE_KEY = 11_000
+
+/** Below the 16 MB of a document, with room for what the queue writes on it: a claim, and the error of the last attempt. */
+const MAX_BYTES = 15 * 1024 * 1024
+
+/** @throws DuplicateTaskError, or InvalidArgumentError for one that is too large (rejects) */
+export async function store(task: Task, tasks: RawCollection): Promise<void> {
+  checkSize(task)
+  try {
+    await tasks.insertOne(task, DURABLE)
+  } catch (error) {
+    if (isTaken(error)) throw new DuplicateTaskError(task._id, { cause: error })
+    throw error
+  }
+}
+
+/** @returns the task as it was, or undefined when there is none that could be cancelled */
+export async function cancelStored(
+  tasks: RawCollection,
+  _id: string,
+  keepFailed: number | null,
+): Promise<Task | undefined> {
+  const { value } = await tasks.findOneAndUpdate(
+    { _id, state: { $in: ['scheduled', 'waiting', 'running'] } },
+    cancelled(keepFailed),
+    { ...DURABLE, returnDocument: 'before', includeResultMetadata: true, promoteBuffers: true },
+  )
+  if (value === null) return undefined
+  const { claim: _claim, ...task } = value as StoredTask
+  return task
+}
+
+/** Starts a failed or cancelled task anew. @returns its type, or undefined when there is none */
+export async function startStoredAnew(tasks: RawCollection, _id: string): Promise<string | undefined> {
+  const { value } = await tasks.findOneAndUpdate({ _id, state: { $in: ['failed', 'cancelled'] } }, START_ANEW, {
+    ...DURABLE,
+    projection: { taskType: 1 },
+    includeResultMetadata: true,
+  })
+  return value?.taskType
+}
+
+function checkSize(task: Task): void {
+  const { BSON } = MongoInternals.NpmModules.mongodb.module
+  const bytes = BSON.calculateObjectSize(task, { ignoreUndefined: true })
+  if (bytes <= MAX_BYTES) return
+  const allowed = `at most ${String(MAX_BYTES)} bytes of BSON with the task around it (these are ${String(bytes)})`
+  throw new InvalidArgumentError('addTask.data', task.data, allowed)
+}
+
+/** A unique index of the application's own on this collection reports the same code. */
+function isTaken(error: unknown): boolean {
+  const { code, keyPattern } = error as { code?: unknown; keyPattern?: object }
+  return code === DUPLICATE_KEY && Object.hasOwn(keyPattern ?? { _id: 1 }, '_id')
+}

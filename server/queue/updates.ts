@@ -1,0 +1,106 @@
+/**
+ * The updates of tasks in the persistent queue, as pipelines: the database's clock (`$$NOW`) decides, not this machine's. Each
+ * begins with what may not be true any more of a task that is no longer running.
+ */
+import type { Task, TaskFailure } from '../../common/task'
+import type { Owner } from './owner'
+
+export type Pipeline = Record<string, unknown>[]
+
+/** A task as MongoDB keeps it. */
+export interface StoredTask extends Task {
+  /** While it is running. */
+  readonly claim?: { readonly token: string; readonly owner: Owner; readonly claimedAt: Date; readonly expiresAt: Date }
+  /** On a cancelled task: the token of the claim that was cut short, by which its master knows that it was its own. */
+  readonly cancelledToken?: string
+  /** When MongoDB removes it: failed and cancelled tasks, with `keepFailed`. */
+  readonly removeAt?: Date
+}
+
+/** Acknowledged once it cannot be rolled back, whatever the connection string says. */
+export const DURABLE = { writeConcern: { w: 'majority' } } as const
+
+export const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
+export const IS_NOT_DUE = { $gt: ['$dueDate', '$$NOW'] }
+export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
+
+const STATE_BY_DUE_DATE = { $cond: [IS_DUE, 'waiting', 'scheduled'] }
+
+export const GIVE_BACK: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }, { $unset: 'claim' }]
+
+/** @param leaseDuration milliseconds */
+export function claimFor(token: string, owner: Owner, leaseDuration: number): Pipeline {
+  const claim = {
+    token: literal(token),
+    owner: literal(owner),
+    claimedAt: '$$NOW',
+    expiresAt: inMilliseconds(leaseDuration),
+  }
+  return [{ $set: { state: 'running', claim, attempts: { $add: [orElse(isNumber('$attempts'), '$attempts', 0), 1] } } }]
+}
+
+/** @param keepFailed milliseconds for which failed tasks are kept, or null for good */
+export function failWith(error: TaskFailure, failures: number, keepFailed: number | null): Pipeline {
+  return [{ $set: { state: 'failed', error: literal(error), failures, ...removal(keepFailed) } }, { $unset: 'claim' }]
+}
+
+/** @param delay milliseconds until the next attempt */
+export function retryAfter(delay: number, error: TaskFailure, failures: number): Pipeline {
+  return [{ $set: { error: literal(error), failures, dueDate: inMilliseconds(delay) } }, ...GIVE_BACK]
+}
+
+/** @param keepFailed milliseconds for which cancelled tasks are kept, or null for good */
+export function cancelled(keepFailed: number | null): Pipeline {
+  return [
+    {
+      $set: { state: 'cancelled', cancelledAt: '$$NOW', cancelledToken: '$claim.token', ...removal(keepFailed) },
+    },
+    { $unset: 'claim' },
+  ]
+}
+
+/** A failed or cancelled task starts anew; its attempts count on. */
+export const START_ANEW: Pipeline = [
+  { $set: { state: 'waiting', dueDate: '$$NOW', failures: 0, crashes: 0 } },
+  { $unset: ['error', 'cancelledAt', 'cancelledToken', 'removeAt'] },
+]
+
+/** Makes a task of a document without a state: what 2.x may have left out, or a hand may have got wrong, gets its default. */
+export const ADOPT: Pipeline = [
+  {
+    $set: {
+      priority: orElse(isNumber('$priority'), '$priority', 1),
+      dueDate: orElse(isOfType('$dueDate', 'date'), '$dueDate', '$$NOW'),
+      createdAt: orElse(isOfType('$createdAt', 'date'), '$createdAt', '$$NOW'),
+      sequence: 0,
+      data: { $ifNull: ['$data', {}] },
+    },
+  },
+  { $set: { state: STATE_BY_DUE_DATE } },
+  { $unset: ['onGoing', 'inMemory'] },
+]
+
+export function inMilliseconds(milliseconds: number): object {
+  return { $add: ['$$NOW', milliseconds] }
+}
+
+function removal(keepFailed: number | null): object {
+  return keepFailed === null ? {} : { removeAt: inMilliseconds(keepFailed) }
+}
+
+function orElse(condition: object, value: string, fallback: unknown): object {
+  return { $cond: [condition, value, fallback] }
+}
+
+function isNumber(path: string): object {
+  return { $isNumber: path }
+}
+
+function isOfType(path: string, type: string): object {
+  return { $eq: [{ $type: path }, type] }
+}
+
+/** Within a pipeline, strings that begin with $ would be read as paths. */
+function literal(value: unknown): object {
+  return { $literal: value }
+}
