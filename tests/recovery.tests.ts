@@ -1,4 +1,5 @@
 import { Tinytest } from 'meteor/tinytest'
+import { isAlive } from './support/processes'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
 
@@ -29,6 +30,34 @@ Tinytest.addAsync('recovery - a task that keeps killing its worker is failed in 
       test.equal(master.output.match(new RegExp(`die:${task._id}\tgiven back`, 'g'))?.length, 1)
     }
     test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
+  })
+})
+
+Tinytest.addAsync('recovery - the last words of a worker that died are in the error', async test => {
+  await withMaster({ options: { maxCrashes: 1 } }, async master => {
+    const { value } = await master.run({ taskType: 'sayThenDie', data: {} })
+    test.matches((value as Error).message, /Its last lines:\n(.*\n)*first words\nlast words$/)
+    test.matches(master.output, /last words/)
+  })
+})
+
+Tinytest.addAsync('recovery - a master that restarts ends the workers of its former self first', async test => {
+  await withDatabase(async database => {
+    const former = await RemoteMaster.start({ database })
+    try {
+      const _id = await former.addTask({ taskType: 'hold', data: {} })
+      const worker = await former.held(_id)
+      // It can neither notice the end of its master, nor be told.
+      process.kill(worker, 'SIGSTOP')
+      former.killAlone()
+      await eventually('the master is gone', () => !isAlive(former.pid))
+      await withMaster({ database }, async restarted => {
+        await restarted.held(_id)
+        test.isFalse(isAlive(worker))
+      })
+    } finally {
+      await former.stop()
+    }
   })
 })
 

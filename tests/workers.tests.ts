@@ -244,3 +244,22 @@ Tinytest.addAsync('workers - Ctrl-C is not for them: they follow their master', 
 function settings(options: object): string {
   return JSON.stringify({ packages: { 'nschwarz:cluster': options } })
 }
+
+Tinytest.addAsync('workers - a worker is replaced after maxJobsPerWorker jobs', async test => {
+  await withMaster({ options: { maxJobsPerWorker: 2, keepAlive: 'always' } }, async master => {
+    const pids: unknown[] = []
+    for (let job = 0; job < 4; job++) {
+      pids.push(((await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }).pid)
+    }
+    test.equal([pids[0] === pids[1], pids[1] === pids[2], pids[2] === pids[3]], [true, false, true])
+    test.notMatches(master.output, /ERROR/)
+  })
+})
+
+Tinytest.addAsync('workers - a worker with more memory than maxWorkerMemory is replaced after its job', async test => {
+  await withMaster({ options: { maxWorkerMemory: 1, keepAlive: 'always' } }, async master => {
+    const first = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
+    const second = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
+    test.notEqual(first.pid, second.pid)
+  })
+})

@@ -108,6 +108,11 @@ export class RemoteServer {
     await eventually('the workers of the server are gone', () => !workers.some(isAlive))
   }
 
+  /** Without waiting for its workers. */
+  killAlone(): void {
+    this.#child.kill('SIGKILL')
+  }
+
   async exited(): Promise<void> {
     await within(this.#exit, 'the exit of the server')
   }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { hasMasterImports } from './has-master-imports'
+import { attemptTasks, hold } from './attempt-tasks'
 import { Cluster, TaskQueue, type Job, type NewTask, type TaskMap, type ToggleIPC } from 'meteor/nschwarz:cluster'
 
 const isMasterBeforeCluster = Cluster.isMaster()
@@ -13,16 +14,6 @@ export class ApplicationError extends Error {
     super(message, { cause: new RangeError('the reason') })
     this.name = 'ApplicationError'
   }
-}
-
-/** Asks the test for leave to end: see `RemoteMaster.held`. */
-function hold(job: Job, toggleIPC: ToggleIPC): Promise<unknown> {
-  return toggleIPC(
-    answer => answer,
-    send => {
-      send({ status: 2, data: { ask: 'hold', pid: process.pid, taskId: job._id } })
-    },
-  )
 }
 
 function converse(
@@ -88,7 +79,6 @@ export const taskMap: TaskMap = {
     isMasterBeforeCluster,
     hasMasterImports: hasMasterImports(),
   }),
-  hold,
   /** Blocks the event loop until a file is there. */
   blockUntil: job => {
     while (!existsSync((job.data as { file: string }).file));
@@ -97,6 +87,7 @@ export const taskMap: TaskMap = {
     await hold(job, toggleIPC)
     throw new Error('failed after it was held')
   },
+  ...attemptTasks,
   die: async job => {
     process.kill(process.pid, 'SIGKILL')
     await new Promise(resolve => setTimeout(resolve, 60_000))

@@ -1,0 +1,60 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Job, JobContext, TaskMap, ToggleIPC } from 'meteor/nschwarz:cluster'
+
+/** Asks the test for leave to end: see `RemoteMaster.held`. */
+export function hold(job: Job, toggleIPC: ToggleIPC): Promise<unknown> {
+  return toggleIPC(
+    answer => answer,
+    send => {
+      send({ status: 2, data: { ask: 'hold', pid: process.pid, taskId: job._id } })
+    },
+  )
+}
+
+/** Tells the test that it runs, and says on its standard output why it was told to end. */
+async function holdUntilAborted(job: Job, toggleIPC: ToggleIPC, { signal }: JobContext): Promise<never> {
+  void hold(job, toggleIPC).catch(() => undefined)
+  await new Promise(resolve => {
+    signal.addEventListener('abort', resolve)
+  })
+  const { name, code } = signal.reason as { name: string; code: string }
+  console.log(`${job._id} was aborted: ${name} ${code}`)
+  throw new Error('ended early')
+}
+
+function failUntil(job: Job, _toggleIPC: ToggleIPC, { attempt }: JobContext): number {
+  if (attempt < (job.data as { attempt: number }).attempt) throw new Error(`attempt ${String(attempt)} failed`)
+  return attempt
+}
+
+/** Tasks about attempts: which one it is, how it is limited, and how it ends early. */
+export const attemptTasks: TaskMap = {
+  hold,
+  failUntil,
+  failUntilByType: { run: failUntil, retries: 2, backoff: (failures, error) => failures + error.message.length },
+  throwingBackoff: {
+    run: failUntil,
+    retries: 1,
+    backoff: () => {
+      throw new Error('the backoff threw')
+    },
+  },
+  context: (_job, _toggleIPC, { attempt, token, signal }) => ({ attempt, token, aborted: signal.aborted }),
+  holdUntilAborted,
+  timedOut: { run: holdUntilAborted, timeout: 50 },
+  /** Succeeds after it was told to end. */
+  endsLate: async (job, toggleIPC, context) => {
+    await holdUntilAborted(job, toggleIPC, context).catch(() => undefined)
+    return 'ended late'
+  },
+  /** Does not listen, and does not end. */
+  stubborn: async (job, toggleIPC) => {
+    await hold(job, toggleIPC)
+    await new Promise(() => undefined)
+  },
+  sayThenDie: async () => {
+    console.error('first words\nlast words')
+    process.kill(process.pid, 'SIGKILL')
+    await pause(60_000)
+  },
+}
