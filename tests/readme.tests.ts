@@ -62,6 +62,16 @@ example('web-only', 'an app without a cluster adds tasks for another', async app
   await writes(app, /added: waiting/)
 })
 
+example('attempts', 'a task is tried again, given up in the end, and cancelled', async app => {
+  await writes(
+    app,
+    /cancelled not needed/,
+    /attempt 3\n/,
+    /fetchFeed tried again: fetch failed/,
+    /given up after 3 attempts/,
+  )
+})
+
 example('failures', 'a failed task tells its error, and stays until it is removed', async (app, database) => {
   await writes(app, /card refused E_REFUSED/, /\nfailed\n/)
   await eventually('it is removed', async () => (await database.tasks.countDocuments()) === 0)

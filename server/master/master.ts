@@ -63,6 +63,7 @@ export class Master {
     this.#unknownTypes = new UnknownTypes(definitions, log)
     this.#leases.onLost(claim => void this.#settlement.lost(claim))
     memoryQueue.open()
+    this.listen()
   }
 
   /** Starts to dispatch; once started, does nothing. During a stop: when that has ended. */
@@ -74,13 +75,6 @@ export class Master {
       return
     }
     if (this.#dispatcher.isRunning) return
-    wakeUp.listen({
-      nudged: taskType => {
-        this.#unknownTypes.warnOf(taskType)
-        this.#dispatcher.wake()
-      },
-      cancelled: task => void this.cancelled(task),
-    })
     this.#ignoreSignals = stopOnSignal(signal => this.stopBefore(signal))
     this.#pool.open()
     if (!this.#options.inMemoryOnly) this.#leases.start()
@@ -98,6 +92,16 @@ export class Master {
 
   setRefreshRate(milliseconds: number): void {
     this.#dispatcher.setRefreshRate(milliseconds)
+  }
+
+  private listen(): void {
+    wakeUp.listen({
+      nudged: taskType => {
+        this.#unknownTypes.warnOf(taskType)
+        this.#dispatcher.wake()
+      },
+      cancelled: task => void this.cancelled(task),
+    })
   }
 
   private async closeDown(timeout: number): Promise<void> {

@@ -7,5 +7,6 @@ export const examples: Record<string, () => Promise<unknown>> = {
   conversation: () => import('./conversation'),
   entry: () => import('./entry'),
   'web-only': () => import('./web-only'),
+  attempts: () => import('./attempts'),
   failures: () => import('./failures'),
 }

@@ -1,19 +1,20 @@
 import { Meteor } from 'meteor/meteor'
 import { Cluster, DuplicateTaskError, TaskQueue, type Job } from 'meteor/nschwarz:cluster'
 
-async function addReport(dueDate: Date): Promise<void> {
+async function addReport(at: Date): Promise<void> {
   try {
     // The _id says which run it is: a job that is repeated after a crash adds no second successor.
-    await TaskQueue.addTask({ taskType: 'report', data: {}, dueDate, _id: `report-${dueDate.toISOString()}` })
+    await TaskQueue.addTask({ taskType: 'report', data: { at }, dueDate: at, _id: `report-${at.toISOString()}` })
   } catch (error) {
     if (!(error instanceof DuplicateTaskError)) throw error
   }
 }
 
 const taskMap = {
-  report: async (job: Job) => {
+  report: async (job: Job<{ at: Date }>) => {
     console.log('writing the report')
-    await addReport(new Date(job.dueDate.getTime() + 10 * 60_000))
+    // Not from its dueDate, which a retry moves.
+    await addReport(new Date(job.data.at.getTime() + 10 * 60_000))
   },
 }
 
