@@ -120,7 +120,7 @@ Tinytest.addAsync('dispatch - an unknown taskType fails that task and takes noth
 })
 
 Tinytest.addAsync(
-  'dispatch - a persistent task of an unknown type is left to other apps, with one warning',
+  'dispatch - a persistent task of an unknown type is left to other apps, with one warning (invariant 6)',
   async test => {
     const master = await sharedMaster()
     const _id = await master.addTask({ taskType: 'OF_ANOTHER_APP', data: {}, priority: 9 })
@@ -243,11 +243,14 @@ Tinytest.addAsync(
   },
 )
 
-Tinytest.addAsync('app without a cluster - bad input is one error, and nothing is stored', async test => {
-  const before = await TaskQueue.find().countAsync()
-  await test.throwsAsync(
-    () => TaskQueue.addTask({ taskType: 'TEST', data: { callback: () => 0 } }),
-    /addTask\.data\.callback is a function; allowed/,
-  )
-  test.equal(await TaskQueue.find().countAsync(), before)
-})
+Tinytest.addAsync(
+  'app without a cluster - bad input is one error, and nothing is stored (invariant 12)',
+  async test => {
+    const before = await TaskQueue.find().countAsync()
+    await test.throwsAsync(
+      () => TaskQueue.addTask({ taskType: 'TEST', data: { callback: () => 0 } }),
+      /addTask\.data\.callback is a function; allowed/,
+    )
+    test.equal(await TaskQueue.find().countAsync(), before)
+  },
+)

@@ -39,12 +39,15 @@ for (const inMemory of [false, true]) {
     test.equal(master.endings.filter(ending => ending.task._id === task._id).length, 1)
   })
 
-  Tinytest.addAsync(`events - ${queue}: a done task has left the queue before its listener is told`, async test => {
-    const master = await sharedMaster()
-    const { task } = await master.run({ taskType: 'echo', data: {}, inMemory })
-    if (inMemory) test.isUndefined(await master.call('findById', task._id))
-    else test.equal(await master.database.tasks.findOne({ _id: task._id }), null)
-  })
+  Tinytest.addAsync(
+    `events - ${queue}: a done task has left the queue before its listener is told (invariant 3)`,
+    async test => {
+      const master = await sharedMaster()
+      const { task } = await master.run({ taskType: 'echo', data: {}, inMemory })
+      if (inMemory) test.isUndefined(await master.call('findById', task._id))
+      else test.equal(await master.database.tasks.findOne({ _id: task._id }), null)
+    },
+  )
 }
 
 Tinytest.addAsync('events - values keep Date, Map, Buffer, BigInt and Error', async test => {
@@ -87,7 +90,7 @@ Tinytest.addAsync('events - the last listener set wins, and a removed one is tol
   await master.call('listen', 'done', 'usual')
 })
 
-Tinytest.addAsync('events - a listener that throws loses no outcome and stops nothing', async test => {
+Tinytest.addAsync('events - a listener that throws loses no outcome and stops nothing (invariant 3)', async test => {
   const master = await sharedMaster()
   await master.call('listen', 'done', 'throwing')
   const _id = await master.addTask({ taskType: 'echo', data: {} })

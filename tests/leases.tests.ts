@@ -33,31 +33,34 @@ async function outlived(database: TestDatabase, _id: string): Promise<void> {
   })
 }
 
-Tinytest.addAsync('leases - a job that blocks its worker for longer than a lease keeps it', async test => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'cluster-test-'))
-  const file = path.join(folder, 'end')
-  try {
-    await withDatabase(async database => {
-      // The first does not tick: it is the second that looks for leases that ran out.
-      await withMaster({ database, options: { ...options, refreshRate: 3_600_000 } }, async first => {
-        const _id = await first.addTask({ taskType: 'blockUntil', data: { file } })
-        await first.startedUntil(_id)
-        await withMaster({ database, options }, async second => {
-          await outlived(database, _id)
-          await ticks(database)
-          await writeFile(file, '')
-          test.equal((await first.ending(_id)).event, 'done')
-          test.notMatches(second.output, /blockUntil|run again/)
+Tinytest.addAsync(
+  'leases - a job that blocks its worker for longer than a lease keeps it (invariant 5)',
+  async test => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'cluster-test-'))
+    const file = path.join(folder, 'end')
+    try {
+      await withDatabase(async database => {
+        // The first does not tick: it is the second that looks for leases that ran out.
+        await withMaster({ database, options: { ...options, refreshRate: 3_600_000 } }, async first => {
+          const _id = await first.addTask({ taskType: 'blockUntil', data: { file } })
+          await first.startedUntil(_id)
+          await withMaster({ database, options }, async second => {
+            await outlived(database, _id)
+            await ticks(database)
+            await writeFile(file, '')
+            test.equal((await first.ending(_id)).event, 'done')
+            test.notMatches(second.output, /blockUntil|run again/)
+          })
         })
       })
-    })
-  } finally {
-    await rm(folder, { recursive: true })
-  }
-})
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  },
+)
 
 Tinytest.addAsync(
-  'leases - a master that is stopped beyond its lease loses its task, and cannot end it',
+  'leases - a master that is stopped beyond its lease loses its task, and cannot end it (invariant 2)',
   async test => {
     await withDatabase(async database => {
       await withMaster({ database, options }, async stopped => {
@@ -81,7 +84,7 @@ Tinytest.addAsync(
 )
 
 Tinytest.addAsync(
-  'leases - the tasks of a master that crashed are taken over within its lease and one tick',
+  'leases - the tasks of a master that crashed are taken over within its lease and one tick (invariant 4)',
   async test => {
     await withDatabase(async database => {
       await withMaster({ database, options }, async crashing => {
@@ -101,45 +104,54 @@ Tinytest.addAsync(
   },
 )
 
-Tinytest.addAsync('leases - a job that comes too late to its worker is not started, but given back', async test => {
-  await withMaster({ options: { ...options, keepAlive: 'always' } }, async master => {
-    const worker = (await master.resultOf({ taskType: 'block', data: { milliseconds: 0 } })) as number
-    process.kill(worker, 'SIGSTOP')
-    const _id = await master.addTask({ taskType: 'echo', data: {} })
-    await outlived(master.database, _id)
-    process.kill(worker, 'SIGCONT')
-    await master.written(new RegExp(`echo:${_id}\tgiven back: its lease ran out before its job could start`))
-    test.equal((await master.ending(_id)).event, 'done')
-    test.equal(master.output.match(new RegExp(`echo:${_id}\tstarted`, 'g'))?.length, 1)
-  })
-})
+Tinytest.addAsync(
+  'leases - a job that comes too late to its worker is not started, but given back (invariant 2)',
+  async test => {
+    await withMaster({ options: { ...options, keepAlive: 'always' } }, async master => {
+      const worker = (await master.resultOf({ taskType: 'block', data: { milliseconds: 0 } })) as number
+      process.kill(worker, 'SIGSTOP')
+      const _id = await master.addTask({ taskType: 'echo', data: {} })
+      await outlived(master.database, _id)
+      process.kill(worker, 'SIGCONT')
+      await master.written(new RegExp(`echo:${_id}\tgiven back: its lease ran out before its job could start`))
+      test.equal((await master.ending(_id)).event, 'done')
+      test.equal(master.output.match(new RegExp(`echo:${_id}\tstarted`, 'g'))?.length, 1)
+    })
+  },
+)
 
-Tinytest.addAsync('leases - a claim under its own name that the master does not know is given back', async test => {
-  await withMaster({ options: { ...options, maxAvailableWorkers: 2 } }, async master => {
-    const held = await master.addTask({ taskType: 'hold', data: {} })
-    await master.held(held)
-    const { owner } = await claimOf(master.database, held)
-    const claim = {
-      token: 'acknowledgement lost',
-      owner,
-      claimedAt: new Date(),
-      expiresAt: new Date(Date.now() + 3_600_000),
-    }
-    const lost = { _id: 'lost', taskType: 'echo', data: {}, priority: 1, dueDate: new Date(), createdAt: new Date() }
-    await master.database.tasks.insertOne({ ...lost, sequence: 0, state: 'running', claim })
-    await master.written(/echo:lost\tgiven back: this master never got its claim/)
-    test.equal((await master.ending('lost')).event, 'done')
-    test.equal(master.notices('held').length, 1)
-    await master.call('release', held)
-  })
-})
+Tinytest.addAsync(
+  'leases - a claim under its own name that the master does not know is given back (invariant 5)',
+  async test => {
+    await withMaster({ options: { ...options, maxAvailableWorkers: 2 } }, async master => {
+      const held = await master.addTask({ taskType: 'hold', data: {} })
+      await master.held(held)
+      const { owner } = await claimOf(master.database, held)
+      const claim = {
+        token: 'acknowledgement lost',
+        owner,
+        claimedAt: new Date(),
+        expiresAt: new Date(Date.now() + 3_600_000),
+      }
+      const lost = { _id: 'lost', taskType: 'echo', data: {}, priority: 1, dueDate: new Date(), createdAt: new Date() }
+      await master.database.tasks.insertOne({ ...lost, sequence: 0, state: 'running', claim })
+      await master.written(/echo:lost\tgiven back: this master never got its claim/)
+      test.equal((await master.ending('lost')).event, 'done')
+      test.equal(master.notices('held').length, 1)
+      await master.call('release', held)
+    })
+  },
+)
 
-Tinytest.addAsync('leases - a worker that blocks its event loop ends with its master all the same', async test => {
-  await withMaster({ options }, async master => {
-    const _id = await master.addTask({ taskType: 'block', data: { milliseconds: 3_600_000 } })
-    await master.written(new RegExp(`block:${_id}\tstarted`))
-    const killedAt = performance.now()
-    await master.kill('SIGKILL')
-    test.isTrue(performance.now() - killedAt < 5000)
-  })
-})
+Tinytest.addAsync(
+  'leases - a worker that blocks its event loop ends with its master all the same (invariant 8)',
+  async test => {
+    await withMaster({ options }, async master => {
+      const _id = await master.addTask({ taskType: 'block', data: { milliseconds: 3_600_000 } })
+      await master.written(new RegExp(`block:${_id}\tstarted`))
+      const killedAt = performance.now()
+      await master.kill('SIGKILL')
+      test.isTrue(performance.now() - killedAt < 5000)
+    })
+  },
+)

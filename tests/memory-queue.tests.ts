@@ -87,7 +87,7 @@ Tinytest.addAsync('memory queue - a task that was removed while running lets its
 })
 
 Tinytest.addAsync(
-  'memory queue - a task added again under its _id is not ended by the job of the first',
+  'memory queue - a task added again under its _id is not ended by the job of the first (invariant 2)',
   async test => {
     const queue = openQueue()
     add(queue, { _id: 'again' })

@@ -14,7 +14,7 @@ import { Gate } from './support/gate'
 import { withDatabase, withMaster } from './support/remote-master'
 
 Tinytest.addAsync(
-  'outage - the database away stops claims, not jobs; outcomes are written when it is back',
+  'outage - the database away stops claims, not jobs; outcomes are written when it is back (invariant 10)',
   async test => {
     const gate = await Gate.open(process.env.MONGO_URL ?? '')
     const database = new TestDatabase()
@@ -71,7 +71,7 @@ function losingFirstAcknowledgement(claims: Claims): ClaimStore {
 
 for (const kind of ['done', 'error'] as const) {
   Tinytest.addAsync(
-    `outage - a write whose acknowledgement was lost is found out: '${kind}' is told once`,
+    `outage - a write whose acknowledgement was lost is found out: '${kind}' is told once (invariant 10)`,
     async test => {
       await withDatabase(async database => {
         const task = createTask({ taskType: 'TEST', data: {} }, () => Random.id())

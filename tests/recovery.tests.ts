@@ -3,22 +3,25 @@ import { isAlive } from './support/processes'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
 
-Tinytest.addAsync('recovery - a worker that is killed gives its task back, and it runs again', async test => {
-  await withMaster({}, async master => {
-    for (const inMemory of [false, true]) {
-      const _id = await master.addTask({ taskType: 'hold', data: {}, inMemory })
-      const pid = await master.held(_id)
-      process.kill(pid, 'SIGKILL')
-      await master.written(new RegExp(`hold:${_id}\tgiven back: its worker died \\(signal SIGKILL\\)`))
-      test.notEqual(await master.held(_id, 2), pid)
-      await master.call('release', _id, 'the second time')
-      const { event, value } = await master.ending(_id)
-      test.equal([event, value], ['done', 'the second time'])
-    }
-  })
-})
+Tinytest.addAsync(
+  'recovery - a worker that is killed gives its task back, and it runs again (invariant 4)',
+  async test => {
+    await withMaster({}, async master => {
+      for (const inMemory of [false, true]) {
+        const _id = await master.addTask({ taskType: 'hold', data: {}, inMemory })
+        const pid = await master.held(_id)
+        process.kill(pid, 'SIGKILL')
+        await master.written(new RegExp(`hold:${_id}\tgiven back: its worker died \\(signal SIGKILL\\)`))
+        test.notEqual(await master.held(_id, 2), pid)
+        await master.call('release', _id, 'the second time')
+        const { event, value } = await master.ending(_id)
+        test.equal([event, value], ['done', 'the second time'])
+      }
+    })
+  },
+)
 
-Tinytest.addAsync('recovery - a task that keeps killing its worker is failed in the end', async test => {
+Tinytest.addAsync('recovery - a task that keeps killing its worker is failed in the end (invariant 9)', async test => {
   await withMaster({ options: { maxCrashes: 2 } }, async master => {
     for (const inMemory of [false, true]) {
       const { event, value, task } = await master.run({ taskType: 'die', data: {}, inMemory })
@@ -41,27 +44,30 @@ Tinytest.addAsync('recovery - the last words of a worker that died are in the er
   })
 })
 
-Tinytest.addAsync('recovery - a master that restarts ends the workers of its former self first', async test => {
-  await withDatabase(async database => {
-    const former = await RemoteMaster.start({ database })
-    try {
-      const _id = await former.addTask({ taskType: 'hold', data: {} })
-      const worker = await former.held(_id)
-      // It can neither notice the end of its master, nor be told.
-      process.kill(worker, 'SIGSTOP')
-      former.killAlone()
-      await eventually('the master is gone', () => !isAlive(former.pid))
-      await withMaster({ database }, async restarted => {
-        await restarted.held(_id)
-        test.isFalse(isAlive(worker))
-      })
-    } finally {
-      await former.stop()
-    }
-  })
-})
+Tinytest.addAsync(
+  'recovery - a master that restarts ends the workers of its former self first (invariant 8)',
+  async test => {
+    await withDatabase(async database => {
+      const former = await RemoteMaster.start({ database })
+      try {
+        const _id = await former.addTask({ taskType: 'hold', data: {} })
+        const worker = await former.held(_id)
+        // It can neither notice the end of its master, nor be told.
+        process.kill(worker, 'SIGSTOP')
+        former.killAlone()
+        await eventually('the master is gone', () => !isAlive(former.pid))
+        await withMaster({ database }, async restarted => {
+          await restarted.held(_id)
+          test.isFalse(isAlive(worker))
+        })
+      } finally {
+        await former.stop()
+      }
+    })
+  },
+)
 
-Tinytest.addAsync('recovery - a job that had not started counts as no crash', async test => {
+Tinytest.addAsync('recovery - a job that had not started counts as no crash (invariant 9)', async test => {
   await withMaster({ options: { maxCrashes: 1, keepAlive: 'always' } }, async master => {
     const { pid } = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
     process.kill(pid, 'SIGSTOP')
@@ -81,7 +87,7 @@ Tinytest.addAsync('recovery - an error thrown outside of the task ends the worke
   test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
 })
 
-Tinytest.addAsync('recovery - an outcome that was sent before the worker died counts', async test => {
+Tinytest.addAsync('recovery - an outcome that was sent before the worker died counts (invariant 4)', async test => {
   await withMaster({}, async master => {
     test.equal(await master.resultOf({ taskType: 'exitAfterwards', data: {} }), 'sent before the exit')
     test.equal(master.endings.length, 1)
@@ -90,7 +96,7 @@ Tinytest.addAsync('recovery - an outcome that was sent before the worker died co
 })
 
 Tinytest.addAsync(
-  'recovery - a master that restarts runs its unfinished tasks again from the beginning',
+  'recovery - a master that restarts runs its unfinished tasks again from the beginning (invariant 1)',
   async test => {
     await withDatabase(async database => {
       const [running, waiting] = await withRunningTask(database, async (master, _id) => {
@@ -125,20 +131,23 @@ async function withRunningTask<Result>(
   }
 }
 
-Tinytest.addAsync('recovery - a master that starts leaves the tasks of another live master alone', async test => {
-  await withDatabase(async database => {
-    await withRunningTask(database, async (first, _id) => {
-      await withMaster({ database }, async second => {
-        await second.resultOf({ taskType: 'echo', data: {} })
-        test.equal((await database.tasks.findOne({ _id }))?.state, 'running')
-        test.equal(second.notices('held').length, 0)
-        await first.call('release', _id)
-        test.equal((await first.ending(_id)).event, 'done')
-        test.isFalse(second.endings.some(({ task }) => task._id === _id))
+Tinytest.addAsync(
+  'recovery - a master that starts leaves the tasks of another live master alone (invariant 5)',
+  async test => {
+    await withDatabase(async database => {
+      await withRunningTask(database, async (first, _id) => {
+        await withMaster({ database }, async second => {
+          await second.resultOf({ taskType: 'echo', data: {} })
+          test.equal((await database.tasks.findOne({ _id }))?.state, 'running')
+          test.equal(second.notices('held').length, 0)
+          await first.call('release', _id)
+          test.equal((await first.ending(_id)).event, 'done')
+          test.isFalse(second.endings.some(({ task }) => task._id === _id))
+        })
       })
     })
-  })
-})
+  },
+)
 
 Tinytest.addAsync('recovery - a failed task is not run again at a restart', async test => {
   await withDatabase(async database => {
@@ -183,7 +192,7 @@ Tinytest.addAsync('recovery - tasks that 2.3 left behind run, those marked as ru
   })
 })
 
-Tinytest.addAsync('recovery - a task added before the master started is run at the start', async test => {
+Tinytest.addAsync('recovery - a task added before the master started is run at the start (invariant 1)', async test => {
   await withDatabase(async database => {
     await withMaster({ database, options: { autoInitialize: false } }, async web => {
       await web.addTask({ taskType: 'echo', data: { early: true }, _id: 'early' })

@@ -61,21 +61,24 @@ Tinytest.addAsync('stop - a timeout that is none is an error', async test => {
   })
 })
 
-Tinytest.addAsync('stop - in production SIGTERM lets running jobs end, and then ends the process', async test => {
-  await withDatabase(async database => {
-    await withWork({ database, env: PRODUCTION }, 'hold', async (master, running, waiting) => {
-      process.kill(master.pid, 'SIGTERM')
-      await master.written(/SIGTERM: running jobs have 8000 ms to end/)
-      await master.call('release', running, 'in time')
-      test.equal((await master.ending(running)).value, 'in time')
-      await master.exited()
-      test.equal(
-        (await database.tasks.find().toArray()).map(task => [task._id, task.state]),
-        [[waiting, 'waiting']],
-      )
+Tinytest.addAsync(
+  'stop - in production SIGTERM lets running jobs end, and then ends the process (invariant 4)',
+  async test => {
+    await withDatabase(async database => {
+      await withWork({ database, env: PRODUCTION }, 'hold', async (master, running, waiting) => {
+        process.kill(master.pid, 'SIGTERM')
+        await master.written(/SIGTERM: running jobs have 8000 ms to end/)
+        await master.call('release', running, 'in time')
+        test.equal((await master.ending(running)).value, 'in time')
+        await master.exited()
+        test.equal(
+          (await database.tasks.find().toArray()).map(task => [task._id, task.state]),
+          [[waiting, 'waiting']],
+        )
+      })
     })
-  })
-})
+  },
+)
 
 Tinytest.addAsync('stop - in production a second signal does not wait', async test => {
   await withWork({ env: PRODUCTION }, 'hold', async master => {

@@ -4,7 +4,7 @@ import { Cluster } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { BOOT_FAILURE_VARIABLE } from './support/remote-protocol'
 import { ticks } from './support/ticks'
-import { isAlive } from './support/processes'
+import { childrenOf, isAlive } from './support/processes'
 import { anyPort, sharedMaster, withMaster } from './support/remote-master'
 
 interface WorkerProcess {
@@ -73,7 +73,7 @@ Tinytest.addAsync('workers - keepAlive in milliseconds keeps an idle worker for 
   })
 })
 
-Tinytest.addAsync('workers - they listen on port, port + 1, and so on, on loopback', async test => {
+Tinytest.addAsync('workers - they listen on port, port + 1, and so on, on loopback (invariant 11)', async test => {
   const port = await anyPort()
   await withMaster({ options: { port, keepAlive: 'always', maxAvailableWorkers: 2 } }, async master => {
     const ids = await Promise.all([0, 1].map(() => master.addTask({ taskType: 'hold', data: {} })))
@@ -104,7 +104,7 @@ Tinytest.addAsync('workers - a port that is taken is skipped', async test => {
 })
 
 Tinytest.addAsync(
-  'workers - one that cannot boot is retried with growing pauses, loudly, and is no fork storm',
+  'workers - one that cannot boot is retried with growing pauses, loudly, and is no fork storm (invariant 9)',
   async test => {
     const env = { [BOOT_FAILURE_VARIABLE]: '1' }
     await withMaster({ env, options: { refreshRate: 5, maxAvailableWorkers: 1 } }, async master => {
@@ -222,7 +222,7 @@ Tinytest.addAsync(
   },
 )
 
-Tinytest.addAsync('workers - they are gone soon after their master is killed', async test => {
+Tinytest.addAsync('workers - they are gone soon after their master is killed (invariant 8)', async test => {
   await withMaster({ options: { keepAlive: 'always', maxAvailableWorkers: 1 } }, async master => {
     await master.workersAre(1)
     const killedAt = performance.now()
@@ -261,5 +261,22 @@ Tinytest.addAsync('workers - a worker with more memory than maxWorkerMemory is r
     const first = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
     const second = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
     test.notEqual(first.pid, second.pid)
+  })
+})
+
+Tinytest.addAsync('workers - they run tasks, and neither claim nor fork (invariant 7)', async test => {
+  await withMaster({ options: { maxAvailableWorkers: 2, keepAlive: 'always' } }, async master => {
+    await master.workersAre(2)
+    const held = await master.addTask({ taskType: 'hold', data: {} })
+    const worker = await master.held(held)
+    const { claim } = (await master.database.tasks.findOne({ _id: held })) as unknown as {
+      claim: { owner: { pid: number } }
+    }
+    test.equal(claim.owner.pid, master.pid)
+    // There is work for both, and only the master gives it out.
+    const added = (await master.resultOf({ taskType: 'add', data: { taskType: 'echo', data: { a: 1 } } })) as string
+    test.equal((await master.ending(added)).value, { a: 1 })
+    test.equal(childrenOf(worker), [])
+    await master.call('release', held)
   })
 })
