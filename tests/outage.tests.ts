@@ -12,6 +12,7 @@ import { currentOwner } from '../server/queue/owner'
 import { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
 import { withDatabase, withMaster } from './support/remote-master'
+import { eventually } from './support/wait'
 
 Tinytest.addAsync(
   'outage - the database away stops claims, not jobs; outcomes are written when it is back (invariant 10)',
@@ -48,6 +49,31 @@ Tinytest.addAsync(
     }
   },
 )
+
+Tinytest.addAsync('outage - a database that hangs for longer than a lease costs no job (invariant 10)', async test => {
+  const gate = await Gate.open(process.env.MONGO_URL ?? '')
+  const database = new TestDatabase()
+  try {
+    const env = { MONGO_URL: gate.urlOf(database.name) }
+    await withMaster({ database, env, options: { keepAlive: 'always', leaseDuration: 300 } }, async master => {
+      const running = await master.addTask({ taskType: 'hold', data: {} })
+      await master.held(running)
+      gate.holdUp()
+      await eventually('the lease has run out', async () => {
+        const claim = (await database.tasks.findOne({ _id: running }))?.claim as { expiresAt: Date }
+        return Number(claim.expiresAt) < Date.now()
+      })
+      await master.call('release', running, 'while it hung')
+      test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 }, inMemory: true }), { a: 1 })
+      gate.reopen()
+      test.equal((await master.ending(running)).value, 'while it hung')
+      test.equal(await master.resultOf({ taskType: 'echo', data: { b: 2 } }), { b: 2 })
+    })
+  } finally {
+    await gate.close()
+    await database.drop()
+  }
+})
 
 /** Makes the write, and then loses its acknowledgement, the first time. */
 function losingFirstAcknowledgement(claims: Claims): ClaimStore {

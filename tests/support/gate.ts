@@ -1,12 +1,13 @@
 import { once } from 'node:events'
 import { type Server, type Socket, connect, createServer } from 'node:net'
 
-/** A way to the database that can be shut: for its clients it is then away, while all others still reach it. */
+/** A way to the database that can be shut, or held up: for its clients it is then away, while all others still reach it. */
 export class Gate {
   readonly #target: URL
   readonly #sockets = new Set<Socket>()
   readonly #server: Server
   #isShut = false
+  #isHeldUp = false
 
   private constructor(target: URL) {
     this.#target = target
@@ -33,8 +34,16 @@ export class Gate {
     for (const socket of this.#sockets) socket.destroy()
   }
 
+  /** Connections stay open, but nothing gets through. */
+  holdUp(): void {
+    this.#isHeldUp = true
+    for (const socket of this.#sockets) socket.pause()
+  }
+
   reopen(): void {
     this.#isShut = false
+    this.#isHeldUp = false
+    for (const socket of this.#sockets) socket.resume()
   }
 
   async close(): Promise<void> {
@@ -54,7 +63,8 @@ export class Gate {
       [server, client],
     ] as const) {
       this.#sockets.add(from)
-      from.pipe(to)
+      from.on('data', (bytes: Buffer) => to.write(bytes))
+      if (this.#isHeldUp) from.pause()
       from.on('error', () => to.destroy())
       from.on('close', () => {
         this.#sockets.delete(from)
