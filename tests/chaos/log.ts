@@ -1,0 +1,115 @@
+/**
+ * What a crash run knows, independent of the queue: each process appends lines to a file of its own, synchronously, so that
+ * nothing that was logged is lost with the process.
+ */
+import { appendFileSync, openSync, readFileSync, readdirSync } from 'node:fs'
+import path from 'node:path'
+import { monotonicNow } from '../../common/clock'
+
+/** The folder of the log. */
+export const LOG_VARIABLE = 'CHAOS_LOG'
+/** The run that a process belongs to: every child inherits it, so that what is left over can be found. */
+export const RUN_VARIABLE = 'CHAOS_RUN'
+
+/** The entries of the task map. */
+export type Kind = 'short' | 'long' | 'blocking' | 'failing' | 'retrying' | 'dying' | 'dyingOnce' | 'adding'
+
+/** Which task: an `_id` may be used again, an incarnation is one task under it. */
+export interface TaskName {
+  readonly id: string
+  readonly incarnation: string
+}
+
+export interface Plan extends TaskName {
+  readonly kind: Kind
+  /** Due date in milliseconds since 1970 by a clock that is right; null for none. */
+  readonly due: number | null
+  readonly retries: number
+  /** How many of its first attempts throw. */
+  readonly failures: number
+}
+
+export interface Failure {
+  readonly name: string
+  readonly message: string
+}
+
+export type TaskEventName = 'done' | 'error' | 'retry' | 'stalled' | 'cancelled'
+export type Role = 'driver' | 'master' | 'worker'
+export type Attack =
+  'kill-worker' | 'kill-master' | 'stop-master' | 'stop-worker' | 'stop-pair' | 'kill-mongod' | 'clean-stop' | 'skew'
+
+/** A member of the union for each name. */
+type Each<What extends string, Fields> = What extends string ? { readonly what: What } & Fields : never
+
+export type Fact =
+  | { readonly what: 'process'; readonly role: Role; readonly parent: number }
+  /** What the driver's wall clock, which is right, showed at this moment. */
+  | { readonly what: 'clock'; readonly wall: number }
+  /** Before the call; after its acknowledgement; after a DuplicateTaskError. */
+  | Each<'adding' | 'added' | 'refused', Plan>
+  | Each<'removing' | 'removed' | 'cancelling' | 'cancelled', TaskName>
+  /** A call that threw otherwise: what became of it is unknown. */
+  | { readonly what: 'unclear'; readonly call: string; readonly incarnation: string; readonly error: Failure }
+  /** A worker read this job from its pipe. `startBefore` on the monotonic clock. */
+  | ({ readonly what: 'received'; readonly token: string; readonly startBefore: number | null } & TaskName)
+  | ({ readonly what: 'start'; readonly token: string; readonly attempt: number } & TaskName)
+  /** A sign of life of a running job. */
+  | { readonly what: 'beat'; readonly token: string }
+  | { readonly what: 'end'; readonly token: string; readonly how: 'done' | 'failed' | 'aborted' }
+  /** What a master's listener was told; a job returns its token. */
+  | ({
+      readonly what: 'event'
+      readonly type: TaskEventName
+      readonly token: string | null
+      readonly error: Failure | null
+    } & TaskName)
+  /** `until` is when things are as before again. */
+  | {
+      readonly what: 'attack'
+      readonly kind: Attack
+      readonly targets: readonly number[]
+      readonly from: number
+      readonly until: number
+    }
+  /** A master is gone. */
+  | { readonly what: 'exit'; readonly target: number; readonly isPlanned: boolean; readonly how: string }
+  /** A task that is in the queue after everything has ended. */
+  | ({ readonly what: 'left'; readonly state: string; readonly error: Failure | null } & TaskName)
+  /** How long the queue took to get empty after the last attack. */
+  | { readonly what: 'drain'; readonly milliseconds: number; readonly isComplete: boolean }
+  /** A process that should not be there any more. */
+  | { readonly what: 'survivor'; readonly target: number; readonly command: string }
+
+/** `at`: milliseconds of the monotonic clock that all processes of the machine share. */
+export type Entry = { readonly at: number; readonly pid: number } & Fact
+export type EntryOf<What extends Fact['what']> = Extract<Entry, { what: What }>
+
+export type Write = (fact: Fact) => void
+
+/** Begins this process's part of the log. */
+export function openLog(folder: string, role: Role): Write {
+  // Pids come again in a long run.
+  const name = `${String(process.pid)}-${String(process.hrtime.bigint())}.jsonl`
+  const file = openSync(path.join(folder, name), 'a')
+  const write: Write = fact => {
+    appendFileSync(file, `${JSON.stringify({ at: monotonicNow(), pid: process.pid, ...fact })}\n`)
+  }
+  write({ what: 'process', role, parent: process.ppid })
+  return write
+}
+
+/** All entries of all processes, in the order of time. */
+export function readLog(folder: string): Entry[] {
+  const lines = readdirSync(folder).flatMap(name => readFileSync(path.join(folder, name), 'utf8').split('\n'))
+  return lines.flatMap(parse).sort((a, b) => a.at - b.at)
+}
+
+/** Nothing of the last line, if its process died while it wrote. */
+function parse(line: string): Entry[] {
+  try {
+    return [JSON.parse(line) as Entry]
+  } catch {
+    return []
+  }
+}

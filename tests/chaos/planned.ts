@@ -1,0 +1,2 @@
+/** The name of the error that tasks throw because they are meant to. */
+export const PLANNED_ERROR = 'PlannedError'

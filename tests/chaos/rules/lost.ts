@@ -1,0 +1,69 @@
+import type { History, Job, Rule, TaskHistory, Violation } from '../history'
+import type { EntryOf, Failure } from '../log'
+import { PLANNED_ERROR } from '../planned'
+import { deathOf, outages, pausedWithin, stopsOf } from './pauses'
+
+/**
+ * How long the end of a job may be on its way, from its worker over the pipe and the database to the listener, while nothing
+ * is stopped or away: a write that failed is repeated after up to 5 seconds.
+ */
+const ON_ITS_WAY_MS = 10_000
+
+const CRASH_ERROR = 'WorkerCrashError'
+
+/** Every task whose adding was acknowledged, and which nobody was about to take out, ended as its kind does. */
+export const lost: Rule = history =>
+  history.tasks.flatMap(task => {
+    if (task.addedAt === undefined || task.isWithdrawn) return []
+    const fault = faultOf(history, task)
+    return fault === undefined ? [] : [violation(task, fault)]
+  })
+
+function faultOf(history: History, task: TaskHistory): string | undefined {
+  const error = task.events.find(({ type }) => type === 'error')
+  const reason = error?.error ?? (task.left?.state === 'failed' ? task.left.error : null)
+  if (reason !== null) {
+    if (!isStatedReason(history, task, reason)) return `failed with ${reason.name}: ${reason.message}`
+    return error !== undefined || task.jobs.some(job => diedWithEvent(history, job))
+      ? undefined
+      : 'failed without an event'
+  }
+  if (task.left !== undefined) return `is left in the queue, ${task.left.state}`
+  if (task.events.some(({ type }) => type === 'done')) return undefined
+  const isDone = task.jobs.some(job => job.end?.how === 'done' && diedWithEvent(history, job))
+  return isDone ? undefined : 'is gone without an end'
+}
+
+/** Store first, event second: an event may be lost with its master, soon after the job ended or its worker died. */
+function diedWithEvent(history: History, { master, worker, end, lastAt }: Job): boolean {
+  if (master === undefined) return false
+  const endedAt = end?.at ?? lastAt
+  const death = deathOf(history, master)
+  if (death === undefined || death < endedAt) return false
+  const pauses = [...outages(history), ...stopsOf(history, master), ...stopsOf(history, worker)]
+  return death - endedAt - pausedWithin(pauses, endedAt, death) < ON_ITS_WAY_MS
+}
+
+function isStatedReason(history: History, { plan, jobs }: TaskHistory, { name }: Failure): boolean {
+  if (name === CRASH_ERROR) {
+    return jobs.filter(job => killedItsWorker(history, job)).length >= history.settings.maxCrashes
+  }
+  const failed = jobs.filter(({ end }) => end?.how === 'failed').length
+  return plan.kind === 'failing' && name === PLANNED_ERROR && failed >= 1 + plan.retries
+}
+
+/** A job that ended may have had its worker killed before the outcome was in the pipe. */
+const IN_THE_WORKER_MS = 1000
+
+function killedItsWorker(history: History, job: Job): boolean {
+  if (job.end === undefined && (job.kind === 'dying' || job.kind === 'dyingOnce')) return true
+  const death = deathOf(history, job.worker)
+  if (death === undefined || death < job.startedAt) return false
+  if (job.end === undefined) return true
+  return death - job.end.at - pausedWithin(stopsOf(history, job.worker), job.end.at, death) < IN_THE_WORKER_MS
+}
+
+function violation({ plan, jobs, events, left }: TaskHistory, fault: string): Violation {
+  const shown: EntryOf<'left'>[] = left === undefined ? [] : [left]
+  return { rule: 'lost', text: `${plan.kind} ${plan.id} ${fault}`, evidence: [plan, ...jobs, ...events, ...shown] }
+}

@@ -1,0 +1,65 @@
+/** The checker of the crash suite: what counts as lost, and what does not. */
+import { PLANNED_ERROR } from '../chaos/planned'
+import { caught, passes } from './chaos-story'
+
+caught('lost', 'a task that was acknowledged and never ran', story => {
+  story.add(5000, 'gone')
+})
+caught('lost', 'a task that stayed in the queue', story => {
+  story.left(story.add(5000, 'waiting'), 'waiting')
+})
+caught('lost', 'a job that was done, and never told, although its master lived', story => {
+  story.job(story.add(5000, 'untold'), 5100, 10, 'done')
+})
+caught('lost', 'a job that was done, and its master died much later', story => {
+  story.job(story.add(5000, 'untold'), 5100, 10, 'done')
+  story.attack('kill-master', [10], 40_000, 41_000).exit(40_001, 10)
+})
+caught('lost', 'a job that was done, and another master died', story => {
+  story.job(story.add(5000, 'untold'), 5100, 10, 'done')
+  story.attack('kill-master', [20], 5120, 6000).exit(5121, 20)
+})
+caught('lost', 'a job that was done after the master had died', story => {
+  story.attack('kill-master', [10], 5050, 6000).exit(5051, 10)
+  story.job(story.add(5000, 'untold'), 5100, 10, 'done')
+})
+passes('an event that was lost with its master', story => {
+  story.job(story.add(5000, 'untold'), 5100, 10, 'done')
+  story.attack('kill-master', [10], 5120, 6000).exit(5121, 10)
+})
+passes('an event that was lost with a master that was stopped in between', story => {
+  story.job(story.add(5000, 'untold'), 5100, 10, 'done')
+  story.attack('stop-master', [10], 5105, 35_000)
+  story.attack('kill-master', [10], 36_000, 37_000).exit(36_001, 10)
+})
+passes('a task whose adding was never acknowledged', story => {
+  const { id, incarnation } = { id: 'unclear', incarnation: 'unclear' }
+  const plan = { id, incarnation, kind: 'short', due: null, retries: 0, failures: 0 } as const
+  story.say(5000, 10, { what: 'adding', ...plan })
+})
+passes('a task that was cancelled', story => {
+  const { id, incarnation } = story.add(5000, 'cancelled')
+  story.say(5010, 20, { what: 'cancelling', id, incarnation })
+})
+
+caught('lost', 'a task that failed for no reason', story => {
+  story.failed(5100, story.add(5000, 'innocent'), 'Error')
+})
+caught('lost', 'a failing task that was not retried often enough', story => {
+  const plan = story.add(5000, 'unretried', 'failing', { retries: 1 })
+  story.job(plan, 5100, 10, 'failed')
+  story.failed(5120, plan, PLANNED_ERROR)
+})
+caught('lost', 'a task that failed as a killer of workers, of which too few died', story => {
+  const plan = story.add(5000, 'accused', 'long')
+  for (const at of [6000, 7000, 8000]) story.job(plan, at, 500)
+  story.attack('kill-worker', [11], 6501).attack('kill-worker', [11], 7501)
+  // The third job just stopped showing signs of life.
+  story.say(8600, 11, { what: 'process', role: 'worker', parent: 10 })
+  story.failed(8700, plan, 'WorkerCrashError')
+})
+caught('lost', 'a failed task without an event, although its master lived', story => {
+  const plan = story.add(5000, 'untold', 'failing')
+  story.job(plan, 5100, 10, 'failed')
+  story.left(plan, 'failed', PLANNED_ERROR)
+})

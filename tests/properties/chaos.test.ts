@@ -1,0 +1,185 @@
+/**
+ * The checker of the crash suite: a history in which all is well passes, and the same history with one thing wrong is caught by
+ * exactly the rule for it. Run by Node's own runner, since it is no part of the package.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { planAttacks } from '../chaos/nemesis'
+import { PLANNED_ERROR } from '../chaos/planned'
+import { DRIVER, LEASE, type Story, WALL, caught, goodStory, passes, rulesBroken } from './chaos-story'
+
+passes('a history in which all is well', () => undefined)
+passes('the same without attacks', () => undefined, { hasNemesis: false })
+
+/** A second job starts at 9000, while the first, from 6000 on, shows signs of life until 9500. */
+function sideBySide(story: Story, lasts = 3500): void {
+  const plan = story.add(5000, 'twice', 'long')
+  story.job(plan, 6000, lasts)
+  const token = story.job(plan, 9000, 100, 'done', 20)
+  story.event(9200, plan, 'done', { token }, 20)
+}
+caught('overlapping', 'jobs side by side', story => {
+  sideBySide(story)
+})
+passes('jobs one after the other', story => {
+  sideBySide(story, 2900)
+})
+passes('jobs side by side, whose master was stopped for the lease', story => {
+  sideBySide(story)
+  story.attack('stop-master', [10], 6500, 9400)
+})
+passes('jobs side by side, while the database was away for the lease', story => {
+  sideBySide(story)
+  story.attack('kill-mongod', [2], 6100, 8800)
+})
+passes('jobs side by side, whose master was stopped twice, with no time for a renewal in between', story => {
+  sideBySide(story)
+  story.attack('stop-master', [10], 6500, 7500).attack('kill-mongod', [2], 8000, 8900)
+})
+passes('a job that was long on its way before it started, while its master was stopped', story => {
+  const plan = story.add(5000, 'twice', 'long')
+  story.say(6000, 11, { what: 'received', ...plan, token: 'slow', startBefore: 6100 })
+  story.say(6050, 11, { what: 'start', ...plan, token: 'slow', attempt: 0 })
+  story.say(6500, 11, { what: 'beat', token: 'slow' })
+  const token = story.job(plan, 6150, 100, 'done', 20)
+  story.event(6300, plan, 'done', { token }, 20)
+  story.attack('stop-master', [10], 3500, 6600)
+})
+caught('overlapping', 'although its master was stopped, but too short', story => {
+  sideBySide(story)
+  story.attack('stop-master', [10], 7000, 8800)
+})
+caught('overlapping', 'although the master was stopped, but too late', story => {
+  sideBySide(story)
+  story.attack('stop-master', [10], 8000, 12_000)
+})
+caught('overlapping', 'although the other master was stopped', story => {
+  sideBySide(story)
+  story.attack('stop-master', [20], 6500, 9400)
+})
+caught('overlapping', 'although its worker was stopped', story => {
+  sideBySide(story)
+  story.attack('stop-worker', [11], 6500, 9400)
+})
+caught('overlapping', 'although its master was killed', story => {
+  sideBySide(story)
+  story.attack('kill-master', [10], 6500, 7500).exit(6501, 10)
+})
+caught('overlapping', 'although its master was stopped, but signs of life went on for long', story => {
+  sideBySide(story, 9000)
+  story.attack('stop-master', [10], 6500, 9400)
+})
+caught('overlapping', 'although it was stopped twice, but with time for a renewal in between', story => {
+  sideBySide(story)
+  story.attack('stop-master', [10], 6100, 7200).attack('stop-master', [10], 8300, 8900)
+})
+
+caught('late', 'a job that was received too late and started', story => {
+  const plan = story.add(5000, 'late')
+  const { id, incarnation } = plan
+  story.say(9000, 11, { what: 'received', id, incarnation, token: 'late', startBefore: 9000 })
+  story.say(9001, 11, { what: 'start', id, incarnation, token: 'late', attempt: 1 })
+  story.say(9002, 11, { what: 'end', token: 'late', how: 'done' })
+  story.event(9010, plan, 'done', { token: 'late' })
+})
+passes('a job that was received too late and not started', story => {
+  const { id, incarnation } = story.done(5000, 'late')
+  story.say(9000, 11, { what: 'received', id, incarnation, token: 'late', startBefore: 9000 })
+})
+
+caught('completed twice', 'done on two masters', story => {
+  const plan = story.done(5000, 'twice')
+  const token = story.job(plan, 6000, 10, 'done', 20)
+  story.event(6020, plan, 'done', { token }, 20)
+})
+caught('completed twice', 'done and failed', story => {
+  const plan = story.add(5000, 'both', 'failing')
+  story.job(plan, 5100, 10, 'failed')
+  story.failed(5120, plan, PLANNED_ERROR)
+  story.event(5130, plan, 'done')
+})
+
+caught('early', 'a start before the due date', story => {
+  story.done(5000, 'early', 'short', { due: WALL + 5056 })
+})
+passes('a start within the tolerance', story => {
+  story.done(5000, 'early', 'short', { due: WALL + 5054 })
+})
+
+caught('attempts', 'the same number twice', story => {
+  const plan = story.done(5000, 'counted')
+  const { id, incarnation } = plan
+  story.say(6000, 11, { what: 'start', id, incarnation, token: 'again', attempt: 1 })
+})
+caught('attempts', 'a retry too many', story => {
+  const plan = story.done(5000, 'retried', 'retrying', { retries: 1, failures: 1 })
+  story.event(5060, plan, 'retry').event(5070, plan, 'retry')
+})
+caught('withdrawn', 'a job that was claimed after its task was cancelled', story => {
+  const plan = story.add(5000, 'cancelled')
+  const { id, incarnation } = plan
+  story.say(5100, 20, { what: 'cancelling', id, incarnation }).say(5200, 20, { what: 'cancelled', id, incarnation })
+  story.job(plan, 5211, 10, 'done')
+})
+passes('a job that was claimed before its task was cancelled', story => {
+  const plan = story.add(5000, 'cancelled')
+  const { id, incarnation } = plan
+  story.say(5100, 20, { what: 'cancelling', id, incarnation }).say(5200, 20, { what: 'cancelled', id, incarnation })
+  story.job(plan, 5209, 10, 'aborted')
+})
+
+caught('orphans', 'a worker that outlives its master', story => {
+  story.say(90_000, DRIVER, { what: 'survivor', target: 11, command: 'node main.js' })
+})
+caught('ended', 'a master that ended by itself', story => {
+  story.exit(5000, 10, false)
+})
+caught('stuck', 'a queue that did not get empty', story => {
+  story.say(90_000, DRIVER, { what: 'drain', milliseconds: 60_000, isComplete: false })
+})
+
+const quiet = { hasNemesis: false }
+caught(
+  'undisturbed',
+  'a second run without a reason',
+  story => {
+    const plan = story.done(5000, 'twice')
+    story.job(plan, 5300, 10, 'done')
+  },
+  quiet,
+)
+caught(
+  'undisturbed',
+  'a stall without a reason',
+  story => {
+    story.event(5300, story.done(5000, 'stalled'), 'stalled')
+  },
+  quiet,
+)
+
+void test('a pid that is used again is another process', () => {
+  const story = goodStory()
+  story.attack('kill-worker', [11], 4000)
+  story.say(4900, 11, { what: 'process', role: 'worker', parent: 10 })
+  const plan = story.add(5000, 'accused', 'long')
+  for (const at of [6000, 7000, 8000]) story.job(plan, at, 500)
+  story.failed(8700, plan, 'WorkerCrashError')
+  assert.deepEqual(rulesBroken(story), ['lost'])
+})
+
+void test('a plan of attacks is the same for the same seed, and has each kind of attack within 20 seconds', () => {
+  const take = (seed: number) => {
+    const plan = planAttacks(seed, LEASE)
+    return Array.from({ length: 200 }, () => plan.next().value)
+  }
+  assert.deepEqual(take(7), take(7))
+  assert.notDeepEqual(take(7), take(8))
+  const lastAt = new Map<string, number>()
+  let now = 0
+  for (const { kind, pause } of take(7)) {
+    now += pause
+    assert.ok(now - (lastAt.get(kind) ?? 0) < 40_000, `${kind} did not come for ${String(now)} ms`)
+    lastAt.set(kind, now)
+  }
+  assert.equal(lastAt.size, 8)
+})
