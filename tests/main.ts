@@ -2,6 +2,7 @@
  * The entry of the test package. The tests' own server loads the suites; the servers that tests fork load one of the apps
  * instead, and so do the workers of these.
  */
+import './chaos/skew'
 import { Cluster } from 'meteor/nschwarz:cluster'
 import { examples } from './examples'
 import { APP_VARIABLE, BOOT_FAILURE_VARIABLE, EXAMPLE_PREFIX } from './support/remote-protocol'
@@ -19,6 +20,8 @@ if (app === undefined) {
 } else if (app === 'remote') {
   await import('./support/remote-app')
   if (Cluster.isMaster()) await import('./support/master-imports')
+} else if (app === 'chaos') {
+  await import('./chaos/app')
 } else if (app.startsWith(EXAMPLE_PREFIX)) {
   await examples[app.slice(EXAMPLE_PREFIX.length)]?.()
 } else {

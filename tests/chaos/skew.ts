@@ -1,0 +1,19 @@
+/**
+ * A machine whose clock is wrong: with this variable the time of day of this process, and of those it forks, is off by so
+ * many milliseconds. Imported before anything that asks for the time.
+ */
+export const SKEW_VARIABLE = 'CHAOS_SKEW_MS'
+
+const skew = Number(process.env[SKEW_VARIABLE] ?? 0)
+
+if (skew !== 0) {
+  const RealDate = Date
+  const now = () => RealDate.now() + skew
+  // A proxy, since a subclass would not know the dates that come over a pipe as its own.
+  globalThis.Date = new Proxy(RealDate, {
+    construct: (target, args, newTarget) =>
+      Reflect.construct(target, args.length === 0 ? [now()] : args, newTarget) as Date,
+    apply: () => String(new RealDate(now())),
+    get: (target, name) => (name === 'now' ? now : (Reflect.get(target, name) as unknown)),
+  })
+}

@@ -1,0 +1,107 @@
+/** The tasks of a crash run. Each job logs its start, its signs of life, and its end. */
+import { existsSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Job, JobContext } from 'meteor/nschwarz:cluster'
+import type { Kind, Plan, Write } from './log'
+import { PLANNED_ERROR } from './planned'
+
+const BEAT_MS = 50
+/** Of the lease. */
+const LONGER_THAN_LEASE = 1.1
+
+export type Data = Omit<Plan, 'id'>
+
+/** One job, for the function that it runs. */
+interface Run {
+  readonly job: Job<Data>
+  readonly context: JobContext
+  readonly beat: () => void
+}
+
+export interface Surroundings {
+  readonly write: Write
+  /** The folder of the log. */
+  readonly folder: string
+  /** Milliseconds. */
+  readonly lease: number
+  readonly add: (plan: Plan) => Promise<void>
+}
+
+type TaskFunction = (job: Job<Data>, toggleIPC: unknown, context: JobContext) => Promise<string>
+
+/** The task map. */
+export function createTasks(surroundings: Surroundings): Record<Kind, TaskFunction> {
+  const { lease, folder, add } = surroundings
+  const bodies: Record<Kind, (run: Run) => unknown> = {
+    short: () => pause(20),
+    long: ({ context }) => pause(lease * LONGER_THAN_LEASE, undefined, { signal: context.signal }),
+    blocking: run => {
+      block(run, lease * LONGER_THAN_LEASE)
+    },
+    failing: throwPlanned,
+    retrying: run => {
+      if (run.context.attempt <= run.job.data.failures) throwPlanned(run)
+    },
+    dying: die,
+    dyingOnce: run => dieOnce(run, folder),
+    adding: run => add(childOf(run)),
+  }
+  const entries = Object.entries(bodies).map(([kind, body]) => [kind, logged(body, surroundings)] as const)
+  return Object.fromEntries(entries) as Record<Kind, TaskFunction>
+}
+
+/** @returns a task function, whose value is its job's token */
+function logged(body: (run: Run) => unknown, { write }: Surroundings): TaskFunction {
+  return async (job, _toggleIPC, context) => {
+    const { token, attempt } = context
+    write({ what: 'start', id: job._id, incarnation: job.data.incarnation, token, attempt })
+    const beat = () => {
+      write({ what: 'beat', token })
+    }
+    const beats = setInterval(beat, BEAT_MS)
+    try {
+      await body({ job, context, beat })
+      write({ what: 'end', token, how: 'done' })
+      return token
+    } catch (error) {
+      write({ what: 'end', token, how: context.signal.aborted ? 'aborted' : 'failed' })
+      throw error
+    } finally {
+      clearInterval(beats)
+    }
+  }
+}
+
+function block({ beat }: Run, milliseconds: number): void {
+  const end = performance.now() + milliseconds
+  let nextBeat = 0
+  while (performance.now() < end) {
+    if (performance.now() < nextBeat) continue
+    beat()
+    nextBeat = performance.now() + BEAT_MS
+  }
+}
+
+function throwPlanned({ context }: Run): never {
+  throw Object.assign(new Error(`planned: ${context.token}`), { name: PLANNED_ERROR })
+}
+
+async function die(): Promise<void> {
+  process.kill(process.pid, 'SIGKILL')
+  await new Promise(() => undefined)
+}
+
+/** A mark on the disk, since the first run leaves no other trace. */
+async function dieOnce({ job }: Run, folder: string): Promise<void> {
+  const mark = path.join(folder, `${job.data.incarnation}.died`)
+  if (existsSync(mark)) return
+  writeFileSync(mark, '')
+  await die()
+}
+
+/** A run that is repeated adds the same `_id`, which may be taken or may have run: another incarnation either way. */
+function childOf({ job, context }: Run): Plan {
+  const incarnation = `${context.token}-child`
+  return { id: `${job._id}-child`, incarnation, kind: 'short', due: null, retries: 0, failures: 0 }
+}

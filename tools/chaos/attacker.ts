@@ -1,0 +1,149 @@
+/** Carries out the planned attacks: one after the other begins, and they overlap as far as their targets allow. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { monotonicNow } from '../../common/clock'
+import type { Write } from '../../tests/chaos/log'
+import type { PlannedAttack } from '../../tests/chaos/nemesis'
+import { type Attacked, attackMaster, killWorker, stopFor, stopPair, takeAway } from './attacks'
+import type { KillableDatabase } from './database'
+import type { Master } from './master'
+
+/** Attacks that wait for a target: no more are drawn meanwhile. */
+const MOST_POSTPONED = 8
+
+export interface Victims {
+  readonly masters: readonly Master[]
+  readonly database: KillableDatabase
+}
+
+interface Targeted {
+  readonly locks: readonly (Master | KillableDatabase | number)[]
+  /** Whether a master is down or stopped meanwhile. */
+  readonly takesMaster: boolean
+  readonly carryOut: () => Promise<Attacked>
+}
+
+export class Attacker {
+  readonly #victims: Victims
+  readonly #plan: Iterator<PlannedAttack, never>
+  readonly #write: Write
+  readonly #locks = new Set<unknown>()
+  readonly #running = new Set<Promise<void>>()
+  readonly #postponed: PlannedAttack[] = []
+  #mastersTaken = 0
+
+  constructor(victims: Victims, plan: Iterator<PlannedAttack, never>, write: Write) {
+    this.#victims = victims
+    this.#plan = plan
+    this.#write = write
+  }
+
+  /** @param until on the monotonic clock; resolves when the last attack is over, and all is as before */
+  async run(until: number): Promise<void> {
+    while (monotonicNow() < until) {
+      if (this.#postponed.length < MOST_POSTPONED) this.#postponed.push(this.#plan.next().value)
+      await pause(this.#postponed.at(-1)?.pause)
+      const busy = await this.busyMasters()
+      const index = this.#postponed.findIndex(attack => this.begin(attack, busy))
+      if (index >= 0) this.#postponed.splice(index, 1)
+    }
+    await Promise.all(this.#running)
+  }
+
+  /** Whether this master is under no attack. */
+  isFree(master: Master): boolean {
+    return !this.#locks.has(master)
+  }
+
+  private async busyMasters(): Promise<ReadonlySet<number>> {
+    const { database } = this.#victims
+    return this.#locks.has(database) ? new Set() : database.busyMasters()
+  }
+
+  /** @returns false when there is nobody to attack like this now */
+  private begin(attack: PlannedAttack, busy: ReadonlySet<number>): boolean {
+    const targeted = this.aim(attack, busy)
+    if (targeted === undefined) return false
+    const running = this.carryOut(attack, targeted).finally(() => this.#running.delete(running))
+    this.#running.add(running)
+    return true
+  }
+
+  private async carryOut({ kind }: PlannedAttack, { locks, takesMaster, carryOut }: Targeted): Promise<void> {
+    for (const lock of locks) this.#locks.add(lock)
+    if (takesMaster) this.#mastersTaken++
+    const { targets, from } = await carryOut()
+    this.#write({ what: 'attack', kind, targets, from, until: monotonicNow() })
+    if (takesMaster) this.#mastersTaken--
+    for (const lock of locks) this.#locks.delete(lock)
+  }
+
+  private aim(attack: PlannedAttack, busy: ReadonlySet<number>): Targeted | undefined {
+    switch (attack.kind) {
+      case 'kill-mongod':
+        return this.aimAtDatabase(attack)
+      case 'kill-worker':
+      case 'stop-worker':
+        return this.aimAtWorker(attack)
+      case 'kill-master':
+      case 'skew':
+      case 'clean-stop':
+      case 'stop-master':
+        return this.aimAtMaster(attack)
+      case 'stop-pair':
+        return this.aimAtPair(attack, busy)
+    }
+  }
+
+  private aimAtDatabase({ duration }: PlannedAttack): Targeted | undefined {
+    const { database } = this.#victims
+    if (this.#locks.has(database)) return undefined
+    return { locks: [database], takesMaster: false, carryOut: () => takeAway(database, duration) }
+  }
+
+  /** Whatever happens to its master meanwhile. */
+  private aimAtWorker({ kind, target, duration }: PlannedAttack): Targeted | undefined {
+    const workers = this.#victims.masters.flatMap(master => this.freeWorkers(master))
+    const worker = choose(workers, target)
+    if (worker === undefined) return undefined
+    const carryOut = () => (kind === 'kill-worker' ? killWorker(worker) : stopFor([worker], duration))
+    return { locks: [worker], takesMaster: false, carryOut }
+  }
+
+  private aimAtMaster(attack: PlannedAttack): Targeted | undefined {
+    const { database } = this.#victims
+    // One that stops cleanly waits for its workers.
+    const isClean = attack.kind === 'clean-stop'
+    const masters = this.freeMasters().filter(one => !isClean || this.freeWorkers(one).length === one.workerPids.length)
+    const master = choose(masters, attack.target)
+    if (master === undefined) return undefined
+    return { locks: [master], takesMaster: true, carryOut: () => attackMaster(database, master, attack) }
+  }
+
+  /** A worker that gets another job soon. The database is asked when it does. */
+  private aimAtPair({ target, duration }: PlannedAttack, busy: ReadonlySet<number>): Targeted | undefined {
+    const { database } = this.#victims
+    if (this.#locks.has(database)) return undefined
+    const masters = this.freeMasters().filter(({ pid }) => !busy.has(pid))
+    const pairs = masters.flatMap(master => this.freeWorkers(master).map(worker => ({ master, worker })))
+    const pair = choose(pairs, target)
+    if (pair === undefined) return undefined
+    const { master, worker } = pair
+    const carryOut = () => stopPair(database, master, worker, duration)
+    return { locks: [master, worker, database], takesMaster: true, carryOut }
+  }
+
+  private freeWorkers(master: Master): number[] {
+    return master.workerPids.filter(pid => !this.#locks.has(pid))
+  }
+
+  /** Those that may be stopped or killed, so that one is always left. */
+  private freeMasters(): Master[] {
+    const { masters } = this.#victims
+    if (this.#mastersTaken >= Math.max(1, masters.length - 1)) return []
+    return masters.filter(master => master.isUp && !this.#locks.has(master))
+  }
+}
+
+function choose<Item>(items: readonly Item[], share: number): Item | undefined {
+  return items[Math.floor(share * items.length)]
+}

@@ -1,0 +1,180 @@
+/** A mongod that can be killed and started again: a replica set of one member, on a port that stays the same. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, openSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Collection, MongoClient } from 'mongodb'
+import { monotonicNow } from '../../common/clock'
+import type { Failure } from '../../tests/chaos/log'
+import { eventually, within } from '../../tests/support/wait'
+import { MONGOD_ARGS, mongodFile } from '../mongod'
+
+const REPLICA_SET = 'chaos'
+const NAME = 'chaos'
+
+const A_WHILE_MS = 150
+
+/** A task as the queue holds it. */
+export interface LeftTask {
+  readonly _id: string
+  readonly state: string
+  readonly data: { readonly incarnation: string }
+  readonly error?: Failure
+}
+
+export class KillableDatabase {
+  readonly #file: string
+  readonly #folder: string
+  readonly #port: number
+  readonly #env: NodeJS.ProcessEnv
+  readonly #admin: MongoClient
+  /** What must not be interrupted. */
+  readonly #needed = new Set<Promise<void>>()
+  #mongod: ChildProcess | undefined
+  #back: Promise<void> = Promise.resolve()
+  /** The driver's own, beside those of the masters. */
+  readonly #client: MongoClient
+
+  /** @param folder of the run: data and output are kept in it */
+  static async start(folder: string, port: number, env: NodeJS.ProcessEnv): Promise<KillableDatabase> {
+    const database = new KillableDatabase(await mongodFile(), folder, port, env)
+    mkdirSync(database.data)
+    database.spawn()
+    await database.initiate()
+    await database.primary()
+    return database
+  }
+
+  private constructor(file: string, folder: string, port: number, env: NodeJS.ProcessEnv) {
+    this.#file = file
+    this.#folder = folder
+    this.#port = port
+    this.#env = env
+    const address = `mongodb://127.0.0.1:${String(port)}`
+    this.#admin = new MongoClient(`${address}/?directConnection=true&minHeartbeatFrequencyMS=50`)
+    this.#client = new MongoClient(this.url)
+  }
+
+  /** With short timeouts: it goes away again and again. */
+  get url(): string {
+    const timeouts = 'serverSelectionTimeoutMS=2000&connectTimeoutMS=2000&heartbeatFrequencyMS=500'
+    return `mongodb://127.0.0.1:${String(this.#port)}/${NAME}?replicaSet=${REPLICA_SET}&${timeouts}`
+  }
+
+  get pid(): number {
+    return this.#mongod?.pid ?? -1
+  }
+
+  /**
+   * Kills it, and starts it again after so many milliseconds. Resolves when it can be written to.
+   *
+   * @returns when it was killed, on the monotonic clock
+   */
+  async takeAway(milliseconds: number): Promise<number> {
+    let isBack: () => void = () => undefined
+    this.#back = new Promise(resolve => (isBack = resolve))
+    await Promise.all(this.#needed)
+    const from = monotonicNow()
+    await this.kill()
+    await pause(milliseconds)
+    this.spawn()
+    await this.primary()
+    isBack()
+    return from
+  }
+
+  /** For a server that boots: a client whose very first command fails is of no use any more. */
+  async whileThere(run: () => Promise<void>): Promise<void> {
+    await this.#back
+    const running = run().finally(() => this.#needed.delete(running))
+    this.#needed.add(running)
+    await running
+  }
+
+  /** How many tasks have not ended. @throws when it is away */
+  unfinished(): Promise<number> {
+    return this.tasks.countDocuments({ state: { $in: ['scheduled', 'waiting', 'running'] } })
+  }
+
+  /** All that is in the queue. */
+  async left(): Promise<LeftTask[]> {
+    return this.tasks.find().toArray()
+  }
+
+  /** The pids of masters with a job that has been running for a while. @throws when it is away */
+  async busyMasters(): Promise<ReadonlySet<number>> {
+    const filter = { state: 'running', 'claim.claimedAt': { $lt: new Date(Date.now() - A_WHILE_MS) } }
+    return new Set<number>(await this.tasks.distinct('claim.owner.pid', filter))
+  }
+
+  /** Whether this master claims another task within so many milliseconds. */
+  async isClaimed(pid: number, milliseconds: number): Promise<boolean> {
+    const filter = { state: 'running', 'claim.owner.pid': pid, 'claim.claimedAt': { $gt: new Date() } }
+    const isSo = () => this.tasks.countDocuments(filter, { limit: 1 }).then(Boolean)
+    return eventually('the master claims a task', isSo, milliseconds).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.#client.close(), this.#admin.close()])
+    await this.kill()
+  }
+
+  private async kill(): Promise<void> {
+    const mongod = this.#mongod
+    this.#mongod = undefined
+    if (mongod === undefined) return
+    const exit = once(mongod, 'exit')
+    mongod.kill('SIGKILL')
+    await within(exit, 'the exit of mongod')
+  }
+
+  private get tasks(): Collection<LeftTask> {
+    return this.#client.db().collection<LeftTask>('taskQueue')
+  }
+
+  private get data(): string {
+    return path.join(this.#folder, 'data')
+  }
+
+  private spawn(): void {
+    const output = openSync(path.join(this.#folder, 'mongod.log'), 'a')
+    const args = [
+      '--replSet',
+      REPLICA_SET,
+      '--dbpath',
+      this.data,
+      '--port',
+      String(this.#port),
+      '--bind_ip',
+      '127.0.0.1',
+    ]
+    this.#mongod = spawn(this.#file, [...args, ...MONGOD_ARGS], {
+      stdio: ['ignore', output, output],
+      env: { ...process.env, ...this.#env },
+      // Ctrl-C is for the driver, which ends the rest.
+      detached: true,
+    })
+  }
+
+  private async initiate(): Promise<void> {
+    const members = [{ _id: 0, host: `127.0.0.1:${String(this.#port)}` }]
+    const replSetInitiate = { _id: REPLICA_SET, members, settings: { electionTimeoutMillis: 500 } }
+    await this.#admin.db('admin').command({ replSetInitiate })
+  }
+
+  private async primary(): Promise<void> {
+    await eventually('mongod is primary', () =>
+      this.#admin
+        .db('admin')
+        .command({ hello: 1 })
+        .then(
+          reply => reply.isWritablePrimary === true,
+          () => false,
+        ),
+    )
+  }
+}

@@ -1,0 +1,150 @@
+/** One run: a load of tasks on masters that are attacked meanwhile, then healed, emptied and stopped; then the check of its log. */
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { monotonicNow } from '../../common/clock'
+import { type Verdict, check } from '../../tests/chaos/check'
+import { planLoad } from '../../tests/chaos/load'
+import { RUN_VARIABLE, type Write, openLog, readLog } from '../../tests/chaos/log'
+import { planAttacks } from '../../tests/chaos/nemesis'
+import { eventually } from '../../tests/support/wait'
+import { Attacker } from './attacker'
+import { KillableDatabase } from './database'
+import { Loader } from './loader'
+import { Master } from './master'
+import { freePort } from './ports'
+import { commandOf, killAllOf, processesOf } from './processes'
+
+export interface RunSettings {
+  readonly seed: number
+  readonly seconds: number
+  readonly masters: number
+  readonly workers: number
+  /** Milliseconds. */
+  readonly lease: number
+  readonly hasNemesis: boolean
+  /** main.js of a built server; without, the stand-in. */
+  readonly server: string | undefined
+}
+
+const UNFINISHED = 30
+const MAX_CRASHES = 3
+const DRAIN_MS = 60_000
+/** How long a worker may outlive its master. */
+const SURVIVAL_MS = 5000
+
+/** What a run uses while it runs. */
+interface Rig {
+  readonly settings: RunSettings
+  readonly masters: readonly Master[]
+  readonly database: KillableDatabase
+  readonly write: Write
+  readonly id: string
+}
+
+/** A folder and processes of a run, which have to go whatever happens. */
+export class Run {
+  readonly #id = randomUUID()
+  readonly #folder = mkdtempSync(path.join(tmpdir(), 'cluster-chaos-'))
+  readonly #settings: RunSettings
+
+  constructor(settings: RunSettings) {
+    this.#settings = settings
+  }
+
+  /** Of all processes. */
+  get log(): string {
+    return path.join(this.#folder, 'log')
+  }
+
+  /** What the masters and their workers wrote. */
+  get output(): string {
+    return path.join(this.#folder, 'output.log')
+  }
+
+  async execute(): Promise<Verdict> {
+    const { lease, hasNemesis } = this.#settings
+    await this.drive(await this.setUp())
+    return check(readLog(this.log), { lease, hasNemesis, maxCrashes: MAX_CRASHES })
+  }
+
+  /** Synchronous, for a process that is told to end. */
+  cleanUp(): void {
+    killAllOf(this.#id)
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  private async setUp(): Promise<Rig> {
+    mkdirSync(this.log)
+    const env = { [RUN_VARIABLE]: this.#id }
+    const database = await KillableDatabase.start(this.#folder, await freePort(), env)
+    const write = openLog(this.log, 'driver')
+    const masters = await this.createMasters({ ...env, MONGO_URL: database.url }, write)
+    await Promise.all(masters.map(master => master.start()))
+    return { settings: this.#settings, masters, database, write, id: this.#id }
+  }
+
+  private async createMasters(env: NodeJS.ProcessEnv, write: Write): Promise<Master[]> {
+    const { masters, workers, lease, server } = this.#settings
+    const common = { refreshRate: 250, keepAlive: 'always', maxAvailableWorkers: workers, leaseDuration: lease }
+    const ports = await Promise.all(Array.from({ length: masters }, () => freePort()))
+    return ports.map(port => {
+      const options = { ...common, maxCrashes: MAX_CRASHES, logs: 'error', port }
+      return new Master({ server, options, env, log: this.log, output: this.output, write })
+    })
+  }
+
+  private async drive(rig: Rig): Promise<void> {
+    await attackUnderLoad(rig)
+    await heal(rig)
+    await drain(rig)
+    for (const master of rig.masters) await master.end('SIGTERM')
+    await findSurvivors(rig)
+    await rig.database.stop()
+  }
+}
+
+async function attackUnderLoad({ settings, masters, database, write }: Rig): Promise<void> {
+  const { seed, seconds, lease, hasNemesis } = settings
+  const until = monotonicNow() + seconds * 1000
+  const attacker = new Attacker({ masters, database }, planAttacks(seed, lease), write)
+  const plan = planLoad(seed, () => Date.now())
+  const loader = new Loader(masters, database, plan, write, master => attacker.isFree(master), seed)
+  await Promise.all([loader.run(until, UNFINISHED), hasNemesis ? attacker.run(until) : undefined])
+  await loader.finish()
+}
+
+/** The attacks have left everything running; clocks are right again after this. */
+async function heal({ masters, write }: Rig): Promise<void> {
+  for (const master of masters.filter(({ skew }) => skew !== 0)) {
+    const [targets, from] = [[master.pid], monotonicNow()]
+    await master.end('SIGKILL')
+    await master.start(0)
+    write({ what: 'attack', kind: 'skew', targets, from, until: monotonicNow() })
+  }
+}
+
+async function drain({ database, write }: Rig): Promise<void> {
+  const from = monotonicNow()
+  const isEmpty = () =>
+    database.unfinished().then(
+      count => count === 0,
+      () => false,
+    )
+  const isComplete = await eventually('the queue is empty', isEmpty, DRAIN_MS).then(
+    () => true,
+    () => false,
+  )
+  write({ what: 'drain', milliseconds: monotonicNow() - from, isComplete })
+  for (const { _id, state, data, error } of await database.left()) {
+    const failure = error === undefined ? null : { name: error.name, message: error.message }
+    write({ what: 'left', id: _id, incarnation: data.incarnation, state, error: failure })
+  }
+}
+
+async function findSurvivors({ id, database, write }: Rig): Promise<void> {
+  const survivors = () => processesOf(id).filter(pid => pid !== database.pid)
+  await eventually('all processes are gone', () => survivors().length === 0, SURVIVAL_MS).catch(() => undefined)
+  for (const target of survivors()) write({ what: 'survivor', target, command: commandOf(target) })
+}
