@@ -1,9 +1,12 @@
 /**
  * npm test: the checks of the code, then the Tinytest suites: on the Meteor tool where it is installed, else on the stand-in, and
- * there the storage suite once more on the older driver. `npm test -- NAME` runs only the tests whose names hold NAME.
+ * there the storage suite once more on the older driver; then a short crash run. `npm test -- NAME` runs only the tests of the suites
+ * whose names hold NAME.
  */
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { MongoClient } from 'mongodb'
 import { type Database, startDatabase } from './mongod'
@@ -28,7 +31,11 @@ const CHECKS: readonly (readonly [string, ...string[]])[] = [
   ['tsc', '-p', 'tsconfig.check.json'],
   ['node', 'tools/check-readme.js'],
   ['node', '--import', 'tsx', '--test', 'tests/properties/common.test.ts'],
+  ['node', '--import', 'tsx', '--test', 'tests/properties/chaos.test.ts', 'tests/properties/chaos-lost.test.ts'],
 ]
+
+/** Long enough for each kind of attack. */
+const CRASH_RUN = ['--seed', '1', '--seconds', '15', '--masters', '2', '--workers', '1']
 
 async function main(): Promise<void> {
   const filter = process.argv[2] ?? ''
@@ -39,6 +46,7 @@ async function main(): Promise<void> {
   } finally {
     await database.stop()
   }
+  if (filter === '') counts.push(await crashRun())
   const [passed, failed] = [sum(counts, 'passed'), sum(counts, 'failed')]
   console.log(`${String(passed)} passed, ${String(failed)} failed`)
   // Without a single test something is wrong with the run itself.
@@ -76,6 +84,16 @@ async function suites(database: Database, filter: string): Promise<Count[]> {
 function inShards(database: Database, filter: string): Promise<Count>[] {
   const shards = filter === '' ? ['1/2', '2/2'] : ['1/1']
   return shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard }))
+}
+
+/** Counts as one test. It has a database of its own, to kill it. */
+async function crashRun(): Promise<Count> {
+  console.log('\nCrash run on the stand-in')
+  const reports = mkdtempSync(path.join(tmpdir(), 'cluster-crash-run-'))
+  const { code } = await execute('node', ['tools/chaos.js', ...CRASH_RUN, '--report', reports], {}, true)
+  if (code !== 0) return { passed: 0, failed: 1 }
+  rmSync(reports, { recursive: true })
+  return { passed: 1, failed: 0 }
 }
 
 function onStandIn(database: Database, filter: string, env: NodeJS.ProcessEnv = {}): Promise<Count> {
