@@ -8,7 +8,7 @@ export interface PlannedAttack {
   readonly pause: number
   /** Which of the possible targets: from 0, below 1. */
   readonly target: number
-  /** Milliseconds for which it is stopped, or away. */
+  /** Milliseconds for which it is stopped, or away; for which the workers of a killed master stay stopped once it is back. */
   readonly duration: number
   /** Milliseconds by which the clock of the restarted master is wrong. */
   readonly skew: number
@@ -56,8 +56,9 @@ function durationOf(kind: Attack, lease: number, random: SeededRandom): number {
       return (isLong ? random.between(1.3, 1.8) : random.between(0.2, 0.4)) * lease
     case 'kill-mongod':
       return isLong ? 0 : random.between(0.3, 1.3) * lease
-    case 'kill-worker':
     case 'kill-master':
+      return isLong ? random.between(0.3, 0.5) * lease : 0
+    case 'kill-worker':
     case 'clean-stop':
     case 'skew':
       return 0

@@ -116,7 +116,8 @@ export class Attacker {
     const masters = this.freeMasters().filter(one => !isClean || this.freeWorkers(one).length === one.workerPids.length)
     const master = choose(masters, attack.target)
     if (master === undefined) return undefined
-    return { locks: [master], takesMaster: true, carryOut: () => attackMaster(database, master, attack) }
+    const workers = attack.kind === 'kill-master' ? this.freeWorkers(master) : []
+    return { locks: [master, ...workers], takesMaster: true, carryOut: () => attackMaster(database, master, attack) }
   }
 
   /** A worker that gets another job soon. The database is asked when it does. */

@@ -45,9 +45,14 @@ export async function attackMaster(
   { kind, duration, skew }: PlannedAttack,
 ): Promise<Attacked> {
   if (kind === 'stop-master') return stopFor([master.pid], duration)
+  // They outlive their master, and go on with their jobs after it is back, unless somebody ends them.
+  const stopped = kind === 'kill-master' && duration > 0 ? master.workerPids : []
+  for (const pid of stopped) signal(pid, 'SIGSTOP')
   const [targets, from] = [[master.pid], monotonicNow()]
   await master.end(kind === 'clean-stop' ? 'SIGTERM' : 'SIGKILL')
   await database.whileThere(() => master.start(kind === 'skew' ? skew : master.skew))
+  if (stopped.length > 0) await pause(duration)
+  for (const pid of stopped) signal(pid, 'SIGCONT')
   return { targets, from }
 }
 
