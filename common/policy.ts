@@ -43,6 +43,12 @@ export const DEFAULT_BACKOFF: BackoffPolicy = { type: 'exponential', delay: 1000
 
 const DEFAULT_MAX_DELAY_MS = 3_600_000
 
+/** Added to the time of day, this is still within the range of a Date. */
+const LONGEST_DELAY_MS = 2 ** 52
+
+/** Any further, and the factor is Infinity, which makes NaN of a delay of 0. */
+const MOST_DOUBLINGS = 1023
+
 export const RETRIES_ALLOWED = 'an integer from 0'
 export const TIMER_ALLOWED = `milliseconds: an integer from 1 to ${String(MAX_TIMER_MS)}`
 export const BACKOFF_ALLOWED =
@@ -71,12 +77,12 @@ export function checkPolicy(
 export function delayOf(backoff: Backoff, failures: number, random: number): number {
   if (typeof backoff === 'number') return backoff
   const { type, delay, maxDelay = DEFAULT_MAX_DELAY_MS, jitter = 0 } = backoff
-  const grown = type === 'fixed' ? delay : delay * 2 ** (failures - 1)
+  const grown = type === 'fixed' ? delay : delay * 2 ** Math.min(failures - 1, MOST_DOUBLINGS)
   return Math.min(grown, maxDelay) * (1 - jitter * random)
 }
 
 export function isDelay(value: unknown): value is number {
-  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER
+  return typeof value === 'number' && value >= 0 && value <= LONGEST_DELAY_MS
 }
 
 export function isTimer(value: unknown): value is number {

@@ -108,10 +108,17 @@ export function toJob<Data>(task: Task<Data>): Job<Data> {
   return { _id, taskType, data, priority, createdAt, dueDate }
 }
 
+/** How many attempts have failed. It is asked of malformed tasks too. */
+export function failuresOf({ failures }: Task): number {
+  return Number.isSafeInteger(failures) ? (failures as number) : 0
+}
+
 /** What is wrong with a task that somebody wrote into the collection by hand; undefined when it can be run. */
 export function faultOf(task: Task): InvalidArgumentError | undefined {
   try {
     checkText('task._id', task._id)
+    // A query for a type finds a list that holds it, too.
+    checkText('task.taskType', task.taskType)
     checkContainer('task.data', task.data)
     checkInteger('task.priority', task.priority)
     checkDate('task.createdAt', task.createdAt)
@@ -139,8 +146,9 @@ function checkShape(given: unknown): void {
 }
 
 export function checkText(field: string, value: unknown): string {
-  if (typeof value === 'string' && value !== '') return value
-  throw new InvalidArgumentError(field, value, 'a string that is not empty')
+  // Halves of surrogate pairs would come back from MongoDB as another character.
+  if (typeof value === 'string' && value !== '' && value.isWellFormed()) return value
+  throw new InvalidArgumentError(field, value, 'a string that is not empty, and holds no half of a surrogate pair')
 }
 
 function checkInteger(field: string, value: unknown): number {

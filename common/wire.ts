@@ -49,6 +49,8 @@ export function errorFromWire(wire: WireError): Error {
   defineHidden(error, 'stack', wire.stack)
   if (wire.cause !== undefined) defineHidden(error, 'cause', fromWire(wire.cause))
   for (const [field, value] of Object.entries(wire.fields)) {
+    // Forged: whoever reads an error relies on these being texts.
+    if (TAKEN_APART.has(field)) continue
     Object.defineProperty(error, field, { value, enumerable: true, writable: true, configurable: true })
   }
   return error
@@ -78,18 +80,23 @@ function isSendable(value: unknown): boolean {
   }
 }
 
-export function isWireValue(wire: unknown): wire is WireValue {
-  return isRecord(wire) && (Object.hasOwn(wire, 'error') ? isWireError(wire.error) : Object.hasOwn(wire, 'value'))
+/** @param depth of causes; those that are forged may run in a circle */
+export function isWireValue(wire: unknown, depth = 0): wire is WireValue {
+  return (
+    isRecord(wire) && (Object.hasOwn(wire, 'error') ? isWireError(wire.error, depth) : Object.hasOwn(wire, 'value'))
+  )
 }
 
-export function isWireError(wire: unknown): wire is WireError {
+/** @param depth of causes */
+export function isWireError(wire: unknown, depth = 0): wire is WireError {
   return (
     isRecord(wire) &&
+    depth <= MAX_CAUSE_DEPTH &&
     typeof wire.name === 'string' &&
     typeof wire.message === 'string' &&
     (wire.stack === undefined || typeof wire.stack === 'string') &&
     isRecord(wire.fields) &&
-    (wire.cause === undefined || isWireValue(wire.cause))
+    (wire.cause === undefined || isWireValue(wire.cause, depth + 1))
   )
 }
 

@@ -30,9 +30,13 @@ const CHECKS: readonly (readonly [string, ...string[]])[] = [
   ['tsc', '-p', '.'],
   ['tsc', '-p', 'tsconfig.check.json'],
   ['node', 'tools/check-readme.js'],
-  ['node', '--import', 'tsx', '--test', 'tests/properties/common.test.ts'],
-  ['node', '--import', 'tsx', '--test', 'tests/properties/chaos.test.ts', 'tests/properties/chaos-lost.test.ts'],
+  ...['common', 'bad-input', 'protocol', 'chaos', 'chaos-lost'].map(name => properties(name)),
 ]
+
+/** By Node's own runner. */
+function properties(name: string): [string, ...string[]] {
+  return ['node', '--import', 'tsx', '--test', `tests/properties/${name}.test.ts`]
+}
 
 /** Long enough for each kind of attack. */
 const CRASH_RUN = ['--seed', '1', '--seconds', '15', '--masters', '2', '--workers', '1']

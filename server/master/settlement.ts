@@ -9,7 +9,7 @@ import {
 import type { Log } from '../../common/log'
 import { DEFAULT_BACKOFF, delayOf, isDelay } from '../../common/policy'
 import type { Outcome } from '../../common/protocol'
-import type { Task, TaskFailure } from '../../common/task'
+import { type Task, type TaskFailure, failuresOf } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { errorFromWire, fromWire } from '../../common/wire'
 import type { Claim, Fate, Release } from '../queue/claim'
@@ -194,10 +194,6 @@ export class Settlement {
       return 'taken'
     }
   }
-}
-
-function failuresOf({ failures = 0 }: Task): number {
-  return failures
 }
 
 function toFailure(error: Error): TaskFailure {

@@ -1,6 +1,6 @@
 import type { Mongo } from 'meteor/mongo'
 import { TASK_ORDER } from '../../common/order'
-import type { Task, TaskFailure } from '../../common/task'
+import { type Task, type TaskFailure, failuresOf } from '../../common/task'
 import type { Claim, ClaimStore, Fate, Release } from './claim'
 import type { Owner } from './owner'
 import {
@@ -159,7 +159,9 @@ export class Claims implements ClaimStore {
 
   /** Whoever holds a running task, this master included. */
   async owners(): Promise<Owner[]> {
-    return (await this.#tasks.distinct('claim.owner', { state: 'running' })) as Owner[]
+    const owners: unknown[] = await this.#tasks.distinct('claim.owner', { state: 'running' })
+    // Null where somebody wrote that by hand.
+    return owners.filter(owner => owner !== null) as Owner[]
   }
 
   /** Keeps `state` true to `dueDate`: what became due, and what a user moved into the future. */
@@ -192,10 +194,6 @@ export class Claims implements ClaimStore {
     const { matchedCount } = await this.#tasks.updateOne({ _id, 'claim.token': token }, update, DURABLE)
     return matchedCount === 1
   }
-}
-
-function failuresOf({ failures = 0 }: Task): number {
-  return failures
 }
 
 function withoutClaim({ claim: _claim, ...task }: StoredTask): Task {

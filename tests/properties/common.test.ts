@@ -9,7 +9,6 @@ import { BSON } from 'mongodb'
 import { errorFromWire, errorToWire } from '../../common/wire'
 import { compareTasks } from '../../common/order'
 import { copyPlain, type PlainValue } from '../../common/plain'
-import { createTask } from '../../common/task'
 import { Heap } from '../../server/queue/heap'
 
 const RUNS = { numRuns: 2000 }
@@ -59,32 +58,6 @@ void test('a copy of a copy is the same, and shares nothing with it', () => {
       if (typeof once === 'object' && once !== null) assert.notEqual(copyOf(once), once)
     }),
     RUNS,
-  )
-})
-
-void test('whatever addTask is given, it makes a task or throws one InvalidArgumentError', () => {
-  const anything = fc.record(
-    {
-      taskType: fc.anything(),
-      data: fc.anything(),
-      priority: fc.anything(),
-      _id: fc.anything(),
-      dueDate: fc.anything(),
-      inMemory: fc.anything(),
-    },
-    { requiredKeys: [] },
-  )
-  fc.assert(
-    fc.property(fc.oneof(anything, fc.anything()), given => {
-      try {
-        const task = createTask(given as Parameters<typeof createTask>[0], () => 'made')
-        assert.equal(typeof task.taskType, 'string')
-        assert.ok(Number.isSafeInteger(task.priority))
-      } catch (error) {
-        assert.equal((error as Error).name, 'InvalidArgumentError')
-      }
-    }),
-    { numRuns: 10_000 },
   )
 })
 

@@ -1,0 +1,145 @@
+/** Bad input on the pipe between master and worker, in both directions: the application may use the same pipe. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { type ToMaster, type ToWorker, isToMaster, isToWorker, unwrap, wrap } from '../../common/protocol'
+import { type WireError, type WireValue, errorFromWire, fromWire } from '../../common/wire'
+import { RUNS, anything, name, nearly, piped } from './arbitraries'
+import { Tally } from './tally'
+
+const token = fc.oneof(name, fc.constant('token'))
+const wires = fc.letrec(tie => ({
+  error: nearly({
+    name: fc.string(),
+    message: fc.string(),
+    stack: fc.option(fc.string(), { nil: undefined }),
+    fields: fc.dictionary(fc.oneof(name, fc.constantFrom('name', 'message', 'stack', 'cause', 'code')), anything),
+    cause: fc.option(tie('value'), { nil: undefined }),
+  }),
+  value: fc.oneof({ weight: 1, arbitrary: nearly({ value: anything }) }, nearly({ error: tie('error') })),
+}))
+const { error, value } = wires
+const number = fc.nat()
+
+const job = nearly({
+  _id: name,
+  taskType: name,
+  data: anything,
+  priority: number,
+  createdAt: fc.date(),
+  dueDate: fc.date(),
+})
+const done = nearly({ kind: fc.constant('done'), value })
+const failed = nearly({ kind: fc.constant('failed'), error })
+const answered = nearly({ kind: fc.constant('answered'), value })
+const refused = nearly({ kind: fc.constant('refused'), error })
+
+const toMaster = fc.oneof(
+  nearly({ kind: fc.constant('ready') }),
+  nearly({ kind: fc.constantFrom('started', 'expired'), token }),
+  nearly({ kind: fc.constant('outcome'), token, outcome: fc.oneof(done, failed), rss: number }),
+  nearly({ kind: fc.constant('ask'), token, conversation: number, status: number, data: value }),
+)
+const toWorker = fc.oneof(
+  nearly({ kind: fc.constant('run'), token, job, attempt: number, startBefore: fc.option(number, { nil: undefined }) }),
+  nearly({ kind: fc.constant('abort'), token, reason: error }),
+  nearly({ kind: fc.constant('answer'), token, conversation: number, answer: fc.oneof(answered, refused) }),
+)
+
+/** In its envelope mostly, in another's or in none, and through the pipe where it can go through one. */
+function raw(message: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  const wrapped = fc.oneof({ weight: 9, arbitrary: message }, anything).map(inner => wrap(inner as ToMaster))
+  const others = fc.oneof(anything, message, nearly({ 'nschwarz:cluster': message }))
+  return fc.oneof({ weight: 9, arbitrary: wrapped }, { weight: 1, arbitrary: others }).map(piped)
+}
+
+/** What master and worker do with an error: they keep, log and tell its texts. */
+function assertError(wire: WireError): void {
+  for (let cause: unknown = errorFromWire(wire); cause instanceof Error; cause = cause.cause) {
+    assert.ok(typeof cause.name === 'string' && typeof cause.message === 'string')
+    assert.ok(cause.stack === undefined || typeof cause.stack === 'string')
+  }
+}
+
+function assertValue(wire: WireValue): void {
+  assert.doesNotThrow(() => fromWire(wire))
+  if (Object.hasOwn(wire, 'error')) assertError((wire as { error: WireError }).error)
+}
+
+function receiveAsMaster(message: ToMaster): void {
+  if (message.kind === 'ready') return
+  assert.equal(typeof message.token, 'string')
+  if (message.kind === 'ask') assertValue(message.data)
+  if (message.kind !== 'outcome') return
+  assert.equal(typeof message.rss, 'number')
+  const { outcome } = message
+  if (outcome.kind === 'done') assertValue(outcome.value)
+  else assertError(outcome.error)
+}
+
+function receiveAsWorker(message: ToWorker): void {
+  assert.equal(typeof message.token, 'string')
+  switch (message.kind) {
+    case 'run':
+      assert.ok([message.token, message.job._id, message.job.taskType].every(field => typeof field === 'string'))
+      assert.equal(typeof message.attempt, 'number')
+      assert.equal(typeof (message.startBefore ?? 0), 'number')
+      return
+    case 'abort':
+      assertError(message.reason)
+      return
+    case 'answer':
+      if (message.answer.kind === 'answered') assertValue(message.answer.value)
+      else assertError(message.answer.error)
+  }
+}
+
+void test('whatever a worker sends, it is ignored or a message that the master can handle', () => {
+  const tally = new Tally()
+  fc.assert(
+    fc.property(raw(toMaster), input => {
+      const message = unwrap(input, isToMaster)
+      if (message === undefined) tally.refused++
+      else {
+        receiveAsMaster(message)
+        tally.accepted++
+      }
+    }),
+    RUNS,
+  )
+  assert.ok(tally.isMixed)
+})
+
+void test('whatever the master sends, it is ignored or a message that the worker can handle', () => {
+  const tally = new Tally()
+  fc.assert(
+    fc.property(raw(toWorker), input => {
+      const message = unwrap(input, isToWorker)
+      if (message === undefined) tally.refused++
+      else {
+        receiveAsWorker(message)
+        tally.accepted++
+      }
+    }),
+    RUNS,
+  )
+  assert.ok(tally.isMixed)
+})
+
+/** An error with this many causes, each the cause of the one before. */
+function chain(length: number): { name: string; message: string; fields: object; cause?: object } {
+  const wire = { name: 'Error', message: '', fields: {} }
+  return length === 0 ? wire : { ...wire, cause: { error: chain(length - 1) } }
+}
+
+void test('causes that run in a circle, or deeper than any that is sent, are not accepted', () => {
+  const circle = chain(0)
+  circle.cause = { error: circle }
+  const send = (wire: object) =>
+    unwrap(
+      piped(wrap({ kind: 'outcome', token: '', rss: 0, outcome: { kind: 'failed', error: wire } } as never)),
+      isToMaster,
+    )
+  assert.notEqual(send(chain(8)), undefined)
+  for (const wire of [chain(9), chain(500), circle]) assert.equal(send(wire), undefined)
+})
