@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { inspect } from 'node:util'
+import { failure, junk } from './forgeries'
 import { hasMasterImports } from './has-master-imports'
 import { attemptTasks, hold } from './attempt-tasks'
 import { Cluster, TaskQueue, type Job, type NewTask, type TaskMap, type ToggleIPC } from 'meteor/nschwarz:cluster'
@@ -161,6 +162,14 @@ export const taskMap: TaskMap = {
       throw new Error('thrown outside of the task')
     })
     await new Promise(() => undefined)
+  },
+  sendJunk: (_job, _toggleIPC, { token }) => {
+    for (const message of junk(token)) process.send?.(message)
+    return 'done all the same'
+  },
+  forgeFailure: (_job, _toggleIPC, { token }) => {
+    process.send?.(failure(token))
+    return 'too late'
   },
   add: job => TaskQueue.addTask(job.data as NewTask),
   listenInWorker: () => {
