@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Tinytest } from 'meteor/tinytest'
+import { SKEW_VARIABLE } from './chaos/skew'
 import type { TestDatabase } from './support/database'
 import { withDatabase, withMaster } from './support/remote-master'
 import { ticks } from './support/ticks'
@@ -155,3 +156,29 @@ Tinytest.addAsync(
     })
   },
 )
+
+for (const skew of [20_000, -20_000]) {
+  const off = `${String(skew / 1000)} s off`
+
+  Tinytest.addAsync(`leases - a master whose clock is ${off} steals and hurries nothing (invariant 5)`, async test => {
+    await withDatabase(async database => {
+      // The first does not tick: it is the second that looks for leases that ran out.
+      await withMaster({ database, options: { ...options, refreshRate: 3_600_000 } }, async first => {
+        const held = await first.addTask({ taskType: 'hold', data: {} })
+        await first.held(held)
+        await withMaster({ database, options, env: { [SKEW_VARIABLE]: String(skew) } }, async second => {
+          const dueDate = new Date(Date.now() + 10_000)
+          const early = await first.addTask({ taskType: 'echo', data: {}, dueDate })
+          await outlived(database, held)
+          await ticks(database)
+          test.equal((await database.tasks.findOne({ _id: early }))?.state, 'scheduled')
+          test.notMatches(second.output, /run again/)
+          await database.tasks.updateOne({ _id: early }, { $set: { dueDate: new Date() } })
+          test.equal((await second.ending(early)).event, 'done')
+          await first.call('release', held)
+          test.equal((await first.ending(held)).event, 'done')
+        })
+      })
+    })
+  })
+}
