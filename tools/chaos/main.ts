@@ -34,10 +34,11 @@ let current: Run | undefined
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
-      current?.cleanUp()
       process.exit(130)
     })
   }
+  // However it ends: an error that nobody caught too.
+  process.on('exit', () => current?.cleanUp())
   const reports = new Reports(path.resolve(values.report))
   for (const settings of allSettings()) {
     if (reports.has(settings)) console.log(`seed ${String(settings.seed)}: has its report already`)
