@@ -52,7 +52,7 @@ const MOST_DOUBLINGS = 1023
 export const RETRIES_ALLOWED = 'an integer from 0'
 export const TIMER_ALLOWED = `milliseconds: an integer from 1 to ${String(MAX_TIMER_MS)}`
 export const BACKOFF_ALLOWED =
-  "milliseconds (from 0), or { type: 'fixed' or 'exponential', delay: milliseconds (from 0), " +
+  "milliseconds (from 0 to 2^52), or { type: 'fixed' or 'exponential', delay: milliseconds (from 0), " +
   'maxDelay?: milliseconds (from 0), jitter?: 0 to 1 }'
 
 /** The policy within `given`, without what is not there. @throws InvalidArgumentError naming `where` and the field */

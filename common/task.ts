@@ -4,9 +4,10 @@ import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './p
 
 /**
  * Where a task stands in its life. `scheduled`: due later. `waiting`: due, may be claimed. `running`: claimed by a
- * master. `failed`, `cancelled`: kept until it is retried or removed. A task that is done is removed.
+ * master. `failed`, `cancelled`: kept until it is retried or removed. A task that is done is removed; only one that was taken
+ * over from a master that may still live is kept, `done`, for a day. Its `_id` may be used again.
  */
-export type TaskState = 'scheduled' | 'waiting' | 'running' | 'failed' | 'cancelled'
+export type TaskState = 'scheduled' | 'waiting' | 'running' | 'failed' | 'cancelled' | 'done'
 
 /** What a task function receives: the task as it was added. Dates are real Dates in both queues. */
 export interface Job<Data = unknown> {

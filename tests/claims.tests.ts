@@ -1,3 +1,4 @@
+import { MongoInternals } from 'meteor/mongo'
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { createTask, type NewTask } from '../common/task'
@@ -37,6 +38,15 @@ class Queue {
 
   find(_id: string) {
     return this.database.tasks.findOne({ _id })
+  }
+}
+
+async function refused(test: TestCaseResults, claim: Promise<unknown>, message: RegExp): Promise<void> {
+  try {
+    await claim
+    test.fail('it was claimed')
+  } catch (error) {
+    test.matches((error as Error).message, message)
   }
 }
 
@@ -218,6 +228,47 @@ storage('a lease that was not renewed in time gives the task to others, one that
   test.equal((await queue.find(expired))?.state, 'waiting')
   test.equal((await queue.find(renewed))?.state, 'running')
   test.equal((await queue.find(own))?.state, 'running', 'its own it renews or gives back by name')
+})
+
+storage(
+  'who ended a task that was taken over can be told from what is left of it (invariant 2)',
+  async (test, queue) => {
+    await queue.add({ _id: 'taken over' })
+    const former = queue.claims(['TEST'], OTHER, 1)
+    const lost = await claimed(former)
+    const claims = queue.claims()
+    await eventually('it is taken over', async () => (await claims.releaseExpired()) > 0)
+    const holder = await claimed(claims)
+    test.isTrue(await claims.complete(holder))
+    // As if the acknowledgement of each had been lost.
+    test.isTrue(await claims.isCompleted(holder))
+    test.isFalse(await former.complete(lost))
+    test.isFalse(await former.isCompleted(lost))
+    test.equal(await former.fateOf(lost), 'taken')
+    const kept = await queue.find('taken over')
+    test.equal([kept?.state, kept?.removeAt instanceof Date], ['done', true])
+  },
+)
+
+storage('a document that is too large to carry a claim holds up nothing', async (test, queue) => {
+  const task = createTask({ taskType: 'TEST', data: {}, _id: 'large', priority: 9 }, () => '')
+  const size = 16 * 1024 * 1024 - 300
+  await queue.database.tasks.insertOne({ ...task, data: { text: 'x'.repeat(size) } })
+  const behind = await queue.add()
+  await refused(test, queue.claims().claim(Random.id()), /"large".* cannot be run, and is failed/)
+  test.equal((await queue.find('large'))?.state, 'failed')
+  test.equal((await claimed(queue.claims())).task._id, behind)
+})
+
+storage('a document that the driver cannot read holds up nothing', async (test, queue) => {
+  const { BSON } = MongoInternals.NpmModules.mongodb.module
+  const task = createTask({ taskType: 'TEST', data: {}, _id: 'unreadable', priority: 9 }, () => '')
+  // What PCRE knows and JavaScript does not.
+  await queue.database.tasks.insertOne({ ...task, data: { pattern: new BSON.BSONRegExp('(?i)x') } })
+  const behind = await queue.add()
+  await refused(test, queue.claims().claim(Random.id()), /cannot be run, and is failed/)
+  test.equal((await claimed(queue.claims())).task._id, behind)
+  test.equal(await queue.database.tasks.countDocuments({ _id: 'unreadable', state: 'failed' }), 1)
 })
 
 storage('renewing tells which claims are no longer valid', async (test, queue) => {

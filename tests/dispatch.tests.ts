@@ -232,6 +232,24 @@ Tinytest.addAsync('app without a cluster - it adds, finds, changes and removes t
   test.isUndefined(await TaskQueue.findOneAsync(_id))
 })
 
+Tinytest.addAsync('app without a cluster - it cancels and retries tasks', async test => {
+  const _id = await TaskQueue.addTask({ taskType: 'NOBODY_RUNS_IT', data: {} })
+  test.isTrue(await TaskQueue.cancel(_id))
+  test.equal((await TaskQueue.findOneAsync(_id))?.state, 'cancelled')
+  test.isTrue(await TaskQueue.retry(_id))
+  test.equal((await TaskQueue.findOneAsync(_id))?.state, 'waiting')
+  await TaskQueue.removeAsync(_id)
+})
+
+Tinytest.addAsync('app without a cluster - the _id of a done task that is still there is free', async test => {
+  const _id = await TaskQueue.addTask({ taskType: 'NOBODY_RUNS_IT', data: { a: 1 } })
+  await TaskQueue.updateAsync(_id, { $set: { state: 'done' } })
+  test.equal(await TaskQueue.addTask({ taskType: 'NOBODY_RUNS_IT', data: { b: 2 }, _id }), _id)
+  test.equal((await TaskQueue.findOneAsync(_id))?.data, { b: 2 })
+  await test.throwsAsync(() => TaskQueue.addTask({ taskType: 'NOBODY_RUNS_IT', data: {}, _id }), /already in the queue/)
+  await TaskQueue.removeAsync(_id)
+})
+
 Tinytest.addAsync(
   'app without a cluster - an in-memory task is a clear error, since nobody would run it',
   async test => {

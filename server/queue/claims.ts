@@ -3,6 +3,7 @@ import { TASK_ORDER } from '../../common/order'
 import { type Task, type TaskFailure, failuresOf } from '../../common/task'
 import type { Claim, ClaimStore, Fate, Release } from './claim'
 import type { Owner } from './owner'
+import { failUnclaimable } from './unclaimable'
 import {
   ADOPT,
   DURABLE,
@@ -10,9 +11,11 @@ import {
   HAS_EXPIRED,
   IS_DUE,
   IS_NOT_DUE,
+  TAKE_OVER,
   type Pipeline,
   type StoredTask,
   claimFor,
+  doneBy,
   failWith,
   inMilliseconds,
   retryAfter,
@@ -60,19 +63,17 @@ export class Claims implements ClaimStore {
 
   /** Takes the next task that is due, or undefined. @param token unique to this claim */
   async claim(token: string): Promise<Claim | undefined> {
-    const { value } = await this.#tasks.findOneAndUpdate(
-      { ...this.waiting(), $expr: IS_DUE },
-      claimFor(token, this.#owner, this.#options.leaseDuration),
-      {
-        ...DURABLE,
-        sort: TASK_ORDER,
-        returnDocument: 'after',
-        // Driver 4 always gives { value }, driver 6 only when asked.
-        includeResultMetadata: true,
-        // Binary comes as a Buffer, as it does from the in-memory queue.
-        promoteBuffers: true,
-      },
-    )
+    const next = { ...this.waiting(), $expr: IS_DUE }
+    const claiming = this.#tasks.findOneAndUpdate(next, claimFor(token, this.#owner, this.#options.leaseDuration), {
+      ...DURABLE,
+      sort: TASK_ORDER,
+      returnDocument: 'after',
+      // Driver 4 always gives { value }, driver 6 only when asked.
+      includeResultMetadata: true,
+      // Binary comes as a Buffer, as it does from the in-memory queue.
+      promoteBuffers: true,
+    })
+    const { value } = await claiming.catch((error: unknown) => failUnclaimable(this.#tasks, next, token, error))
     return value === null ? undefined : { task: withoutClaim(value), token, store: this }
   }
 
@@ -82,6 +83,7 @@ export class Claims implements ClaimStore {
   }
 
   async complete({ task, token }: Claim): Promise<boolean> {
+    if ((task as StoredTask).isTakenOver) return this.settle(task._id, token, doneBy(token))
     const { deletedCount } = await this.#tasks.deleteOne({ _id: task._id, 'claim.token': token }, DURABLE)
     return deletedCount === 1
   }
@@ -99,8 +101,9 @@ export class Claims implements ClaimStore {
     return this.settle(task._id, token, [...GIVE_BACK, { $set: { attempts, crashes: crashes ?? '$crashes' } }])
   }
 
-  async isCompleted({ task }: Claim): Promise<boolean> {
-    return (await this.#tasks.countDocuments({ _id: task._id }, { limit: 1 })) === 0
+  async isCompleted({ task, token }: Claim): Promise<boolean> {
+    const found = await this.#tasks.findOne({ _id: task._id }, { projection: { state: 1, doneToken: 1 } })
+    return found === null || (found.state === 'done' && found.doneToken === token)
   }
 
   async isRecorded({ task }: Claim, { failedAt }: TaskFailure): Promise<boolean> {
@@ -145,7 +148,7 @@ export class Claims implements ClaimStore {
   /** Gives back the tasks whose holder, another than this master, did not renew its lease in time. @returns how many */
   async releaseExpired(): Promise<number> {
     const filter = { state: 'running' as const, 'claim.owner': { $ne: this.#owner }, $expr: HAS_EXPIRED }
-    const { modifiedCount } = await this.#tasks.updateMany(filter, GIVE_BACK, DURABLE)
+    const { modifiedCount } = await this.#tasks.updateMany(filter, TAKE_OVER, DURABLE)
     return modifiedCount
   }
 

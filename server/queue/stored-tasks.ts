@@ -18,9 +18,15 @@ export async function store(task: Task, tasks: RawCollection): Promise<void> {
   try {
     await tasks.insertOne(task, DURABLE)
   } catch (error) {
-    if (isTaken(error)) throw new DuplicateTaskError(task._id, { cause: error })
-    throw error
+    if (!isTaken(error)) throw error
+    if (!(await replaceDone(task, tasks))) throw new DuplicateTaskError(task._id, { cause: error })
   }
+}
+
+/** A done task that is still there does not take up its `_id`. */
+async function replaceDone(task: Task, tasks: RawCollection): Promise<boolean> {
+  const { matchedCount } = await tasks.replaceOne({ _id: task._id, state: 'done' }, task, DURABLE)
+  return matchedCount === 1
 }
 
 /** @returns the task as it was, or undefined when there is none that could be cancelled */

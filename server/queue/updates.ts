@@ -13,8 +13,12 @@ export interface StoredTask extends Task {
   readonly claim?: { readonly token: string; readonly owner: Owner; readonly claimedAt: Date; readonly expiresAt: Date }
   /** On a cancelled task: the token of the claim that was cut short, by which its master knows that it was its own. */
   readonly cancelledToken?: string
-  /** When MongoDB removes it: failed and cancelled tasks, with `keepFailed`. */
+  /** When MongoDB removes it: failed and cancelled tasks, with `keepFailed`, and done ones. */
   readonly removeAt?: Date
+  /** It was taken from a master that may still live, and may still try to end it. */
+  readonly isTakenOver?: true
+  /** On a done task: the token of the claim that ended it. */
+  readonly doneToken?: string
 }
 
 /** Acknowledged once it cannot be rolled back, whatever the connection string says. */
@@ -27,6 +31,23 @@ export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 const STATE_BY_DUE_DATE = { $cond: [IS_DUE, 'waiting', 'scheduled'] }
 
 export const GIVE_BACK: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }, { $unset: 'claim' }]
+
+/** From a master that may still live. */
+export const TAKE_OVER: Pipeline = [...GIVE_BACK, { $set: { isTakenOver: true } }]
+
+/** For so long a master may be cut off from the database, and still find out who ended its task. */
+const DONE_KEPT_MS = 24 * 3_600_000
+
+/**
+ * The end of a task that was taken over. A done task leaves the queue; but were this one gone, its former master, which may have lost
+ * the acknowledgement of the same end, would take it for its own.
+ */
+export function doneBy(token: string): Pipeline {
+  return [
+    { $set: { state: 'done', doneToken: literal(token), removeAt: inMilliseconds(DONE_KEPT_MS) } },
+    { $unset: 'claim' },
+  ]
+}
 
 /** @param leaseDuration milliseconds */
 export function claimFor(token: string, owner: Owner, leaseDuration: number): Pipeline {

@@ -97,9 +97,9 @@ export class KillableDatabase {
     return this.tasks.countDocuments({ state: { $in: ['scheduled', 'waiting', 'running'] } })
   }
 
-  /** All that is in the queue. */
+  /** All that is in the queue, and not done. */
   async left(): Promise<LeftTask[]> {
-    return this.tasks.find().toArray()
+    return this.tasks.find({ state: { $ne: 'done' } }).toArray()
   }
 
   /** The pids of masters with a job that has been running for a while. @throws when it is away */

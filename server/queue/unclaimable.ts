@@ -1,0 +1,45 @@
+import type { Mongo } from 'meteor/mongo'
+import { TASK_ORDER } from '../../common/order'
+import { messageOf } from '../../common/errors'
+import { DURABLE, type StoredTask } from './updates'
+
+type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
+type Filter = NonNullable<Parameters<RawCollection['findOne']>[0]>
+
+/** MongoDB's code for an update whose result would be larger than a document may be. */
+const TOO_LARGE = 17_419
+
+/**
+ * A claim ended in an error. Where that is the task's fault (somebody wrote one by hand that is too large to carry a claim, or that
+ * the driver cannot read) the task is failed, so that it does not hold up what waits behind it.
+ *
+ * @param next what the claim looked for
+ * @throws in any case: the error of the claim, or one that says which task was failed for it
+ */
+export async function failUnclaimable(
+  tasks: RawCollection,
+  next: Filter,
+  token: string,
+  error: unknown,
+): Promise<never> {
+  const filter = await culprit(tasks, next, token, error)
+  if (filter === undefined) throw error
+  // Nothing else is written on it: there may be no room.
+  const { modifiedCount } = await tasks.updateOne(filter, [{ $set: { state: 'failed' } }, { $unset: 'claim' }], DURABLE)
+  if (modifiedCount === 0) throw error
+  throw new Error(`the task with ${JSON.stringify(filter)} cannot be run, and is failed: ${messageOf(error)}`, {
+    cause: error,
+  })
+}
+
+async function culprit(tasks: RawCollection, next: Filter, token: string, error: unknown): Promise<Filter | undefined> {
+  const { name, code } = error as { name?: unknown; code?: unknown }
+  if (code === TOO_LARGE) {
+    const first = await tasks.findOne(next, { sort: TASK_ORDER, projection: { _id: 1 } })
+    return first === null ? undefined : { _id: first._id, state: 'waiting' }
+  }
+  // The driver's own errors are about the connection or the server. What is thrown while it reads a document is not of these; by then
+  // the claim has been made.
+  const isOfDriver = typeof name === 'string' && name.startsWith('Mongo')
+  return isOfDriver ? undefined : { state: 'running', 'claim.token': token }
+}
