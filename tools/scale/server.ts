@@ -1,0 +1,133 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { standIn } from '../stand-in/start'
+import { type Command, type Notice, type NoticeOf, SETTINGS_VARIABLE, type Settings } from './messages'
+
+const APP = path.join(import.meta.dirname, 'app')
+
+/** Nothing that is waited for takes this long, unless it does not come. */
+const PATIENCE_MS = 120_000
+
+/** Each server has its own ports for its workers: below the range from which systems take those of outgoing connections. */
+const FIRST_PORT = 12_000
+const PORTS_EACH = 10
+
+/** The app that is measured, as a server of its own. */
+export class Server {
+  readonly #child: ChildProcess
+  readonly #exit: Promise<unknown>
+  readonly #notices: Notice[] = []
+  readonly #watchers = new Set<() => void>()
+
+  constructor(databaseUrl: string, settings: Settings) {
+    const { args, env } = standIn(APP)
+    const [main = '', ...flags] = [...args].reverse()
+    this.#child = fork(main, [], {
+      execArgv: ['--expose-gc', ...flags.reverse()],
+      serialization: 'advanced',
+      env: {
+        ...process.env,
+        ...env,
+        MONGO_URL: databaseUrl,
+        PORT: '0',
+        METEOR_PARENT_PID: String(process.pid),
+        [SETTINGS_VARIABLE]: JSON.stringify(settings),
+      },
+    })
+    this.#exit = once(this.#child, 'exit')
+    this.#child.on('message', message => {
+      this.#notices.push(message as Notice)
+      this.changed()
+    })
+    this.#child.once('exit', () => {
+      this.changed()
+    })
+  }
+
+  /** All of this kind so far. */
+  notices<Kind extends Notice['kind']>(kind: Kind): NoticeOf<Kind>[] {
+    return this.#notices.filter((notice): notice is NoticeOf<Kind> => notice.kind === kind)
+  }
+
+  /** The first of this kind that is accepted, now or later. Rejects when the server ends before. */
+  async notice<Kind extends Notice['kind']>(
+    kind: Kind,
+    accepts: (notice: NoticeOf<Kind>) => boolean = () => true,
+  ): Promise<NoticeOf<Kind>> {
+    const find = () => this.notices(kind).find(accepts)
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        clearTimeout(timer)
+        this.#watchers.delete(look)
+        settle()
+      }
+      const fail = (what: string) => {
+        end(() => {
+          reject(new Error(`${what} before the notice '${kind}'`))
+        })
+      }
+      const timer = setTimeout(() => {
+        fail(`${String(PATIENCE_MS)} ms went by`)
+      }, PATIENCE_MS)
+      const look = () => {
+        const found = find()
+        if (found !== undefined) end(() => resolve(found))
+        else if (this.hasExited) fail('the server ended')
+      }
+      this.#watchers.add(look)
+      look()
+    })
+  }
+
+  send(command: Command): void {
+    this.#child.send(command)
+  }
+
+  /** Has a `hold` task run until it is released. */
+  hold(_id: string): void {
+    this.send({ command: 'add', task: { taskType: 'hold', data: {}, _id } })
+  }
+
+  started(taskId: string, attempt = 1): Promise<NoticeOf<'started'>> {
+    return this.notice('started', start => start.taskId === taskId && start.attempt === attempt)
+  }
+
+  /** Ends a `hold` task, and waits for the event which says so. */
+  async release(taskId: string): Promise<void> {
+    this.send({ command: 'release', taskId })
+    await this.notice('done', done => done.taskId === taskId)
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#exit
+  }
+
+  private get hasExited(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  private changed(): void {
+    for (const watcher of this.#watchers) watcher()
+  }
+}
+
+/** Gives a measurement servers, and ends them whatever happens. */
+export async function withServers<Result>(
+  databaseUrl: string,
+  measure: (start: (options?: Settings['options'], tasks?: number, sampleEvery?: number) => Server) => Promise<Result>,
+): Promise<Result> {
+  const servers: Server[] = []
+  const defaults = { logs: 'error', keepAlive: 'always', maxAvailableWorkers: 2 } as const
+  try {
+    return await measure((options, tasks = 0, sampleEvery = 1) => {
+      const port = FIRST_PORT + servers.length * PORTS_EACH
+      const server = new Server(databaseUrl, { options: { ...defaults, port, ...options }, tasks, sampleEvery })
+      servers.push(server)
+      return server
+    })
+  } finally {
+    for (const server of servers) await server.kill()
+  }
+}
