@@ -48,9 +48,9 @@ export interface ClusterOptions {
   /** A worker with more resident memory than this many megabytes is replaced once its job has ended. Default null: never. */
   readonly maxWorkerMemory?: number | null
   /**
-   * Milliseconds for which running jobs may go on when the process is told to end (SIGTERM or SIGINT) in production, 0 to 2^31 - 1;
-   * then they are aborted, and their tasks given back. Default 8000, within the 10 s that Docker grants. In development there is no
-   * wait.
+   * Milliseconds for which running jobs may go on when the process is told to end (SIGTERM or SIGINT) in production, 0 to 2^31 - 1.
+   * In the last second they are told to end; then they are killed, and their tasks given back. Default 8000, within the 10 s that
+   * Docker grants. In development there is no wait.
    */
   readonly stopTimeout?: number
   /** Start to dispatch at start-up; otherwise when `cluster.initialize()` is called. Default true. */

@@ -11,7 +11,7 @@ export interface BackoffPolicy {
   readonly type: 'fixed' | 'exponential'
   /** Milliseconds, from 0. */
   readonly delay: number
-  /** Milliseconds: no pause is longer. Default one hour. */
+  /** Milliseconds: no pause is longer. Default: one hour, or `delay` where that is longer. */
   readonly maxDelay?: number
   /**
    * From 0 to 1: which part of the pause is random, so that tasks that failed together do not come back together. With 0.5 the
@@ -76,7 +76,7 @@ export function checkPolicy(
 /** @param random a number from 0 to 1 */
 export function delayOf(backoff: Backoff, failures: number, random: number): number {
   if (typeof backoff === 'number') return backoff
-  const { type, delay, maxDelay = DEFAULT_MAX_DELAY_MS, jitter = 0 } = backoff
+  const { type, delay, maxDelay = Math.max(delay, DEFAULT_MAX_DELAY_MS), jitter = 0 } = backoff
   const grown = type === 'fixed' ? delay : delay * 2 ** Math.min(failures - 1, MOST_DOUBLINGS)
   return Math.min(grown, maxDelay) * (1 - jitter * random)
 }

@@ -22,16 +22,28 @@ export interface TaskMap {
   readonly [taskType: string]: AnyTaskFunction | TaskDefinition
 }
 
-/** A definition with its defaults. */
-export interface ResolvedDefinition {
+/** A definition that was checked. */
+export interface ResolvedDefinition extends Omit<AttemptPolicy, 'backoff'> {
   readonly run: TaskFunction
+  readonly backoff?: Backoff | BackoffFunction
+}
+
+/** How a task is attempted. */
+export interface Policy {
   readonly retries: number
   readonly backoff: Backoff | BackoffFunction
+  /** Milliseconds, or none. */
   readonly timeout: number | undefined
 }
 
 /** By `taskType`; a Map, since in an object `constructor` would be found. */
 export type Definitions = ReadonlyMap<string, ResolvedDefinition>
+
+/** What counts for this task: its own, else its type's, else the default. */
+export function policyOf(task: AttemptPolicy & Job, definitions: Definitions): Policy {
+  const { retries = 0, backoff = DEFAULT_BACKOFF, timeout } = definitions.get(task.taskType) ?? {}
+  return { retries: task.retries ?? retries, backoff: task.backoff ?? backoff, timeout: task.timeout ?? timeout }
+}
 
 const FIELDS: readonly string[] = ['run', 'retries', 'backoff', 'timeout']
 
@@ -49,12 +61,7 @@ function resolveEntry(taskType: string, entry: unknown): ResolvedDefinition {
     typeof entry === 'function' ? { run: entry } : checkEntry(where, entry)
   const isFunction = typeof backoff === 'function'
   const policy = checkPolicy(where, { retries, timeout, backoff: isFunction ? undefined : backoff })
-  return {
-    run: run as TaskFunction,
-    retries: policy.retries ?? 0,
-    backoff: isFunction ? (backoff as BackoffFunction) : (policy.backoff ?? DEFAULT_BACKOFF),
-    timeout: policy.timeout,
-  }
+  return { run: run as TaskFunction, ...policy, ...(isFunction ? { backoff: backoff as BackoffFunction } : {}) }
 }
 
 function checkEntry(where: string, entry: unknown): Readonly<Record<string, unknown>> {

@@ -1,5 +1,6 @@
 import { Tinytest } from 'meteor/tinytest'
 import type { RemoteMaster } from './support/remote-master'
+import { ticks } from './support/ticks'
 import { sharedMaster, withDatabase, withMaster } from './support/remote-master'
 
 const QUICK = { abortGrace: 100 }
@@ -32,6 +33,11 @@ for (const inMemory of [false, true]) {
     test.isTrue(await master.call('retry', _id))
     await master.held(_id, 2)
     test.isTrue(await master.call('cancel', _id))
+    await aborted(master, _id, 'TaskCancelledError')
+    await ticks(master.database)
+    // Told once each time, however it is found out.
+    test.equal(master.notices('cancelled').filter(({ task }) => task._id === _id).length, 2)
+    test.isFalse(master.notices('stalled').some(({ task }) => task._id === _id))
     test.isFalse(master.endings.some(({ task }) => task._id === _id))
   })
 
@@ -102,6 +108,18 @@ Tinytest.addAsync('cancel - a job that does not listen is killed, and its worker
     const next = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
     test.notEqual(next.pid, pid)
     test.equal((await master.database.tasks.findOne({ _id }))?.state, 'cancelled')
+  })
+})
+
+Tinytest.addAsync('cancel - an in-memory task leaves the persistent one with the same _id alone', async test => {
+  await withMaster({}, async master => {
+    const _id = await master.addTask({ taskType: 'hold', data: {} })
+    await master.held(_id)
+    await master.addTask({ taskType: 'echo', data: {}, _id, inMemory: true })
+    test.isTrue(await master.call('cancel', _id))
+    await master.notice('cancelled', ({ task }) => task.taskType === 'echo')
+    await master.call('release', _id, 'as if nothing had happened')
+    test.equal((await master.ending(_id)).value, 'as if nothing had happened')
   })
 })
 

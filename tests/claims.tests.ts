@@ -150,7 +150,7 @@ storage('a task that failed stays with its error, and is not claimed again', asy
   const claims = queue.claims()
   const claim = await claimed(claims)
   const error = { name: 'Error', message: '$broken', stack: null, failedAt: new Date(7) }
-  test.isTrue(await claim.store.fail(claim, error))
+  test.isTrue(await claim.store.fail(claim, error, {}))
   const stored = await queue.find(_id)
   test.equal([stored?.state, stored?.error, stored?.claim], ['failed', error, undefined])
   test.isUndefined(await claims.claim(Random.id()))
@@ -173,7 +173,7 @@ storage('whoever does not hold the task changes nothing', async (test, queue) =>
   const holder = await claimed(claims)
   const failure = { name: 'Error', message: 'late', stack: null, failedAt: new Date() }
   test.isFalse(await claims.complete(former))
-  test.isFalse(await claims.fail(former, failure))
+  test.isFalse(await claims.fail(former, failure, {}))
   test.isFalse(await claims.release(former, STARTED))
   test.equal((await queue.find(_id))?.state, 'running')
   test.isTrue(await claims.complete(holder))

@@ -97,7 +97,7 @@ Tinytest.addAsync(
     test.isFalse(first && (await queue.complete(first)))
     test.equal(queue.findById('again')?.state, 'waiting')
     const second = queue.claim()
-    test.isFalse(first && (await queue.fail(first, failure)))
+    test.isFalse(first && (await queue.fail(first, failure, {})))
     test.isTrue(second && (await queue.complete(second)))
   },
 )
@@ -117,7 +117,7 @@ Tinytest.addAsync('memory queue - failed tasks are kept with their error, the la
   for (let i = 0; i < 1001; i++) {
     failed.push(add(queue))
     const claim = queue.claim()
-    if (claim) await queue.fail(claim, failure)
+    if (claim) await queue.fail(claim, failure, {})
   }
   test.isUndefined(queue.findById(failed[0] ?? ''))
   test.equal(queue.findById(failed[1] ?? '')?.state, 'failed')

@@ -3,7 +3,9 @@ import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
 import { createTask } from '../common/task'
 import { errorToWire, toWire } from '../common/wire'
+import { Events } from '../server/master/events'
 import { Leases } from '../server/master/leases'
+import { Losses } from '../server/master/losses'
 import { Settlement } from '../server/master/settlement'
 import type { ClaimStore } from '../server/queue/claim'
 import { Claims } from '../server/queue/claims'
@@ -86,8 +88,8 @@ function losingFirstAcknowledgement(claims: Claims): ClaimStore {
   }
   return {
     complete: claim => lose(claims.complete(claim)),
-    fail: (claim, error) => lose(claims.fail(claim, error)),
-    retry: (claim, error, delay) => lose(claims.retry(claim, error, delay)),
+    fail: (claim, error, counts) => lose(claims.fail(claim, error, counts)),
+    retry: (claim, error, counts, delay) => lose(claims.retry(claim, error, counts, delay)),
     release: (claim, change) => lose(claims.release(claim, change)),
     isCompleted: claim => claims.isCompleted(claim),
     isRecorded: (claim, error) => claims.isRecorded(claim, error),
@@ -120,16 +122,10 @@ for (const kind of ['done', 'error'] as const) {
             ? ({ kind: 'done', value: toWire(1) } as const)
             : ({ kind: 'failed', error: errorToWire(new Error('broken')) } as const)
         const store = losingFirstAcknowledgement(claims)
+        const events = new Events(listeners, log)
         const nobody = () => undefined
-        const parts = {
-          leases,
-          listeners,
-          definitions: new Map(),
-          maxCrashes: 3,
-          log,
-          abort: nobody,
-          givenBack: nobody,
-        }
+        const losses = new Losses({ leases, events, log, abort: nobody })
+        const parts = { leases, losses, events, definitions: new Map(), maxCrashes: 3, log, givenBack: nobody }
         await new Settlement(parts).settle({ ...claim, store }, outcome)
         test.equal(told, [task._id])
       })

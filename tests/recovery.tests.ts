@@ -31,6 +31,7 @@ Tinytest.addAsync('recovery - a task that keeps killing its worker is failed in 
         /the worker died while it ran this task \(signal SIGKILL\), for the 2\. time/,
       )
       test.equal(master.output.match(new RegExp(`die:${task._id}\tgiven back`, 'g'))?.length, 1)
+      test.equal([task.crashes, task.failures], [2, undefined])
     }
     test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
   })

@@ -49,6 +49,35 @@ Tinytest.addAsync('stop - a job that does not listen is killed, and its task giv
   })
 })
 
+Tinytest.addAsync(
+  'stop - a worker that dies meanwhile, as its whole service is told to end, is no crash',
+  async test => {
+    await withMaster({}, async master => {
+      const _id = await master.addTask({ taskType: 'hold', data: {} })
+      const worker = await master.held(_id)
+      const stopped = master.call('stop', { timeout: 60_000 })
+      process.kill(worker, 'SIGKILL')
+      await stopped
+      const task = await master.database.tasks.findOne({ _id })
+      test.equal([task?.state, task?.crashes], ['waiting', undefined])
+    })
+  },
+)
+
+Tinytest.addAsync('stop - the last word counts, and a second stop may hurry the first', async test => {
+  await withWork({}, 'hold', async (master, running, waiting) => {
+    const stopped = [master.call('stop', { timeout: 60_000 }), master.call('initialize')]
+    stopped.push(master.call('stop', { timeout: 0 }))
+    await Promise.all(stopped)
+    test.equal(master.workerPids, [])
+    test.equal((await master.database.tasks.findOne({ _id: running }))?.state, 'waiting')
+    await Promise.all([master.call('initialize'), master.call('stop'), master.call('initialize')])
+    await master.held(running, 2)
+    await master.call('release', running)
+    test.equal((await master.ending(waiting)).value, { a: 1 })
+  })
+})
+
 Tinytest.addAsync('stop - a timeout that is none is an error', async test => {
   await withMaster({}, async master => {
     try {

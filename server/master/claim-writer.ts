@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { TaskFailure } from '../../common/task'
-import type { Claim, Release } from '../queue/claim'
+import type { Claim, Counts, Release } from '../queue/claim'
 import type { Leases } from './leases'
 
 const FIRST_PAUSE_MS = 100
@@ -20,7 +20,6 @@ export interface Write {
 export class ClaimWriter {
   readonly #leases: Leases
   readonly #log: Log
-  readonly #pending = new Set<Promise<boolean>>()
 
   constructor(leases: Leases, log: Log) {
     this.#leases = leases
@@ -30,17 +29,9 @@ export class ClaimWriter {
   /** @returns false when the task is no longer this claim's. Never rejects. */
   async write(claim: Claim, write: Write): Promise<boolean> {
     this.#leases.end(claim)
-    const written = this.writeUntilTaken(claim, write)
-    this.#pending.add(written)
-    const isValid = await written
-    this.#pending.delete(written)
+    const isValid = await this.writeUntilTaken(claim, write)
     this.#leases.forget(claim)
     return isValid
-  }
-
-  /** Until everything is written. */
-  async idle(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending)
   }
 
   /** A write that failed may have been made all the same, only its acknowledgement was lost: that is looked up, not guessed. */
@@ -62,14 +53,17 @@ export function completion(claim: Claim): Write {
   return { apply: () => claim.store.complete(claim), isApplied: () => claim.store.isCompleted(claim) }
 }
 
-export function failing(claim: Claim, failure: TaskFailure): Write {
-  return { apply: () => claim.store.fail(claim, failure), isApplied: () => claim.store.isRecorded(claim, failure) }
+export function failing(claim: Claim, failure: TaskFailure, counts: Counts): Write {
+  return {
+    apply: () => claim.store.fail(claim, failure, counts),
+    isApplied: () => claim.store.isRecorded(claim, failure),
+  }
 }
 
 /** @param delay milliseconds until the next attempt */
-export function retrying(claim: Claim, failure: TaskFailure, delay: number): Write {
+export function retrying(claim: Claim, failure: TaskFailure, counts: Counts, delay: number): Write {
   return {
-    apply: () => claim.store.retry(claim, failure, delay),
+    apply: () => claim.store.retry(claim, failure, counts, delay),
     isApplied: () => claim.store.isRecorded(claim, failure),
   }
 }

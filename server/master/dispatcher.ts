@@ -2,9 +2,9 @@ import { Meteor } from 'meteor/meteor'
 import { UnsendableValueError, messageOf, toError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
-import { faultOf } from '../../common/task'
-import type { Definitions } from '../../common/task-map'
-import type { Claim } from '../queue/claim'
+import { type Task, faultOf } from '../../common/task'
+import { type Definitions, policyOf } from '../../common/task-map'
+import type { Claim, Counts } from '../queue/claim'
 import type { Claims } from '../queue/claims'
 import type { MemoryQueue } from '../queue/memory-queue'
 import type { Leases } from './leases'
@@ -143,16 +143,16 @@ export class Dispatcher {
     const { task } = claim
     const fault = faultOf(task)
     if (fault !== undefined) {
-      void settlement.fail(claim, fault)
+      void settlement.fail(claim, fault, uncounted(task))
       return
     }
-    const timeout = task.timeout ?? definitions.get(task.taskType)?.timeout
+    const { timeout } = policyOf(task, definitions)
     try {
       const isSent = this.isRunning && pool.run(claim, { startBefore: leases.expiryOf(claim), timeout })
       // The worker may have died, or been given an in-memory task, while the claim was on its way.
       if (!isSent) void settlement.release(claim, { hasStarted: false })
     } catch (error) {
-      void settlement.fail(claim, new UnsendableValueError('the data of the task', error))
+      void settlement.fail(claim, new UnsendableValueError('the data of the task', error), uncounted(task))
     }
   }
 
@@ -185,4 +185,9 @@ export class Dispatcher {
     if (this.#isFailing) this.#parts.log.warn('the queue can be read again')
     this.#isFailing = false
   }
+}
+
+/** The claim counted an attempt, but the task's function is not called. */
+function uncounted({ attempts = 1 }: Task): Counts {
+  return { attempts: attempts - 1 }
 }

@@ -9,10 +9,13 @@ export class LastLines {
   #text = ''
 
   constructor(from: Readable | null, to: NodeJS.WritableStream) {
-    from?.on('data', (chunk: Buffer) => {
-      to.write(chunk)
-      this.#text = (this.#text + chunk.toString()).slice(-MAX_TEXT)
+    from?.setEncoding('utf8')
+    from?.on('data', (text: string) => {
+      to.write(text)
+      this.#text = (this.#text + text).slice(-MAX_TEXT)
     })
+    // What could not be read is missing from the log, and nothing else.
+    from?.on('error', () => undefined)
   }
 
   get text(): string {

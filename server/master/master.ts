@@ -6,15 +6,17 @@ import { Random } from 'meteor/random'
 import { ClusterStoppedError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
-import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
+import type { Cancelled, Claim } from '../queue/claim'
 import { Claims } from '../queue/claims'
 import { currentOwner, keyOf } from '../queue/owner'
 import { TaskQueue, listeners, memoryQueue, wakeUp } from '../queue/task-queue'
 import { consult } from './broker'
 import { Dispatcher } from './dispatcher'
+import { Events } from './events'
 import { forkOptions } from './fork-options'
 import { Leases } from './leases'
+import { Losses } from './losses'
 import { Pool } from './pool'
 import { Settlement } from './settlement'
 import { stopOnSignal } from './shutdown'
@@ -24,6 +26,9 @@ import { Upkeep } from './upkeep'
 /** What Meteor's boot.js knows of this server; in no type package. */
 declare const __meteor_bootstrap__: { readonly serverDir: string }
 
+/** Of `stopTimeout`, the end in which a job that is told to end may do so. */
+const LONGEST_LAST_GRACE_MS = 1000
+
 /** How long a stop waits for the database, after the jobs have ended. What is not written then, the leases give back. */
 const STORE_PATIENCE_MS = 2000
 
@@ -32,10 +37,15 @@ export class Master {
   readonly #options: ResolvedOptions
   readonly #leases: Leases
   readonly #pool: Pool
+  readonly #events: Events
+  readonly #losses: Losses
   readonly #settlement: Settlement
   readonly #dispatcher: Dispatcher
   readonly #unknownTypes: UnknownTypes
   readonly #log: Log
+  /** Whether the last call was a start. */
+  #isWanted = false
+  #isEnding = false
   #stopping: Promise<void> | undefined
   #ignoreSignals: () => void = () => undefined
 
@@ -48,6 +58,8 @@ export class Master {
     this.#log = log
     this.#leases = new Leases(claims, leaseDuration, () => Random.id(), log)
     this.#pool = this.createPool(keyOf(owner))
+    this.#events = new Events(listeners, log)
+    this.#losses = this.createLosses()
     this.#settlement = this.createSettlement(definitions)
     this.#dispatcher = new Dispatcher({
       definitions,
@@ -61,33 +73,33 @@ export class Master {
       log,
     })
     this.#unknownTypes = new UnknownTypes(definitions, log)
-    this.#leases.onLost(claim => void this.#settlement.lost(claim))
+    this.#leases.onLost(claim => void this.#losses.lost(claim))
     memoryQueue.open()
     this.listen()
   }
 
   /** Starts to dispatch; once started, does nothing. During a stop: when that has ended. */
   start(): void {
-    if (this.#stopping !== undefined) {
-      void this.#stopping.then(() => {
-        this.start()
-      })
-      return
-    }
-    if (this.#dispatcher.isRunning) return
-    this.#ignoreSignals = stopOnSignal(signal => this.stopBefore(signal))
+    this.#isWanted = true
+    if (this.#dispatcher.isRunning || this.#stopping !== undefined || this.#isEnding) return
+    this.#ignoreSignals = stopOnSignal(signal => this.endBy(signal), Meteor.isProduction)
     this.#pool.open()
     if (!this.#options.inMemoryOnly) this.#leases.start()
     this.#dispatcher.start()
   }
 
-  /** Stops to dispatch, and closes the workers; it may be started again. Never rejects. @param timeout milliseconds for running jobs */
-  stop(timeout: number): Promise<void> {
-    if (!this.#dispatcher.isRunning) return this.#stopping ?? Promise.resolve()
-    this.#stopping = this.closeDown(timeout).finally(() => {
-      this.#stopping = undefined
-    })
-    return this.#stopping
+  /**
+   * Stops to dispatch, and closes the workers; it may be started again. A second call during a stop may hurry it. Never rejects.
+   *
+   * @param timeout milliseconds for which running jobs may go on
+   * @param grace milliseconds that they have to end then, before they are killed
+   */
+  async stop(timeout: number, grace = timeout === 0 ? 0 : this.#options.abortGrace): Promise<void> {
+    this.#isWanted = false
+    if (!this.#dispatcher.isRunning && this.#stopping === undefined) return
+    const isClosed = this.#pool.close(timeout, grace, new ClusterStoppedError())
+    this.#stopping ??= this.finishStop(isClosed)
+    await this.#stopping
   }
 
   setRefreshRate(milliseconds: number): void {
@@ -100,46 +112,63 @@ export class Master {
         this.#unknownTypes.warnOf(taskType)
         this.#dispatcher.wake()
       },
-      cancelled: task => void this.cancelled(task),
+      cancelled: what => void this.cancelled(what),
     })
   }
 
-  private async closeDown(timeout: number): Promise<void> {
+  private async finishStop(isClosed: Promise<void>): Promise<void> {
     const isLookOver = this.#dispatcher.stop()
-    await this.#pool.close(timeout, new ClusterStoppedError())
-    const isStored = isLookOver.then(() => this.#settlement.idle())
-    await Promise.race([isStored, pause(STORE_PATIENCE_MS)])
+    await isClosed
+    await Promise.race([isLookOver.then(() => this.#settlement.idle()), pause(STORE_PATIENCE_MS)])
     this.#leases.stop()
-    this.#ignoreSignals()
+    this.#stopping = undefined
+    if (!this.#isEnding) this.#ignoreSignals()
+    if (this.#isWanted) this.start()
   }
 
   /** In development the tool waits for the process, to start the next. */
-  private async stopBefore(signal: NodeJS.Signals): Promise<void> {
-    const timeout = Meteor.isDevelopment ? 0 : this.#options.stopTimeout
-    if (timeout > 0) this.#log.warn(`${signal}: running jobs have ${String(timeout)} ms to end`)
-    await this.stop(timeout)
+  private async endBy(signal: NodeJS.Signals): Promise<void> {
+    this.#isEnding = true
+    const { abortGrace, stopTimeout } = this.#options
+    if (!Meteor.isProduction || stopTimeout === 0) {
+      await this.stop(0)
+      return
+    }
+    this.#log.warn(`${signal}: running jobs have ${String(stopTimeout)} ms to end`)
+    const grace = Math.min(abortGrace, LONGEST_LAST_GRACE_MS, stopTimeout)
+    await this.stop(stopTimeout - grace, grace)
   }
 
-  /** Somebody in this process cancelled this task, given as it was. */
-  private async cancelled(task: Task): Promise<void> {
-    const claim = this.#pool.claimOf(task._id)
-    if (claim !== undefined) await this.#settlement.lost(claim)
-    // Whoever runs it tells its end.
-    else if (task.state !== 'running') {
-      await this.#settlement.emit('cancelled', { task: { ...task, state: 'cancelled', cancelledAt: new Date() } })
+  /** Somebody in this process cancelled this task. */
+  private async cancelled({ task, token }: Cancelled): Promise<void> {
+    if (token === undefined) {
+      await this.#events.tell('cancelled', { task: { ...task, state: 'cancelled', cancelledAt: new Date() } })
+      return
     }
+    // One that is not here is told of by the master that runs it.
+    const claim = this.#pool.claimWith(token)
+    if (claim !== undefined) await this.#losses.lost(claim, 'cancelled')
+  }
+
+  private createLosses(): Losses {
+    return new Losses({
+      leases: this.#leases,
+      events: this.#events,
+      log: this.#log,
+      abort: (claim, reason) => {
+        this.#pool.abort(claim, reason)
+      },
+    })
   }
 
   private createSettlement(definitions: Definitions): Settlement {
     return new Settlement({
       leases: this.#leases,
-      listeners,
+      losses: this.#losses,
+      events: this.#events,
       definitions,
       maxCrashes: this.#options.maxCrashes,
       log: this.#log,
-      abort: (claim, reason) => {
-        this.#pool.abort(claim, reason)
-      },
       givenBack: () => {
         this.#dispatcher.wake()
       },
@@ -166,7 +195,7 @@ export class Master {
         expired: claim => {
           this.giveBack(claim, 'its lease ran out before its job could start')
         },
-        question: question => void consult(messageBroker, question, this.#leases.isValid(question.claim), this.#log),
+        question: question => void consult(messageBroker, question, this.#losses.isValid(question.claim), this.#log),
         died: (claim, death, aborted) => void this.#settlement.died(claim, death, aborted),
         notStarted: claim => {
           this.giveBack(claim, 'its worker died before it had started')
@@ -175,7 +204,7 @@ export class Master {
     )
   }
 
-  private giveBack(claim: Parameters<Settlement['release']>[0], reason: string): void {
+  private giveBack(claim: Claim, reason: string): void {
     void this.#settlement.release(claim, { hasStarted: false }, reason)
   }
 }

@@ -1,21 +1,23 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { WORKER_VARIABLE } from '../../common/protocol'
+import { isGoneByKey } from '../queue/owner'
 
 const POLL_MS = 5
+/** A process that the system does not let go by then runs nothing of ours either. */
+const PATIENCE_MS = 2000
 
 /**
- * Ends the workers that masters of this machine, which are gone, left behind: one that blocks its event loop lives on for a
- * moment, and one that is stopped for as long as it is. Their tasks may be given back once they are gone.
- *
- * @param ownerKeys see `keyOf`
+ * Ends the workers on this machine whose master is gone: one that blocks its event loop lives on for a moment, and one that is
+ * stopped for as long as it is. The tasks of that master may be given back once they are gone.
  */
-export async function endWorkersOf(ownerKeys: ReadonlySet<string>): Promise<void> {
-  if (ownerKeys.size === 0) return
-  for (const pid of processes()) {
-    const key = ownerKeyOf(pid)
-    if (key !== undefined && ownerKeys.has(key)) await end(pid)
-  }
+export async function endOrphans(): Promise<void> {
+  await Promise.all(processes().filter(isOrphan).map(end))
+}
+
+function isOrphan(pid: number): boolean {
+  const key = masterKeyOf(pid)
+  return key !== undefined && isGoneByKey(key)
 }
 
 async function end(pid: number): Promise<void> {
@@ -24,18 +26,24 @@ async function end(pid: number): Promise<void> {
   } catch {
     // It has gone by itself meanwhile.
   }
+  const deadline = performance.now() + PATIENCE_MS
   // The environment of a process that has ended, and is a zombie at most, reads as empty.
-  while (ownerKeyOf(pid) !== undefined) await pause(POLL_MS)
+  while (masterKeyOf(pid) !== undefined && performance.now() < deadline) await pause(POLL_MS)
 }
 
+/** None where there is no /proc. */
 function processes(): number[] {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .map(Number)
+  try {
+    return readdirSync('/proc')
+      .filter(name => /^\d+$/.test(name))
+      .map(Number)
+  } catch {
+    return []
+  }
 }
 
 /** The key of the master that forked this worker; undefined for any other process. */
-function ownerKeyOf(pid: number): string | undefined {
+function masterKeyOf(pid: number): string | undefined {
   try {
     const environment = readFileSync(`/proc/${String(pid)}/environ`, 'utf8').split('\0')
     const prefix = `${WORKER_VARIABLE}=`

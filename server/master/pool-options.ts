@@ -2,8 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Log } from '../../common/log'
 import type { Outcome } from '../../common/protocol'
 import type { Claim } from '../queue/claim'
-import type { Death } from './settlement'
-import type { Question } from './worker-events'
+import type { Death, Question } from './worker-events'
 
 export interface PoolOptions {
   /** The port of the first worker. */

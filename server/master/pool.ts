@@ -4,7 +4,7 @@ import type { Claim } from '../queue/claim'
 import { ForkBreaker } from './fork-breaker'
 import { freePort } from './free-port'
 import type { PoolEvents, PoolOptions } from './pool-options'
-import type { Limits } from './sent-job'
+import type { Limits, SentJob } from './sent-job'
 import { type End, describeExit } from './worker-events'
 import { WorkerHandle } from './worker-handle'
 
@@ -19,9 +19,11 @@ export class Pool {
   /** Workers that are to be forked: one after the other, since each looks for a free port. */
   #pending = 0
   #isForking = false
-  #isOpen = true
-  /** Called whenever a job or a worker has ended. */
-  #watcher: () => void = () => undefined
+  /** While it closes, and when it is closed: what running jobs are told. */
+  #closing: Error | undefined
+  #abortTimer: NodeJS.Timeout | undefined
+  /** Called when the last worker is gone. */
+  readonly #whenEmpty = new Set<() => void>()
 
   constructor(options: PoolOptions, events: PoolEvents) {
     this.#options = options
@@ -61,14 +63,14 @@ export class Pool {
     }
   }
 
-  /** The claim of the job that runs the task with this `_id`, if one does. */
-  claimOf(_id: string): Claim | undefined {
-    return [...this.#workers].map(worker => worker.claim).find(claim => claim?.task._id === _id)
+  /** The claim with this token, if its job is running. */
+  claimWith(token: string): Claim | undefined {
+    return [...this.#workers].map(worker => worker.claim).find(claim => claim?.token === token)
   }
 
   /** Forks this many workers, as far as there is room, unless the last ones could not boot. */
   grow(count: number): void {
-    if (!this.#isOpen || !this.#breaker.allowsFork) return
+    if (this.#closing !== undefined || !this.#breaker.allowsFork) return
     this.#pending += Math.max(0, Math.min(count, this.room))
     if (!this.#isForking) void this.forkPending()
   }
@@ -81,34 +83,30 @@ export class Pool {
   }
 
   open(): void {
-    this.#isOpen = true
+    this.#closing = undefined
   }
 
   /**
    * Closes all workers. Jobs that are running may go on for a while; then they are told to end, and those that do not are
-   * killed.
+   * killed. A second call counts from when it is made.
    *
-   * @param timeout milliseconds for which jobs may go on; 0: their workers are killed at once
-   * @param reason what jobs are told that are still running then
+   * @param timeout milliseconds for which jobs may go on
+   * @param grace milliseconds that they have to end then; 0: their workers are killed at once
    */
-  async close(timeout: number, reason: Error): Promise<void> {
-    this.#isOpen = false
+  async close(timeout: number, grace: number, reason: Error): Promise<void> {
+    this.#closing = reason
     this.#pending = 0
     for (const worker of this.#workers) {
       if (worker.state === 'busy') continue
       worker.close()
-      if (timeout === 0) worker.kill()
+      if (grace === 0) worker.kill()
     }
-    const abort = setTimeout(() => {
-      for (const worker of this.#workers) worker.abort(reason, timeout === 0 ? 0 : this.#options.abortGrace)
+    clearTimeout(this.#abortTimer)
+    this.#abortTimer = setTimeout(() => {
+      for (const worker of this.#workers) worker.abort(reason, grace)
     }, timeout)
-    await new Promise<void>(resolve => {
-      this.#watcher = () => {
-        if (this.#workers.size === 0) resolve()
-      }
-      this.#watcher()
-    })
-    clearTimeout(abort)
+    if (this.#workers.size > 0) await new Promise<void>(resolve => this.#whenEmpty.add(resolve))
+    clearTimeout(this.#abortTimer)
   }
 
   private async forkPending(): Promise<void> {
@@ -136,19 +134,19 @@ export class Pool {
       outcome: (claim, result, aborted) => {
         this.#breaker.succeeded()
         outcome(claim, result, aborted)
-        if (!this.#isOpen || this.isWornOut(worker)) worker.close()
+        if (this.#closing !== undefined || this.isWornOut(worker)) worker.close()
         changed()
       },
       expired: claim => {
         expired(claim)
-        if (!this.#isOpen) worker.close()
+        if (this.#closing !== undefined) worker.close()
         changed()
       },
       question,
       gone: end => {
         this.#workers.delete(worker)
-        this.workerGone(port, end)
-        this.#watcher()
+        this.workerGone(worker, end)
+        if (this.#workers.size === 0) this.tellEmpty()
         changed()
       },
     })
@@ -160,14 +158,21 @@ export class Pool {
     return jobs >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
   }
 
-  private workerGone(port: number, { exit, lastWords, job, state }: End): void {
+  private workerGone({ port, jobs }: WorkerHandle, { exit, lastWords, job, state }: End): void {
     const how = describeExit(exit)
-    if (job?.hasStarted) this.#events.died(job.claim, { how, lastWords }, job.aborted)
+    // Told to end one way or the other: also one that was signalled together with its master.
+    const asked = job?.aborted ?? this.#closing
+    if (job?.hasStarted) this.#events.died(job.claim, { how, lastWords }, asked)
     else if (job !== undefined) this.#events.notStarted(job.claim)
-    else if (state !== 'closing') {
-      const when = state === 'booting' ? 'before it was ready' : 'without a job in it'
-      this.forkFailed(`a worker on port ${String(port)} ended ${when} (${how})`)
-    }
+    // One that has ended a job has shown that workers work: then it is the next job's fault.
+    if (asked !== undefined || state === 'closing' || (job?.hasStarted && jobs > 0)) return
+    const moment = state === 'booting' ? 'before it was ready' : momentIn(job)
+    this.forkFailed(`a worker on port ${String(port)} ended ${moment} (${how})`)
+  }
+
+  private tellEmpty(): void {
+    for (const resolve of this.#whenEmpty) resolve()
+    this.#whenEmpty.clear()
   }
 
   /** Workers that end by themselves, again and again, must not become a fork storm. */
@@ -190,4 +195,9 @@ export class Pool {
   private portsInUse(): Set<number> {
     return new Set([...this.#workers].map(worker => worker.port))
   }
+}
+
+function momentIn(job: SentJob | undefined): string {
+  if (job === undefined) return 'without a job in it'
+  return job.hasStarted ? 'in its first job' : 'before it had started its job'
 }

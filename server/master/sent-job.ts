@@ -16,6 +16,8 @@ export class SentJob {
   #aborted: Error | undefined
   #timeout: NodeJS.Timeout | undefined
   #kill: NodeJS.Timeout | undefined
+  /** On performance.now. */
+  #killAt = Infinity
 
   constructor(claim: Claim, timeout: number | undefined, onTimeout: (reason: Error) => void) {
     this.claim = claim
@@ -30,13 +32,17 @@ export class SentJob {
   }
 
   /**
-   * The first reason counts, and the first grace.
+   * The first reason counts, and the grace that ends first.
    *
    * @param grace milliseconds after which `kill` is called, unless the job has ended
    */
   abort(reason: Error, grace: number, kill: () => void): void {
     this.#aborted ??= reason
-    this.#kill ??= setTimeout(kill, grace)
+    const killAt = performance.now() + grace
+    if (killAt >= this.#killAt) return
+    clearTimeout(this.#kill)
+    this.#killAt = killAt
+    this.#kill = setTimeout(kill, grace)
   }
 
   end(): void {

@@ -1,7 +1,7 @@
 import type { Log } from '../../common/log'
 import type { Claims } from '../queue/claims'
-import { isGone, keyOf } from '../queue/owner'
-import { endWorkersOf } from './orphans'
+import { isGone } from '../queue/owner'
+import { endOrphans } from './orphans'
 
 /** Keeps the persistent queue in order, at every tick: what is not about this master's own claims. */
 export class Upkeep {
@@ -32,7 +32,7 @@ export class Upkeep {
     await this.#claims.createIndexes()
     await this.#claims.adopt(true)
     const former = (await this.#claims.owners()).filter(isGone)
-    await endWorkersOf(new Set(former.map(keyOf)))
+    await endOrphans()
     const count = await this.#claims.releaseAllOf(former)
     if (count > 0) this.#log.warn(`${String(count)} unfinished tasks of a former master on this machine run again`)
     this.#isPrepared = true

@@ -8,6 +8,12 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
+/** How a worker died while it ran a job: `exit code 1` or `signal SIGKILL`, and the last lines that it wrote to stderr. */
+export interface Death {
+  readonly how: string
+  readonly lastWords: string
+}
+
 /** A message of a running job to the message broker. */
 export interface Question {
   readonly claim: Claim

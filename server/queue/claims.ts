@@ -1,7 +1,7 @@
 import type { Mongo } from 'meteor/mongo'
 import { TASK_ORDER } from '../../common/order'
-import { type Task, type TaskFailure, failuresOf } from '../../common/task'
-import type { Claim, ClaimStore, Fate, Release } from './claim'
+import type { TaskFailure } from '../../common/task'
+import type { Claim, ClaimStore, Counts, Fate, Release } from './claim'
 import type { Owner } from './owner'
 import { failUnclaimable } from './unclaimable'
 import {
@@ -16,9 +16,12 @@ import {
   type StoredTask,
   claimFor,
   doneBy,
-  failWith,
+  failed,
   inMilliseconds,
-  retryAfter,
+  isTooLarge,
+  retried,
+  toTask,
+  withError,
 } from './updates'
 
 type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
@@ -47,11 +50,6 @@ export class Claims implements ClaimStore {
     this.#options = options
   }
 
-  /** Whether this master claims tasks of this type. */
-  claimsType(taskType: string): boolean {
-    return this.#options.taskTypes.includes(taskType)
-  }
-
   async createIndexes(): Promise<void> {
     // Taking the next task: equality on the first two, then the order of all tasks, so no range and no sort.
     await this.#tasks.createIndex({ state: 1, taskType: 1, ...TASK_ORDER })
@@ -74,7 +72,7 @@ export class Claims implements ClaimStore {
       promoteBuffers: true,
     })
     const { value } = await claiming.catch((error: unknown) => failUnclaimable(this.#tasks, next, token, error))
-    return value === null ? undefined : { task: withoutClaim(value), token, store: this }
+    return value === null ? undefined : this.toClaim(value)
   }
 
   /** How many tasks could be claimed now, counted no further than `limit`. */
@@ -82,23 +80,23 @@ export class Claims implements ClaimStore {
     return this.#tasks.countDocuments({ ...this.waiting(), $expr: IS_DUE }, { limit })
   }
 
-  async complete({ task, token }: Claim): Promise<boolean> {
-    if ((task as StoredTask).isTakenOver) return this.settle(task._id, token, doneBy(token))
+  async complete({ task, token, isTakenOver }: Claim): Promise<boolean> {
+    if (isTakenOver) return this.writeIfHeld(task._id, token, doneBy(token))
     const { deletedCount } = await this.#tasks.deleteOne({ _id: task._id, 'claim.token': token }, DURABLE)
     return deletedCount === 1
   }
 
-  fail({ task, token }: Claim, error: TaskFailure): Promise<boolean> {
-    return this.settle(task._id, token, failWith(error, failuresOf(task) + 1, this.#options.keepFailed))
+  fail(claim: Claim, error: TaskFailure, counts: Counts): Promise<boolean> {
+    return this.writeWithError(claim, failed(counts, this.#options.keepFailed), error)
   }
 
-  retry({ task, token }: Claim, error: TaskFailure, delay: number): Promise<boolean> {
-    return this.settle(task._id, token, retryAfter(delay, error, failuresOf(task) + 1))
+  retry(claim: Claim, error: TaskFailure, counts: Counts, delay: number): Promise<boolean> {
+    return this.writeWithError(claim, retried(counts, delay), error)
   }
 
   release({ task, token }: Claim, { hasStarted, crashes }: Release): Promise<boolean> {
     const attempts = hasStarted ? '$attempts' : { $subtract: ['$attempts', 1] }
-    return this.settle(task._id, token, [...GIVE_BACK, { $set: { attempts, crashes: crashes ?? '$crashes' } }])
+    return this.writeIfHeld(task._id, token, [...GIVE_BACK, { $set: { attempts, crashes: crashes ?? '$crashes' } }])
   }
 
   async isCompleted({ task, token }: Claim): Promise<boolean> {
@@ -142,7 +140,7 @@ export class Claims implements ClaimStore {
   async findOwn(): Promise<Claim[]> {
     const filter = { state: 'running' as const, 'claim.owner': this.#owner }
     const tasks = await this.#tasks.find(filter, { projection: { data: 0 } }).toArray()
-    return tasks.map(task => ({ task: withoutClaim(task), token: task.claim?.token ?? '', store: this }))
+    return tasks.map(task => this.toClaim(task))
   }
 
   /** Gives back the tasks whose holder, another than this master, did not renew its lease in time. @returns how many */
@@ -193,12 +191,23 @@ export class Claims implements ClaimStore {
     return { state: 'waiting', taskType: { $in: [...this.#options.taskTypes] } }
   }
 
-  private async settle(_id: string, token: string, update: Pipeline): Promise<boolean> {
+  /** A document by hand may leave no room for the error; it ends all the same. */
+  private async writeWithError({ task, token }: Claim, update: Pipeline, error: TaskFailure): Promise<boolean> {
+    try {
+      return await this.writeIfHeld(task._id, token, [...update, ...withError(error)])
+    } catch (thrown) {
+      if (!isTooLarge(thrown)) throw thrown
+      return this.writeIfHeld(task._id, token, update)
+    }
+  }
+
+  private async writeIfHeld(_id: string, token: string, update: Pipeline): Promise<boolean> {
     const { matchedCount } = await this.#tasks.updateOne({ _id, 'claim.token': token }, update, DURABLE)
     return matchedCount === 1
   }
-}
 
-function withoutClaim({ claim: _claim, ...task }: StoredTask): Task {
-  return task
+  private toClaim(stored: StoredTask): Claim {
+    const { claim, isTakenOver = false } = stored
+    return { task: toTask(stored), token: claim?.token ?? '', store: this, isTakenOver }
+  }
 }

@@ -3,7 +3,7 @@ import { compareTasks } from '../../common/order'
 import { copyPlain } from '../../common/plain'
 import { type Task, type TaskFailure, checkText } from '../../common/task'
 import { role } from '../role'
-import type { Claim, ClaimStore, Fate, Release } from './claim'
+import type { Cancelled, Claim, ClaimStore, Counts, Fate, Release } from './claim'
 import type { InMemoryTasks } from './in-memory-tasks'
 import { KeptTasks, type Retention } from './kept-tasks'
 import { type Entry, QueuedEntries } from './queued-entries'
@@ -31,11 +31,13 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   /** @throws DuplicateTaskError, or WrongProcessError when nobody here would run the task */
   add(task: Task): void {
     this.checkOpen()
+    this.dropSurplus()
     if (this.#entries.has(task._id)) throw new DuplicateTaskError(task._id)
-    this.enqueue({ task })
+    this.enqueue(task)
   }
 
   findById(_id: string): Task | undefined {
+    this.dropSurplus()
     const entry = this.#entries.get(checkText('inMemory.findById._id', _id))
     return entry && copyTask(entry.task)
   }
@@ -74,30 +76,28 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   }
 
   complete(claim: Claim): Promise<boolean> {
-    return this.settle(claim, entry => {
+    return this.writeIfHeld(claim, entry => {
       this.drop(entry)
     })
   }
 
-  fail(claim: Claim, error: TaskFailure): Promise<boolean> {
-    return this.settle(claim, entry => {
-      entry.task = { ...entry.task, ...failed(entry.task, error), state: 'failed' }
-      this.keep(entry)
+  fail(claim: Claim, error: TaskFailure, counts: Counts): Promise<boolean> {
+    return this.writeIfHeld(claim, entry => {
+      this.keep({ task: { ...entry.task, ...counts, error, state: 'failed' } })
     })
   }
 
-  retry(claim: Claim, error: TaskFailure, delay: number): Promise<boolean> {
-    return this.settle(claim, entry => {
-      const dueDate = new Date(Date.now() + delay)
-      this.enqueue({ ...entry, task: { ...entry.task, ...failed(entry.task, error), dueDate } })
+  retry(claim: Claim, error: TaskFailure, counts: Counts, delay: number): Promise<boolean> {
+    return this.writeIfHeld(claim, entry => {
+      this.enqueue({ ...entry.task, ...counts, error, dueDate: new Date(Date.now() + delay) })
     })
   }
 
   release(claim: Claim, { hasStarted, crashes }: Release): Promise<boolean> {
-    return this.settle(claim, entry => {
+    return this.writeIfHeld(claim, entry => {
       const { attempts = 1 } = entry.task
       const change = { attempts: hasStarted ? attempts : attempts - 1, ...(crashes === undefined ? {} : { crashes }) }
-      this.enqueue({ ...entry, task: { ...entry.task, ...change } })
+      this.enqueue({ ...entry.task, ...change })
     })
   }
 
@@ -115,22 +115,24 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     return Promise.resolve(entry.cancelledToken === token ? 'cancelled' : 'taken')
   }
 
-  /** @returns the task as it was, or undefined when there is none that could be cancelled */
-  cancel(_id: string): Task | undefined {
+  /** @returns undefined when there is none that could be cancelled */
+  cancel(_id: string): Cancelled | undefined {
     const entry = this.#entries.get(_id)
     if (entry === undefined || !(isQueued(entry.task) || entry.task.state === 'running')) return undefined
     const task: Task = { ...entry.task, state: 'cancelled', cancelledAt: new Date() }
     this.keep({ task, ...(entry.token === undefined ? {} : { cancelledToken: entry.token }) })
-    return copyTask(entry.task)
+    this.#queued.forgetOutdated(this.#entries.size)
+    return { task: copyTask(entry.task), token: entry.token }
   }
 
   /** Starts a failed or cancelled task anew. @returns its type, or undefined when there is none */
   startAnew(_id: string): string | undefined {
+    this.dropSurplus()
     const entry = this.#entries.get(_id)
     if (entry === undefined || !isKept(entry.task)) return undefined
     const { error: _error, cancelledAt: _cancelledAt, ...task } = entry.task
     this.#kept.delete(_id)
-    this.enqueue({ task: { ...task, dueDate: new Date(), failures: 0, crashes: 0 } })
+    this.enqueue({ ...task, dueDate: new Date(), failures: 0, crashes: 0 })
     return task.taskType
   }
 
@@ -146,14 +148,14 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   }
 
   /** A new entry each time: what is still queued of the one before is out of date then. */
-  private enqueue({ task }: Entry): void {
+  private enqueue(task: Task): void {
     const entry: Entry = { task }
     this.#entries.set(task._id, entry)
     this.#queued.add(entry)
   }
 
   /** A task that was removed, or removed and added again under its `_id`, has another token or none. */
-  private settle(claim: Claim, apply: (entry: Entry) => void): Promise<boolean> {
+  private writeIfHeld(claim: Claim, apply: (entry: Entry) => void): Promise<boolean> {
     const entry = this.#entries.get(claim.task._id)
     if (entry?.token !== claim.token) return Promise.resolve(false)
     delete entry.token
@@ -177,6 +179,7 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   }
 
   private sorted(accepts: (task: Task) => boolean): Task[] {
+    this.dropSurplus()
     return [...this.#entries.values()]
       .map(entry => entry.task)
       .filter(accepts)
@@ -191,10 +194,6 @@ function isQueued(task: Task): boolean {
 
 function isKept(task: Task): boolean {
   return task.state === 'failed' || task.state === 'cancelled'
-}
-
-function failed(task: Task, error: TaskFailure): Pick<Task, 'error' | 'failures'> {
-  return { error, failures: (task.failures ?? 0) + 1 }
 }
 
 function copyTask(task: Task): Task {

@@ -23,9 +23,15 @@ export function currentOwner(): Owner {
   }
 }
 
-/** Names this process among all that there were since the machine booted. */
-export function keyOf({ pid, startedAt }: Owner): string {
-  return `${String(pid)}@${startedAt}`
+/** Names a process of this machine as a text: see `isGoneByKey`. */
+export function keyOf({ system, pid, startedAt }: Owner): string {
+  return [system, pid, startedAt].join(' ')
+}
+
+/** Whether the process with this key is certain to be gone. */
+export function isGoneByKey(key: string): boolean {
+  const [system = '', pid, startedAt = ''] = key.split(' ')
+  return isGone({ host: hostname(), system, pid: Number(pid), startedAt })
 }
 
 /**

@@ -2,7 +2,8 @@
 import { MongoInternals, type Mongo } from 'meteor/mongo'
 import { DuplicateTaskError, InvalidArgumentError } from '../../common/errors'
 import type { Task } from '../../common/task'
-import { DURABLE, START_ANEW, type StoredTask, cancelled } from './updates'
+import type { Cancelled } from './claim'
+import { DURABLE, START_ANEW, type StoredTask, cancelled, toTask } from './updates'
 
 type RawCollection = ReturnType<Mongo.Collection<Task>['rawCollection']>
 
@@ -29,20 +30,20 @@ async function replaceDone(task: Task, tasks: RawCollection): Promise<boolean> {
   return matchedCount === 1
 }
 
-/** @returns the task as it was, or undefined when there is none that could be cancelled */
+/** @returns undefined when there is none that could be cancelled */
 export async function cancelStored(
   tasks: RawCollection,
   _id: string,
   keepFailed: number | null,
-): Promise<Task | undefined> {
+): Promise<Cancelled | undefined> {
   const { value } = await tasks.findOneAndUpdate(
     { _id, state: { $in: ['scheduled', 'waiting', 'running'] } },
     cancelled(keepFailed),
     { ...DURABLE, returnDocument: 'before', includeResultMetadata: true, promoteBuffers: true },
   )
   if (value === null) return undefined
-  const { claim: _claim, ...task } = value as StoredTask
-  return task
+  const stored = value as StoredTask
+  return { task: toTask(stored), token: stored.claim?.token }
 }
 
 /** Starts a failed or cancelled task anew. @returns its type, or undefined when there is none */

@@ -57,9 +57,9 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   async cancel(_id: string): Promise<boolean> {
     checkText('cancel._id', _id)
     const { keepFailed } = this.#retention
-    const task = this.#memory.cancel(_id) ?? (await cancelStored(this.rawCollection(), _id, keepFailed))
-    if (task !== undefined) this.#wakeUp.cancelled(task)
-    return task !== undefined
+    const cancelled = this.#memory.cancel(_id) ?? (await cancelStored(this.rawCollection(), _id, keepFailed))
+    if (cancelled !== undefined) this.#wakeUp.cancelled(cancelled)
+    return cancelled !== undefined
   }
 
   /**

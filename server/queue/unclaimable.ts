@@ -1,13 +1,14 @@
 import type { Mongo } from 'meteor/mongo'
 import { TASK_ORDER } from '../../common/order'
 import { messageOf } from '../../common/errors'
-import { DURABLE, type StoredTask } from './updates'
+import { DURABLE, type StoredTask, isTooLarge } from './updates'
 
 type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
 type Filter = NonNullable<Parameters<RawCollection['findOne']>[0]>
 
-/** MongoDB's code for an update whose result would be larger than a document may be. */
-const TOO_LARGE = 17_419
+/** Less is never too large: documents may have 16 MB, and a claim takes less than the difference. */
+const SUSPICIOUS_BYTES = 16 * 1024 * 1024 - 4096
+const IS_SUSPICIOUS = { $expr: { $gt: [{ $bsonSize: '$$ROOT' }, SUSPICIOUS_BYTES] } }
 
 /**
  * A claim ended in an error. Where that is the task's fault (somebody wrote one by hand that is too large to carry a claim, or that
@@ -33,13 +34,15 @@ export async function failUnclaimable(
 }
 
 async function culprit(tasks: RawCollection, next: Filter, token: string, error: unknown): Promise<Filter | undefined> {
-  const { name, code } = error as { name?: unknown; code?: unknown }
-  if (code === TOO_LARGE) {
-    const first = await tasks.findOne(next, { sort: TASK_ORDER, projection: { _id: 1 } })
+  if (isTooLarge(error)) {
+    // Another master may have failed it meanwhile; then the next in order is none of ours to fail.
+    const large = { $and: [next, IS_SUSPICIOUS] }
+    const first = await tasks.findOne(large, { sort: TASK_ORDER, projection: { _id: 1 } })
     return first === null ? undefined : { _id: first._id, state: 'waiting' }
   }
   // The driver's own errors are about the connection or the server. What is thrown while it reads a document is not of these; by then
   // the claim has been made.
+  const { name } = error as { name?: unknown }
   const isOfDriver = typeof name === 'string' && name.startsWith('Mongo')
   return isOfDriver ? undefined : { state: 'running', 'claim.token': token }
 }

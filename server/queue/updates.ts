@@ -3,6 +3,7 @@
  * begins with what may not be true any more of a task that is no longer running.
  */
 import type { Task, TaskFailure } from '../../common/task'
+import type { Counts } from './claim'
 import type { Owner } from './owner'
 
 export type Pipeline = Record<string, unknown>[]
@@ -19,6 +20,26 @@ export interface StoredTask extends Task {
   readonly isTakenOver?: true
   /** On a done task: the token of the claim that ended it. */
   readonly doneToken?: string
+}
+
+/** Without what only the queue itself is to know. */
+export function toTask(stored: StoredTask): Task {
+  const {
+    claim: _claim,
+    cancelledToken: _token,
+    removeAt: _removeAt,
+    isTakenOver: _over,
+    doneToken: _done,
+    ...task
+  } = stored
+  return task
+}
+
+/** MongoDB's code for an update whose result would be larger than a document may be. */
+const TOO_LARGE = 17_419
+
+export function isTooLarge(error: unknown): boolean {
+  return (error as { code?: unknown }).code === TOO_LARGE
 }
 
 /** Acknowledged once it cannot be rolled back, whatever the connection string says. */
@@ -61,23 +82,27 @@ export function claimFor(token: string, owner: Owner, leaseDuration: number): Pi
 }
 
 /** @param keepFailed milliseconds for which failed tasks are kept, or null for good */
-export function failWith(error: TaskFailure, failures: number, keepFailed: number | null): Pipeline {
-  return [{ $set: { state: 'failed', error: literal(error), failures, ...removal(keepFailed) } }, { $unset: 'claim' }]
+export function failed(counts: Counts, keepFailed: number | null): Pipeline {
+  return [{ $set: { state: 'failed', ...counts, ...removal(keepFailed) } }, { $unset: 'claim' }]
 }
 
 /** @param delay milliseconds until the next attempt */
-export function retryAfter(delay: number, error: TaskFailure, failures: number): Pipeline {
-  return [{ $set: { error: literal(error), failures, dueDate: inMilliseconds(delay) } }, ...GIVE_BACK]
+export function retried(counts: Counts, delay: number): Pipeline {
+  return [{ $set: { ...counts, dueDate: inMilliseconds(delay) } }, ...GIVE_BACK]
 }
+
+export function withError(error: TaskFailure): Pipeline {
+  return [{ $set: { error: literal(error) } }]
+}
+
+/** For so long at least, so that the master which runs the task sees it. */
+const LEAST_CANCELLED_MS = 60_000
 
 /** @param keepFailed milliseconds for which cancelled tasks are kept, or null for good */
 export function cancelled(keepFailed: number | null): Pipeline {
-  return [
-    {
-      $set: { state: 'cancelled', cancelledAt: '$$NOW', cancelledToken: '$claim.token', ...removal(keepFailed) },
-    },
-    { $unset: 'claim' },
-  ]
+  const kept = keepFailed === null ? null : Math.max(keepFailed, LEAST_CANCELLED_MS)
+  const change = { state: 'cancelled', cancelledAt: '$$NOW', cancelledToken: '$claim.token' }
+  return [{ $set: { ...change, ...removal(kept) } }, { $unset: 'claim' }]
 }
 
 /** A failed or cancelled task starts anew; its attempts count on. */

@@ -1,11 +1,11 @@
-import type { Task } from '../../common/task'
+import type { Cancelled } from './claim'
 
 /** What the dispatcher of this process wants to hear. */
 export interface WakeUpListener {
   /** A task of this type was added, or retried by hand. */
   nudged(taskType: string): void
-  /** This task, given as it was before, was cancelled in this process. */
-  cancelled(task: Task): void
+  /** This task was cancelled in this process. */
+  cancelled(what: Cancelled): void
 }
 
 /**
@@ -24,7 +24,7 @@ export class WakeUp {
     this.#listener?.nudged(taskType)
   }
 
-  cancelled(task: Task): void {
-    this.#listener?.cancelled(task)
+  cancelled(what: Cancelled): void {
+    this.#listener?.cancelled(what)
   }
 }

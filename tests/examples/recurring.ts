@@ -22,6 +22,6 @@ new Cluster(taskMap)
 
 Meteor.startup(async () => {
   if (!Cluster.isMaster()) return
-  const isScheduled = (await TaskQueue.findOneAsync({ taskType: 'report', state: { $ne: 'failed' } })) !== undefined
-  if (!isScheduled) await addReport(new Date())
+  const unfinished = { taskType: 'report', state: { $in: ['scheduled', 'waiting', 'running'] } } as const
+  if ((await TaskQueue.findOneAsync(unfinished)) === undefined) await addReport(new Date())
 })

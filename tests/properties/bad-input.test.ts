@@ -58,7 +58,7 @@ function assertPolicy({ retries = 0, timeout = 1, backoff: given = 0 }: Partial<
 
 function assertDelay(given: Backoff, failures: number, random: number): void {
   const milliseconds = delayOf(given, failures, random)
-  const most = typeof given === 'number' ? given : (given.maxDelay ?? 3_600_000)
+  const most = typeof given === 'number' ? given : (given.maxDelay ?? Math.max(given.delay, 3_600_000))
   assert.ok(milliseconds >= 0 && milliseconds <= most, `${String(milliseconds)} of at most ${String(most)}`)
   assertDate(new Date(Date.now() + milliseconds))
 }

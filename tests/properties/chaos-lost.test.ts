@@ -63,3 +63,29 @@ caught('lost', 'a failed task without an event, although its master lived', stor
   story.job(plan, 5100, 10, 'failed')
   story.left(plan, 'failed', PLANNED_ERROR)
 })
+passes('a task that failed as a killer of workers, the last of which died when it was about to start it', story => {
+  const plan = story.add(5000, 'accused', 'long')
+  for (const at of [6000, 7000]) {
+    story.job(plan, at, 500)
+    story.attack('kill-worker', [11], at + 501).say(at + 600, 11, { what: 'process', role: 'worker', parent: 10 })
+  }
+  const { id, incarnation } = plan
+  story.say(8000, 11, { what: 'received', id, incarnation, token: 'cut short', startBefore: 9000 })
+  story.attack('kill-worker', [11], 8002)
+  story.failed(8100, plan, 'WorkerCrashError')
+})
+caught(
+  'lost',
+  'a task that failed as a killer of workers, the last of which died long after it should have started it',
+  story => {
+    const plan = story.add(5000, 'accused', 'long')
+    for (const at of [6000, 7000]) {
+      story.job(plan, at, 500)
+      story.attack('kill-worker', [11], at + 501).say(at + 600, 11, { what: 'process', role: 'worker', parent: 10 })
+    }
+    const { id, incarnation } = plan
+    story.say(8000, 11, { what: 'received', id, incarnation, token: 'cut short', startBefore: 9000 })
+    story.attack('kill-worker', [11], 9500)
+    story.failed(9600, plan, 'WorkerCrashError')
+  },
+)

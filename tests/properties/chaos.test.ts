@@ -99,6 +99,13 @@ caught('completed twice', 'done and failed', story => {
   story.event(5130, plan, 'done')
 })
 
+caught('completed twice', 'cancelled on two masters', story => {
+  const plan = story.add(5000, 'cancelled')
+  const { id, incarnation } = plan
+  story.say(5010, 20, { what: 'cancelling', id, incarnation })
+  story.event(5020, plan, 'cancelled').event(5030, plan, 'cancelled', {}, 20)
+})
+
 caught('early', 'a start before the due date', story => {
   story.done(5000, 'early', 'short', { due: WALL + 5056 })
 })

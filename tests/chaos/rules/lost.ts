@@ -1,4 +1,4 @@
-import type { History, Job, Rule, TaskHistory, Violation } from '../history'
+import { type History, type Job, type Rule, type TaskHistory, type Violation, only } from '../history'
 import type { EntryOf, Failure } from '../log'
 import { PLANNED_ERROR } from '../planned'
 import { deathOf, outages, pausedWithin, stopsOf } from './pauses'
@@ -44,9 +44,11 @@ function diedWithEvent(history: History, { master, worker, end, lastAt }: Job): 
   return death - endedAt - pausedWithin(pauses, endedAt, death) < ON_ITS_WAY_MS
 }
 
-function isStatedReason(history: History, { plan, jobs }: TaskHistory, { name }: Failure): boolean {
+function isStatedReason(history: History, task: TaskHistory, { name }: Failure): boolean {
+  const { plan, jobs } = task
   if (name === CRASH_ERROR) {
-    return jobs.filter(job => killedItsWorker(history, job)).length >= history.settings.maxCrashes
+    const crashes = jobs.filter(job => killedItsWorker(history, job)).length + cutShort(history, task)
+    return crashes >= history.settings.maxCrashes
   }
   const failed = jobs.filter(({ end }) => end?.how === 'failed').length
   return plan.kind === 'failing' && name === PLANNED_ERROR && failed >= 1 + plan.retries
@@ -61,6 +63,17 @@ function killedItsWorker(history: History, job: Job): boolean {
   if (death === undefined || death < job.startedAt) return false
   if (job.end === undefined) return true
   return death - job.end.at - pausedWithin(stopsOf(history, job.worker), job.end.at, death) < IN_THE_WORKER_MS
+}
+
+/** A worker says that a job is about to start just before the job can log it: how often one was killed in between. */
+function cutShort(history: History, { plan, jobs }: TaskHistory): number {
+  const started = new Set(jobs.map(({ token }) => token))
+  return only(history.entries, 'received').filter(({ incarnation, token, pid, at }) => {
+    if (incarnation !== plan.incarnation || started.has(token)) return false
+    const worker = history.lives.at(pid, at)
+    const death = worker && deathOf(history, worker)
+    return death !== undefined && death >= at && death - at < IN_THE_WORKER_MS
+  }).length
 }
 
 function violation({ plan, jobs, events, left }: TaskHistory, fault: string): Violation {
