@@ -1,5 +1,5 @@
 import { Meteor } from 'meteor/meteor'
-import { Cluster, DuplicateTaskError, TaskQueue, type Job } from 'meteor/nschwarz:cluster'
+import { Cluster, DuplicateTaskError, TaskQueue, type Job, type TaskState } from 'meteor/nschwarz:cluster'
 
 async function addReport(at: Date): Promise<void> {
   try {
@@ -22,6 +22,7 @@ new Cluster(taskMap)
 
 Meteor.startup(async () => {
   if (!Cluster.isMaster()) return
-  const unfinished = { taskType: 'report', state: { $in: ['scheduled', 'waiting', 'running'] } } as const
-  if ((await TaskQueue.findOneAsync(unfinished)) === undefined) await addReport(new Date())
+  const unfinished: TaskState[] = ['scheduled', 'waiting', 'running']
+  const found = await TaskQueue.findOneAsync({ taskType: 'report', state: { $in: unfinished } })
+  if (found === undefined) await addReport(new Date())
 })
