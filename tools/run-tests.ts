@@ -44,7 +44,7 @@ const CRASH_RUN = ['--seed', '1', '--seconds', '15', '--masters', '2', '--worker
 async function main(): Promise<void> {
   const filter = process.argv[2] ?? ''
   // The crash run mostly waits: the checks fill the gaps.
-  const counts = filter === '' ? await Promise.all([check(), crashRun()]) : []
+  const counts: Count[] = filter === '' ? await Promise.all([check(), crashRun()]) : []
   const database = await startDatabase()
   try {
     counts.push(...(await suites(database, filter)))

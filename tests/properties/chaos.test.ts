@@ -61,6 +61,10 @@ caught('overlapping', 'although its worker was stopped', story => {
   sideBySide(story)
   story.attack('stop-worker', [11], 6500, 9400)
 })
+passes('jobs side by side, whose worker was stopped when its master was killed', story => {
+  sideBySide(story)
+  story.attack('kill-master', [10], 6500, 9400).exit(6501, 10).attack('stop-worker', [11], 6500, 9400)
+})
 caught('overlapping', 'although its master was killed', story => {
   sideBySide(story)
   story.attack('kill-master', [10], 6500, 7500).exit(6501, 10)

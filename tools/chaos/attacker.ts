@@ -71,8 +71,10 @@ export class Attacker {
   private async carryOut({ kind }: PlannedAttack, { locks, takesMaster, carryOut }: Targeted): Promise<void> {
     for (const lock of locks) this.#locks.add(lock)
     if (takesMaster) this.#mastersTaken++
-    const { targets, from } = await carryOut()
-    this.#write({ what: 'attack', kind, targets, from, until: monotonicNow() })
+    const { targets, from, orphans = [] } = await carryOut()
+    const until = monotonicNow()
+    this.#write({ what: 'attack', kind, targets, from, until })
+    if (orphans.length > 0) this.#write({ what: 'attack', kind: 'stop-worker', targets: orphans, from, until })
     if (takesMaster) this.#mastersTaken--
     for (const lock of locks) this.#locks.delete(lock)
   }

@@ -18,6 +18,8 @@ export interface Attacked {
   readonly targets: readonly number[]
   /** The moment from which they count as attacked, on the monotonic clock. */
   readonly from: number
+  /** Workers that were stopped, and outlived their master. */
+  readonly orphans?: readonly number[]
 }
 
 export async function takeAway(database: KillableDatabase, duration: number): Promise<Attacked> {
@@ -46,14 +48,14 @@ export async function attackMaster(
 ): Promise<Attacked> {
   if (kind === 'stop-master') return stopFor([master.pid], duration)
   // They outlive their master, and go on with their jobs after it is back, unless somebody ends them.
-  const stopped = kind === 'kill-master' && duration > 0 ? master.workerPids : []
-  for (const pid of stopped) signal(pid, 'SIGSTOP')
+  const orphans = kind === 'kill-master' && duration > 0 ? master.workerPids : []
   const [targets, from] = [[master.pid], monotonicNow()]
+  for (const pid of orphans) signal(pid, 'SIGSTOP')
   await master.end(kind === 'clean-stop' ? 'SIGTERM' : 'SIGKILL')
   await database.whileThere(() => master.start(kind === 'skew' ? skew : master.skew))
-  if (stopped.length > 0) await pause(duration)
-  for (const pid of stopped) signal(pid, 'SIGCONT')
-  return { targets, from }
+  if (orphans.length > 0) await pause(duration)
+  for (const pid of orphans) signal(pid, 'SIGCONT')
+  return { targets, from, orphans }
 }
 
 /** The worker finds what it was sent when the job's lease has long ended. */

@@ -1,5 +1,5 @@
 import type { History, Job, Rule } from '../history'
-import { type Pause, outages, stopsOf } from './pauses'
+import { type Pause, deathOf, outages, stopsOf } from './pauses'
 
 const RENEWALS_PER_LEASE = 3
 
@@ -8,7 +8,8 @@ const LAST_SIGNS_MS = 5000
 
 /**
  * Jobs of one task never run side by side, but where the master of the earlier one could not renew its lease: it was stopped, or
- * the database was away. (A worker that is stopped explains nothing: its master renews.)
+ * the database was away, or it was killed while the worker was stopped. (A worker that is stopped explains nothing else: its master
+ * renews.)
  */
 export const overlapping: Rule = history =>
   history.tasks.flatMap(({ plan, jobs }) =>
@@ -30,13 +31,19 @@ function pairs(jobs: readonly Job[]): [Job, Job][] {
 function isExplained(history: History, earlier: Job, later: Job): boolean {
   const { lease } = history.settings
   const master = earlier.master === undefined ? [] : stopsOf(history, earlier.master)
+  const orphan = isOrphanAt(history, earlier, later.startedAt) ? stopsOf(history, earlier.worker) : []
   // A claim may have been made long before its job started.
   const claimedAt = earlier.claimedAt ?? earlier.startedAt
   const longEnough = ((RENEWALS_PER_LEASE - 1) / RENEWALS_PER_LEASE) * lease
-  return withoutRenewal([...master, ...outages(history)], lease).some(({ from, until }) => {
+  return withoutRenewal([...master, ...orphan, ...outages(history)], lease).some(({ from, until }) => {
     const within = Math.min(until, later.startedAt) - Math.max(from, claimedAt)
     return within >= longEnough && earlier.lastAt <= until + LAST_SIGNS_MS
   })
+}
+
+function isOrphanAt(history: History, { master }: Job, at: number): boolean {
+  const death = master && deathOf(history, master)
+  return death !== undefined && death < at
 }
 
 /** Pauses so near to each other that no renewal need lie between them count as one. */
