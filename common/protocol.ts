@@ -30,6 +30,10 @@ export type ToWorker =
 export type ToMaster =
   /** Booted and listening: jobs may be sent. */
   | { readonly kind: 'ready' }
+  /** A task of this type was added in the worker, or retried. */
+  | { readonly kind: 'nudge'; readonly taskType: string }
+  /** The claim with this token was cut short by a cancel in the worker. */
+  | { readonly kind: 'cancelled'; readonly token: string }
   /** The function of the job with this token is about to be called. */
   | { readonly kind: 'started'; readonly token: string }
   /** The job with this token has ended. `rss`: the resident memory of the worker, in bytes. */
@@ -74,10 +78,12 @@ export function isToMaster(message: unknown): message is ToMaster {
   if (!isRecord(message)) return false
   const { kind, token } = message
   if (kind === 'ready') return true
+  if (kind === 'nudge') return typeof message.taskType === 'string'
   if (typeof token !== 'string') return false
   switch (kind) {
     case 'started':
     case 'expired':
+    case 'cancelled':
       return true
     case 'outcome':
       return typeof message.rss === 'number' && isOutcome(message.outcome)

@@ -7,7 +7,7 @@ import { type Definitions, type TaskMap, resolveTaskMap } from '../common/task-m
 import { afterStartup, onListening } from './boot'
 import { availableCpus } from './cpus'
 import { Master } from './master/master'
-import { retention } from './queue/task-queue'
+import { retention, wakeUp } from './queue/task-queue'
 import { role } from './role'
 import { JobRunner } from './worker/job-runner'
 import { ParentLink } from './worker/parent-link'
@@ -103,6 +103,14 @@ function startMaster(definitions: Definitions, options: ResolvedOptions, warning
 }
 
 function startWorker(definitions: Definitions, options: ResolvedOptions, link: ParentLink): void {
+  wakeUp.listen({
+    nudged: taskType => {
+      link.send({ kind: 'nudge', taskType })
+    },
+    cancelled: ({ token }) => {
+      if (token !== undefined) link.send({ kind: 'cancelled', token })
+    },
+  })
   const runner = new JobRunner(definitions, link, createLog(options.logs))
   onListening(() => {
     runner.start()

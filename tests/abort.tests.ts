@@ -100,6 +100,17 @@ Tinytest.addAsync('cancel - a task that runs on another master is aborted there'
   })
 })
 
+Tinytest.addAsync('cancel - a task that is cancelled in a worker waits for no tick', async test => {
+  const options = { refreshRate: 3_600_000, keepAlive: 'always', maxAvailableWorkers: 2 } as const
+  await withMaster({ options }, async master => {
+    const _id = await master.addTask({ taskType: 'holdUntilAborted', data: {} })
+    await master.held(_id)
+    test.isTrue(await master.resultOf({ taskType: 'cancel', data: { _id } }))
+    await aborted(master, _id, 'TaskCancelledError')
+    await master.notice('cancelled', ({ task }) => task._id === _id)
+  })
+})
+
 Tinytest.addAsync('cancel - a job that does not listen is killed, and its worker replaced', async test => {
   await withMaster({ options: QUICK }, async master => {
     const _id = await master.addTask({ taskType: 'stubborn', data: {} })

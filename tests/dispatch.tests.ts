@@ -220,6 +220,23 @@ Tinytest.addAsync('dispatch - with inMemoryOnly persistent tasks are left alone'
   })
 })
 
+Tinytest.addAsync('dispatch - a task that is added in a worker waits for no tick', async test => {
+  const options = { refreshRate: 3_600_000, keepAlive: 'always', maxAvailableWorkers: 2 } as const
+  await withMaster({ options }, async master => {
+    const added = { taskType: 'echo', data: { a: 1 }, _id: 'added' }
+    const adding = await master.addTask({ taskType: 'holdAddHold', data: added })
+    const other = await master.addTask({ taskType: 'hold', data: {} })
+    await Promise.all([master.held(adding), master.held(other)])
+    // From here on nothing but the nudge is a reason to look.
+    await master.call('release', other)
+    await master.ending(other)
+    await master.call('release', adding)
+    test.equal((await master.ending('added')).value, { a: 1 })
+    await master.held(adding, 2)
+    await master.call('release', adding)
+  })
+})
+
 Tinytest.addAsync('app without a cluster - it adds, finds, changes and removes tasks', async test => {
   const _id = await TaskQueue.addTask({ taskType: 'NOBODY_RUNS_IT', data: { a: 1 } })
   test.equal((await TaskQueue.findOneAsync(_id))?.data, { a: 1 })

@@ -1,5 +1,3 @@
-import { fork } from 'node:child_process'
-import { resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Meteor } from 'meteor/meteor'
 import { Random } from 'meteor/random'
@@ -7,30 +5,30 @@ import { ClusterStoppedError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
 import type { Definitions } from '../../common/task-map'
-import type { Cancelled, Claim } from '../queue/claim'
+import type { Cancelled } from '../queue/claim'
 import { Claims } from '../queue/claims'
 import { currentOwner, keyOf } from '../queue/owner'
 import { TaskQueue, listeners, memoryQueue, wakeUp } from '../queue/task-queue'
 import { consult } from './broker'
 import { Dispatcher } from './dispatcher'
 import { Events } from './events'
-import { forkOptions } from './fork-options'
+import { forkServer } from './fork-server'
 import { Leases } from './leases'
 import { Losses } from './losses'
 import { Pool } from './pool'
+import type { PoolEvents } from './pool-options'
 import { Settlement } from './settlement'
 import { stopOnSignal } from './shutdown'
 import { UnknownTypes } from './unknown-types'
 import { Upkeep } from './upkeep'
-
-/** What Meteor's boot.js knows of this server; in no type package. */
-declare const __meteor_bootstrap__: { readonly serverDir: string }
 
 /** Of `stopTimeout`, the end in which a job that is told to end may do so. */
 const LONGEST_LAST_GRACE_MS = 1000
 
 /** How long a stop waits for the database, after the jobs have ended. What is not written then, the leases give back. */
 const STORE_PATIENCE_MS = 2000
+
+const NOT_STARTED = { hasStarted: false }
 
 /** Puts the parts of a master together; nothing runs before `start`. */
 export class Master {
@@ -52,8 +50,8 @@ export class Master {
   constructor(definitions: Definitions, options: ResolvedOptions, log: Log) {
     const { leaseDuration, keepFailed } = options
     const owner = currentOwner()
-    const taskTypes = [...definitions.keys()]
-    const claims = new Claims(TaskQueue.rawCollection(), owner, { taskTypes, leaseDuration, keepFailed })
+    const claiming = { taskTypes: [...definitions.keys()], leaseDuration, keepFailed }
+    const claims = new Claims(TaskQueue.rawCollection(), owner, claiming)
     this.#options = options
     this.#log = log
     this.#leases = new Leases(claims, leaseDuration, () => Random.id(), log)
@@ -109,8 +107,7 @@ export class Master {
   private listen(): void {
     wakeUp.listen({
       nudged: taskType => {
-        this.#unknownTypes.warnOf(taskType)
-        this.#dispatcher.wake()
+        this.nudged(taskType)
       },
       cancelled: what => void this.cancelled(what),
     })
@@ -139,13 +136,19 @@ export class Master {
     await this.stop(stopTimeout - grace, grace)
   }
 
+  private nudged(taskType: string): void {
+    this.#unknownTypes.warnOf(taskType)
+    this.#dispatcher.wake()
+  }
+
   /** Somebody in this process cancelled this task. */
   private async cancelled({ task, token }: Cancelled): Promise<void> {
-    if (token === undefined) {
-      await this.#events.tell('cancelled', { task: { ...task, state: 'cancelled', cancelledAt: new Date() } })
-      return
-    }
-    // One that is not here is told of by the master that runs it.
+    if (token !== undefined) await this.cutShort(token)
+    else await this.#events.tell('cancelled', { task: { ...task, state: 'cancelled', cancelledAt: new Date() } })
+  }
+
+  /** A claim that is not here is told of by the master that has it. */
+  private async cutShort(token: string): Promise<void> {
     const claim = this.#pool.claimWith(token)
     if (claim !== undefined) await this.#losses.lost(claim, 'cancelled')
   }
@@ -176,7 +179,7 @@ export class Master {
   }
 
   private createPool(ownerKey: string): Pool {
-    const { port, maxAvailableWorkers, abortGrace, maxJobsPerWorker, maxWorkerMemory, messageBroker } = this.#options
+    const { port, maxAvailableWorkers, abortGrace, maxJobsPerWorker, maxWorkerMemory } = this.#options
     return new Pool(
       {
         port,
@@ -187,32 +190,29 @@ export class Master {
         fork: workerPort => forkServer(workerPort, ownerKey),
         log: this.#log,
       },
-      {
-        changed: () => {
-          this.#dispatcher.wake()
-        },
-        outcome: (claim, outcome, aborted) => void this.#settlement.settle(claim, outcome, aborted),
-        expired: claim => {
-          this.giveBack(claim, 'its lease ran out before its job could start')
-        },
-        question: question => void consult(messageBroker, question, this.#losses.isValid(question.claim), this.#log),
-        died: (claim, death, aborted) => void this.#settlement.died(claim, death, aborted),
-        notStarted: claim => {
-          this.giveBack(claim, 'its worker died before it had started')
-        },
-      },
+      this.poolEvents(),
     )
   }
 
-  private giveBack(claim: Claim, reason: string): void {
-    void this.#settlement.release(claim, { hasStarted: false }, reason)
+  private poolEvents(): PoolEvents {
+    const { messageBroker } = this.#options
+    return {
+      changed: () => {
+        this.#dispatcher.wake()
+      },
+      outcome: (claim, outcome, aborted) => void this.#settlement.settle(claim, outcome, aborted),
+      expired: claim => {
+        void this.#settlement.release(claim, NOT_STARTED, 'its lease ran out before its job could start')
+      },
+      question: question => void consult(messageBroker, question, this.#losses.isValid(question.claim), this.#log),
+      nudged: taskType => {
+        this.nudged(taskType)
+      },
+      cancelled: token => void this.cutShort(token),
+      died: (claim, death, aborted) => void this.#settlement.died(claim, death, aborted),
+      notStarted: claim => {
+        void this.#settlement.release(claim, NOT_STARTED, 'its worker died before it had started')
+      },
+    }
   }
-}
-
-/** The server's own entry: the same file under `meteor run`, `meteor test-packages`, a bundle and PM2. */
-function forkServer(port: number, ownerKey: string): ReturnType<typeof fork> {
-  const main = resolve(__meteor_bootstrap__.serverDir, '../../main.js')
-  // main.js inserts 'program.json' itself.
-  const { env, execArgv, pid } = process
-  return fork(main, process.argv.slice(3), forkOptions({ env, execArgv, pid, ownerKey }, port))
 }

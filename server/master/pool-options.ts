@@ -29,6 +29,10 @@ export interface PoolEvents {
   /** The worker came to this job too late to start it. */
   readonly expired: (claim: Claim) => void
   readonly question: (question: Question) => void
+  /** A task of this type was added in a worker, or retried. */
+  readonly nudged: (taskType: string) => void
+  /** A claim, of whichever master, was cut short by a cancel in a worker. */
+  readonly cancelled: (token: string) => void
   /** A worker died while it ran this job. */
   readonly died: (claim: Claim, death: Death, aborted: Error | undefined) => void
   /** A worker died that had been sent this job, but had not started it. */

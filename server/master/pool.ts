@@ -128,7 +128,7 @@ export class Pool {
   }
 
   private add(child: ChildProcess, port: number): void {
-    const { changed, outcome, expired, question } = this.#events
+    const { changed, outcome, expired, question, nudged, cancelled } = this.#events
     const worker: WorkerHandle = new WorkerHandle(child, port, {
       ready: changed,
       outcome: (claim, result, aborted) => {
@@ -143,6 +143,8 @@ export class Pool {
         changed()
       },
       question,
+      nudged,
+      cancelled,
       gone: end => {
         this.#workers.delete(worker)
         this.workerGone(worker, end)

@@ -29,6 +29,10 @@ export interface WorkerEvents {
   /** The worker came to this job too late to start it; it is free again. */
   readonly expired: (claim: Claim) => void
   readonly question: (question: Question) => void
+  /** A task of this type was added in the worker, or retried. */
+  readonly nudged: (taskType: string) => void
+  /** A claim, of whichever master, was cut short by a cancel in the worker. */
+  readonly cancelled: (token: string) => void
   /** The process is gone and its pipe is read to the end. */
   readonly gone: (end: End) => void
 }

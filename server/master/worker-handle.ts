@@ -125,6 +125,12 @@ export class WorkerHandle {
           this.#events.expired(claim)
         })
         return
+      case 'nudge':
+        this.#events.nudged(message.taskType)
+        return
+      case 'cancelled':
+        this.#events.cancelled(message.token)
+        return
       case 'ask':
         this.receiveQuestion(message)
     }

@@ -48,7 +48,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
 
   /**
    * Cancels a task that has not ended, from any process; an in-memory task on its master only. A task that waits is not started. The
-   * `signal` of a running job is aborted, at once on the master that runs it, else at its next look at the queue; what the job reports
+   * `signal` of a running job is aborted, at once from the master that runs it and from its workers, else at its next look at the queue; what the job reports
    * is ignored. The task stays in the queue, `cancelled`.
    *
    * @returns whether there was such a task

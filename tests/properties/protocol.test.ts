@@ -36,7 +36,8 @@ const refused = nearly({ kind: fc.constant('refused'), error })
 
 const toMaster = fc.oneof(
   nearly({ kind: fc.constant('ready') }),
-  nearly({ kind: fc.constantFrom('started', 'expired'), token }),
+  nearly({ kind: fc.constant('nudge'), taskType: name }),
+  nearly({ kind: fc.constantFrom('started', 'expired', 'cancelled'), token }),
   nearly({ kind: fc.constant('outcome'), token, outcome: fc.oneof(done, failed), rss: number }),
   nearly({ kind: fc.constant('ask'), token, conversation: number, status: number, data: value }),
 )
@@ -68,6 +69,10 @@ function assertValue(wire: WireValue): void {
 
 function receiveAsMaster(message: ToMaster): void {
   if (message.kind === 'ready') return
+  if (message.kind === 'nudge') {
+    assert.equal(typeof message.taskType, 'string')
+    return
+  }
   assert.equal(typeof message.token, 'string')
   if (message.kind === 'ask') assertValue(message.data)
   if (message.kind !== 'outcome') return

@@ -1,5 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Job, JobContext, TaskMap, ToggleIPC } from 'meteor/nschwarz:cluster'
+import {
+  TaskQueue,
+  type Job,
+  type JobContext,
+  type NewTask,
+  type TaskMap,
+  type ToggleIPC,
+} from 'meteor/nschwarz:cluster'
 
 /** Asks the test for leave to end: see `RemoteMaster.held`. */
 export function hold(job: Job, toggleIPC: ToggleIPC): Promise<unknown> {
@@ -47,6 +54,13 @@ export const attemptTasks: TaskMap = {
     await holdUntilAborted(job, toggleIPC, context).catch(() => undefined)
     return 'ended late'
   },
+  /** Adds a task while nothing else happens. */
+  holdAddHold: async (job, toggleIPC) => {
+    await hold(job, toggleIPC)
+    await TaskQueue.addTask(job.data as NewTask)
+    await hold(job, toggleIPC)
+  },
+  cancel: job => TaskQueue.cancel((job.data as { _id: string })._id),
   /** Does not listen, and does not end. */
   stubborn: async (job, toggleIPC) => {
     await hold(job, toggleIPC)

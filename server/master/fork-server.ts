@@ -1,0 +1,14 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { resolve } from 'node:path'
+import { forkOptions } from './fork-options'
+
+/** What Meteor's boot.js knows of this server; in no type package. */
+declare const __meteor_bootstrap__: { readonly serverDir: string }
+
+/** The server's own entry: the same file under `meteor run`, `meteor test-packages`, a bundle and PM2. */
+export function forkServer(port: number, ownerKey: string): ChildProcess {
+  const main = resolve(__meteor_bootstrap__.serverDir, '../../main.js')
+  // main.js inserts 'program.json' itself.
+  const { env, execArgv, pid } = process
+  return fork(main, process.argv.slice(3), forkOptions({ env, execArgv, pid, ownerKey }, port))
+}
