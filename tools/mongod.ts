@@ -3,10 +3,11 @@
  * one in a Python wheel. All but the first run as a single-node replica set on a free port of loopback, in a temporary folder.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
+import { MongoClient } from 'mongodb'
 import { MongoBinary, MongoMemoryReplSet } from 'mongodb-memory-server-core'
 
 export interface Database {
@@ -137,3 +138,19 @@ export const MONGOD_ARGS = [
   '--setParameter=diagnosticDataCollectionEnabled=false',
   '--setParameter=ttlMonitorSleepSecs=2',
 ]
+
+/** Processes that run side by side must not see each other's tasks, and nothing may be left on a server that is somebody's. */
+export async function onDatabaseOfItsOwn<Result>(
+  server: string,
+  run: (url: string) => Promise<Result>,
+): Promise<Result> {
+  const url = new URL(server)
+  url.pathname = `/cluster-${randomUUID()}`
+  try {
+    return await run(url.href)
+  } finally {
+    const client = new MongoClient(url.href)
+    await client.db().dropDatabase()
+    await client.close()
+  }
+}

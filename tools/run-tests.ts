@@ -4,12 +4,10 @@
  * whose names hold NAME.
  */
 import { spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { MongoClient } from 'mongodb'
-import { type Database, startDatabase } from './mongod'
+import { type Database, onDatabaseOfItsOwn, startDatabase } from './mongod'
 import { ROOT, hasMeteor } from './setup.js'
 import { DRIVER_VARIABLE, SHARD_VARIABLE } from './stand-in/programs/server/variables'
 import { standIn } from './stand-in/start'
@@ -102,29 +100,16 @@ async function crashRun(): Promise<Count> {
 
 function onStandIn(database: Database, filter: string, env: NodeJS.ProcessEnv = {}): Promise<Count> {
   const { command, args, env: needed } = standIn()
-  return onDatabaseOfItsOwn(database, MONGO_URL =>
+  return onDatabaseOfItsOwn(database.url, MONGO_URL =>
     count(command, args, { ...needed, ...env, MONGO_URL, TINYTEST_FILTER: filter, PORT: '0' }),
   )
-}
-
-/** Processes that run side by side must not see each other's tasks, and nothing may be left on a server that is somebody's. */
-async function onDatabaseOfItsOwn(database: Database, run: (url: string) => Promise<Count>): Promise<Count> {
-  const url = new URL(database.url)
-  url.pathname = `/cluster-tests-${randomUUID()}`
-  try {
-    return await run(url.href)
-  } finally {
-    const client = new MongoClient(url.href)
-    await client.db().dropDatabase()
-    await client.close()
-  }
 }
 
 function onMeteor(database: Database, filter: string): Promise<Count> {
   const args = ['test-packages', './', '--once', '--driver-package', 'local:cluster-test-driver', '--port', METEOR_PORT]
   // Where the driver package is found: the folder that holds its folder.
   const packages = [path.join(ROOT, 'tools'), process.env.METEOR_PACKAGE_DIRS].filter(Boolean).join(path.delimiter)
-  return onDatabaseOfItsOwn(database, MONGO_URL =>
+  return onDatabaseOfItsOwn(database.url, MONGO_URL =>
     count('meteor', args, { MONGO_URL, TINYTEST_FILTER: filter, METEOR_PACKAGE_DIRS: packages }),
   )
 }

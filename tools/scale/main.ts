@@ -3,10 +3,8 @@
  * `--only soak` or `--only recovery` runs one of the two; `--tasks N` is how many tasks the soak has. Each prints a line of
  * JSON and a line for people.
  */
-import { randomUUID } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import { MongoClient } from 'mongodb'
-import { startDatabase } from '../mongod'
+import { onDatabaseOfItsOwn, startDatabase } from '../mongod'
 import { describeRecovery, recovery } from './recovery'
 import { describeSoak, soak } from './soak'
 
@@ -53,18 +51,6 @@ async function main(): Promise<void> {
     }
   } finally {
     await database.stop()
-  }
-}
-
-async function onDatabaseOfItsOwn<Result>(server: string, run: (url: string) => Promise<Result>): Promise<Result> {
-  const url = new URL(server)
-  url.pathname = `/cluster-scale-${randomUUID()}`
-  try {
-    return await run(url.href)
-  } finally {
-    const client = new MongoClient(url.href)
-    await client.db().dropDatabase()
-    await client.close()
   }
 }
 
