@@ -4,6 +4,7 @@ import { Tinytest } from 'meteor/tinytest'
 import { createTask, type NewTask } from '../common/task'
 import type { Claim } from '../server/queue/claim'
 import { Claims } from '../server/queue/claims'
+import { Housekeeping } from '../server/queue/housekeeping'
 import { type Owner, currentOwner, isGone } from '../server/queue/owner'
 import type { TestDatabase } from './support/database'
 import { withDatabase } from './support/remote-master'
@@ -28,6 +29,10 @@ class Queue {
       leaseDuration,
       keepFailed: null,
     })
+  }
+
+  housekeeping(owner: Owner = currentOwner()): Housekeeping {
+    return new Housekeeping(this.database.tasks as unknown as Raw, owner, ['TEST'])
   }
 
   async add(given: Partial<NewTask> = {}): Promise<string> {
@@ -115,7 +120,7 @@ storage('a task that is due later is not claimed, and not counted', async (test,
   await queue.add({ dueDate: inAnHour() })
   await queue.add({ dueDate: new Date(Date.now() + 30 * 24 * 3_600_000) })
   const claims = queue.claims()
-  await claims.followDueDates()
+  await queue.housekeeping().followDueDates()
   test.isUndefined(await claims.claim(Random.id()))
   test.equal(await claims.countDue(10), 0)
 })
@@ -132,7 +137,7 @@ storage('a due date that is moved takes effect, in both directions', async (test
   await queue.database.tasks.updateOne({ _id: later }, { $set: { dueDate: inAnHour() } })
   const claims = queue.claims()
   test.isUndefined(await claims.claim(Random.id()), 'a waiting task that was moved into the future')
-  await claims.followDueDates()
+  await queue.housekeeping().followDueDates()
   test.equal((await queue.find(later))?.state, 'scheduled')
   test.equal((await claimed(claims)).task._id, sooner)
   test.isUndefined(await claims.claim(Random.id()))
@@ -194,12 +199,11 @@ storage('only the tasks of the named owners are given back', async (test, queue)
   const [first, second] = [await queue.add({ priority: 2 }), await queue.add({ priority: 1 })]
   await claimed(queue.claims(['TEST'], gone))
   await claimed(queue.claims(['TEST'], OTHER))
-  const claims = queue.claims()
-  const owners = await claims.owners()
+  const owners = await queue.housekeeping().owners()
   test.equal(owners.filter(isGone), [gone])
-  test.equal(await claims.releaseAllOf(owners.filter(isGone)), 1)
+  test.equal(await queue.housekeeping().releaseAllOf(owners.filter(isGone)), 1)
   test.equal([(await queue.find(first))?.state, (await queue.find(second))?.state], ['waiting', 'running'])
-  test.equal(await claims.releaseAllOf([]), 0)
+  test.equal(await queue.housekeeping().releaseAllOf([]), 0)
 })
 
 Tinytest.add('storage - a process is gone only when that is certain', test => {
@@ -224,7 +228,7 @@ storage('a lease that was not renewed in time gives the task to others, one that
   await claimed(claims)
   const renewing = queue.claims(['TEST'], OTHER, 60_000)
   test.equal([...(await renewing.renew([claim]))], [claim.token])
-  await eventually('the lease has run out', async () => (await claims.releaseExpired()) > 0)
+  await eventually('the lease has run out', async () => (await queue.housekeeping().releaseExpired()) > 0)
   test.equal((await queue.find(expired))?.state, 'waiting')
   test.equal((await queue.find(renewed))?.state, 'running')
   test.equal((await queue.find(own))?.state, 'running', 'its own it renews or gives back by name')
@@ -237,7 +241,7 @@ storage(
     const former = queue.claims(['TEST'], OTHER, 1)
     const lost = await claimed(former)
     const claims = queue.claims()
-    await eventually('it is taken over', async () => (await claims.releaseExpired()) > 0)
+    await eventually('it is taken over', async () => (await queue.housekeeping().releaseExpired()) > 0)
     const holder = await claimed(claims)
     test.isTrue(await claims.complete(holder))
     // As if the acknowledgement of each had been lost.
@@ -271,6 +275,32 @@ storage('a document that the driver cannot read holds up nothing', async (test, 
   test.equal(await queue.database.tasks.countDocuments({ _id: 'unreadable', state: 'failed' }), 1)
 })
 
+storage(
+  'a queue needs attention when something is due, moved, expired or has no state, and only then',
+  async (test, queue) => {
+    const house = queue.housekeeping()
+    const { tasks } = queue.database
+    const needs = async (changed: Record<string, unknown>) => {
+      const _id = await queue.add()
+      await tasks.updateOne({ _id }, { $set: changed })
+      const isSo = await house.needsAttention()
+      await tasks.deleteOne({ _id })
+      return isSo
+    }
+    const claim = (expiresAt: Date) => ({ token: 'any', owner: OTHER, claimedAt: new Date(), expiresAt })
+    test.isFalse(await house.needsAttention())
+    test.isTrue(await needs({ state: 'waiting' }))
+    test.isFalse(await needs({ state: 'waiting', taskType: "another app's" }))
+    test.isFalse(await needs({ state: 'scheduled', dueDate: inAnHour() }))
+    test.isTrue(await needs({ state: 'scheduled' }))
+    test.isTrue(await needs({ state: 'waiting', taskType: "another app's", dueDate: inAnHour() }))
+    test.isFalse(await needs({ state: 'running', claim: claim(inAnHour()) }))
+    test.isTrue(await needs({ state: 'running', claim: claim(new Date(0)) }))
+    test.isFalse(await needs({ state: 'failed' }))
+    test.isTrue(await needs({ state: null }))
+  },
+)
+
 storage('renewing tells which claims are no longer valid', async (test, queue) => {
   const claims = queue.claims()
   await queue.add()
@@ -283,8 +313,7 @@ storage('renewing tells which claims are no longer valid', async (test, queue) =
 })
 
 storage('a claim is an index scan without a range and without a sort stage', async (test, queue) => {
-  const claims = queue.claims(['A', 'B', 'C'])
-  await claims.createIndexes()
+  await queue.housekeeping().createIndexes()
   for (let i = 0; i < 30; i++) {
     await queue.add({ taskType: 'A', priority: i })
     await queue.add({ taskType: 'B', dueDate: inAnHour() })
@@ -330,11 +359,11 @@ storage('documents of 2.x are taken over, those marked as running at the start o
     { _id: 'by hand', taskType: 'TEST' },
   ])
   const claims = queue.claims()
-  await claims.createIndexes()
-  test.equal(await claims.adopt(false), 4)
+  await queue.housekeeping().createIndexes()
+  test.equal(await queue.housekeeping().adopt(false), 4)
   test.isUndefined((await queue.find('ongoing'))?.state)
-  test.equal(await claims.adopt(true), 1)
-  test.equal(await claims.adopt(true), 0)
+  test.equal(await queue.housekeeping().adopt(true), 1)
+  test.equal(await queue.housekeeping().adopt(true), 0)
   const stored = await queue.find('waiting')
   test.equal(stored, { _id: 'waiting', ...of2x, sequence: 0, state: 'waiting' })
   test.equal((await queue.find('scheduled'))?.state, 'scheduled')

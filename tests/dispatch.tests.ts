@@ -2,6 +2,8 @@ import { TaskQueue } from 'meteor/nschwarz:cluster'
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { sharedMaster, withMaster } from './support/remote-master'
+import { ticks } from './support/ticks'
+import { eventually } from './support/wait'
 
 const inAnHour = () => new Date(Date.now() + 3_600_000)
 
@@ -217,6 +219,25 @@ Tinytest.addAsync('dispatch - with inMemoryOnly persistent tasks are left alone'
     test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 }, inMemory: true }), { a: 1 })
     await master.resultOf({ taskType: 'echo', data: {}, inMemory: true })
     test.equal((await master.database.tasks.findOne({ _id: persistent }))?.state, 'waiting')
+  })
+})
+
+Tinytest.addAsync('dispatch - a queue in which nothing happens costs one query a tick', async test => {
+  await withMaster({ options: { leaseDuration: 300 } }, async master => {
+    const { database } = master
+    await master.addTask({ taskType: 'echo', data: {}, dueDate: inAnHour() })
+    await master.resultOf({ taskType: 'echo', data: {} })
+    await master.workersAre(0)
+    await ticks(database)
+    await database.db.command({ profile: 2 })
+    const onTasks = { ns: `${database.name}.taskQueue` }
+    const operations = () => database.db.collection('system.profile').find(onTasks).sort({ ts: -1 }).limit(10).toArray()
+    const kinds = async () => (await operations()).map(({ command }) => Object.keys(command as object)[0])
+    // The last look at the probes of these ticks is among the first.
+    await eventually('ten queries in a row', async () => (await kinds()).join() === Array(10).fill('find').join())
+    await database.db.command({ profile: 0 })
+    const times = (await operations()).map(({ ts }) => Number(ts))
+    test.isTrue(Math.max(...times) - Math.min(...times) >= 9 * 50 * 0.9)
   })
 })
 

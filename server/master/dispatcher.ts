@@ -114,16 +114,24 @@ export class Dispatcher {
     const startedAt = performance.now()
     const isTick = this.#isTickDue
     this.#isTickDue = false
-    if (isTick && !this.#parts.options.inMemoryOnly) {
-      await this.#parts.leases.dropCancelled()
-      await this.#parts.upkeep.run()
-    }
-    if (this.canClaim) await this.dispatch()
-    await this.grow()
+    const hasWork = !isTick || (await this.keepInOrder())
+    if (hasWork && this.canClaim) await this.dispatch()
+    await this.grow(hasWork)
     // A worker that became free during this look was not offered anything yet.
     if (!isTick) return
     this.shrink(performance.now() - startedAt)
     this.lookSucceeded()
+  }
+
+  /** @returns whether there may be something to claim */
+  private async keepInOrder(): Promise<boolean> {
+    if (this.#parts.options.inMemoryOnly) return false
+    const { leases, upkeep } = this.#parts
+    await leases.dropCancelled()
+    const hasWork = await upkeep.run()
+    // One that was made so late that it was looked for too early: by now it has run out.
+    if (hasWork && leases.areNone) await leases.giveBackUnknown()
+    return hasWork
   }
 
   private get canClaim(): boolean {
@@ -156,11 +164,11 @@ export class Dispatcher {
     }
   }
 
-  private async grow(): Promise<void> {
+  private async grow(hasWork: boolean): Promise<void> {
     const { claims, memory, options, pool } = this.#parts
     if (options.keepAlive === 'always') {
       pool.grow(pool.room)
-    } else if (this.canClaim && !pool.hasIdle && pool.room > 0) {
+    } else if (hasWork && this.canClaim && !pool.hasIdle && pool.room > 0) {
       const { freeSlots, room } = pool
       const inMemory = memory.countDue(freeSlots + room)
       pool.grow(inMemory + (await claims.countDue(freeSlots + room)) - freeSlots)

@@ -33,6 +33,8 @@ export class Leases {
   #onLost: (claim: Claim) => void = () => undefined
   #interval: number | undefined
   #isRenewing = false
+  /** Since a claim failed, which may have been made all the same. */
+  #isUnsure = false
 
   /** @param duration milliseconds */
   constructor(claims: Claims, duration: number, makeToken: () => string, log: Log) {
@@ -56,6 +58,9 @@ export class Leases {
       const claim = await this.#claims.claim(token)
       if (claim !== undefined) this.#held.set(token, { claim, expiresAt, isEnding: false })
       return claim
+    } catch (error) {
+      this.#isUnsure = true
+      throw error
     } finally {
       this.#inFlight.delete(token)
     }
@@ -64,6 +69,10 @@ export class Leases {
   /** The moment, on the monotonic clock, from which this claim's job must not be started any more. */
   expiryOf({ token }: Claim): number | undefined {
     return this.#held.get(token)?.expiresAt
+  }
+
+  get areNone(): boolean {
+    return this.#held.size === 0
   }
 
   /** Whether this claim is certain to be valid: its lease has not run out, as far as this master knows. */
@@ -103,7 +112,7 @@ export class Leases {
 
   /** When the database is away the leases run on, and the next renewal may still be in time. */
   private async renew(): Promise<void> {
-    if (this.#isRenewing) return
+    if (this.#isRenewing || (this.#held.size === 0 && !this.#isUnsure)) return
     this.#isRenewing = true
     try {
       await this.renewHeld()
@@ -129,9 +138,15 @@ export class Leases {
     if (!isEnding && this.#held.delete(claim.token)) this.#onLost(claim)
   }
 
-  /** Looks first and compares afterwards: a claim that arrived in between is known by then. */
-  private async giveBackUnknown(): Promise<void> {
+  /**
+   * Gives back the claims that the database has under this master's name, and that it does not know. Looks first and compares
+   * afterwards: a claim that arrived in between is known by then.
+   *
+   * @throws when the database is away
+   */
+  async giveBackUnknown(): Promise<void> {
     const own = await this.#claims.findOwn()
+    this.#isUnsure = false
     for (const claim of own.filter(({ token }) => !this.#held.has(token) && !this.#inFlight.has(token))) {
       if (await this.#claims.release(claim, { hasStarted: false })) {
         this.#log.taskError(claim.task, 'given back: this master never got its claim')

@@ -7,6 +7,7 @@ import type { ResolvedOptions } from '../../common/options'
 import type { Definitions } from '../../common/task-map'
 import type { Cancelled } from '../queue/claim'
 import { Claims } from '../queue/claims'
+import { Housekeeping } from '../queue/housekeeping'
 import { currentOwner, keyOf } from '../queue/owner'
 import { TaskQueue, listeners, memoryQueue, wakeUp } from '../queue/task-queue'
 import { consult } from './broker'
@@ -63,7 +64,7 @@ export class Master {
       definitions,
       claims,
       leases: this.#leases,
-      upkeep: new Upkeep(claims, log),
+      upkeep: new Upkeep(new Housekeeping(TaskQueue.rawCollection(), owner, claiming.taskTypes), log),
       memory: memoryQueue,
       pool: this.#pool,
       settlement: this.#settlement,

@@ -5,13 +5,9 @@ import type { Claim, ClaimStore, Counts, Fate, Release } from './claim'
 import type { Owner } from './owner'
 import { failUnclaimable } from './unclaimable'
 import {
-  ADOPT,
   DURABLE,
   GIVE_BACK,
-  HAS_EXPIRED,
   IS_DUE,
-  IS_NOT_DUE,
-  TAKE_OVER,
   type Pipeline,
   type StoredTask,
   claimFor,
@@ -48,15 +44,6 @@ export class Claims implements ClaimStore {
     this.#tasks = tasks
     this.#owner = owner
     this.#options = options
-  }
-
-  async createIndexes(): Promise<void> {
-    // Taking the next task: equality on the first two, then the order of all tasks, so no range and no sort.
-    await this.#tasks.createIndex({ state: 1, taskType: 1, ...TASK_ORDER })
-    // Finding what became due, and documents of 2.x, which have no state.
-    await this.#tasks.createIndex({ state: 1, dueDate: 1 })
-    // MongoDB itself removes what has been kept for long enough.
-    await this.#tasks.createIndex({ removeAt: 1 }, { expireAfterSeconds: 0, sparse: true })
   }
 
   /** Takes the next task that is due, or undefined. @param token unique to this claim */
@@ -141,46 +128,6 @@ export class Claims implements ClaimStore {
     const filter = { state: 'running' as const, 'claim.owner': this.#owner }
     const tasks = await this.#tasks.find(filter, { projection: { data: 0 } }).toArray()
     return tasks.map(task => this.toClaim(task))
-  }
-
-  /** Gives back the tasks whose holder, another than this master, did not renew its lease in time. @returns how many */
-  async releaseExpired(): Promise<number> {
-    const filter = { state: 'running' as const, 'claim.owner': { $ne: this.#owner }, $expr: HAS_EXPIRED }
-    const { modifiedCount } = await this.#tasks.updateMany(filter, TAKE_OVER, DURABLE)
-    return modifiedCount
-  }
-
-  /** Gives back all tasks of these former masters. @returns how many */
-  async releaseAllOf(owners: readonly Owner[]): Promise<number> {
-    if (owners.length === 0) return 0
-    const filter = { state: 'running' as const, 'claim.owner': { $in: [...owners] } }
-    const { modifiedCount } = await this.#tasks.updateMany(filter, GIVE_BACK, DURABLE)
-    return modifiedCount
-  }
-
-  /** Whoever holds a running task, this master included. */
-  async owners(): Promise<Owner[]> {
-    const owners: unknown[] = await this.#tasks.distinct('claim.owner', { state: 'running' })
-    // Null where somebody wrote that by hand.
-    return owners.filter(owner => owner !== null) as Owner[]
-  }
-
-  /** Keeps `state` true to `dueDate`: what became due, and what a user moved into the future. */
-  async followDueDates(): Promise<void> {
-    await this.#tasks.updateMany({ state: 'scheduled', $expr: IS_DUE }, { $set: { state: 'waiting' } }, DURABLE)
-    await this.#tasks.updateMany({ state: 'waiting', $expr: IS_NOT_DUE }, { $set: { state: 'scheduled' } }, DURABLE)
-  }
-
-  /**
-   * Makes tasks of documents without a state: those that version 2.x wrote, or somebody by hand.
-   *
-   * @param includeOngoing also those marked as running, which 2.x resets at its own start, and only then
-   * @returns how many
-   */
-  async adopt(includeOngoing: boolean): Promise<number> {
-    const filter = includeOngoing ? { state: null } : { state: null, onGoing: { $ne: true } }
-    const { modifiedCount } = await this.#tasks.updateMany(filter as object, ADOPT, DURABLE)
-    return modifiedCount
   }
 
   private async tokensAmong(filter: object): Promise<string[]> {

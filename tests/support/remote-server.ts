@@ -97,7 +97,11 @@ export class RemoteServer {
   }
 
   async workersAre(count: number): Promise<void> {
-    await eventually(`there are ${String(count)} workers`, () => this.workerPids.length === count)
+    try {
+      await eventually(`there are ${String(count)} workers`, () => this.workerPids.length === count)
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; the server wrote:\n${this.#output}`, { cause: error })
+    }
   }
 
   /** Ends the server if it lives, and waits until it and its workers are gone. */
