@@ -4,7 +4,7 @@ import { Cluster } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { BOOT_FAILURE_VARIABLE } from './support/remote-protocol'
 import { ticks } from './support/ticks'
-import { childrenOf, isAlive } from './support/processes'
+import { isAlive, workersOf } from './support/processes'
 import { anyPort, sharedMaster, withMaster } from './support/remote-master'
 
 interface WorkerProcess {
@@ -277,7 +277,7 @@ Tinytest.addAsync('workers - they run tasks, and neither claim nor fork (invaria
     // There is work for both, and only the master gives it out.
     const added = (await master.resultOf({ taskType: 'add', data: { taskType: 'echo', data: { a: 1 } } })) as string
     test.equal((await master.ending(added)).value, { a: 1 })
-    test.equal(childrenOf(worker), [])
+    test.equal(workersOf(worker), [])
     await master.call('release', held)
   })
 })

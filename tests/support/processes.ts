@@ -1,11 +1,25 @@
 import { readFileSync, readdirSync } from 'node:fs'
+import { WORKER_VARIABLE } from '../../common/protocol'
 
-/** The living children of a process: Linux, where the tests run. */
-export function childrenOf(parent: number): number[] {
+/** The living workers of a master: Linux, where the tests run. It may have other children: where sources are compiled, tsx has one. */
+export function workersOf(master: number): number[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
     .map(Number)
-    .filter(pid => statOf(pid)?.parent === parent)
+    .filter(pid => statOf(pid)?.parent === master && isAlive(pid) && isWorker(pid))
+}
+
+function isWorker(pid: number): boolean {
+  return readProcess(pid, 'environ').some(entry => entry.startsWith(`${WORKER_VARIABLE}=`))
+}
+
+/** Empty for a process that is gone, or a zombie. */
+export function readProcess(pid: number, file: 'environ' | 'cmdline'): string[] {
+  try {
+    return readFileSync(`/proc/${String(pid)}/${file}`, 'utf8').split('\0')
+  } catch {
+    return []
+  }
 }
 
 /** A zombie counts as gone: it only waits for its parent to read its exit code. */

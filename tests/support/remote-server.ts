@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { NOT_INHERITED } from '../../server/master/fork-options'
-import { childrenOf, isAlive } from './processes'
+import { isAlive, workersOf } from './processes'
 import { APP_VARIABLE, type Notice } from './remote-protocol'
 import { eventually, within } from './wait'
 
@@ -50,7 +50,7 @@ export class RemoteServer {
   }
 
   get workerPids(): number[] {
-    const pids = childrenOf(this.pid)
+    const pids = workersOf(this.pid)
     for (const pid of pids) forkedPids.add(pid)
     return pids
   }

@@ -4,11 +4,10 @@ import { closeSync, openSync } from 'node:fs'
 import type { Call, Reply, Request } from '../../tests/chaos/calls'
 import { LOG_VARIABLE, type Write } from '../../tests/chaos/log'
 import { SKEW_VARIABLE } from '../../tests/chaos/skew'
-import { childrenOf } from '../../tests/support/processes'
+import { workersOf } from '../../tests/support/processes'
 import { APP_VARIABLE, OPTIONS_VARIABLE } from '../../tests/support/remote-protocol'
 import { within } from '../../tests/support/wait'
 import { NOT_INHERITED } from '../../server/master/fork-options'
-import { isWorker } from './processes'
 import { standIn } from '../stand-in/start'
 
 export interface MasterSettings {
@@ -46,7 +45,7 @@ export class Master {
   }
 
   get workerPids(): number[] {
-    return childrenOf(this.pid).filter(isWorker)
+    return workersOf(this.pid)
   }
 
   /** Milliseconds by which its clock is wrong. */
