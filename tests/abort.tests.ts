@@ -28,7 +28,7 @@ for (const inMemory of [false, true]) {
     test.equal((await master.notice('cancelled', ({ task }) => task._id === _id)).task.state, 'cancelled')
     await aborted(master, _id, 'TaskCancelledError ERR_CLUSTER_TASK_CANCELLED')
     test.isFalse(await master.call('cancel', _id))
-    const kept = inMemory ? await master.call('findById', _id) : await master.database.tasks.findOne({ _id })
+    const kept = await master.find(_id, inMemory)
     test.equal(kept?.state, 'cancelled')
     test.isTrue(await master.call('retry', _id))
     await master.held(_id, 2)

@@ -13,68 +13,70 @@ import { Listeners } from '../server/queue/listeners'
 import { currentOwner } from '../server/queue/owner'
 import { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
-import { withDatabase, withMaster } from './support/remote-master'
+import { type MasterSettings, type RemoteMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
 
-Tinytest.addAsync(
-  'outage - the database away stops claims, not jobs; outcomes are written when it is back (invariant 10)',
-  async test => {
-    const gate = await Gate.open(process.env.MONGO_URL ?? '')
-    const database = new TestDatabase()
-    try {
-      const env = { MONGO_URL: gate.urlOf(database.name) }
-      await withMaster({ database, env, options: { keepAlive: 'always', maxAvailableWorkers: 2 } }, async master => {
-        const running = await master.addTask({ taskType: 'hold', data: {} })
-        const failing = await master.addTask({ taskType: 'holdThenFail', data: {} })
-        await master.held(running)
-        await master.held(failing)
-        gate.shut()
-        await master.call('release', running, 'while it was away')
-        await master.call('release', failing)
-        await master.written(new RegExp(`hold:${running}\tcannot be stored, trying again`))
-        await master.written(new RegExp(`holdThenFail:${failing}\tcannot be stored, trying again`))
-        await master.written(/ERROR\tcannot read the queue/)
-        test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 }, inMemory: true }), { a: 1 })
-        test.isFalse(master.endings.some(({ task }) => task._id === running))
-
-        gate.reopen()
-        test.equal((await master.ending(running)).value, 'while it was away')
-        test.equal((await master.ending(failing)).event, 'error')
-        await master.written(/WARNING\tthe queue can be read again/)
-        test.equal(await master.resultOf({ taskType: 'echo', data: { b: 2 } }), { b: 2 })
-        test.equal((await database.tasks.findOne({ _id: failing }))?.state, 'failed')
-        test.equal(await database.tasks.countDocuments(), 1)
-      })
-    } finally {
-      await gate.close()
-      await database.drop()
-    }
-  },
-)
-
-Tinytest.addAsync('outage - a database that hangs for longer than a lease costs no job (invariant 10)', async test => {
+/** A master with warm workers that reaches the database through a gate. */
+async function behindGate(
+  options: NonNullable<MasterSettings['options']>,
+  test: (master: RemoteMaster, gate: Gate) => Promise<void>,
+): Promise<void> {
   const gate = await Gate.open(process.env.MONGO_URL ?? '')
   const database = new TestDatabase()
   try {
     const env = { MONGO_URL: gate.urlOf(database.name) }
-    await withMaster({ database, env, options: { keepAlive: 'always', leaseDuration: 300 } }, async master => {
-      const running = await master.addTask({ taskType: 'hold', data: {} })
-      await master.held(running)
-      gate.holdUp()
-      await eventually('the lease has run out', async () => {
-        const claim = (await database.tasks.findOne({ _id: running }))?.claim as { expiresAt: Date }
-        return Number(claim.expiresAt) < Date.now()
-      })
-      await master.call('release', running, 'while it hung')
-      test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 }, inMemory: true }), { a: 1 })
-      gate.reopen()
-      test.equal((await master.ending(running)).value, 'while it hung')
-      test.equal(await master.resultOf({ taskType: 'echo', data: { b: 2 } }), { b: 2 })
-    })
+    await withMaster({ database, env, options: { keepAlive: 'always', ...options } }, master => test(master, gate))
   } finally {
     await gate.close()
     await database.drop()
   }
+}
+
+Tinytest.addAsync(
+  'outage - the database away stops claims, not jobs; outcomes are written when it is back (invariant 10)',
+  async test => {
+    await behindGate({ maxAvailableWorkers: 2 }, async (master, gate) => {
+      const { database } = master
+      const running = await master.addTask({ taskType: 'hold', data: {} })
+      const failing = await master.addTask({ taskType: 'holdThenFail', data: {} })
+      await master.held(running)
+      await master.held(failing)
+      gate.shut()
+      await master.call('release', running, 'while it was away')
+      await master.call('release', failing)
+      await master.written(new RegExp(`hold:${running}\tcannot be stored, trying again`))
+      await master.written(new RegExp(`holdThenFail:${failing}\tcannot be stored, trying again`))
+      await master.written(/ERROR\tcannot read the queue/)
+      test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 }, inMemory: true }), { a: 1 })
+      test.isFalse(master.endings.some(({ task }) => task._id === running))
+
+      gate.reopen()
+      test.equal((await master.ending(running)).value, 'while it was away')
+      test.equal((await master.ending(failing)).event, 'error')
+      await master.written(/WARNING\tthe queue can be read again/)
+      test.equal(await master.resultOf({ taskType: 'echo', data: { b: 2 } }), { b: 2 })
+      test.equal((await database.tasks.findOne({ _id: failing }))?.state, 'failed')
+      test.equal(await database.tasks.countDocuments(), 1)
+    })
+  },
+)
+
+Tinytest.addAsync('outage - a database that hangs for longer than a lease costs no job (invariant 10)', async test => {
+  await behindGate({ leaseDuration: 300 }, async (master, gate) => {
+    const { database } = master
+    const running = await master.addTask({ taskType: 'hold', data: {} })
+    await master.held(running)
+    gate.holdUp()
+    await eventually('the lease has run out', async () => {
+      const claim = (await database.tasks.findOne({ _id: running }))?.claim as { expiresAt: Date }
+      return Number(claim.expiresAt) < Date.now()
+    })
+    await master.call('release', running, 'while it hung')
+    test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 }, inMemory: true }), { a: 1 })
+    gate.reopen()
+    test.equal((await master.ending(running)).value, 'while it hung')
+    test.equal(await master.resultOf({ taskType: 'echo', data: { b: 2 } }), { b: 2 })
+  })
 })
 
 /** Makes the write, and then loses its acknowledgement, the first time. */

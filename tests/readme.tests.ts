@@ -1,7 +1,8 @@
 /** Runs each example of the README as an app of its own. That the README shows these very files is checked by `npm test`. */
 import { Tinytest } from 'meteor/tinytest'
 import type { TestDatabase } from './support/database'
-import { anyPort, withDatabase } from './support/remote-master'
+import { anyPort } from './support/ports'
+import { withDatabase } from './support/remote-master'
 import { RemoteServer } from './support/remote-server'
 import { eventually } from './support/wait'
 

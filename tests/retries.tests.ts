@@ -26,7 +26,7 @@ for (const inMemory of [false, true]) {
     const { event, value, task } = await master.ending(_id)
     test.equal([event, (value as Error).message], ['error', 'attempt 2 failed'])
     test.equal([task.state, task.attempts, task.failures], ['failed', 2, 2])
-    const kept = inMemory ? await master.call('findById', _id) : await master.database.tasks.findOne({ _id })
+    const kept = await master.find(_id, inMemory)
     test.equal([kept?.state, kept?.attempts, kept?.failures], ['failed', 2, 2])
   })
 
@@ -53,7 +53,7 @@ for (const inMemory of [false, true]) {
       inMemory,
     })
     const { task } = await master.notice('retry', notice => notice.task._id === _id)
-    const kept = inMemory ? await master.call('findById', _id) : await master.database.tasks.findOne({ _id })
+    const kept = await master.find(_id, inMemory)
     test.equal(kept?.state, 'scheduled')
     test.isTrue(Math.abs(Number(kept?.dueDate) - Date.now() - delay) < 60_000)
     test.isTrue(Math.abs(Number(task.dueDate) - Date.now() - delay) < 60_000)

@@ -5,7 +5,8 @@ import { Tinytest } from 'meteor/tinytest'
 import { BOOT_FAILURE_VARIABLE } from './support/remote-protocol'
 import { ticks } from './support/ticks'
 import { isAlive, workersOf } from './support/processes'
-import { anyPort, sharedMaster, withMaster } from './support/remote-master'
+import { anyPort } from './support/ports'
+import { sharedMaster, withMaster } from './support/remote-master'
 
 interface WorkerProcess {
   readonly pid: number

@@ -1,9 +1,7 @@
 // npm run chaos: installs what is missing, then hands over to TypeScript.
-import { ROOT, install, run } from './setup.js'
+import { ROOT, install, runTypeScript } from './setup.js'
 
 install(ROOT)
 // This process has to stay until the other one has cleaned up: Ctrl-C reaches both.
 process.on('SIGINT', () => undefined)
-process.exit(
-  run(process.execPath, ['--import', import.meta.resolve('tsx'), 'tools/chaos/main.ts', ...process.argv.slice(2)]),
-)
+process.exit(runTypeScript('chaos/main.ts'))

@@ -28,6 +28,11 @@ export function install(folder) {
   writeFileSync(mark, lock)
 }
 
+/** Runs a TypeScript file of tools/ with the arguments of this process. @returns its exit code */
+export function runTypeScript(file) {
+  return run(process.execPath, ['--import', import.meta.resolve('tsx'), `tools/${file}`, ...process.argv.slice(2)])
+}
+
 export function hasMeteor() {
   return spawnSync('meteor', ['--version'], { stdio: 'ignore' }).status === 0
 }

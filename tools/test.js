@@ -1,10 +1,8 @@
 // npm test: installs what is missing, then hands over to TypeScript.
 import path from 'node:path'
-import { ROOT, install, run } from './setup.js'
+import { ROOT, install, runTypeScript } from './setup.js'
 
 install(ROOT)
 // The type check covers the example, with the types of its libraries.
 install(path.join(ROOT, 'example'))
-process.exit(
-  run(process.execPath, ['--import', import.meta.resolve('tsx'), 'tools/run-tests.ts', ...process.argv.slice(2)]),
-)
+process.exit(runTypeScript('run-tests.ts'))

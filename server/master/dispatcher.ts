@@ -142,18 +142,20 @@ export class Dispatcher {
     while (this.isRunning && this.#parts.pool.hasIdle) {
       const claim = await this.#parts.leases.claim()
       if (claim === undefined) return
-      this.run(claim)
+      this.runUnlessMalformed(claim)
     }
+  }
+
+  /** What is in memory was checked when it was added; a document somebody may have written by hand. */
+  private runUnlessMalformed(claim: Claim): void {
+    const fault = faultOf(claim.task)
+    if (fault === undefined) this.run(claim)
+    else void this.#parts.settlement.fail(claim, fault, uncounted(claim.task))
   }
 
   private run(claim: Claim): void {
     const { definitions, leases, pool, settlement } = this.#parts
     const { task } = claim
-    const fault = faultOf(task)
-    if (fault !== undefined) {
-      void settlement.fail(claim, fault, uncounted(task))
-      return
-    }
     const { timeout } = policyOf(task, definitions)
     try {
       const isSent = this.isRunning && pool.run(claim, { startBefore: leases.expiryOf(claim), timeout })

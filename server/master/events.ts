@@ -1,5 +1,6 @@
 import { messageOf, textOf } from '../../common/errors'
 import type { Log } from '../../common/log'
+import type { Task } from '../../common/task'
 import type { Listeners, TaskEvents, TaskEventType } from '../queue/listeners'
 
 /** Tells the application's listeners. What they throw is logged, and stops nothing. */
@@ -10,6 +11,11 @@ export class Events {
   constructor(listeners: Listeners, log: Log) {
     this.#listeners = listeners
     this.#log = log
+  }
+
+  /** Never rejects. @param task as it was before */
+  tellCancelled(task: Task): Promise<void> {
+    return this.tell('cancelled', { task: { ...task, state: 'cancelled', cancelledAt: new Date() } })
   }
 
   /** Never rejects. */

@@ -51,7 +51,7 @@ export class Losses {
       case 'cancelled':
         log.task(task, 'cancelled')
         abort(claim, new TaskCancelledError())
-        await events.tell('cancelled', { task: { ...task, state: 'cancelled', cancelledAt: new Date() } })
+        await events.tellCancelled(task)
         return
       case 'taken':
         log.taskError(task, 'lease lost: the task was taken by another; what its job reports is ignored')

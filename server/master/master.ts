@@ -145,7 +145,7 @@ export class Master {
   /** Somebody in this process cancelled this task. */
   private async cancelled({ task, token }: Cancelled): Promise<void> {
     if (token !== undefined) await this.cutShort(token)
-    else await this.#events.tell('cancelled', { task: { ...task, state: 'cancelled', cancelledAt: new Date() } })
+    else await this.#events.tellCancelled(task)
   }
 
   /** A claim that is not here is told of by the master that has it. */

@@ -44,7 +44,7 @@ export class WorkerHandle {
       if (child.pid === undefined) this.end({ code: null, signal: null })
     })
     this.awaitEnd()
-    this.killUnlessReady()
+    this.killIfStill('booting', BOOT_DEADLINE_MS)
   }
 
   get state(): WorkerState {
@@ -96,12 +96,7 @@ export class WorkerHandle {
   close(): void {
     if (this.#state === 'closing' || this.#state === 'gone') return
     this.#state = 'closing'
-    const kill = setTimeout(() => {
-      this.kill()
-    }, CLOSE_GRACE_MS)
-    this.#child.once('exit', () => {
-      clearTimeout(kill)
-    })
+    this.killIfStill('closing', CLOSE_GRACE_MS)
     if (this.#child.connected) this.#child.disconnect()
   }
 
@@ -165,10 +160,10 @@ export class WorkerHandle {
     if (this.#child.connected) this.#child.send(wrap(message), () => undefined)
   }
 
-  private killUnlessReady(): void {
+  private killIfStill(state: WorkerState, milliseconds: number): void {
     const kill = setTimeout(() => {
-      if (this.#state === 'booting') this.kill()
-    }, BOOT_DEADLINE_MS)
+      if (this.#state === state) this.kill()
+    }, milliseconds)
     this.#child.once('exit', () => {
       clearTimeout(kill)
     })

@@ -1,4 +1,3 @@
-import type { Mongo } from 'meteor/mongo'
 import { TASK_ORDER } from '../../common/order'
 import type { TaskFailure } from '../../common/task'
 import type { Claim, ClaimStore, Counts, Fate, Release } from './claim'
@@ -9,6 +8,7 @@ import {
   GIVE_BACK,
   IS_DUE,
   type Pipeline,
+  type RawCollection,
   type StoredTask,
   claimFor,
   doneBy,
@@ -20,8 +20,6 @@ import {
   withError,
 } from './updates'
 
-type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
-
 export interface ClaimsOptions {
   /** The types that this master has functions for: it claims no others. */
   readonly taskTypes: readonly string[]
@@ -32,7 +30,7 @@ export interface ClaimsOptions {
 }
 
 /**
- * Every write that the dispatcher makes to the persistent queue. Each is one atomic update that names the state, or the token,
+ * Every write about a claim to the persistent queue. Each is one atomic update that names the state, or the token,
  * that it expects.
  */
 export class Claims implements ClaimStore {

@@ -1,9 +1,6 @@
-import type { Mongo } from 'meteor/mongo'
 import { TASK_ORDER } from '../../common/order'
 import type { Owner } from './owner'
-import { ADOPT, DURABLE, GIVE_BACK, HAS_EXPIRED, IS_DUE, IS_NOT_DUE, type StoredTask, TAKE_OVER } from './updates'
-
-type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
+import { ADOPT, DURABLE, GIVE_BACK, HAS_EXPIRED, IS_DUE, IS_NOT_DUE, type RawCollection, TAKE_OVER } from './updates'
 
 /** What keeps the persistent queue in order: nothing of it is about a claim of this master. */
 export class Housekeeping {

@@ -1,11 +1,9 @@
 /** What any process may do to a task in the persistent queue, with or without a cluster in it. */
-import { MongoInternals, type Mongo } from 'meteor/mongo'
+import { MongoInternals } from 'meteor/mongo'
 import { DuplicateTaskError, InvalidArgumentError } from '../../common/errors'
 import type { Task } from '../../common/task'
 import type { Cancelled } from './claim'
-import { DURABLE, START_ANEW, type StoredTask, cancelled, toTask } from './updates'
-
-type RawCollection = ReturnType<Mongo.Collection<Task>['rawCollection']>
+import { DURABLE, START_ANEW, type RawCollection, cancelled, toTask } from './updates'
 
 /** MongoDB's code for a value that a unique index holds already. */
 const DUPLICATE_KEY = 11_000
@@ -41,9 +39,7 @@ export async function cancelStored(
     cancelled(keepFailed),
     { ...DURABLE, returnDocument: 'before', includeResultMetadata: true, promoteBuffers: true },
   )
-  if (value === null) return undefined
-  const stored = value as StoredTask
-  return { task: toTask(stored), token: stored.claim?.token }
+  return value === null ? undefined : { task: toTask(value), token: value.claim?.token }
 }
 
 /** Starts a failed or cancelled task anew. @returns its type, or undefined when there is none */

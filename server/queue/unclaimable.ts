@@ -1,9 +1,7 @@
-import type { Mongo } from 'meteor/mongo'
 import { TASK_ORDER } from '../../common/order'
 import { messageOf } from '../../common/errors'
-import { DURABLE, type StoredTask, isTooLarge } from './updates'
+import { DURABLE, type RawCollection, isTooLarge } from './updates'
 
-type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
 type Filter = NonNullable<Parameters<RawCollection['findOne']>[0]>
 
 /** Less is never too large: documents may have 16 MB, and a claim takes less than the difference. */

@@ -1,7 +1,5 @@
-/**
- * The updates of tasks in the persistent queue, as pipelines: the database's clock (`$$NOW`) decides, not this machine's. Each
- * begins with what may not be true any more of a task that is no longer running.
- */
+/** The updates of tasks in the persistent queue, as pipelines: the database's clock (`$$NOW`) decides, not this machine's. */
+import type { Mongo } from 'meteor/mongo'
 import type { Task, TaskFailure } from '../../common/task'
 import type { Counts } from './claim'
 import type { Owner } from './owner'
@@ -21,6 +19,8 @@ export interface StoredTask extends Task {
   /** On a done task: the token of the claim that ended it. */
   readonly doneToken?: string
 }
+
+export type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
 
 /** Without what only the queue itself is to know. */
 export function toTask(stored: StoredTask): Task {

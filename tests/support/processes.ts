@@ -3,10 +3,13 @@ import { WORKER_VARIABLE } from '../../common/protocol'
 
 /** The living workers of a master: Linux, where the tests run. It may have other children: where sources are compiled, tsx has one. */
 export function workersOf(master: number): number[] {
+  return allPids().filter(pid => statOf(pid)?.parent === master && isAlive(pid) && isWorker(pid))
+}
+
+export function allPids(): number[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
     .map(Number)
-    .filter(pid => statOf(pid)?.parent === master && isAlive(pid) && isWorker(pid))
 }
 
 function isWorker(pid: number): boolean {

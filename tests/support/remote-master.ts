@@ -1,8 +1,7 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { errorFromWire, fromWire } from '../../common/wire'
-import type { ClusterOptions, NewTask } from 'meteor/nschwarz:cluster'
+import type { ClusterOptions, NewTask, Task } from 'meteor/nschwarz:cluster'
 import { TestDatabase } from './database'
+import { anyPort } from './ports'
 import { type Calls, OPTIONS_VARIABLE } from './remote-protocol'
 import { type NoticeOf, RemoteServer } from './remote-server'
 
@@ -52,6 +51,12 @@ export class RemoteMaster extends RemoteServer {
 
   addTask(task: NewTask): Promise<string> {
     return this.call('addTask', task)
+  }
+
+  /** The task in whichever queue it is. */
+  async find(_id: string, inMemory: boolean): Promise<Partial<Task> | undefined> {
+    if (inMemory) return this.call('findById', _id)
+    return (await this.database.tasks.findOne({ _id })) ?? undefined
   }
 
   /** Adds a task and waits for the event with which it ends. */
@@ -132,28 +137,4 @@ export function sharedMaster(): Promise<RemoteMaster> {
 export async function stopSharedMaster(): Promise<void> {
   await (await shared)?.stop()
   shared = undefined
-}
-
-/** Below the range from which systems take the ports of outgoing connections. */
-const PORTS = { first: 10_000, last: 30_000 }
-
-/** A port that is free, with two free ones after it. */
-export async function anyPort(): Promise<number> {
-  for (;;) {
-    const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first))
-    const free = await Promise.all([port, port + 1, port + 2].map(isFree))
-    if (free.every(Boolean)) return port
-  }
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer().listen(port, '127.0.0.1')
-  try {
-    await once(server, 'listening')
-  } catch {
-    return false
-  }
-  server.close()
-  await once(server, 'close')
-  return true
 }

@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
-import { NOT_INHERITED } from '../../server/master/fork-options'
 import { isAlive, workersOf } from './processes'
 import { APP_VARIABLE, type Notice } from './remote-protocol'
+import { serverEnvironment } from './server-environment'
 import { eventually, within } from './wait'
 
 declare const __meteor_bootstrap__: { readonly serverDir: string }
@@ -144,11 +144,4 @@ export class RemoteServer {
       changed()
     })
   }
-}
-
-/** As the tests' own server has it, less what belongs to that one. */
-function serverEnvironment(): NodeJS.ProcessEnv {
-  const inherited = { ...process.env }
-  for (const name of NOT_INHERITED) delete inherited[name]
-  return { ...inherited, PORT: '0', BIND_IP: '127.0.0.1', METEOR_PARENT_PID: String(process.pid) }
 }

@@ -18,6 +18,14 @@ export async function within<Value>(promise: Promise<Value>, what: string, patie
   }
 }
 
+/** Whether something becomes so in time. */
+export function comesTrue(isSo: () => boolean | Promise<boolean>, patience: number): Promise<boolean> {
+  return eventually('it is so', isSo, patience).then(
+    () => true,
+    () => false,
+  )
+}
+
 /** For what sends no signal: the state of the database, and processes that are no children. */
 export async function eventually(
   what: string,

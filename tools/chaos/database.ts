@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Collection, MongoClient } from 'mongodb'
 import { monotonicNow } from '../../common/clock'
 import type { Failure } from '../../tests/chaos/log'
-import { eventually, within } from '../../tests/support/wait'
+import { comesTrue, eventually, within } from '../../tests/support/wait'
 import { MONGOD_ARGS, mongodFile } from '../mongod'
 
 const REPLICA_SET = 'chaos'
@@ -112,10 +112,7 @@ export class KillableDatabase {
   async isClaimed(pid: number, milliseconds: number): Promise<boolean> {
     const filter = { state: 'running', 'claim.owner.pid': pid, 'claim.claimedAt': { $gt: new Date() } }
     const isSo = () => this.tasks.countDocuments(filter, { limit: 1 }).then(Boolean)
-    return eventually('the master claims a task', isSo, milliseconds).then(
-      () => true,
-      () => false,
-    )
+    return comesTrue(isSo, milliseconds)
   }
 
   async stop(): Promise<void> {

@@ -6,8 +6,8 @@ import { LOG_VARIABLE, type Write } from '../../tests/chaos/log'
 import { SKEW_VARIABLE } from '../../tests/chaos/skew'
 import { workersOf } from '../../tests/support/processes'
 import { APP_VARIABLE, OPTIONS_VARIABLE } from '../../tests/support/remote-protocol'
+import { serverEnvironment } from '../../tests/support/server-environment'
 import { within } from '../../tests/support/wait'
-import { NOT_INHERITED } from '../../server/master/fork-options'
 import { standIn } from '../stand-in/start'
 
 export interface MasterSettings {
@@ -101,13 +101,10 @@ export class Master {
     const { server, options, env, log, output } = this.#settings
     const { args, env: needed } = standIn()
     const file = openSync(output, 'a')
-    const inherited = { ...process.env }
-    for (const name of NOT_INHERITED) delete inherited[name]
     const child = fork(server ?? args.at(-1) ?? '', [], {
       execArgv: server === undefined ? args.slice(0, -1) : [],
       env: {
-        ...{ ...inherited, ...needed, ...env },
-        ...{ PORT: '0', BIND_IP: '127.0.0.1', NODE_ENV: 'production', METEOR_PARENT_PID: String(process.pid) },
+        ...{ ...serverEnvironment(), ...needed, ...env, NODE_ENV: 'production' },
         ...{ [APP_VARIABLE]: 'chaos', [OPTIONS_VARIABLE]: JSON.stringify(options) },
         ...{ [LOG_VARIABLE]: log, [SKEW_VARIABLE]: String(skew) },
       },

@@ -1,15 +1,11 @@
 /** Every process of a run, however it was forked: all inherit one variable. Linux only. */
-import { readdirSync } from 'node:fs'
 import { RUN_VARIABLE } from '../../tests/chaos/log'
-import { isAlive, readProcess } from '../../tests/support/processes'
+import { allPids, isAlive, readProcess } from '../../tests/support/processes'
 
 /** Those that live; a zombie only waits to be read. */
 export function processesOf(run: string): number[] {
   const mark = `${RUN_VARIABLE}=${run}`
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .map(Number)
-    .filter(pid => readProcess(pid, 'environ').includes(mark) && isAlive(pid))
+  return allPids().filter(pid => readProcess(pid, 'environ').includes(mark) && isAlive(pid))
 }
 
 export function commandOf(pid: number): string {

@@ -8,12 +8,12 @@ import { type Verdict, check } from '../../tests/chaos/check'
 import { planLoad } from '../../tests/chaos/load'
 import { RUN_VARIABLE, type Write, openLog, readLog } from '../../tests/chaos/log'
 import { planAttacks } from '../../tests/chaos/nemesis'
-import { eventually } from '../../tests/support/wait'
+import { anyPort } from '../../tests/support/ports'
+import { comesTrue, eventually } from '../../tests/support/wait'
 import { Attacker } from './attacker'
 import { KillableDatabase } from './database'
 import { Loader } from './loader'
 import { Master } from './master'
-import { freePort } from './ports'
 import { commandOf, killAllOf, processesOf } from './processes'
 
 export interface RunSettings {
@@ -78,7 +78,7 @@ export class Run {
   private async setUp(): Promise<Rig> {
     mkdirSync(this.log)
     const env = { [RUN_VARIABLE]: this.#id }
-    const database = await KillableDatabase.start(this.#folder, await freePort(), env)
+    const database = await KillableDatabase.start(this.#folder, await anyPort(), env)
     const write = openLog(this.log, 'driver')
     const masters = await this.createMasters({ ...env, MONGO_URL: database.url }, write)
     await Promise.all(masters.map(master => master.start()))
@@ -88,7 +88,7 @@ export class Run {
   private async createMasters(env: NodeJS.ProcessEnv, write: Write): Promise<Master[]> {
     const { masters, workers, lease, server } = this.#settings
     const common = { refreshRate: 250, keepAlive: 'always', maxAvailableWorkers: workers, leaseDuration: lease }
-    const ports = await Promise.all(Array.from({ length: masters }, () => freePort()))
+    const ports = await Promise.all(Array.from({ length: masters }, () => anyPort()))
     return ports.map(port => {
       const options = { ...common, maxCrashes: MAX_CRASHES, logs: 'error', port }
       return new Master({ server, options, env, log: this.log, output: this.output, write })
@@ -132,10 +132,7 @@ async function drain({ database, write }: Rig): Promise<void> {
       count => count === 0,
       () => false,
     )
-  const isComplete = await eventually('the queue is empty', isEmpty, DRAIN_MS).then(
-    () => true,
-    () => false,
-  )
+  const isComplete = await comesTrue(isEmpty, DRAIN_MS)
   write({ what: 'drain', milliseconds: monotonicNow() - from, isComplete })
   for (const { _id, state, data, error } of await database.left()) {
     const failure = error === undefined ? null : { name: error.name, message: error.message }

@@ -1,6 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
+import { serverEnvironment } from '../../tests/support/server-environment'
+import { within } from '../../tests/support/wait'
 import { standIn } from '../stand-in/start'
 import { type Command, type Notice, type NoticeOf, SETTINGS_VARIABLE, type Settings } from './messages'
 
@@ -27,11 +29,9 @@ export class Server {
       execArgv: ['--expose-gc', ...flags.reverse()],
       serialization: 'advanced',
       env: {
-        ...process.env,
+        ...serverEnvironment(),
         ...env,
         MONGO_URL: databaseUrl,
-        PORT: '0',
-        METEOR_PARENT_PID: String(process.pid),
         [SETTINGS_VARIABLE]: JSON.stringify(settings),
       },
     })
@@ -55,29 +55,21 @@ export class Server {
     kind: Kind,
     accepts: (notice: NoticeOf<Kind>) => boolean = () => true,
   ): Promise<NoticeOf<Kind>> {
-    const find = () => this.notices(kind).find(accepts)
-    return new Promise((resolve, reject) => {
-      const end = (settle: () => void) => {
-        clearTimeout(timer)
-        this.#watchers.delete(look)
-        settle()
-      }
-      const fail = (what: string) => {
-        end(() => {
-          reject(new Error(`${what} before the notice '${kind}'`))
-        })
-      }
-      const timer = setTimeout(() => {
-        fail(`${String(PATIENCE_MS)} ms went by`)
-      }, PATIENCE_MS)
-      const look = () => {
-        const found = find()
-        if (found !== undefined) end(() => resolve(found))
-        else if (this.hasExited) fail('the server ended')
+    let look: () => void = () => undefined
+    const found = new Promise<NoticeOf<Kind>>((resolve, reject) => {
+      look = () => {
+        const notice = this.notices(kind).find(accepts)
+        if (notice !== undefined) resolve(notice)
+        else if (this.hasExited) reject(new Error(`the server ended before the notice '${kind}'`))
       }
       this.#watchers.add(look)
       look()
     })
+    try {
+      return await within(found, `the notice '${kind}'`, PATIENCE_MS)
+    } finally {
+      this.#watchers.delete(look)
+    }
   }
 
   send(command: Command): void {

@@ -4,17 +4,23 @@ import { createServer } from 'node:net'
 /** Below the range from which systems take the ports of outgoing connections. */
 const PORTS = { first: 10_000, last: 30_000 }
 
-/** Chosen at random, so that those who look for the next ones from it on do not meet. */
-export async function freePort(): Promise<number> {
+/** A port that is free, with two free ones after it. */
+export async function anyPort(): Promise<number> {
   for (;;) {
     const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first))
-    if (await isFree(port)) return port
+    const free = await Promise.all([port, port + 1, port + 2].map(isFree))
+    if (free.every(Boolean)) return port
   }
 }
 
 async function isFree(port: number): Promise<boolean> {
   const server = createServer().listen(port, '127.0.0.1')
-  const [outcome] = await Promise.race([once(server, 'listening').then(() => [true]), once(server, 'error')])
+  try {
+    await once(server, 'listening')
+  } catch {
+    return false
+  }
   server.close()
-  return outcome === true
+  await once(server, 'close')
+  return true
 }
