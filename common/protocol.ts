@@ -1,27 +1,37 @@
 /**
  * Every message between master and worker: two closed unions. This is the only thing that the two sides share.
  *
- * The pipe is a process.fork channel with `serialization: 'advanced'`, so values keep what structured clone keeps. Meteor
- * and the application may use the same pipe: ours are wrapped in an envelope, and everything else is left alone.
+ * The pipe is the JSON channel of process.fork; values in messages are encoded (codec.ts). Meteor and the application may use the same
+ * pipe: ours come in an envelope, several at once, and everything else is left alone.
  */
-import { type WireError, type WireValue, isRecord, isWireError, isWireValue } from './wire'
+import { type Encoded, decode, encode, isEncoded } from './codec'
 import type { Job } from './task'
+import { type WireError, type WireValue, isRecord, isWireError, isWireValue } from './wire'
 
 /** Set in a worker's environment, and nowhere else: names the master that forked it. */
 export const WORKER_VARIABLE = 'NSCHWARZ_CLUSTER_WORKER'
 
+/** A job as it travels: its data encoded, its dates as milliseconds. */
+export interface WireJob extends Omit<Job, 'data' | 'createdAt' | 'dueDate'> {
+  readonly data: Encoded
+  readonly createdAt: number
+  readonly dueDate: number
+}
+
 export type ToWorker =
   /**
-   * Start this job, but not at `startBefore` or later (monotonic clock): its lease may have ended by then, and somebody else may
-   * run it. `token` names it in every message about it.
+   * Start this job as soon as there is room for it, but not at `startBefore` or later (monotonic clock): by then somebody else may run
+   * it. `token` names it in every message about it.
    */
   | {
       readonly kind: 'run'
       readonly token: string
-      readonly job: Job
+      readonly job: WireJob
       readonly attempt: number
-      readonly startBefore: number | undefined
+      readonly startBefore?: number
     }
+  /** The job with this token is not to be started any more. */
+  | { readonly kind: 'recall'; readonly token: string }
   /** The job with this token should end early. */
   | { readonly kind: 'abort'; readonly token: string; readonly reason: WireError }
   /** The broker's answer to one conversation, or what it threw. */
@@ -31,15 +41,24 @@ export type ToMaster =
   /** Booted and listening: jobs may be sent. */
   | { readonly kind: 'ready' }
   /** A task of this type was added in the worker, or retried. */
-  | { readonly kind: 'nudge'; readonly taskType: string }
+  | { readonly kind: 'nudge'; readonly taskType: string; readonly priority: number }
   /** The claim with this token was cut short by a cancel in the worker. */
   | { readonly kind: 'cancelled'; readonly token: string }
   /** The function of the job with this token is about to be called. */
   | { readonly kind: 'started'; readonly token: string }
-  /** The job with this token has ended. `rss`: the resident memory of the worker, in bytes. */
-  | { readonly kind: 'outcome'; readonly token: string; readonly outcome: Outcome; readonly rss: number }
-  /** The job with this token came too late to be started. */
-  | { readonly kind: 'expired'; readonly token: string }
+  /**
+   * The job with this token has ended, `duration` milliseconds after it had started. `rss`: the resident memory of the worker in bytes,
+   * where it is limited.
+   */
+  | {
+      readonly kind: 'outcome'
+      readonly token: string
+      readonly outcome: Outcome
+      readonly duration: number
+      readonly rss?: number
+    }
+  /** The job with this token was not started, and will not be: it came too late, or was recalled. */
+  | { readonly kind: 'expired' | 'recalled'; readonly token: string }
   /** The job with this token says something to the message broker. */
   | {
       readonly kind: 'ask'
@@ -56,21 +75,30 @@ export type Outcome =
 export type Answer =
   { readonly kind: 'answered'; readonly value: WireValue } | { readonly kind: 'refused'; readonly error: WireError }
 
+/** @throws when its data holds what cannot be sent */
+export function jobToWire({ data, createdAt, dueDate, ...job }: Job): WireJob {
+  return { ...job, data: encode(data), createdAt: Number(createdAt), dueDate: Number(dueDate) }
+}
+
+export function jobFromWire({ data, createdAt, dueDate, ...job }: WireJob): Job {
+  return { ...job, data: decode(data), createdAt: new Date(createdAt), dueDate: new Date(dueDate) }
+}
+
 const ENVELOPE = 'nschwarz:cluster'
 
 /** Never null, and never with a `type`: Meteor's own listener on the pipe reads `message.type` unguarded. */
-export function wrap(message: ToWorker | ToMaster): object {
-  return { [ENVELOPE]: message }
+export function wrap(messages: readonly (ToWorker | ToMaster)[]): object {
+  return { [ENVELOPE]: messages }
 }
 
-/** Our message, or undefined for one of somebody else's, and for one that is not as it should be. */
+/** Our messages: none in somebody else's, and without those that are not as they should be. */
 export function unwrap<Message extends ToWorker | ToMaster>(
   raw: unknown,
   accepts: (message: unknown) => message is Message,
-): Message | undefined {
-  if (typeof raw !== 'object' || raw === null || !Object.hasOwn(raw, ENVELOPE)) return undefined
-  const message = (raw as Record<string, unknown>)[ENVELOPE]
-  return accepts(message) ? message : undefined
+): Message[] {
+  if (typeof raw !== 'object' || raw === null || !Object.hasOwn(raw, ENVELOPE)) return []
+  const messages = (raw as Record<string, unknown>)[ENVELOPE]
+  return Array.isArray(messages) ? messages.filter(accepts) : []
 }
 
 /** The pipe is open to the application too: what it forges must not end the process that reads it. */
@@ -78,15 +106,16 @@ export function isToMaster(message: unknown): message is ToMaster {
   if (!isRecord(message)) return false
   const { kind, token } = message
   if (kind === 'ready') return true
-  if (kind === 'nudge') return typeof message.taskType === 'string'
+  if (kind === 'nudge') return typeof message.taskType === 'string' && typeof message.priority === 'number'
   if (typeof token !== 'string') return false
   switch (kind) {
     case 'started':
     case 'expired':
+    case 'recalled':
     case 'cancelled':
       return true
     case 'outcome':
-      return typeof message.rss === 'number' && isOutcome(message.outcome)
+      return isOutcomeMessage(message)
     case 'ask':
       return Number.isInteger(message.conversation) && Number.isInteger(message.status) && isWireValue(message.data)
     default:
@@ -99,6 +128,8 @@ export function isToWorker(message: unknown): message is ToWorker {
   switch (message.kind) {
     case 'run':
       return isRun(message)
+    case 'recall':
+      return true
     case 'abort':
       return isWireError(message.reason)
     case 'answer':
@@ -113,9 +144,17 @@ function isRun({ job, attempt, startBefore }: Record<string, unknown>): boolean 
     isRecord(job) &&
     typeof job._id === 'string' &&
     typeof job.taskType === 'string' &&
+    isRecord(job.data) &&
+    isEncoded(job.data) &&
+    typeof job.createdAt === 'number' &&
+    typeof job.dueDate === 'number' &&
     typeof attempt === 'number' &&
-    (startBefore === undefined || typeof startBefore === 'number')
+    isNumberOrNone(startBefore)
   )
+}
+
+function isOutcomeMessage({ outcome, duration, rss }: Record<string, unknown>): boolean {
+  return typeof duration === 'number' && isNumberOrNone(rss) && isOutcome(outcome)
 }
 
 function isOutcome(outcome: unknown): boolean {
@@ -126,4 +165,8 @@ function isOutcome(outcome: unknown): boolean {
 function isAnswer(answer: unknown): boolean {
   if (!isRecord(answer)) return false
   return answer.kind === 'answered' ? isWireValue(answer.value) : answer.kind === 'refused' && isWireError(answer.error)
+}
+
+function isNumberOrNone(value: unknown): boolean {
+  return value === undefined || typeof value === 'number'
 }

@@ -32,6 +32,8 @@ export interface Task<Data = unknown> extends Job<Data>, AttemptPolicy {
   readonly failures?: number
   /** How often a worker died while it ran the task. Default 0. */
   readonly crashes?: number
+  /** A worker died while it ran this task and others at once: it is run alone from now on, so that it is known which of them does that. */
+  readonly isSuspect?: true
   /** How its last failed attempt ended. */
   readonly error?: TaskFailure
   /** Only on a cancelled task. */

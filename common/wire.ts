@@ -1,5 +1,5 @@
 /** How values and errors cross the pipe between master and worker. */
-import { serialize } from 'node:v8'
+import { type Encoded, decode, encode, isEncoded } from './codec'
 import { describe, read, textOf } from './errors'
 
 /** An error as it travels: the structured clone algorithm would drop its name, code and fields. */
@@ -8,22 +8,23 @@ export interface WireError {
   readonly message: string
   readonly stack: string | undefined
   /** Own enumerable fields that can be sent, `code` among them, and `details` of a `Meteor.Error`. */
-  readonly fields: Readonly<Record<string, unknown>>
+  readonly fields: Encoded
   readonly cause: WireValue | undefined
 }
 
 /** Any value as it travels. An error at the top is taken apart; deeper ones keep what structured clone keeps. */
-export type WireValue = { readonly value: unknown } | { readonly error: WireError }
+export type WireValue = Encoded | { readonly error: WireError }
 
 /** Causes deeper than this are cut off, which also ends a chain that runs in a circle. */
 const MAX_CAUSE_DEPTH = 8
 
+/** @throws when the value cannot be sent: a function, or what holds one */
 export function toWire(value: unknown): WireValue {
-  return value instanceof Error ? { error: errorToWire(value) } : { value }
+  return value instanceof Error ? { error: errorToWire(value) } : encode(value)
 }
 
 export function fromWire(wire: WireValue): unknown {
-  return 'error' in wire ? errorFromWire(wire.error) : wire.value
+  return 'error' in wire ? errorFromWire(wire.error) : decode(wire)
 }
 
 /** Never throws: an error may have getters that do, or a message that is no text. */
@@ -32,7 +33,7 @@ export function errorToWire(error: Error, depth = 0): WireError {
     name: textOf(error, 'name') ?? 'Error',
     message: textOf(error, 'message') ?? '',
     stack: textOf(error, 'stack'),
-    fields: sendableFields(error),
+    fields: encode(sendableFields(error)),
     cause: causeToWire(read(error, 'cause'), depth + 1),
   }
 }
@@ -40,7 +41,7 @@ export function errorToWire(error: Error, depth = 0): WireError {
 function causeToWire(cause: unknown, depth: number): WireValue | undefined {
   if (cause === undefined || depth > MAX_CAUSE_DEPTH) return undefined
   if (cause instanceof Error) return { error: errorToWire(cause, depth) }
-  return isSendable(cause) ? { value: cause } : { value: describe(cause) }
+  return encode(isSendable(cause) ? cause : describe(cause))
 }
 
 export function errorFromWire(wire: WireError): Error {
@@ -48,7 +49,7 @@ export function errorFromWire(wire: WireError): Error {
   defineHidden(error, 'name', wire.name)
   defineHidden(error, 'stack', wire.stack)
   if (wire.cause !== undefined) defineHidden(error, 'cause', fromWire(wire.cause))
-  for (const [field, value] of Object.entries(wire.fields)) {
+  for (const [field, value] of Object.entries(decode(wire.fields) ?? {})) {
     // Forged: whoever reads an error relies on these being texts.
     if (TAKEN_APART.has(field)) continue
     Object.defineProperty(error, field, { value, enumerable: true, writable: true, configurable: true })
@@ -70,10 +71,9 @@ function sendableFields(error: Error): Record<string, unknown> {
   return Object.fromEntries(fields.filter(([, value]) => value !== undefined && isSendable(value)))
 }
 
-/** By the serialization of the pipe, which refuses some values that structuredClone takes. */
 function isSendable(value: unknown): boolean {
   try {
-    serialize(value)
+    encode(value)
     return true
   } catch {
     return false
@@ -82,9 +82,7 @@ function isSendable(value: unknown): boolean {
 
 /** @param depth of causes; those that are forged may run in a circle */
 export function isWireValue(wire: unknown, depth = 0): wire is WireValue {
-  return (
-    isRecord(wire) && (Object.hasOwn(wire, 'error') ? isWireError(wire.error, depth) : Object.hasOwn(wire, 'value'))
-  )
+  return isRecord(wire) && (Object.hasOwn(wire, 'error') ? isWireError(wire.error, depth) : isEncoded(wire))
 }
 
 /** @param depth of causes */
@@ -96,6 +94,7 @@ export function isWireError(wire: unknown, depth = 0): wire is WireError {
     typeof wire.message === 'string' &&
     (wire.stack === undefined || typeof wire.stack === 'string') &&
     isRecord(wire.fields) &&
+    isEncoded(wire.fields) &&
     (wire.cause === undefined || isWireValue(wire.cause, depth + 1))
   )
 }

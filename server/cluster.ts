@@ -104,14 +104,17 @@ function startMaster(definitions: Definitions, options: ResolvedOptions, warning
 
 function startWorker(definitions: Definitions, options: ResolvedOptions, link: ParentLink): void {
   wakeUp.listen({
-    nudged: taskType => {
-      link.send({ kind: 'nudge', taskType })
+    nudged: ({ taskType, priority }) => {
+      link.send({ kind: 'nudge', taskType, priority })
     },
     cancelled: ({ token }) => {
       if (token !== undefined) link.send({ kind: 'cancelled', token })
     },
   })
-  const runner = new JobRunner(definitions, link, createLog(options.logs))
+  const runner = new JobRunner(definitions, link, createLog(options.logs), {
+    slots: options.tasksPerWorker,
+    tellsMemory: options.maxWorkerMemory !== null,
+  })
   onListening(() => {
     runner.start()
   })

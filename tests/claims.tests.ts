@@ -6,7 +6,8 @@ import type { Claim } from '../server/queue/claim'
 import { Claims } from '../server/queue/claims'
 import { Housekeeping } from '../server/queue/housekeeping'
 import { type Owner, currentOwner, isGone } from '../server/queue/owner'
-import type { TestDatabase } from './support/database'
+import { complete, fail, release } from './support/claim-ends'
+import { type TestDatabase, client } from './support/database'
 import { withDatabase } from './support/remote-master'
 import { eventually } from './support/wait'
 
@@ -24,7 +25,7 @@ class Queue {
   }
 
   claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): Claims {
-    return new Claims(this.database.tasks as unknown as Raw, owner, {
+    return new Claims(this.database.tasks as unknown as Raw, client(), owner, {
       taskTypes: types,
       leaseDuration,
       keepFailed: null,
@@ -62,8 +63,13 @@ function storage(name: string, run: (test: TestCaseResults, queue: Queue) => Pro
 
 type TestCaseResults = Parameters<Parameters<typeof Tinytest.addAsync>[1]>[0]
 
+async function next(claims: Claims): Promise<Claim | undefined> {
+  const [claim] = await claims.claim(Random.id(), 1)
+  return claim
+}
+
 async function claimed(claims: Claims): Promise<Claim> {
-  const claim = await claims.claim(Random.id())
+  const claim = await next(claims)
   if (claim === undefined) throw new Error('nothing to claim')
   return claim
 }
@@ -79,8 +85,7 @@ storage(
     await queue.database.tasks.updateMany({ priority: 1 }, { $set: { createdAt: sameMoment } })
     const claims = queue.claims()
     const order: string[] = []
-    for (let claim = await claims.claim(Random.id()); claim; claim = await claims.claim(Random.id()))
-      order.push(claim.task._id)
+    for (let claim = await next(claims); claim; claim = await next(claims)) order.push(claim.task._id)
     test.equal(order, [urgent, early, late, ...low])
   },
 )
@@ -104,15 +109,13 @@ storage('types of other apps are not claimed', async (test, queue) => {
   const claims = queue.claims(['TEST', 'SECOND'])
   test.equal(await claims.countDue(10), 1)
   test.equal((await claimed(claims)).task._id, own)
-  test.isUndefined(await claims.claim(Random.id()))
+  test.isUndefined(await next(claims))
 })
 
 storage('two masters that claim at once never get the same task', async (test, queue) => {
   await Promise.all(Array.from({ length: 40 }, () => queue.add()))
   const masters = [queue.claims(), queue.claims(['TEST'], OTHER)]
-  const taken = await Promise.all(
-    Array.from({ length: 40 }, (_item, index) => (masters[index % 2] as Claims).claim(Random.id())),
-  )
+  const taken = await Promise.all(Array.from({ length: 40 }, (_item, index) => next(masters[index % 2] as Claims)))
   test.equal(new Set(taken.map(claim => claim?.task._id)).size, 40)
 })
 
@@ -120,8 +123,8 @@ storage('a task that is due later is not claimed, and not counted', async (test,
   await queue.add({ dueDate: inAnHour() })
   await queue.add({ dueDate: new Date(Date.now() + 30 * 24 * 3_600_000) })
   const claims = queue.claims()
-  await queue.housekeeping().followDueDates()
-  test.isUndefined(await claims.claim(Random.id()))
+  await queue.housekeeping().promoteDue()
+  test.isUndefined(await next(claims))
   test.equal(await claims.countDue(10), 0)
 })
 
@@ -136,17 +139,17 @@ storage('a due date that is moved takes effect, in both directions', async (test
   await queue.database.tasks.updateOne({ _id: sooner }, { $set: { dueDate: new Date(0) } })
   await queue.database.tasks.updateOne({ _id: later }, { $set: { dueDate: inAnHour() } })
   const claims = queue.claims()
-  test.isUndefined(await claims.claim(Random.id()), 'a waiting task that was moved into the future')
-  await queue.housekeeping().followDueDates()
+  test.isUndefined(await next(claims), 'a waiting task that was moved into the future')
   test.equal((await queue.find(later))?.state, 'scheduled')
+  await queue.housekeeping().promoteDue()
   test.equal((await claimed(claims)).task._id, sooner)
-  test.isUndefined(await claims.claim(Random.id()))
+  test.isUndefined(await next(claims))
 })
 
 storage('a task that is done leaves the queue', async (test, queue) => {
   const _id = await queue.add()
   const claim = await claimed(queue.claims())
-  test.isTrue(await claim.store.complete(claim))
+  test.isTrue(await complete(claim))
   test.equal(await queue.find(_id), null)
 })
 
@@ -155,17 +158,17 @@ storage('a task that failed stays with its error, and is not claimed again', asy
   const claims = queue.claims()
   const claim = await claimed(claims)
   const error = { name: 'Error', message: '$broken', stack: null, failedAt: new Date(7) }
-  test.isTrue(await claim.store.fail(claim, error, {}))
+  test.isTrue(await fail(claim, error))
   const stored = await queue.find(_id)
   test.equal([stored?.state, stored?.error, stored?.claim], ['failed', error, undefined])
-  test.isUndefined(await claims.claim(Random.id()))
+  test.isUndefined(await next(claims))
 })
 
 storage('a task that is given back can be claimed again', async (test, queue) => {
   const _id = await queue.add()
   const claims = queue.claims()
   const claim = await claimed(claims)
-  test.isTrue(await claim.store.release(claim, STARTED))
+  test.isTrue(await release(claim, STARTED))
   test.isUndefined((await queue.find(_id))?.claim)
   test.notEqual((await claimed(claims)).token, claim.token)
 })
@@ -174,14 +177,14 @@ storage('whoever does not hold the task changes nothing', async (test, queue) =>
   const _id = await queue.add()
   const claims = queue.claims()
   const former = await claimed(claims)
-  await claims.release(former, STARTED)
+  await release(former, STARTED)
   const holder = await claimed(claims)
   const failure = { name: 'Error', message: 'late', stack: null, failedAt: new Date() }
-  test.isFalse(await claims.complete(former))
-  test.isFalse(await claims.fail(former, failure, {}))
-  test.isFalse(await claims.release(former, STARTED))
+  test.isFalse(await complete(former))
+  test.isFalse(await fail(former, failure))
+  test.isFalse(await release(former, STARTED))
   test.equal((await queue.find(_id))?.state, 'running')
-  test.isTrue(await claims.complete(holder))
+  test.isTrue(await complete(holder))
 })
 
 storage('a task removed and added again under its _id is not ended by the job of the first', async (test, queue) => {
@@ -190,7 +193,7 @@ storage('a task removed and added again under its _id is not ended by the job of
   const former = await claimed(claims)
   await queue.database.tasks.deleteOne({ _id: 'again' })
   await queue.add({ _id: 'again' })
-  test.isFalse(await claims.complete(former))
+  test.isFalse(await complete(former))
   test.equal((await queue.find('again'))?.state, 'waiting')
 })
 
@@ -243,12 +246,13 @@ storage(
     const claims = queue.claims()
     await eventually('it is taken over', async () => (await queue.housekeeping().releaseExpired()) > 0)
     const holder = await claimed(claims)
-    test.isTrue(await claims.complete(holder))
+    test.isTrue(await complete(holder))
     // As if the acknowledgement of each had been lost.
-    test.isTrue(await claims.isCompleted(holder))
-    test.isFalse(await former.complete(lost))
-    test.isFalse(await former.isCompleted(lost))
-    test.equal(await former.fateOf(lost), 'taken')
+    const ending = { kind: 'completed' } as const
+    test.isTrue(await claims.ends.endAgain({ claim: holder, ending }))
+    test.isFalse(await complete(lost))
+    test.isFalse(await former.ends.endAgain({ claim: lost, ending }))
+    test.equal(await former.ends.fateOf(lost), 'taken')
     const kept = await queue.find('taken over')
     test.equal([kept?.state, kept?.removeAt instanceof Date], ['done', true])
   },
@@ -259,7 +263,7 @@ storage('a document that is too large to carry a claim holds up nothing', async 
   const size = 16 * 1024 * 1024 - 300
   await queue.database.tasks.insertOne({ ...task, data: { text: 'x'.repeat(size) } })
   const behind = await queue.add()
-  await refused(test, queue.claims().claim(Random.id()), /"large".* cannot be run, and is failed/)
+  await refused(test, next(queue.claims()), /"large".* cannot be run, and is failed/)
   test.equal((await queue.find('large'))?.state, 'failed')
   test.equal((await claimed(queue.claims())).task._id, behind)
 })
@@ -270,13 +274,13 @@ storage('a document that the driver cannot read holds up nothing', async (test, 
   // What PCRE knows and JavaScript does not.
   await queue.database.tasks.insertOne({ ...task, data: { pattern: new BSON.BSONRegExp('(?i)x') } })
   const behind = await queue.add()
-  await refused(test, queue.claims().claim(Random.id()), /cannot be run, and is failed/)
+  await refused(test, next(queue.claims()), /cannot be run, and is failed/)
   test.equal((await claimed(queue.claims())).task._id, behind)
   test.equal(await queue.database.tasks.countDocuments({ _id: 'unreadable', state: 'failed' }), 1)
 })
 
 storage(
-  'a queue needs attention when something is due, moved, expired or has no state, and only then',
+  'a queue needs attention when something is due, expired or has no state, and only then',
   async (test, queue) => {
     const house = queue.housekeeping()
     const { tasks } = queue.database
@@ -293,7 +297,6 @@ storage(
     test.isFalse(await needs({ state: 'waiting', taskType: "another app's" }))
     test.isFalse(await needs({ state: 'scheduled', dueDate: inAnHour() }))
     test.isTrue(await needs({ state: 'scheduled' }))
-    test.isTrue(await needs({ state: 'waiting', taskType: "another app's", dueDate: inAnHour() }))
     test.isFalse(await needs({ state: 'running', claim: claim(inAnHour()) }))
     test.isTrue(await needs({ state: 'running', claim: claim(new Date(0)) }))
     test.isFalse(await needs({ state: 'failed' }))
@@ -306,47 +309,105 @@ storage('renewing tells which claims are no longer valid', async (test, queue) =
   await queue.add()
   await queue.add()
   const [kept, lost] = [await claimed(claims), await claimed(claims)]
-  await claims.release(lost, STARTED)
+  await release(lost, STARTED)
   await claimed(claims)
   test.equal([...(await claims.renew([kept, lost]))], [kept.token])
   test.equal((await claims.findOwn()).length, 2)
 })
 
-storage('a claim is an index scan without a range and without a sort stage', async (test, queue) => {
+for (const limit of [1, 20]) {
+  storage(
+    `a claim of ${String(limit)} is an index scan without a range and without a sort stage`,
+    async (test, queue) => {
+      await queue.housekeeping().createIndexes()
+      for (let i = 0; i < 30; i++) {
+        await queue.add({ taskType: 'A', priority: i })
+        await queue.add({ taskType: 'B', dueDate: inAnHour() })
+        await queue.add({ taskType: 'OTHER', priority: 50 })
+      }
+      const { planned, keysExamined } = await explainClaim(queue, ['A', 'B', 'C'], limit)
+      test.notMatches(planned, /"SORT"|COLLSCAN/)
+      test.matches(planned, /IXSCAN/)
+      test.isTrue(keysExamined <= limit + 3, `${String(keysExamined)} keys examined`)
+    },
+  )
+}
+
+storage('a claim examines as many keys with 300 types as it has types and tasks', async (test, queue) => {
   await queue.housekeeping().createIndexes()
-  for (let i = 0; i < 30; i++) {
-    await queue.add({ taskType: 'A', priority: i })
-    await queue.add({ taskType: 'B', dueDate: inAnHour() })
-    await queue.add({ taskType: 'OTHER', priority: 50 })
-  }
-  const { planned, keysExamined } = await explainClaim(queue)
+  const types = Array.from({ length: 300 }, (_type, index) => `T${String(index)}`)
+  const tasks = types.flatMap(taskType => [1, 2, 3].map(priority => ({ taskType, data: {}, priority })))
+  await queue.database.tasks.insertMany(tasks.map(task => ({ ...createTask(task, () => Random.id()) })))
+  const { planned, keysExamined } = await explainClaim(queue, types, 1)
   test.notMatches(planned, /"SORT"|COLLSCAN/)
-  test.matches(planned, /IXSCAN/)
-  test.isTrue(keysExamined <= 4, `${String(keysExamined)} keys examined`)
+  test.isTrue(keysExamined <= 2 * types.length, `${String(keysExamined)} keys examined`)
+  const order = (await queue.claims(types).claim(Random.id(), 400)).map(({ task }) => task.priority)
+  test.equal(order, [...Array<number>(300).fill(3), ...Array<number>(100).fill(2)])
 })
 
-/** Explains the very command that a claim sends. */
-async function explainClaim(queue: Queue): Promise<{ planned: string; keysExamined: number }> {
-  let sent: unknown[] = []
-  const { tasks } = queue.database
-  const collection = {
-    findOneAndUpdate: (...parts: Parameters<Raw['findOneAndUpdate']>) => {
-      sent = parts
-      return (tasks as unknown as Raw).findOneAndUpdate(...parts)
-    },
+storage('what a claim examines does not grow with what is scheduled, failed or done', async (test, queue) => {
+  await queue.housekeeping().createIndexes()
+  const before = await explainClaimAmong(queue, 100)
+  const after = await explainClaimAmong(queue, 10_000)
+  test.equal(after, before)
+})
+
+/** With so many tasks of each kind that no claim is to look at, of 1,000 priorities. @returns the keys examined */
+async function explainClaimAmong(queue: Queue, count: number): Promise<number> {
+  const others = [
+    { state: 'scheduled', dueDate: inAnHour() },
+    { state: 'failed' },
+    { state: 'done' },
+    { state: 'waiting', taskType: 'OTHER' },
+  ]
+  for (const other of others) {
+    const tasks = Array.from({ length: count }, (_task, index) => ({
+      ...createTask({ taskType: 'A', data: {}, priority: 1 + (index % 1000) }, () => Random.id()),
+      ...other,
+    }))
+    await queue.database.tasks.insertMany(tasks)
   }
-  await new Claims(collection as unknown as Raw, currentOwner(), {
-    taskTypes: ['A', 'B', 'C'],
-    leaseDuration: 15_000,
-    keepFailed: null,
-  }).claim(Random.id())
-  const [query, update, options] = sent as [object, object, { sort: object }]
-  const explained = await queue.database.db.command({
-    explain: { findAndModify: tasks.collectionName, query, update, sort: options.sort },
-    verbosity: 'executionStats',
-  })
-  const { executionStats } = explained as { executionStats: { totalKeysExamined: number; executionStages: object } }
-  return { planned: JSON.stringify(executionStats.executionStages), keysExamined: executionStats.totalKeysExamined }
+  await queue.add({ taskType: 'A' })
+  const { keysExamined } = await explainClaim(queue, ['A'], 1)
+  return keysExamined
+}
+
+/** Explains the very commands that a claim sends to find tasks. */
+async function explainClaim(
+  queue: Queue,
+  taskTypes: string[],
+  limit: number,
+): Promise<{ planned: string; keysExamined: number }> {
+  const tasks = queue.database.tasks as unknown as Raw
+  const { collectionName } = tasks
+  const sent: object[] = []
+  const collection = {
+    findOneAndUpdate: (query: object, update: object[], options: { sort: object; includeResultMetadata: true }) => {
+      sent.push({ findAndModify: collectionName, query, update, sort: options.sort })
+      return tasks.findOneAndUpdate(query, update, options as object)
+    },
+    find: (...[filter, options]: Parameters<Raw['find']>) => {
+      const { sort, limit: most, projection } = options ?? {}
+      if (sort !== undefined) sent.push({ find: collectionName, filter, sort, limit: most, projection })
+      return tasks.find(filter as object, options)
+    },
+    updateMany: tasks.updateMany.bind(tasks),
+    updateOne: tasks.updateOne.bind(tasks),
+    bulkWrite: tasks.bulkWrite.bind(tasks),
+  }
+  const options = { taskTypes, leaseDuration: 15_000, keepFailed: null }
+  const claims = new Claims(collection as unknown as Raw, client(), currentOwner(), options)
+  for (const claim of await claims.claim(Random.id(), limit)) await release(claim, { hasStarted: false })
+  const explained = await Promise.all(
+    sent.map(explain => queue.database.db.command({ explain, verbosity: 'executionStats' })),
+  )
+  const stats = explained.map(
+    ({ executionStats }) => executionStats as { totalKeysExamined: number; executionStages: object },
+  )
+  return {
+    planned: JSON.stringify(stats.map(({ executionStages }) => executionStages)),
+    keysExamined: stats.reduce((total, { totalKeysExamined }) => total + totalKeysExamined, 0),
+  }
 }
 
 storage('documents of 2.x are taken over, those marked as running at the start only', async (test, queue) => {
@@ -368,7 +429,6 @@ storage('documents of 2.x are taken over, those marked as running at the start o
   test.equal(stored, { _id: 'waiting', ...of2x, sequence: 0, state: 'waiting' })
   test.equal((await queue.find('scheduled'))?.state, 'scheduled')
   const found: string[] = []
-  for (let claim = await claims.claim(Random.id()); claim; claim = await claims.claim(Random.id()))
-    found.push(claim.task._id)
+  for (let claim = await next(claims); claim; claim = await next(claims)) found.push(claim.task._id)
   test.equal(found.sort(), ['before 1.2', 'by hand', 'ongoing', 'waiting'])
 })

@@ -3,6 +3,7 @@ import { Tinytest } from 'meteor/tinytest'
 import { createTask, type NewTask } from '../common/task'
 import { Heap } from '../server/queue/heap'
 import { MemoryQueue } from '../server/queue/memory-queue'
+import { complete, fail, release } from './support/claim-ends'
 
 function openQueue(): MemoryQueue {
   const queue = new MemoryQueue(() => Random.id(), { keepFailed: null })
@@ -83,7 +84,7 @@ Tinytest.addAsync('memory queue - a task that was removed while running lets its
   add(queue, { _id: 'gone' })
   const claim = queue.claim()
   queue.removeById('gone')
-  test.isFalse(claim && (await claim.store.complete(claim)))
+  test.isFalse(claim && (await complete(claim)))
 })
 
 Tinytest.addAsync(
@@ -94,11 +95,11 @@ Tinytest.addAsync(
     const first = queue.claim()
     queue.removeById('again')
     add(queue, { _id: 'again' })
-    test.isFalse(first && (await queue.complete(first)))
+    test.isFalse(first && (await complete(first)))
     test.equal(queue.findById('again')?.state, 'waiting')
     const second = queue.claim()
-    test.isFalse(first && (await queue.fail(first, failure, {})))
-    test.isTrue(second && (await queue.complete(second)))
+    test.isFalse(first && (await fail(first, failure)))
+    test.isTrue(second && (await complete(second)))
   },
 )
 
@@ -106,7 +107,7 @@ Tinytest.addAsync('memory queue - a task that is given back runs again', async t
   const queue = openQueue()
   const _id = add(queue)
   const claim = queue.claim()
-  test.isTrue(claim && (await queue.release(claim, { hasStarted: true })))
+  test.isTrue(claim && (await release(claim, { hasStarted: true })))
   test.equal(ids(queue.availableTasks()), [_id])
   test.equal(queue.claim()?.task._id, _id)
 })
@@ -117,7 +118,7 @@ Tinytest.addAsync('memory queue - failed tasks are kept with their error, the la
   for (let i = 0; i < 1001; i++) {
     failed.push(add(queue))
     const claim = queue.claim()
-    if (claim) await queue.fail(claim, failure, {})
+    if (claim) await fail(claim, failure)
   }
   test.isUndefined(queue.findById(failed[0] ?? ''))
   test.equal(queue.findById(failed[1] ?? '')?.state, 'failed')

@@ -11,6 +11,7 @@ import type { ClaimStore } from '../server/queue/claim'
 import { Claims } from '../server/queue/claims'
 import { Listeners } from '../server/queue/listeners'
 import { currentOwner } from '../server/queue/owner'
+import { client } from './support/database'
 import { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
 import { type MasterSettings, type RemoteMaster, withDatabase, withMaster } from './support/remote-master'
@@ -80,22 +81,18 @@ Tinytest.addAsync('outage - a database that hangs for longer than a lease costs 
 })
 
 /** Makes the write, and then loses its acknowledgement, the first time. */
-function losingFirstAcknowledgement(claims: Claims): ClaimStore {
+function losingFirstAcknowledgement({ ends }: Claims): ClaimStore {
   let isLost = false
-  const lose = async (write: Promise<boolean>) => {
-    const isWritten = await write
-    if (isLost) return isWritten
-    isLost = true
-    throw new Error('acknowledgement lost')
-  }
   return {
-    complete: claim => lose(claims.complete(claim)),
-    fail: (claim, error, counts) => lose(claims.fail(claim, error, counts)),
-    retry: (claim, error, counts, delay) => lose(claims.retry(claim, error, counts, delay)),
-    release: (claim, change) => lose(claims.release(claim, change)),
-    isCompleted: claim => claims.isCompleted(claim),
-    isRecorded: (claim, error) => claims.isRecorded(claim, error),
-    fateOf: claim => claims.fateOf(claim),
+    hasLeases: true,
+    end: async batch => {
+      const written = await ends.end(batch)
+      if (isLost) return written
+      isLost = true
+      throw new Error('acknowledgement lost')
+    },
+    endAgain: end => ends.endAgain(end),
+    fateOf: claim => ends.fateOf(claim),
   }
 }
 
@@ -107,7 +104,7 @@ for (const kind of ['done', 'error'] as const) {
         const task = createTask({ taskType: 'TEST', data: {} }, () => Random.id())
         await database.tasks.insertOne({ ...task })
         const collection = database.tasks as unknown as ConstructorParameters<typeof Claims>[0]
-        const claims = new Claims(collection, currentOwner(), {
+        const claims = new Claims(collection, client(), currentOwner(), {
           taskTypes: ['TEST'],
           leaseDuration: 15_000,
           keepFailed: null,
@@ -117,7 +114,7 @@ for (const kind of ['done', 'error'] as const) {
         const told: unknown[] = []
         const listeners = new Listeners()
         listeners.set(kind, ({ task: { _id } }) => told.push(_id))
-        const claim = await leases.claim()
+        const [claim] = await leases.claim(1)
         if (claim === undefined) throw new Error('nothing to claim')
         const outcome =
           kind === 'done'

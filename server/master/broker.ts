@@ -20,7 +20,7 @@ export async function consult(
   const { task } = question.claim
   const reply = onlyOnce(question)
   const respond = (value?: unknown) => {
-    const isFirst = reply({ kind: 'answered', value: toWire(value) })
+    const isFirst = reply(() => ({ kind: 'answered', value: toWire(value) }))
     if (!isFirst)
       log.warn(`the messageBroker answered ${task.taskType}:${task._id} again; only its first answer counts`)
   }
@@ -30,20 +30,20 @@ export async function consult(
     const { status, data } = question.message
     await broker(respond, { status, data: fromWire(data) }, toJob(task))
   } catch (thrown) {
-    const isFirst = reply({ kind: 'refused', error: errorToWire(toError(thrown)) })
+    const isFirst = reply(() => ({ kind: 'refused', error: errorToWire(toError(thrown)) }))
     if (!isFirst)
       log.error(`the messageBroker threw after its answer to ${task.taskType}:${task._id}: ${messageOf(thrown)}`)
   }
 }
 
 /** @returns a function that sends an answer, or returns false when one was sent before */
-function onlyOnce({ answer }: Question): (given: Answer) => boolean {
+function onlyOnce({ answer }: Question): (makeAnswer: () => Answer) => boolean {
   let isSettled = false
-  return given => {
+  return makeAnswer => {
     if (isSettled) return false
     isSettled = true
     try {
-      answer(given)
+      answer(makeAnswer())
     } catch (error) {
       // Not thrown to who answered: that may be a timer of the application, where it would end the master.
       answer({

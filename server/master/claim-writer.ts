@@ -1,25 +1,33 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
-import type { TaskFailure } from '../../common/task'
-import type { Claim, Counts, Release } from '../queue/claim'
+import type { Claim, ClaimEnd, ClaimStore, Ending } from '../queue/claim'
 import type { Leases } from './leases'
 
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5000
 
-/** The end of a claim as a write to its queue. */
-export interface Write {
-  /** Resolves to false when the task does not carry the claim's token. */
-  readonly apply: () => Promise<boolean>
-  /** Whether the queue is as `apply` would leave it. */
-  readonly isApplied: () => Promise<boolean>
+/** To one queue. Two keep a database busy; what ends meanwhile goes together. */
+const WRITES_AT_ONCE = 2
+const LARGEST_WRITE = 500
+
+interface Pending {
+  readonly end: ClaimEnd
+  readonly settle: (isWritten: boolean) => void
+}
+
+/** The ends that are still to be written to one queue. */
+interface Outbox {
+  readonly store: ClaimStore
+  readonly waiting: Pending[]
+  writes: number
 }
 
 /** Writes the ends of claims to their queue: each until it is there, or known to be void. */
 export class ClaimWriter {
   readonly #leases: Leases
   readonly #log: Log
+  readonly #outboxes = new Map<ClaimStore, Outbox>()
 
   constructor(leases: Leases, log: Log) {
     this.#leases = leases
@@ -27,48 +35,67 @@ export class ClaimWriter {
   }
 
   /** @returns false when the task is no longer this claim's. Never rejects. */
-  async write(claim: Claim, write: Write): Promise<boolean> {
+  async write(claim: Claim, ending: Ending): Promise<boolean> {
     this.#leases.end(claim)
-    const isValid = await this.writeUntilTaken(claim, write)
+    const isWritten = await new Promise<boolean>(settle => {
+      const outbox = this.outboxOf(claim.store)
+      outbox.waiting.push({ end: { claim, ending }, settle })
+      // What ends in the same turn goes into the same write.
+      if (outbox.waiting.length === 1) queueMicrotask(() => this.send(outbox))
+    })
     this.#leases.forget(claim)
-    return isValid
+    return isWritten
+  }
+
+  private outboxOf(store: ClaimStore): Outbox {
+    const outbox = this.#outboxes.get(store) ?? { store, waiting: [], writes: 0 }
+    this.#outboxes.set(store, outbox)
+    return outbox
+  }
+
+  private send(outbox: Outbox): void {
+    while (outbox.writes < WRITES_AT_ONCE && outbox.waiting.length > 0) {
+      void this.writeTogether(outbox, outbox.waiting.splice(0, LARGEST_WRITE))
+    }
+  }
+
+  private async writeTogether(outbox: Outbox, batch: readonly Pending[]): Promise<void> {
+    outbox.writes++
+    try {
+      const written = await outbox.store.end(batch.map(({ end }) => end))
+      for (const { end, settle } of batch) settle(written.has(end.claim))
+    } catch (error) {
+      // Beside the others, which may fare better.
+      void this.writeEach(batch, error)
+    }
+    outbox.writes--
+    this.send(outbox)
   }
 
   /** A write that failed may have been made all the same, only its acknowledgement was lost: that is looked up, not guessed. */
-  private async writeUntilTaken(claim: Claim, { apply, isApplied }: Write): Promise<boolean> {
-    let isUnsure = false
-    for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
-      try {
-        return (await apply()) || (isUnsure && (await isApplied()))
-      } catch (error) {
-        isUnsure = true
-        this.#log.taskError(claim.task, `cannot be stored, trying again in ${String(wait)} ms: ${messageOf(error)}`)
-        await pause(wait)
-      }
+  private async writeEach(batch: readonly Pending[], error: unknown): Promise<void> {
+    let [left, reason] = [batch, error]
+    for (let wait = FIRST_PAUSE_MS; left.length > 0; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+      this.logFailure(left, wait, reason)
+      await pause(wait)
+      const failed: Pending[] = []
+      const tries = left.map(async pending => {
+        try {
+          pending.settle(await pending.end.claim.store.endAgain(pending.end))
+        } catch (thrown) {
+          reason = thrown
+          failed.push(pending)
+        }
+      })
+      await Promise.all(tries)
+      left = failed
     }
   }
-}
 
-export function completion(claim: Claim): Write {
-  return { apply: () => claim.store.complete(claim), isApplied: () => claim.store.isCompleted(claim) }
-}
-
-export function failing(claim: Claim, failure: TaskFailure, counts: Counts): Write {
-  return {
-    apply: () => claim.store.fail(claim, failure, counts),
-    isApplied: () => claim.store.isRecorded(claim, failure),
+  private logFailure([first, ...others]: readonly Pending[], wait: number, reason: unknown): void {
+    if (first === undefined) return
+    const also = others.length === 0 ? '' : ` (and ${String(others.length)} others)`
+    const text = `cannot be stored, trying again in ${String(wait)} ms${also}: ${messageOf(reason)}`
+    this.#log.taskError(first.end.claim.task, text)
   }
-}
-
-/** @param delay milliseconds until the next attempt */
-export function retrying(claim: Claim, failure: TaskFailure, counts: Counts, delay: number): Write {
-  return {
-    apply: () => claim.store.retry(claim, failure, counts, delay),
-    isApplied: () => claim.store.isRecorded(claim, failure),
-  }
-}
-
-export function releasing(claim: Claim, change: Release): Write {
-  // Without the token the task is somebody else's to run, which is what giving it back is for.
-  return { apply: () => claim.store.release(claim, change), isApplied: () => Promise.resolve(true) }
 }

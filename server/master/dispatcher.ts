@@ -1,32 +1,28 @@
 import { Meteor } from 'meteor/meteor'
-import { UnsendableValueError, messageOf, toError } from '../../common/errors'
+import { messageOf, toError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
-import { type Task, faultOf } from '../../common/task'
-import { type Definitions, policyOf } from '../../common/task-map'
-import type { Claim, Counts } from '../queue/claim'
 import type { Claims } from '../queue/claims'
 import type { MemoryQueue } from '../queue/memory-queue'
+import type { Feeder } from './feeder'
 import type { Leases } from './leases'
 import type { Pool } from './pool'
-import type { Settlement } from './settlement'
 import type { Upkeep } from './upkeep'
 
 export interface DispatcherParts {
-  readonly definitions: Definitions
   readonly claims: Claims
+  readonly feeder: Feeder
   readonly leases: Leases
   readonly upkeep: Upkeep
   readonly memory: MemoryQueue
   readonly pool: Pool
-  readonly settlement: Settlement
   readonly options: ResolvedOptions
   readonly log: Log
 }
 
 /**
- * Brings due tasks to free workers. It looks at the queue at every tick, and between ticks whenever something hints that
- * there is work; one look at a time, so that no two can give one worker two jobs.
+ * Claims due tasks, as many as the workers can use. It looks at the queue at every tick, and between ticks whenever something hints
+ * that there is work; one look at a time.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -36,6 +32,10 @@ export class Dispatcher {
   #looking: Promise<void> | undefined
   #lookAgain = false
   #isTickDue = false
+  /** Whether the last claim found nothing: the next is for one task, which takes one command instead of three. */
+  #isDry = true
+  /** How many tasks were added that come before some of those in hand. */
+  #urgent = 0
   /** Since a look ended in an error, until a tick's does not: one line at each end, however many lie between. */
   #isFailing = false
 
@@ -49,6 +49,7 @@ export class Dispatcher {
   }
 
   start(): void {
+    this.#parts.feeder.open()
     this.restartInterval()
     this.tick()
   }
@@ -57,6 +58,7 @@ export class Dispatcher {
   async stop(): Promise<void> {
     if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
     this.#interval = undefined
+    this.#parts.feeder.close()
     await this.#looking
   }
 
@@ -66,10 +68,19 @@ export class Dispatcher {
     if (this.isRunning) this.restartInterval()
   }
 
+  /** A task of this priority was added. */
+  nudge(priority: number): void {
+    if (this.#parts.feeder.wouldOvertake(priority)) this.#urgent++
+    this.wake()
+  }
+
   /** There may be something to do. */
   wake(): void {
     if (!this.isRunning) return
-    this.serveMemory()
+    const { feeder, pool } = this.#parts
+    feeder.feed()
+    this.growForMemory()
+    if (!this.#isTickDue && this.wanted === 0 && pool.slotsToFork === 0) return
     this.#lookAgain = true
     this.#looking ??= this.lookUntilDone()
   }
@@ -86,16 +97,14 @@ export class Dispatcher {
     this.wake()
   }
 
-  /** In-memory tasks go first, whatever their priority, and wait for no database. */
-  private serveMemory(): void {
+  private get wanted(): number {
+    return Math.max(this.#urgent, this.#parts.feeder.wanted)
+  }
+
+  private growForMemory(): void {
     const { memory, pool } = this.#parts
-    while (pool.hasIdle) {
-      const claim = memory.claim()
-      if (claim === undefined) return
-      this.run(claim)
-    }
-    const { freeSlots, room } = pool
-    pool.grow(memory.countDue(freeSlots + room) - freeSlots)
+    const { freeSlots, slotsToFork } = pool
+    if (slotsToFork > 0) pool.grow(memory.countDue(freeSlots + slotsToFork) - freeSlots)
   }
 
   private async lookUntilDone(): Promise<void> {
@@ -115,7 +124,7 @@ export class Dispatcher {
     const isTick = this.#isTickDue
     this.#isTickDue = false
     const hasWork = !isTick || (await this.keepInOrder())
-    if (hasWork && this.canClaim) await this.dispatch()
+    if (hasWork) await this.claimWanted()
     await this.grow(hasWork)
     // A worker that became free during this look was not offered anything yet.
     if (!isTick) return
@@ -138,43 +147,31 @@ export class Dispatcher {
     return this.isRunning && !this.#parts.options.inMemoryOnly && this.#parts.upkeep.isPrepared
   }
 
-  private async dispatch(): Promise<void> {
-    while (this.isRunning && this.#parts.pool.hasIdle) {
-      const claim = await this.#parts.leases.claim()
-      if (claim === undefined) return
-      this.runUnlessMalformed(claim)
-    }
-  }
-
-  /** What is in memory was checked when it was added; a document somebody may have written by hand. */
-  private runUnlessMalformed(claim: Claim): void {
-    const fault = faultOf(claim.task)
-    if (fault === undefined) this.run(claim)
-    else void this.#parts.settlement.fail(claim, fault, uncounted(claim.task))
-  }
-
-  private run(claim: Claim): void {
-    const { definitions, leases, pool, settlement } = this.#parts
-    const { task } = claim
-    const { timeout } = policyOf(task, definitions)
-    try {
-      const isSent = this.isRunning && pool.run(claim, { startBefore: leases.expiryOf(claim), timeout })
-      // The worker may have died, or been given an in-memory task, while the claim was on its way.
-      if (!isSent) void settlement.release(claim, { hasStarted: false })
-    } catch (error) {
-      void settlement.fail(claim, new UnsendableValueError('the data of the task', error), uncounted(task))
+  private async claimWanted(): Promise<void> {
+    const { feeder, leases } = this.#parts
+    while (this.canClaim && this.wanted > 0) {
+      const limit = this.#isDry ? 1 : this.wanted
+      this.#urgent = 0
+      const claims = await leases.claim(limit)
+      this.#isDry = claims.length === 0
+      feeder.take(claims)
+      if (claims.length < limit) return
     }
   }
 
   private async grow(hasWork: boolean): Promise<void> {
-    const { claims, memory, options, pool } = this.#parts
+    const { claims, feeder, memory, options, pool } = this.#parts
+    const { freeSlots, slotsToFork } = pool
+    if (slotsToFork === 0) return
     if (options.keepAlive === 'always') {
-      pool.grow(pool.room)
-    } else if (hasWork && this.canClaim && !pool.hasIdle && pool.room > 0) {
-      const { freeSlots, room } = pool
-      const inMemory = memory.countDue(freeSlots + room)
-      pool.grow(inMemory + (await claims.countDue(freeSlots + room)) - freeSlots)
+      pool.grow(slotsToFork)
+      return
     }
+    const limit = freeSlots + slotsToFork
+    const atHand = memory.countDue(limit) + feeder.size
+    // Where a worker has room, all that is due has been claimed.
+    const canBeMore = hasWork && this.canClaim && pool.room === 0 && atHand < limit
+    pool.grow(atHand + (canBeMore ? await claims.countDue(limit - atHand) : 0) - freeSlots)
   }
 
   /** @param least milliseconds for which a worker must have been idle in any case */
@@ -195,9 +192,4 @@ export class Dispatcher {
     if (this.#isFailing) this.#parts.log.warn('the queue can be read again')
     this.#isFailing = false
   }
-}
-
-/** The claim counted an attempt, but the task's function is not called. */
-function uncounted({ attempts = 1 }: Task): Counts {
-  return { attempts: attempts - 1 }
 }

@@ -44,7 +44,7 @@ export function forkOptions({ env, execArgv, pid, ownerKey }: ForkContext, port:
       METEOR_PARENT_PID: String(pid),
     },
     execArgv: withoutInspector(execArgv),
-    serialization: 'advanced',
+    serialization: 'json',
     // What a worker writes to stderr passes through the master, which knows its last words then.
     stdio: ['inherit', 'inherit', 'pipe', 'ipc'],
   }

@@ -4,6 +4,7 @@ import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { Claim } from '../queue/claim'
 import type { Claims } from '../queue/claims'
+import { isOfBatch } from '../queue/updates'
 
 /** A lease survives a renewal that fails, and one that comes late. */
 const RENEWALS_PER_LEASE = 3
@@ -28,7 +29,7 @@ export class Leases {
   readonly #log: Log
   /** By token. */
   readonly #held = new Map<string, Held>()
-  /** Tokens of claims that are on their way. */
+  /** The first parts of the tokens of claims that are on their way. */
   readonly #inFlight = new Set<string>()
   #onLost: (claim: Claim) => void = () => undefined
   #interval: number | undefined
@@ -49,26 +50,30 @@ export class Leases {
     this.#onLost = listener
   }
 
-  /** Takes the next task that is due, or undefined. */
-  async claim(): Promise<Claim | undefined> {
-    const token = this.#makeToken()
+  /** Takes the next tasks that are due, in their order. @param limit how many at most, from 1 */
+  async claim(limit: number): Promise<Claim[]> {
+    const batch = this.#makeToken()
     const expiresAt = monotonicNow() + this.#duration
-    this.#inFlight.add(token)
+    this.#inFlight.add(batch)
     try {
-      const claim = await this.#claims.claim(token)
-      if (claim !== undefined) this.#held.set(token, { claim, expiresAt, isEnding: false })
-      return claim
+      const claims = await this.#claims.claim(batch, limit)
+      for (const claim of claims) this.#held.set(claim.token, { claim, expiresAt, isEnding: false })
+      return claims
     } catch (error) {
       this.#isUnsure = true
       throw error
     } finally {
-      this.#inFlight.delete(token)
+      this.#inFlight.delete(batch)
     }
   }
 
   /** The moment, on the monotonic clock, from which this claim's job must not be started any more. */
   expiryOf({ token }: Claim): number | undefined {
     return this.#held.get(token)?.expiresAt
+  }
+
+  claimWith(token: string): Claim | undefined {
+    return this.#held.get(token)?.claim
   }
 
   get areNone(): boolean {
@@ -78,7 +83,7 @@ export class Leases {
   /** Whether this claim is certain to be valid: its lease has not run out, as far as this master knows. */
   isValid(claim: Claim): boolean {
     const held = this.#held.get(claim.token)
-    return claim.store !== this.#claims || (held !== undefined && monotonicNow() < held.expiresAt)
+    return !claim.store.hasLeases || (held !== undefined && monotonicNow() < held.expiresAt)
   }
 
   /** The end of this claim is about to be written. */
@@ -147,10 +152,13 @@ export class Leases {
   async giveBackUnknown(): Promise<void> {
     const own = await this.#claims.findOwn()
     this.#isUnsure = false
-    for (const claim of own.filter(({ token }) => !this.#held.has(token) && !this.#inFlight.has(token))) {
-      if (await this.#claims.release(claim, { hasStarted: false })) {
-        this.#log.taskError(claim.task, 'given back: this master never got its claim')
-      }
-    }
+    const unknown = own.filter(({ token }) => !this.#held.has(token) && !this.isInFlight(token))
+    const ending = { kind: 'released', hasStarted: false } as const
+    const released = await this.#claims.ends.end(unknown.map(claim => ({ claim, ending })))
+    for (const { task } of released) this.#log.taskError(task, 'given back: this master never got its claim')
+  }
+
+  private isInFlight(token: string): boolean {
+    return [...this.#inFlight].some(batch => isOfBatch(batch, token))
   }
 }

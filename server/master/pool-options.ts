@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Log } from '../../common/log'
 import type { Outcome } from '../../common/protocol'
 import type { Claim } from '../queue/claim'
+import type { Nudge } from '../queue/wake-up'
 import type { Death, Question } from './worker-events'
 
 export interface PoolOptions {
@@ -9,8 +10,8 @@ export interface PoolOptions {
   readonly port: number
   /** How many workers may live at once. */
   readonly size: number
-  /** Milliseconds that a job has to end after it was told to; then its worker is killed. */
-  readonly abortGrace: number
+  /** How many jobs a worker runs at once. */
+  readonly slots: number
   /** After how many jobs a worker is replaced, or null. */
   readonly maxJobs: number | null
   /** The resident memory, in megabytes, above which a worker is replaced, or null. */
@@ -26,15 +27,13 @@ export interface PoolEvents {
   readonly changed: () => void
   /** A job ended by itself. `aborted`: why it had been told to, if it had. */
   readonly outcome: (claim: Claim, outcome: Outcome, aborted: Error | undefined) => void
-  /** The worker came to this job too late to start it. */
-  readonly expired: (claim: Claim) => void
+  /** A worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
+  readonly returned: (claim: Claim, reason?: string) => void
   readonly question: (question: Question) => void
-  /** A task of this type was added in a worker, or retried. */
-  readonly nudged: (taskType: string) => void
+  /** A task was added in a worker, or retried. */
+  readonly nudged: (task: Nudge) => void
   /** A claim, of whichever master, was cut short by a cancel in a worker. */
   readonly cancelled: (token: string) => void
-  /** A worker died while it ran this job. */
+  /** A worker died while it ran this job. `aborted`: why the job had been told to end, if it had. */
   readonly died: (claim: Claim, death: Death, aborted: Error | undefined) => void
-  /** A worker died that had been sent this job, but had not started it. */
-  readonly notStarted: (claim: Claim) => void
 }

@@ -1,84 +1,123 @@
 import type { ChildProcess } from 'node:child_process'
-import { messageOf } from '../../common/errors'
+import { monotonicNow } from '../../common/clock'
 import type { Claim } from '../queue/claim'
-import { ForkBreaker } from './fork-breaker'
-import { freePort } from './free-port'
+import { Assignment } from './assignment'
+import { Forker } from './forker'
 import type { PoolEvents, PoolOptions } from './pool-options'
-import type { Limits, SentJob } from './sent-job'
-import { type End, describeExit } from './worker-events'
+import type { Limits } from './sent-job'
+import { type End, deathOf, momentOf } from './worker-events'
 import { WorkerHandle } from './worker-handle'
 
 const MEGABYTE = 1024 * 1024
 
-/** The workers: forks them, knows which are free, and closes them. */
+/** The workers: forks them, gives them jobs, and closes them. */
 export class Pool {
   readonly #options: PoolOptions
   readonly #events: PoolEvents
   readonly #workers = new Set<WorkerHandle>()
-  readonly #breaker = new ForkBreaker()
-  /** Workers that are to be forked: one after the other, since each looks for a free port. */
-  #pending = 0
-  #isForking = false
+  readonly #assignment: Assignment
+  readonly #forker: Forker
   /** While it closes, and when it is closed: what running jobs are told. */
   #closing: Error | undefined
   #abortTimer: NodeJS.Timeout | undefined
   /** Called when the last worker is gone. */
-  readonly #whenEmpty = new Set<() => void>()
+  readonly #whenEmpty: (() => void)[] = []
 
   constructor(options: PoolOptions, events: PoolEvents) {
     this.#options = options
     this.#events = events
+    this.#assignment = new Assignment(this.#workers, {
+      slots: options.slots,
+      maxJobs: options.maxJobs ?? Infinity,
+      isWornOut: worker => this.isWornOut(worker),
+    })
+    this.#forker = new Forker(options, {
+      portsInUse: () => new Set([...this.#workers].map(({ port }) => port)),
+      forked: (child, port) => {
+        this.add(child, port)
+      },
+      mayForkAgain: events.changed,
+    })
   }
 
-  /** How many more jobs could run without another fork: on idle workers and on those that are still to come. */
-  get freeSlots(): number {
-    return this.#pending + this.inState('booting').length + this.inState('idle').length
-  }
-
-  /** How many more workers may be forked. */
+  /** How many jobs could be sent now. */
   get room(): number {
-    return this.#options.size - this.#pending - this.#workers.size
+    return this.#assignment.room
   }
 
-  get hasIdle(): boolean {
-    return this.inState('idle').length > 0
+  /** How many jobs this master should have at hand, beside those that it could send now. */
+  get inHand(): number {
+    return this.#assignment.inHand
+  }
+
+  /** How many more jobs could run without another fork: on workers that are free, and on those that are still to come. */
+  get freeSlots(): number {
+    const { slots } = this.#options
+    let free = this.#forker.pending * slots
+    for (const { state, load } of this.#workers) {
+      if (state === 'booting' || state === 'ready') free += Math.max(0, slots - load)
+    }
+    return free
+  }
+
+  /** How many more jobs could run at once if all workers were forked that may be. */
+  get slotsToFork(): number {
+    return this.forksLeft * this.#options.slots
   }
 
   /**
-   * Sends a job to an idle worker.
+   * Sends a job to the worker with the most room.
    *
    * @returns false when there is none
-   * @throws when the job holds what cannot be sent; the worker stays idle
+   * @throws when the job holds what cannot be sent
    */
   run(claim: Claim, limits: Limits): boolean {
-    const [worker] = this.inState('idle')
-    worker?.run(claim, limits, this.#options.abortGrace)
+    const worker = this.#assignment.next()
+    if (worker === undefined) return false
+    const deadline = this.#assignment.deadlineIn(worker)
+    const { startBefore = Infinity } = limits
+    const isAhead = deadline !== undefined
+    const bounded = isAhead ? { ...limits, startBefore: Math.min(startBefore, monotonicNow() + deadline) } : limits
+    worker.run(claim, { isAhead, isAlone: false }, bounded)
+    return true
+  }
+
+  /**
+   * Sends a job to a worker that has no other, and gets none while it runs.
+   *
+   * @returns false when there is none yet
+   * @throws when the job holds what cannot be sent
+   */
+  runAlone(claim: Claim, limits: Limits): boolean {
+    const worker = this.#assignment.nextAlone()
+    worker?.run(claim, { isAhead: false, isAlone: true }, limits)
     return worker !== undefined
   }
 
-  /** Tells the job of this claim to end, if it is still running. */
-  abort({ token }: Claim, reason: Error): void {
-    for (const worker of this.#workers) {
-      if (worker.claim?.token === token) worker.abort(reason, this.#options.abortGrace)
-    }
+  /** Tells the job of this claim to end, if a worker has it. @param grace milliseconds that it has for that */
+  abort({ token }: Claim, reason: Error, grace: number): void {
+    for (const worker of this.#workers) worker.job(token)?.abort(reason, grace)
   }
 
-  /** The claim with this token, if its job is running. */
+  /** The claim with this token, if a worker has its job. */
   claimWith(token: string): Claim | undefined {
-    return [...this.#workers].map(worker => worker.claim).find(claim => claim?.token === token)
+    for (const worker of this.#workers) {
+      const job = worker.job(token)
+      if (job !== undefined) return job.claim
+    }
+    return undefined
   }
 
-  /** Forks this many workers, as far as there is room, unless the last ones could not boot. */
-  grow(count: number): void {
-    if (this.#closing !== undefined || !this.#breaker.allowsFork) return
-    this.#pending += Math.max(0, Math.min(count, this.room))
-    if (!this.#isForking) void this.forkPending()
+  /** Forks workers for this many more jobs, as far as there may be more, unless the last ones could not boot. */
+  grow(jobs: number): void {
+    const workers = Math.min(Math.ceil(jobs / this.#options.slots), this.forksLeft)
+    if (this.#closing === undefined) this.#forker.fork(workers)
   }
 
   /** Closes the workers that have had no job for this many milliseconds. */
   closeIdle(milliseconds: number): void {
-    for (const worker of this.inState('idle')) {
-      if (worker.idleFor() >= milliseconds) worker.close()
+    for (const worker of this.#workers) {
+      if (worker.isIdle && worker.idleFor() >= milliseconds) worker.close()
     }
   }
 
@@ -95,111 +134,85 @@ export class Pool {
    */
   async close(timeout: number, grace: number, reason: Error): Promise<void> {
     this.#closing = reason
-    this.#pending = 0
+    this.#forker.cancelPending()
     for (const worker of this.#workers) {
-      if (worker.state === 'busy') continue
+      worker.recallWaiting()
+      if (worker.load > 0) continue
       worker.close()
       if (grace === 0) worker.kill()
     }
     clearTimeout(this.#abortTimer)
     this.#abortTimer = setTimeout(() => {
-      for (const worker of this.#workers) worker.abort(reason, grace)
+      for (const job of [...this.#workers].flatMap(({ jobs }) => jobs)) job.abort(reason, grace)
     }, timeout)
-    if (this.#workers.size > 0) await new Promise<void>(resolve => this.#whenEmpty.add(resolve))
+    if (this.#workers.size > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve))
     clearTimeout(this.#abortTimer)
   }
 
-  private async forkPending(): Promise<void> {
-    this.#isForking = true
-    while (this.#pending > 0) await this.forkOne()
-    this.#isForking = false
-  }
-
-  private async forkOne(): Promise<void> {
-    try {
-      const port = await freePort(this.#options.port, this.portsInUse())
-      // Another worker may have failed meanwhile, which calls off those that are pending.
-      if (this.#pending === 0) return
-      this.#pending--
-      this.add(this.#options.fork(port), port)
-    } catch (error) {
-      this.forkFailed(messageOf(error))
-    }
-  }
-
   private add(child: ChildProcess, port: number): void {
-    const { changed, outcome, expired, question, nudged, cancelled } = this.#events
+    const { changed, outcome, returned, question, nudged, cancelled } = this.#events
     const worker: WorkerHandle = new WorkerHandle(child, port, {
       ready: changed,
-      outcome: (claim, result, aborted) => {
-        this.#breaker.succeeded()
+      outcome: (claim, result, aborted, duration) => {
+        this.#forker.succeeded()
+        this.#assignment.record(duration)
         outcome(claim, result, aborted)
-        if (this.#closing !== undefined || this.isWornOut(worker)) worker.close()
-        changed()
+        this.jobLeft(worker)
       },
-      expired: claim => {
-        expired(claim)
-        if (this.#closing !== undefined) worker.close()
-        changed()
+      returned: (claim, reason) => {
+        returned(claim, reason)
+        this.jobLeft(worker)
       },
       question,
       nudged,
       cancelled,
       gone: end => {
-        this.#workers.delete(worker)
         this.workerGone(worker, end)
-        if (this.#workers.size === 0) this.tellEmpty()
         changed()
       },
     })
     this.#workers.add(worker)
   }
 
-  private isWornOut({ jobs, rss }: WorkerHandle): boolean {
+  private jobLeft(worker: WorkerHandle): void {
+    const isLeaving = this.#closing !== undefined || this.isWornOut(worker)
+    if (isLeaving && worker.load === 0) worker.close()
+    else if (isLeaving) worker.recallWaiting()
+    this.#events.changed()
+  }
+
+  private isWornOut({ ended, rss }: WorkerHandle): boolean {
     const { maxJobs, maxMemory } = this.#options
-    return jobs >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
+    return ended >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
   }
 
-  private workerGone({ port, jobs }: WorkerHandle, { exit, lastWords, job, state }: End): void {
-    const how = describeExit(exit)
-    // Told to end one way or the other: also one that was signalled together with its master.
-    const asked = job?.aborted ?? this.#closing
-    if (job?.hasStarted) this.#events.died(job.claim, { how, lastWords }, asked)
-    else if (job !== undefined) this.#events.notStarted(job.claim)
+  private workerGone(worker: WorkerHandle, end: End): void {
+    this.#workers.delete(worker)
+    this.#assignment.forget(worker)
+    this.tellOfJobs(end)
+    this.countFailure(worker, end)
+    if (this.#workers.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
+  }
+
+  private tellOfJobs(end: End): void {
+    const death = deathOf(end)
+    for (const job of end.jobs) {
+      // Told to end one way or the other: also one that was signalled together with its master.
+      if (job.hasStarted) this.#events.died(job.claim, death, job.aborted ?? this.#closing)
+      else this.#events.returned(job.claim, 'its worker died before it had started')
+    }
+  }
+
+  private countFailure({ port, ended }: WorkerHandle, end: End): void {
+    const { jobs, state } = end
+    const isAsked =
+      this.#closing !== undefined || state === 'closing' || jobs.some(({ aborted }) => aborted !== undefined)
     // One that has ended a job has shown that workers work: then it is the next job's fault.
-    if (asked !== undefined || state === 'closing' || (job?.hasStarted && jobs > 0)) return
-    const moment = state === 'booting' ? 'before it was ready' : momentIn(job)
-    this.forkFailed(`a worker on port ${String(port)} ended ${moment} (${how})`)
+    if (isAsked || (ended > 0 && jobs.some(({ hasStarted }) => hasStarted))) return
+    this.#forker.failed(`a worker on port ${String(port)} ended ${momentOf(end)} (${deathOf(end).how})`)
   }
 
-  private tellEmpty(): void {
-    for (const resolve of this.#whenEmpty) resolve()
-    this.#whenEmpty.clear()
+  private get forksLeft(): number {
+    return this.#options.size - this.#forker.pending - this.#workers.size
   }
-
-  /** Workers that end by themselves, again and again, must not become a fork storm. */
-  private forkFailed(reason: string): void {
-    this.#pending = 0
-    const { failures, pause } = this.#breaker.failed()
-    setTimeout(() => {
-      this.#events.changed()
-    }, pause).unref()
-    this.#options.log.error(
-      `${reason}; ${String(failures)} in a row, no other is forked for ${String(pause)} ms. ` +
-        'What it wrote before it ended stands above.',
-    )
-  }
-
-  private inState(state: WorkerHandle['state']): WorkerHandle[] {
-    return [...this.#workers].filter(worker => worker.state === state)
-  }
-
-  private portsInUse(): Set<number> {
-    return new Set([...this.#workers].map(worker => worker.port))
-  }
-}
-
-function momentIn(job: SentJob | undefined): string {
-  if (job === undefined) return 'without a job in it'
-  return job.hasStarted ? 'in its first job' : 'before it had started its job'
 }

@@ -4,9 +4,9 @@ import type { Outcome } from '../../common/protocol'
 import { type Task, type TaskFailure, failuresOf } from '../../common/task'
 import { type Definitions, policyOf } from '../../common/task-map'
 import { type WireValue, errorFromWire, fromWire } from '../../common/wire'
-import type { Claim, Counts, Release } from '../queue/claim'
+import type { Claim, Counts, Ending, Release } from '../queue/claim'
 import { delayAfter } from './backoff'
-import { ClaimWriter, type Write, completion, failing, releasing, retrying } from './claim-writer'
+import { ClaimWriter } from './claim-writer'
 import type { Events } from './events'
 import type { Leases } from './leases'
 import type { Losses } from './losses'
@@ -73,21 +73,21 @@ export class Settlement {
   }
 
   private async complete(claim: Claim, value: WireValue): Promise<void> {
-    if (await this.store(claim, completion(claim))) {
+    if (await this.store(claim, { kind: 'completed' })) {
       await this.#parts.events.tell('done', { value: fromWire(value), task: claim.task })
     }
   }
 
   private async storeFailure(claim: Claim, error: Error, counts: Counts): Promise<void> {
     const failure = toFailure(error)
-    if (await this.store(claim, failing(claim, failure, counts))) {
+    if (await this.store(claim, { kind: 'failed', error: failure, counts })) {
       const task: Task = { ...claim.task, ...counts, state: 'failed', error: failure }
       await this.#parts.events.tell('error', { value: error, task })
     }
   }
 
   private async giveBack(claim: Claim, change: Release, reason?: string): Promise<void> {
-    if ((await this.store(claim, releasing(claim, change))) && reason !== undefined) {
+    if ((await this.store(claim, { kind: 'released', ...change })) && reason !== undefined) {
       this.#parts.log.taskError(claim.task, `given back: ${reason}`)
     }
     this.#parts.givenBack()
@@ -109,7 +109,7 @@ export class Settlement {
     }
     const failure = toFailure(error)
     const delay = delayAfter(policy, task, counts.failures, error, this.#parts.log)
-    if (await this.store(claim, retrying(claim, failure, counts, delay))) {
+    if (await this.store(claim, { kind: 'retried', error: failure, counts, delay })) {
       const again: Task = {
         ...task,
         ...counts,
@@ -122,9 +122,14 @@ export class Settlement {
     this.#parts.givenBack()
   }
 
-  private async crash(claim: Claim, { how, lastWords }: Death): Promise<void> {
+  private async crash(claim: Claim, { blame, how, lastWords }: Death): Promise<void> {
     const crashes = (claim.task.crashes ?? 0) + 1
-    if (crashes < this.#parts.maxCrashes) {
+    if (blame === 'none') {
+      await this.giveBack(claim, { hasStarted: true }, `its worker was killed for another job (${how})`)
+    } else if (blame === 'possible') {
+      const reason = `its worker died (${how}) while it ran others too: it runs alone from now on`
+      await this.giveBack(claim, { hasStarted: true, isSuspect: true }, reason)
+    } else if (crashes < this.#parts.maxCrashes) {
       await this.giveBack(claim, { hasStarted: true, crashes }, `its worker died (${how})`)
     } else {
       this.#parts.log.taskError(claim.task, `failed: its worker died (${how}), for the ${String(crashes)}. time`)
@@ -133,10 +138,10 @@ export class Settlement {
   }
 
   /** @returns false when the task is no longer this claim's */
-  private async store(claim: Claim, write: Write): Promise<boolean> {
+  private async store(claim: Claim, ending: Ending): Promise<boolean> {
     const { losses } = this.#parts
     if (losses.jobEnded(claim)) return false
-    const isStored = await this.#writer.write(claim, write)
+    const isStored = await this.#writer.write(claim, ending)
     // It may have been told while the write was on its way.
     if (!losses.jobEnded(claim) && !isStored) await losses.tell(claim)
     return isStored

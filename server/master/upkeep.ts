@@ -27,7 +27,7 @@ export class Upkeep {
     if (!this.#isPrepared) await this.prepare()
     if (!(await this.#queue.needsAttention())) return false
     await this.#queue.adopt(false)
-    await this.#queue.followDueDates()
+    await this.#queue.promoteDue()
     const count = await this.#queue.releaseExpired()
     if (count > 0) this.#log.warn(`${String(count)} tasks of a master that did not renew its leases run again`)
     return true

@@ -1,5 +1,6 @@
 import type { Outcome, Answer, ToMaster } from '../../common/protocol'
 import type { Claim } from '../queue/claim'
+import type { Nudge } from '../queue/wake-up'
 import type { SentJob } from './sent-job'
 
 /** How a worker's process ended. */
@@ -8,10 +9,14 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
-/** How a worker died while it ran a job: `exit code 1` or `signal SIGKILL`, and the last lines that it wrote to stderr. */
+/** How a worker died while it ran a job. */
 export interface Death {
+  /** `exit code 1` or `signal SIGKILL`. */
   readonly how: string
+  /** The last lines that it wrote to stderr. */
   readonly lastWords: string
+  /** Whether it was the job's fault: certainly, possibly (it ran others too), or not (it was killed because another did not end). */
+  readonly blame: 'certain' | 'possible' | 'none'
 }
 
 /** A message of a running job to the message broker. */
@@ -24,13 +29,13 @@ export interface Question {
 /** What the master wants to know of a worker. */
 export interface WorkerEvents {
   readonly ready: () => void
-  /** The job of this claim ended by itself; the worker is free again. `aborted`: why it had been told to, if it had. */
-  readonly outcome: (claim: Claim, outcome: Outcome, aborted: Error | undefined) => void
-  /** The worker came to this job too late to start it; it is free again. */
-  readonly expired: (claim: Claim) => void
+  /** The job of this claim ended by itself, after so many milliseconds. `aborted`: why it had been told to, if it had. */
+  readonly outcome: (claim: Claim, outcome: Outcome, aborted: Error | undefined, duration: number) => void
+  /** The worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
+  readonly returned: (claim: Claim, reason?: string) => void
   readonly question: (question: Question) => void
-  /** A task of this type was added in the worker, or retried. */
-  readonly nudged: (taskType: string) => void
+  /** A task was added in the worker, or retried. */
+  readonly nudged: (task: Nudge) => void
   /** A claim, of whichever master, was cut short by a cancel in the worker. */
   readonly cancelled: (token: string) => void
   /** The process is gone and its pipe is read to the end. */
@@ -42,14 +47,23 @@ export interface End {
   readonly exit: Exit
   /** The end of what it wrote to stderr. */
   readonly lastWords: string
-  /** The job that was in it. */
-  readonly job: SentJob | undefined
+  /** The jobs that were in it. */
+  readonly jobs: readonly SentJob[]
   readonly state: WorkerState
 }
 
-export type WorkerState = 'booting' | 'idle' | 'busy' | 'closing' | 'gone'
+export type WorkerState = 'booting' | 'ready' | 'closing' | 'gone'
 
-/** `exit code 1`, or `signal SIGKILL`. */
-export function describeExit({ code, signal }: Exit): string {
-  return signal === null ? `exit code ${String(code)}` : `signal ${signal}`
+export function deathOf({ exit: { code, signal }, lastWords, jobs }: End): Death {
+  const how = signal === null ? `exit code ${String(code)}` : `signal ${signal}`
+  const started = jobs.filter(({ hasStarted }) => hasStarted)
+  const isKilled = started.some(({ aborted }) => aborted !== undefined)
+  return { how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
+}
+
+/** When in its life it was. */
+export function momentOf({ jobs, state }: End): string {
+  if (state === 'booting') return 'before it was ready'
+  if (jobs.length === 0) return 'without a job in it'
+  return jobs.some(({ hasStarted }) => hasStarted) ? 'in its first job' : 'before it had started its job'
 }

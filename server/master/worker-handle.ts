@@ -1,127 +1,162 @@
 import type { ChildProcess } from 'node:child_process'
-import { errorToWire } from '../../common/wire'
-import type { Answer, ToMaster, ToWorker } from '../../common/protocol'
-import { isToMaster, unwrap, wrap } from '../../common/protocol'
+import { type Answer, type ToMaster, jobToWire } from '../../common/protocol'
 import { toJob } from '../../common/task'
+import { errorToWire } from '../../common/wire'
 import type { Claim } from '../queue/claim'
-import { LastLines } from './last-lines'
-import { type Limits, SentJob } from './sent-job'
+import { type JobCommands, type Limits, type Manner, SentJob } from './sent-job'
 import type { Exit, WorkerEvents, WorkerState } from './worker-events'
+import { WorkerProcess } from './worker-process'
 
-/** How long a worker may take to boot before it is killed: a start-up hook that never ends would stop the queue silently. */
-const BOOT_DEADLINE_MS = 120_000
-
-/** How long an idle worker may take to exit before it is killed. */
-const CLOSE_GRACE_MS = 5000
-
-/** After the process is gone: what it forked may keep its stderr open for ever. */
-const STDERR_GRACE_MS = 100
-
-/** One fork of this server: the master's end of the pipe, and what is known of the process behind it. */
+/** One worker: what it is doing, and the jobs that it has. */
 export class WorkerHandle {
   readonly port: number
-  readonly #child: ChildProcess
+  readonly #process: WorkerProcess
   readonly #events: WorkerEvents
-  readonly #stderr: LastLines
   #state: WorkerState = 'booting'
-  #job: SentJob | undefined
-  #jobs = 0
+  /** By token, in the order in which they are started. */
+  readonly #jobs = new Map<string, SentJob>()
+  #ended = 0
   #rss = 0
+  #isSilent = false
+  /** The token of a job that is to run alone. */
+  #alone: string | undefined
   /** Monotonic milliseconds (performance.now). */
   #idleSince = 0
 
   constructor(child: ChildProcess, port: number, events: WorkerEvents) {
     this.port = port
-    this.#child = child
     this.#events = events
-    this.#stderr = new LastLines(child.stderr, process.stderr)
-    child.on('message', raw => {
-      const message = unwrap(raw, isToMaster)
-      if (message !== undefined) this.receive(message)
+    this.#process = new WorkerProcess(child, {
+      message: message => {
+        this.#isSilent = false
+        this.receive(message)
+      },
+      end: (exit, lastWords) => {
+        this.end(exit, lastWords)
+      },
     })
-    // A fork that failed, or a write to a pipe that broke. The end of the process tells the rest.
-    child.on('error', () => {
-      if (child.pid === undefined) this.end({ code: null, signal: null })
-    })
-    this.awaitEnd()
-    this.killIfStill('booting', BOOT_DEADLINE_MS)
   }
 
   get state(): WorkerState {
     return this.#state
   }
 
-  get claim(): Claim | undefined {
-    return this.#job?.claim
+  /** How many jobs it has, started or not. */
+  get load(): number {
+    return this.#jobs.size
+  }
+
+  get isIdle(): boolean {
+    return this.#state === 'ready' && this.#jobs.size === 0
   }
 
   /** How many jobs have ended in it. */
-  get jobs(): number {
-    return this.#jobs
+  get ended(): number {
+    return this.#ended
   }
 
-  /** Its resident memory in bytes, when its last job had ended. */
+  /** Its resident memory in bytes, when its last job had ended; 0 where it is not limited. */
   get rss(): number {
     return this.#rss
   }
 
+  get jobs(): readonly SentJob[] {
+    return [...this.#jobs.values()]
+  }
+
+  /** Whether its job is to run alone. */
+  get isReserved(): boolean {
+    return this.#alone !== undefined
+  }
+
+  /** Whether nothing has come from it since `listen`. */
+  get isSilent(): boolean {
+    return this.#isSilent
+  }
+
   idleFor(): number {
-    return this.#state === 'idle' ? performance.now() - this.#idleSince : 0
+    return this.isIdle ? performance.now() - this.#idleSince : 0
   }
 
-  /** Sends a job to this idle worker. @param grace milliseconds for which it may go on after its timeout */
-  run(claim: Claim, { startBefore, timeout }: Limits, grace: number): void {
+  job(token: string): SentJob | undefined {
+    return this.#jobs.get(token)
+  }
+
+  /**
+   * Sends it a job.
+   *
+   * @throws when the job holds what cannot be sent; then it has not been sent
+   */
+  run(claim: Claim, { isAhead, isAlone }: Manner, limits: Limits): void {
     const { token, task } = claim
-    this.send({ kind: 'run', token, job: toJob(task), attempt: task.attempts ?? 1, startBefore })
-    this.#state = 'busy'
-    this.#job = new SentJob(claim, timeout, reason => {
-      this.abort(reason, grace)
-    })
+    const { startBefore } = limits
+    const wire = { kind: 'run', token, job: jobToWire(toJob(task)), attempt: task.attempts ?? 1 } as const
+    this.#process.send(startBefore === undefined ? wire : { ...wire, startBefore })
+    this.#jobs.set(token, new SentJob(claim, isAhead, limits, this.commandsFor(token)))
+    if (isAlone) this.#alone = token
   }
 
-  /** Tells the job to end, if there is one. @param grace milliseconds after which the worker is killed */
-  abort(reason: Error, grace: number): void {
-    if (this.#job === undefined) return
-    this.#job.abort(reason, grace, () => {
-      this.kill()
-    })
-    this.send({ kind: 'abort', token: this.#job.claim.token, reason: errorToWire(reason) })
+  /** From now on it is silent, until something comes from it. */
+  listen(): void {
+    this.#isSilent = true
+  }
+
+  /** Asks for the jobs that it has not started: it returns them when it comes to that. */
+  recallWaiting(): void {
+    for (const [token, job] of this.#jobs) if (!job.hasStarted) this.#process.send({ kind: 'recall', token })
+  }
+
+  /** It has come to nothing for so long that it will not start these any more, and needs not say so. */
+  takeBackOverdue(): void {
+    for (const [token, job] of this.#jobs)
+      if (job.isAhead && !job.hasStarted) this.returned(token, 'its worker is busy')
   }
 
   kill(): void {
-    this.#child.kill('SIGKILL')
+    this.#process.kill()
   }
 
-  /** Lets the worker go: it exits when the pipe closes. */
+  /** Lets it go; it should have no job. */
   close(): void {
     if (this.#state === 'closing' || this.#state === 'gone') return
     this.#state = 'closing'
-    this.killIfStill('closing', CLOSE_GRACE_MS)
-    if (this.#child.connected) this.#child.disconnect()
+    this.#process.close()
+  }
+
+  private commandsFor(token: string): JobCommands {
+    return {
+      recall: () => {
+        this.#process.send({ kind: 'recall', token })
+      },
+      abort: reason => {
+        this.#process.send({ kind: 'abort', token, reason: errorToWire(reason) })
+      },
+      kill: () => {
+        this.kill()
+      },
+    }
   }
 
   private receive(message: ToMaster): void {
     switch (message.kind) {
       case 'ready':
-        if (this.#state === 'booting') this.becomeIdle()
-        this.#events.ready()
+        this.becomeReady()
         return
       case 'started':
-        if (this.#job?.claim.token === message.token) this.#job.hasStarted = true
+        this.#jobs.get(message.token)?.started()
         return
       case 'outcome':
-        this.#rss = message.rss
-        this.endJob(message.token, ({ claim, aborted }) => {
-          this.#events.outcome(claim, message.outcome, aborted)
-        })
+        this.#rss = message.rss ?? 0
+        this.jobEnded(message)
         return
       case 'expired':
-        this.endJob(message.token, ({ claim }) => {
-          this.#events.expired(claim)
-        })
+        this.returned(message.token, 'it came too late to its worker to be started')
+        return
+      case 'recalled':
+        this.returned(message.token)
         return
       case 'nudge':
-        this.#events.nudged(message.taskType)
+        this.#events.nudged(message)
         return
       case 'cancelled':
         this.#events.cancelled(message.token)
@@ -131,70 +166,51 @@ export class WorkerHandle {
     }
   }
 
-  private endJob(token: string, tell: (job: SentJob) => void): void {
-    const job = this.#job
-    if (job?.claim.token !== token) return
-    job.end()
-    this.#job = undefined
-    this.#jobs++
-    if (this.#state === 'busy') this.becomeIdle()
-    tell(job)
+  private becomeReady(): void {
+    if (this.#state !== 'booting') return
+    this.#state = 'ready'
+    this.#idleSince = performance.now()
+    this.#process.booted()
+    this.#events.ready()
+  }
+
+  private jobEnded({ token, outcome, duration }: Extract<ToMaster, { kind: 'outcome' }>): void {
+    const job = this.take(token)
+    if (job === undefined) return
+    this.#ended++
+    this.#events.outcome(job.claim, outcome, job.aborted, duration)
+  }
+
+  private returned(token: string, reason?: string): void {
+    const job = this.take(token)
+    if (job !== undefined) this.#events.returned(job.claim, reason)
+  }
+
+  private take(token: string): SentJob | undefined {
+    const job = this.#jobs.get(token)
+    job?.end()
+    this.#jobs.delete(token)
+    if (this.#alone === token) this.#alone = undefined
+    if (this.#jobs.size === 0) this.#idleSince = performance.now()
+    return job
   }
 
   private receiveQuestion(message: Extract<ToMaster, { kind: 'ask' }>): void {
     const { token, conversation } = message
     const answer = (given: Answer) => {
-      this.send({ kind: 'answer', token, conversation, answer: given })
+      this.#process.send({ kind: 'answer', token, conversation, answer: given })
     }
-    if (this.claim?.token === token) this.#events.question({ claim: this.claim, message, answer })
+    const claim = this.#jobs.get(token)?.claim
+    if (claim !== undefined) this.#events.question({ claim, message, answer })
     else answer({ kind: 'refused', error: errorToWire(new Error('nschwarz:cluster: the task that asks has ended.')) })
   }
 
-  private becomeIdle(): void {
-    this.#state = 'idle'
-    this.#idleSince = performance.now()
-  }
-
-  /** @throws when the message holds what cannot be cloned; a pipe that closed is told by the end of the process */
-  private send(message: ToWorker): void {
-    if (this.#child.connected) this.#child.send(wrap(message), () => undefined)
-  }
-
-  private killIfStill(state: WorkerState, milliseconds: number): void {
-    const kill = setTimeout(() => {
-      if (this.#state === state) this.kill()
-    }, milliseconds)
-    this.#child.once('exit', () => {
-      clearTimeout(kill)
-    })
-    kill.unref()
-  }
-
-  /** `exit` alone may come while messages are still in the pipe; `disconnect` comes after the last of them. */
-  private awaitEnd(): void {
-    const exited = new Promise<Exit>(resolve => {
-      this.#child.once('exit', (code, signal) => {
-        resolve({ code, signal })
-      })
-    })
-    const isPipeRead = new Promise<void>(resolve => this.#child.once('disconnect', resolve))
-    // Besides, stderr has ended.
-    this.#child.once('close', (code, signal) => {
-      this.end({ code, signal })
-    })
-    void Promise.all([exited, isPipeRead]).then(([exit]) => {
-      setTimeout(() => {
-        this.end(exit)
-      }, STDERR_GRACE_MS)
-    })
-  }
-
-  private end(exit: Exit): void {
-    if (this.#state === 'gone') return
-    const end = { exit, lastWords: this.#stderr.text, job: this.#job, state: this.#state }
-    this.#job?.end()
+  private end(exit: Exit, lastWords: string): void {
+    const { jobs } = this
+    const state = this.#state
+    for (const job of jobs) job.end()
     this.#state = 'gone'
-    this.#job = undefined
-    this.#events.gone(end)
+    this.#jobs.clear()
+    this.#events.gone({ exit, lastWords, jobs, state })
   }
 }

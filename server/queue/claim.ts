@@ -23,6 +23,24 @@ export interface Release {
   readonly hasStarted: boolean
   /** How often a worker has died while it ran the task, if that has changed. */
   readonly crashes?: number
+  /** Its worker died while it ran others too: see Task. */
+  readonly isSuspect?: true
+}
+
+/** How a claim ends. */
+export type Ending =
+  /** The job is done: the task leaves the queue. */
+  | { readonly kind: 'completed' }
+  /** There is no other attempt: the task stays, `failed`. */
+  | { readonly kind: 'failed'; readonly error: TaskFailure; readonly counts: Counts }
+  /** The attempt failed, and the next is due in `delay` milliseconds. */
+  | { readonly kind: 'retried'; readonly error: TaskFailure; readonly counts: Counts; readonly delay: number }
+  /** The job did not end: the task may be claimed again. */
+  | ({ readonly kind: 'released' } & Release)
+
+export interface ClaimEnd {
+  readonly claim: Claim
+  readonly ending: Ending
 }
 
 /** A task that was cancelled, as it was, and the token of the claim that this cut short, if it was running. */
@@ -31,23 +49,20 @@ export interface Cancelled {
   readonly token: string | undefined
 }
 
-/**
- * How a claim ends, in either queue. Each write resolves to false, having changed nothing, when the task no longer carries the
- * claim's token: it was removed or cancelled, or somebody else holds it now.
- */
+/** Where claims end, in either queue. */
 export interface ClaimStore {
-  /** The job is done: the task leaves the queue. */
-  complete(claim: Claim): Promise<boolean>
-  /** There is no other attempt: the task stays, `failed`. */
-  fail(claim: Claim, error: TaskFailure, counts: Counts): Promise<boolean>
-  /** The attempt failed, and the next is due in `delay` milliseconds. */
-  retry(claim: Claim, error: TaskFailure, counts: Counts, delay: number): Promise<boolean>
-  /** The job did not end: the task may be claimed again. */
-  release(claim: Claim, change: Release): Promise<boolean>
-  /** Whether the task is gone from the queue, as `complete` would have it. */
-  isCompleted(claim: Claim): Promise<boolean>
-  /** Whether the task carries this very error, as `fail` and `retry` would have it. */
-  isRecorded(claim: Claim, error: TaskFailure): Promise<boolean>
+  /** Whether a claim must be renewed, or is lost. In-memory tasks die with their master. */
+  readonly hasLeases: boolean
+  /**
+   * Writes the ends of these claims: all that it can in one write.
+   *
+   * @returns those that are written; the task of another no longer carries its token (it was removed or cancelled, or somebody else
+   * holds it now), and nothing was changed
+   * @throws when that is not known of all of them (rejects): each may be written or not
+   */
+  end(ends: readonly ClaimEnd[]): Promise<ReadonlySet<Claim>>
+  /** Writes the end of a claim that may be written already. @returns whether it is */
+  endAgain(end: ClaimEnd): Promise<boolean>
   /** Why this claim is not valid any more. */
   fateOf(claim: Claim): Promise<Fate>
 }

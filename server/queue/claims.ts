@@ -1,24 +1,25 @@
-import { TASK_ORDER } from '../../common/order'
-import type { TaskFailure } from '../../common/task'
-import type { Claim, ClaimStore, Counts, Fate, Release } from './claim'
+import { TASK_ORDER, compareTasks } from '../../common/order'
+import type { Claim } from './claim'
+import { ClaimEnds } from './claim-ends'
 import type { Owner } from './owner'
-import { failUnclaimable } from './unclaimable'
+import { failUnclaimable, failUnreadable } from './unclaimable'
 import {
   DURABLE,
-  GIVE_BACK,
   IS_DUE,
-  type Pipeline,
   type RawCollection,
+  type SessionSource,
   type StoredTask,
   claimFor,
-  doneBy,
-  failed,
   inMilliseconds,
-  isTooLarge,
-  retried,
   toTask,
-  withError,
+  tokenOf,
 } from './updates'
+
+/**
+ * MongoDB merges the sorted index scans of several types, but no more than 200 of them (internalQueryMaxScansToExplode); above, it
+ * would sort the whole backlog.
+ */
+const TYPES_PER_QUERY = 100
 
 export interface ClaimsOptions {
   /** The types that this master has functions for: it claims no others. */
@@ -29,74 +30,45 @@ export interface ClaimsOptions {
   readonly keepFailed: number | null
 }
 
-/**
- * Every write about a claim to the persistent queue. Each is one atomic update that names the state, or the token,
- * that it expects.
- */
-export class Claims implements ClaimStore {
+/** What a task is ordered by, which the index holds. */
+type Candidate = Pick<StoredTask, '_id' | 'priority' | 'dueDate' | 'createdAt' | 'sequence'>
+const ORDERED_FIELDS = { _id: 1, priority: 1, dueDate: 1, createdAt: 1, sequence: 1 } as const
+
+/** How this master takes tasks of the persistent queue, and what becomes of its claims. */
+export class Claims {
+  /** Where they end. */
+  readonly ends: ClaimEnds
   readonly #tasks: RawCollection
   readonly #owner: Owner
-  readonly #options: ClaimsOptions
+  readonly #leaseDuration: number
+  readonly #typeChunks: readonly (readonly string[])[]
 
-  constructor(tasks: RawCollection, owner: Owner, options: ClaimsOptions) {
+  constructor(tasks: RawCollection, client: SessionSource, owner: Owner, options: ClaimsOptions) {
+    this.ends = new ClaimEnds(tasks, client, options.keepFailed)
     this.#tasks = tasks
     this.#owner = owner
-    this.#options = options
+    this.#leaseDuration = options.leaseDuration
+    this.#typeChunks = chunksOf(options.taskTypes, TYPES_PER_QUERY)
   }
 
-  /** Takes the next task that is due, or undefined. @param token unique to this claim */
-  async claim(token: string): Promise<Claim | undefined> {
-    const next = { ...this.waiting(), $expr: IS_DUE }
-    const claiming = this.#tasks.findOneAndUpdate(next, claimFor(token, this.#owner, this.#options.leaseDuration), {
-      ...DURABLE,
-      sort: TASK_ORDER,
-      returnDocument: 'after',
-      // Driver 4 always gives { value }, driver 6 only when asked.
-      includeResultMetadata: true,
-      // Binary comes as a Buffer, as it does from the in-memory queue.
-      promoteBuffers: true,
-    })
-    const { value } = await claiming.catch((error: unknown) => failUnclaimable(this.#tasks, next, token, error))
-    return value === null ? undefined : this.toClaim(value)
+  /**
+   * Takes the next tasks that are due, in their order.
+   *
+   * @param batch the first part of their tokens, which no other call has
+   * @param limit how many at most, from 1
+   */
+  claim(batch: string, limit: number): Promise<Claim[]> {
+    return limit === 1 && this.#typeChunks.length === 1 ? this.claimNext(batch) : this.claimMany(batch, limit)
   }
 
   /** How many tasks could be claimed now, counted no further than `limit`. */
-  countDue(limit: number): Promise<number> {
-    return this.#tasks.countDocuments({ ...this.waiting(), $expr: IS_DUE }, { limit })
-  }
-
-  async complete({ task, token, isTakenOver }: Claim): Promise<boolean> {
-    if (isTakenOver) return this.writeIfHeld(task._id, token, doneBy(token))
-    const { deletedCount } = await this.#tasks.deleteOne({ _id: task._id, 'claim.token': token }, DURABLE)
-    return deletedCount === 1
-  }
-
-  fail(claim: Claim, error: TaskFailure, counts: Counts): Promise<boolean> {
-    return this.writeWithError(claim, failed(counts, this.#options.keepFailed), error)
-  }
-
-  retry(claim: Claim, error: TaskFailure, counts: Counts, delay: number): Promise<boolean> {
-    return this.writeWithError(claim, retried(counts, delay), error)
-  }
-
-  release({ task, token }: Claim, { hasStarted, crashes }: Release): Promise<boolean> {
-    const attempts = hasStarted ? '$attempts' : { $subtract: ['$attempts', 1] }
-    return this.writeIfHeld(task._id, token, [...GIVE_BACK, { $set: { attempts, crashes: crashes ?? '$crashes' } }])
-  }
-
-  async isCompleted({ task, token }: Claim): Promise<boolean> {
-    const found = await this.#tasks.findOne({ _id: task._id }, { projection: { state: 1, doneToken: 1 } })
-    return found === null || (found.state === 'done' && found.doneToken === token)
-  }
-
-  async isRecorded({ task }: Claim, { failedAt }: TaskFailure): Promise<boolean> {
-    return (await this.#tasks.countDocuments({ _id: task._id, 'error.failedAt': failedAt })) === 1
-  }
-
-  async fateOf({ task, token }: Claim): Promise<Fate> {
-    const found = await this.#tasks.findOne({ _id: task._id }, { projection: { state: 1, cancelledToken: 1 } })
-    if (found === null) return 'removed'
-    return found.state === 'cancelled' && found.cancelledToken === token ? 'cancelled' : 'taken'
+  async countDue(limit: number): Promise<number> {
+    let count = 0
+    for (const types of this.#typeChunks) {
+      const due = { ...waiting(types), $expr: IS_DUE }
+      if (count < limit) count += await this.#tasks.countDocuments(due, { limit: limit - count })
+    }
+    return count
   }
 
   /** Which of these claims were cut short by `TaskQueue.cancel`: their tokens. */
@@ -114,7 +86,7 @@ export class Claims implements ClaimStore {
     }
     const { matchedCount } = await this.#tasks.updateMany(
       filter,
-      [{ $set: { 'claim.expiresAt': inMilliseconds(this.#options.leaseDuration) } }],
+      [{ $set: { 'claim.expiresAt': inMilliseconds(this.#leaseDuration) } }],
       DURABLE,
     )
     const tokens = matchedCount === claims.length ? filter['claim.token'].$in : await this.tokensAmong(filter)
@@ -128,31 +100,90 @@ export class Claims implements ClaimStore {
     return tasks.map(task => this.toClaim(task))
   }
 
+  /** One command for one task. */
+  private async claimNext(batch: string): Promise<Claim[]> {
+    const next = waiting(this.#typeChunks[0] ?? [])
+    for (;;) {
+      const claiming = this.#tasks.findOneAndUpdate(next, this.update(batch), {
+        ...DURABLE,
+        sort: TASK_ORDER,
+        returnDocument: 'after',
+        // Driver 4 always gives { value }, driver 6 only when asked.
+        includeResultMetadata: true,
+        ...AS_IN_MEMORY,
+      })
+      const { value } = await claiming.catch((error: unknown) => failUnclaimable(this.#tasks, next, batch, error))
+      if (value === null) return []
+      if (value.state === 'running') return [this.toClaim(value)]
+    }
+  }
+
+  private async claimMany(batch: string, limit: number): Promise<Claim[]> {
+    for (;;) {
+      const candidates = await this.candidates(limit)
+      if (candidates.length === 0) return []
+      const claims = await this.claimAmong(batch, candidates)
+      // None: other masters have taken all of these, or somebody has moved them into the future.
+      if (claims.length > 0) return claims
+    }
+  }
+
+  /** The next in order; from the index alone. */
+  private async candidates(limit: number): Promise<Candidate[]> {
+    const options = { sort: TASK_ORDER, limit, projection: ORDERED_FIELDS }
+    const [first = [], ...others] = await Promise.all(
+      this.#typeChunks.map(types => this.#tasks.find(waiting(types), options).toArray() as Promise<Candidate[]>),
+    )
+    return others.length === 0 ? first : [...first, ...others.flat()].sort(compareTasks).slice(0, limit)
+  }
+
+  /** The tasks are read once they are claimed: before, anybody may change them, or replace one by another of its `_id`. */
+  private async claimAmong(batch: string, candidates: readonly Candidate[]): Promise<Claim[]> {
+    const ids = candidates.map(({ _id }) => _id)
+    const among = { _id: { $in: ids }, state: 'waiting' as const }
+    await this.#tasks
+      .updateMany(among, this.update(batch), DURABLE)
+      .catch((error: unknown) => failUnclaimable(this.#tasks, among, batch, error))
+    const claimed = await this.readClaimed(batch, ids)
+    const byId = new Map(claimed.map(task => [task._id, task]))
+    return ids.flatMap(_id => byId.get(_id) ?? []).map(task => this.toClaim(task))
+  }
+
+  private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
+    const held = { _id: { $in: [...ids] }, 'claim.token': { $in: ids.map(_id => tokenOf(batch, _id)) } }
+    try {
+      return await this.#tasks.find(held, AS_IN_MEMORY).toArray()
+    } catch (error) {
+      return failUnreadable(this.#tasks, batch, error)
+    }
+  }
+
+  private update(batch: string): ReturnType<typeof claimFor> {
+    return claimFor(batch, this.#owner, this.#leaseDuration)
+  }
+
   private async tokensAmong(filter: object): Promise<string[]> {
     return (await this.#tasks.distinct('claim.token', filter)) as string[]
   }
 
-  private waiting(): { readonly state: 'waiting'; readonly taskType: { readonly $in: string[] } } {
-    return { state: 'waiting', taskType: { $in: [...this.#options.taskTypes] } }
-  }
-
-  /** A document by hand may leave no room for the error; it ends all the same. */
-  private async writeWithError({ task, token }: Claim, update: Pipeline, error: TaskFailure): Promise<boolean> {
-    try {
-      return await this.writeIfHeld(task._id, token, [...update, ...withError(error)])
-    } catch (thrown) {
-      if (!isTooLarge(thrown)) throw thrown
-      return this.writeIfHeld(task._id, token, update)
-    }
-  }
-
-  private async writeIfHeld(_id: string, token: string, update: Pipeline): Promise<boolean> {
-    const { matchedCount } = await this.#tasks.updateOne({ _id, 'claim.token': token }, update, DURABLE)
-    return matchedCount === 1
-  }
-
   private toClaim(stored: StoredTask): Claim {
     const { claim, isTakenOver = false } = stored
-    return { task: toTask(stored), token: claim?.token ?? '', store: this, isTakenOver }
+    return { task: toTask(stored), token: claim?.token ?? '', store: this.ends, isTakenOver }
   }
+}
+
+/** Binary comes as a Buffer, as it does from the in-memory queue. */
+const AS_IN_MEMORY = { promoteBuffers: true } as const
+
+function waiting(types: readonly string[]): {
+  readonly state: 'waiting'
+  readonly taskType: { readonly $in: string[] }
+} {
+  return { state: 'waiting', taskType: { $in: [...types] } }
+}
+
+/** At least one chunk, which may be empty. */
+function chunksOf<Item>(items: readonly Item[], size: number): Item[][] {
+  const count = Math.max(1, Math.ceil(items.length / size))
+  return Array.from({ length: count }, (_chunk, index) => items.slice(index * size, (index + 1) * size))
 }

@@ -1,6 +1,19 @@
 import { TASK_ORDER } from '../../common/order'
+import type { TaskState } from '../../common/task'
 import type { Owner } from './owner'
-import { ADOPT, DURABLE, GIVE_BACK, HAS_EXPIRED, IS_DUE, IS_NOT_DUE, type RawCollection, TAKE_OVER } from './updates'
+import {
+  ADOPT,
+  DURABLE,
+  FOLLOW_DUE_DATE,
+  GIVE_BACK,
+  HAS_EXPIRED,
+  IS_DUE,
+  type RawCollection,
+  TAKE_OVER,
+} from './updates'
+
+/** So that a claim need not wait for a long update. */
+const PROMOTED_AT_ONCE = 1000
 
 /** What keeps the persistent queue in order: nothing of it is about a claim of this master. */
 export class Housekeeping {
@@ -15,11 +28,18 @@ export class Housekeeping {
     this.#taskTypes = taskTypes
   }
 
+  /**
+   * Each holds one state only: a task that is claimed, and one that is done, costs no more entries than it must, and what is kept of
+   * failed tasks none at all.
+   */
   async createIndexes(): Promise<void> {
-    // Taking the next task: equality on the first two, then the order of all tasks, so no range and no sort.
-    await this.#tasks.createIndex({ state: 1, taskType: 1, ...TASK_ORDER })
-    // Finding what became due, and documents of 2.x, which have no state.
-    await this.#tasks.createIndex({ state: 1, dueDate: 1 })
+    // Taking the next tasks: equality on the first two, then the order of all tasks, so no range and no sort; and their _id, so no
+    // document is read.
+    await this.createIndex({ state: 1, taskType: 1, ...TASK_ORDER, _id: 1 }, 'waiting')
+    await this.createIndex({ state: 1, dueDate: 1, _id: 1 }, 'scheduled')
+    await this.createIndex({ state: 1, 'claim.expiresAt': 1 }, 'running')
+    // Documents of 2.x, which have no state.
+    await this.createIndex({ state: 1 }, null)
     // MongoDB itself removes what has been kept for long enough.
     await this.#tasks.createIndex({ removeAt: 1 }, { expireAfterSeconds: 0, sparse: true })
   }
@@ -54,17 +74,22 @@ export class Housekeeping {
     const cases: object[] = [
       { state: 'waiting', taskType: { $in: [...this.#taskTypes] }, $expr: IS_DUE },
       { state: 'scheduled', $expr: IS_DUE },
-      { state: 'waiting', $expr: IS_NOT_DUE },
       { state: 'running', $expr: HAS_EXPIRED },
       { state: null },
     ]
     return (await this.#tasks.findOne({ $or: cases }, { projection: { _id: 1 } })) !== null
   }
 
-  /** Keeps `state` true to `dueDate`: what became due, and what a user moved into the future. */
-  async followDueDates(): Promise<void> {
-    await this.#tasks.updateMany({ state: 'scheduled', $expr: IS_DUE }, { $set: { state: 'waiting' } }, DURABLE)
-    await this.#tasks.updateMany({ state: 'waiting', $expr: IS_NOT_DUE }, { $set: { state: 'scheduled' } }, DURABLE)
+  /** Makes the tasks waiting that became due. One that somebody moved into the future is made scheduled when it would be claimed. */
+  async promoteDue(): Promise<void> {
+    const due = { state: 'scheduled' as const, $expr: IS_DUE }
+    const next = { sort: { dueDate: 1 }, limit: PROMOTED_AT_ONCE, projection: { _id: 1 } } as const
+    let found
+    do {
+      found = await this.#tasks.find(due, next).toArray()
+      const filter = { _id: { $in: found.map(({ _id }) => _id) }, state: 'scheduled' as const }
+      if (found.length > 0) await this.#tasks.updateMany(filter, FOLLOW_DUE_DATE, DURABLE)
+    } while (found.length === PROMOTED_AT_ONCE)
   }
 
   /**
@@ -77,5 +102,8 @@ export class Housekeeping {
     const filter = includeOngoing ? { state: null } : { state: null, onGoing: { $ne: true } }
     const { modifiedCount } = await this.#tasks.updateMany(filter as object, ADOPT, DURABLE)
     return modifiedCount
+  }
+  private async createIndex(keys: Record<string, 1 | -1>, state: TaskState | null): Promise<void> {
+    await this.#tasks.createIndex(keys, { partialFilterExpression: { state } })
   }
 }

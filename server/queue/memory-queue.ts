@@ -1,12 +1,13 @@
 import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
 import { compareTasks } from '../../common/order'
 import { copyPlain } from '../../common/plain'
-import { type Task, type TaskFailure, checkText } from '../../common/task'
+import { type Task, checkText } from '../../common/task'
 import { role } from '../role'
-import type { Cancelled, Claim, ClaimStore, Counts, Fate, Release } from './claim'
+import type { Cancelled, Claim, ClaimEnd, ClaimStore, Ending, Fate, Release } from './claim'
 import type { InMemoryTasks } from './in-memory-tasks'
 import { KeptTasks, type Retention } from './kept-tasks'
 import { type Entry, QueuedEntries } from './queued-entries'
+import type { Nudge } from './wake-up'
 
 /**
  * The queue that lives and dies with its master. The map is the truth: an entry that is not in it is out of date.
@@ -17,6 +18,7 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   readonly #kept: KeptTasks
   readonly #makeToken: () => string
   #isOpen = false
+  readonly hasLeases = false
 
   constructor(makeToken: () => string, retention: Retention) {
     this.#makeToken = makeToken
@@ -75,38 +77,14 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     return { task: copyTask(entry.task), token: entry.token, store: this }
   }
 
-  complete(claim: Claim): Promise<boolean> {
-    return this.writeIfHeld(claim, entry => {
-      this.drop(entry)
-    })
+  end(ends: readonly ClaimEnd[]): Promise<ReadonlySet<Claim>> {
+    const written = ends.filter(({ claim, ending }) => this.endIfHeld(claim, ending))
+    return Promise.resolve(new Set(written.map(({ claim }) => claim)))
   }
 
-  fail(claim: Claim, error: TaskFailure, counts: Counts): Promise<boolean> {
-    return this.writeIfHeld(claim, entry => {
-      this.keep({ task: { ...entry.task, ...counts, error, state: 'failed' } })
-    })
-  }
-
-  retry(claim: Claim, error: TaskFailure, counts: Counts, delay: number): Promise<boolean> {
-    return this.writeIfHeld(claim, entry => {
-      this.enqueue({ ...entry.task, ...counts, error, dueDate: new Date(Date.now() + delay) })
-    })
-  }
-
-  release(claim: Claim, { hasStarted, crashes }: Release): Promise<boolean> {
-    return this.writeIfHeld(claim, entry => {
-      const { attempts = 1 } = entry.task
-      const change = { attempts: hasStarted ? attempts : attempts - 1, ...(crashes === undefined ? {} : { crashes }) }
-      this.enqueue({ ...entry.task, ...change })
-    })
-  }
-
-  isCompleted({ task }: Claim): Promise<boolean> {
-    return Promise.resolve(!this.#entries.has(task._id))
-  }
-
-  isRecorded({ task }: Claim, error: TaskFailure): Promise<boolean> {
-    return Promise.resolve(this.#entries.get(task._id)?.task.error === error)
+  /** No write fails here, so none is unsure. */
+  endAgain({ claim, ending }: ClaimEnd): Promise<boolean> {
+    return Promise.resolve(this.endIfHeld(claim, ending))
   }
 
   fateOf({ task, token }: Claim): Promise<Fate> {
@@ -125,15 +103,15 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     return { task: copyTask(entry.task), token: entry.token }
   }
 
-  /** Starts a failed or cancelled task anew. @returns its type, or undefined when there is none */
-  startAnew(_id: string): string | undefined {
+  /** Starts a failed or cancelled task anew. @returns the task, or undefined when there is none */
+  startAnew(_id: string): Nudge | undefined {
     this.dropSurplus()
     const entry = this.#entries.get(_id)
     if (entry === undefined || !isKept(entry.task)) return undefined
-    const { error: _error, cancelledAt: _cancelledAt, ...task } = entry.task
+    const { error: _error, cancelledAt: _cancelledAt, isSuspect: _isSuspect, ...task } = entry.task
     this.#kept.delete(_id)
     this.enqueue({ ...task, dueDate: new Date(), failures: 0, crashes: 0 })
-    return task.taskType
+    return task
   }
 
   private checkOpen(): void {
@@ -155,12 +133,33 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   }
 
   /** A task that was removed, or removed and added again under its `_id`, has another token or none. */
-  private writeIfHeld(claim: Claim, apply: (entry: Entry) => void): Promise<boolean> {
-    const entry = this.#entries.get(claim.task._id)
-    if (entry?.token !== claim.token) return Promise.resolve(false)
+  private endIfHeld({ task: { _id }, token }: Claim, ending: Ending): boolean {
+    const entry = this.#entries.get(_id)
+    if (entry?.token !== token) return false
     delete entry.token
-    apply(entry)
-    return Promise.resolve(true)
+    this.write(entry, ending)
+    return true
+  }
+
+  private write(entry: Entry, ending: Ending): void {
+    switch (ending.kind) {
+      case 'completed':
+        this.drop(entry)
+        return
+      case 'failed':
+        this.keep({ task: { ...entry.task, ...ending.counts, error: ending.error, state: 'failed' } })
+        return
+      case 'retried':
+        this.enqueue({
+          ...entry.task,
+          ...ending.counts,
+          error: ending.error,
+          dueDate: new Date(Date.now() + ending.delay),
+        })
+        return
+      case 'released':
+        this.enqueue(releasedTask(entry.task, ending))
+    }
   }
 
   private drop(entry: Entry): void {
@@ -194,6 +193,16 @@ function isQueued(task: Task): boolean {
 
 function isKept(task: Task): boolean {
   return task.state === 'failed' || task.state === 'cancelled'
+}
+
+function releasedTask(task: Task, { hasStarted, crashes, isSuspect }: Release): Task {
+  const { attempts = 1 } = task
+  return {
+    ...task,
+    attempts: hasStarted ? attempts : attempts - 1,
+    ...(crashes === undefined ? {} : { crashes }),
+    ...(isSuspect === undefined ? {} : { isSuspect }),
+  }
 }
 
 function copyTask(task: Task): Task {

@@ -4,6 +4,7 @@ import { DuplicateTaskError, InvalidArgumentError } from '../../common/errors'
 import type { Task } from '../../common/task'
 import type { Cancelled } from './claim'
 import { DURABLE, START_ANEW, type RawCollection, cancelled, toTask } from './updates'
+import type { Nudge } from './wake-up'
 
 /** MongoDB's code for a value that a unique index holds already. */
 const DUPLICATE_KEY = 11_000
@@ -42,14 +43,14 @@ export async function cancelStored(
   return value === null ? undefined : { task: toTask(value), token: value.claim?.token }
 }
 
-/** Starts a failed or cancelled task anew. @returns its type, or undefined when there is none */
-export async function startStoredAnew(tasks: RawCollection, _id: string): Promise<string | undefined> {
+/** Starts a failed or cancelled task anew. @returns the task, or undefined when there is none */
+export async function startStoredAnew(tasks: RawCollection, _id: string): Promise<Nudge | undefined> {
   const { value } = await tasks.findOneAndUpdate({ _id, state: { $in: ['failed', 'cancelled'] } }, START_ANEW, {
     ...DURABLE,
-    projection: { taskType: 1 },
+    projection: { taskType: 1, priority: 1 },
     includeResultMetadata: true,
   })
-  return value?.taskType
+  return value ?? undefined
 }
 
 function checkSize(task: Task): void {

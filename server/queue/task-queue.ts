@@ -42,7 +42,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     const task = createTask(newTask, () => Random.id())
     if (newTask.inMemory === true) this.#memory.add(task)
     else await store(task, this.rawCollection())
-    this.#wakeUp.nudge(task.taskType)
+    this.#wakeUp.nudge(task)
     return task._id
   }
 
@@ -71,9 +71,9 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    */
   async retry(_id: string): Promise<boolean> {
     checkText('retry._id', _id)
-    const taskType = this.#memory.startAnew(_id) ?? (await startStoredAnew(this.rawCollection(), _id))
-    if (taskType !== undefined) this.#wakeUp.nudge(taskType)
-    return taskType !== undefined
+    const task = this.#memory.startAnew(_id) ?? (await startStoredAnew(this.rawCollection(), _id))
+    if (task !== undefined) this.#wakeUp.nudge(task)
+    return task !== undefined
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The updates of tasks in the persistent queue, as pipelines: the database's clock (`$$NOW`) decides, not this machine's. */
 import type { Mongo } from 'meteor/mongo'
 import type { Task, TaskFailure } from '../../common/task'
-import type { Counts } from './claim'
+import type { Counts, Release } from './claim'
 import type { Owner } from './owner'
 
 export type Pipeline = Record<string, unknown>[]
@@ -21,6 +21,11 @@ export interface StoredTask extends Task {
 }
 
 export type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
+
+/** The driver's client: what opens transactions. */
+export interface SessionSource {
+  startSession(): NonNullable<NonNullable<Parameters<RawCollection['deleteMany']>[1]>['session']>
+}
 
 /** Without what only the queue itself is to know. */
 export function toTask(stored: StoredTask): Task {
@@ -46,12 +51,13 @@ export function isTooLarge(error: unknown): boolean {
 export const DURABLE = { writeConcern: { w: 'majority' } } as const
 
 export const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
-export const IS_NOT_DUE = { $gt: ['$dueDate', '$$NOW'] }
 export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 
 const STATE_BY_DUE_DATE = { $cond: [IS_DUE, 'waiting', 'scheduled'] }
 
-export const GIVE_BACK: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }, { $unset: 'claim' }]
+export const FOLLOW_DUE_DATE: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }]
+
+export const GIVE_BACK: Pipeline = [...FOLLOW_DUE_DATE, { $unset: 'claim' }]
 
 /** From a master that may still live. */
 export const TAKE_OVER: Pipeline = [...GIVE_BACK, { $set: { isTakenOver: true } }]
@@ -70,15 +76,46 @@ export function doneBy(token: string): Pipeline {
   ]
 }
 
-/** @param leaseDuration milliseconds */
-export function claimFor(token: string, owner: Owner, leaseDuration: number): Pipeline {
+/**
+ * Claims a waiting task, if it is due. One that somebody moved into the future becomes `scheduled`: so the search for the next task
+ * need not look at due dates, which would make it a range over the index.
+ *
+ * @param batch the first part of its token
+ * @param leaseDuration milliseconds
+ */
+export function claimFor(batch: string, owner: Owner, leaseDuration: number): Pipeline {
   const claim = {
-    token: literal(token),
+    token: { $concat: [literal(batch), TOKEN_SEPARATOR, orElse(isOfType('$_id', 'string'), '$_id', '')] },
     owner: literal(owner),
     claimedAt: '$$NOW',
     expiresAt: inMilliseconds(leaseDuration),
   }
-  return [{ $set: { state: 'running', claim, attempts: { $add: [orElse(isNumber('$attempts'), '$attempts', 0), 1] } } }]
+  const attempts = orElse(isNumber('$attempts'), '$attempts', 0)
+  return [
+    {
+      $set: {
+        state: { $cond: [IS_DUE, 'running', 'scheduled'] },
+        claim: { $cond: [IS_DUE, claim, '$$REMOVE'] },
+        attempts: { $cond: [IS_DUE, { $add: [attempts, 1] }, attempts] },
+      },
+    },
+  ]
+}
+
+const TOKEN_SEPARATOR = ':'
+
+/** The token that `claimFor` gives to this task. An _id by hand may be no text: then the task will be failed. */
+export function tokenOf(batch: string, _id: unknown): string {
+  return batch + TOKEN_SEPARATOR + (typeof _id === 'string' ? _id : '')
+}
+
+export function isOfBatch(batch: string, token: string): boolean {
+  return token.startsWith(batch + TOKEN_SEPARATOR)
+}
+
+/** Matches all tokens of a batch: `;` is the character after the separator. */
+export function tokensOf(batch: string): { readonly $gte: string; readonly $lt: string } {
+  return { $gte: batch + TOKEN_SEPARATOR, $lt: `${batch};` }
 }
 
 /** @param keepFailed milliseconds for which failed tasks are kept, or null for good */
@@ -89,6 +126,12 @@ export function failed(counts: Counts, keepFailed: number | null): Pipeline {
 /** @param delay milliseconds until the next attempt */
 export function retried(counts: Counts, delay: number): Pipeline {
   return [{ $set: { ...counts, dueDate: inMilliseconds(delay) } }, ...GIVE_BACK]
+}
+
+export function released({ hasStarted, crashes, isSuspect }: Release): Pipeline {
+  const attempts = hasStarted ? '$attempts' : { $subtract: ['$attempts', 1] }
+  const suspicion = isSuspect === undefined ? {} : { isSuspect }
+  return [...GIVE_BACK, { $set: { attempts, crashes: crashes ?? '$crashes', ...suspicion } }]
 }
 
 export function withError(error: TaskFailure): Pipeline {
@@ -108,7 +151,7 @@ export function cancelled(keepFailed: number | null): Pipeline {
 /** A failed or cancelled task starts anew; its attempts count on. */
 export const START_ANEW: Pipeline = [
   { $set: { state: 'waiting', dueDate: '$$NOW', failures: 0, crashes: 0 } },
-  { $unset: ['error', 'cancelledAt', 'cancelledToken', 'removeAt'] },
+  { $unset: ['error', 'cancelledAt', 'cancelledToken', 'removeAt', 'isSuspect'] },
 ]
 
 /** Makes a task of a document without a state: what 2.x may have left out, or a hand may have got wrong, gets its default. */

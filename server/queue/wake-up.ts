@@ -1,9 +1,13 @@
+import type { Task } from '../../common/task'
 import type { Cancelled } from './claim'
+
+/** What is to be known of a task that was added. */
+export type Nudge = Pick<Task, 'taskType' | 'priority'>
 
 /** What the dispatcher of this process wants to hear. */
 export interface WakeUpListener {
-  /** A task of this type was added, or retried by hand. */
-  nudged(taskType: string): void
+  /** A task was added, or retried by hand. */
+  nudged(task: Nudge): void
   /** This task was cancelled in this process. */
   cancelled(what: Cancelled): void
 }
@@ -20,8 +24,8 @@ export class WakeUp {
     this.#listener = listener
   }
 
-  nudge(taskType: string): void {
-    this.#listener?.nudged(taskType)
+  nudge(task: Nudge): void {
+    this.#listener?.nudged(task)
   }
 
   cancelled(what: Cancelled): void {

@@ -3,7 +3,7 @@ import { UnknownTaskTypeError, UnsendableValueError, toError } from '../../commo
 import { errorFromWire, errorToWire, toWire } from '../../common/wire'
 import type { TaskFunction } from '../../common/ipc'
 import type { Log } from '../../common/log'
-import type { Outcome, ToWorker } from '../../common/protocol'
+import { type Outcome, type ToWorker, jobFromWire } from '../../common/protocol'
 import type { Job } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { JobIpc } from './job-ipc'
@@ -11,19 +11,35 @@ import type { ParentLink } from './parent-link'
 
 type RunMessage = Extract<ToWorker, { kind: 'run' }>
 
+export interface JobRunnerOptions {
+  /** How many jobs run at once. */
+  readonly slots: number
+  /** Whether the master wants to know how much memory this process has. */
+  readonly tellsMemory: boolean
+}
+
+/** One short job follows the other for so long, in milliseconds; then what came through the pipe meanwhile is read. */
+const LONGEST_TURN_MS = 5
+
 /** Runs the jobs that the master sends, and reports how each of them ended. */
 export class JobRunner {
   readonly #definitions: Definitions
   readonly #link: ParentLink
   readonly #log: Log
+  readonly #options: JobRunnerOptions
   readonly #ipc: JobIpc
+  /** In the order in which they are started. */
+  readonly #waiting: RunMessage[] = []
   /** Of the jobs that are running, by token. */
   readonly #aborts = new Map<string, AbortController>()
+  /** On performance.now. */
+  #turnEndsAt = 0
 
-  constructor(definitions: Definitions, link: ParentLink, log: Log) {
+  constructor(definitions: Definitions, link: ParentLink, log: Log, options: JobRunnerOptions) {
     this.#definitions = definitions
     this.#link = link
     this.#log = log
+    this.#options = options
     this.#ipc = new JobIpc(link, log)
   }
 
@@ -38,7 +54,11 @@ export class JobRunner {
   private receive(message: ToWorker): void {
     switch (message.kind) {
       case 'run':
-        this.runInTime(message)
+        this.#waiting.push(message)
+        if (this.#waiting.length === 1) setImmediate(() => this.takeTurn())
+        return
+      case 'recall':
+        this.giveBack(message.token)
         return
       case 'abort':
         this.#aborts.get(message.token)?.abort(errorFromWire(message.reason))
@@ -48,6 +68,26 @@ export class JobRunner {
     }
   }
 
+  private takeTurn(): void {
+    this.#turnEndsAt = performance.now() + LONGEST_TURN_MS
+    this.startNext()
+  }
+
+  private startNext(): void {
+    while (this.#aborts.size < this.#options.slots) {
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      this.runInTime(next)
+    }
+  }
+
+  private giveBack(token: string): void {
+    const index = this.#waiting.findIndex(message => message.token === token)
+    if (index === -1) return
+    this.#waiting.splice(index, 1)
+    this.#link.send({ kind: 'recalled', token })
+  }
+
   private runInTime(message: RunMessage): void {
     const { token, startBefore = Infinity } = message
     if (monotonicNow() < startBefore) void this.run(message)
@@ -55,25 +95,28 @@ export class JobRunner {
   }
 
   private async run(message: RunMessage): Promise<void> {
-    const { job, token } = message
-    this.#link.send({ kind: 'started', token })
-    this.#log.task(job, 'started')
+    const { token } = message
+    const job = jobFromWire(message.job)
     const startedAt = performance.now()
-    const outcome = this.report(token, await this.execute(message))
-    if (outcome.kind === 'done') {
-      this.#log.task(job, `done in ${String(Math.round(performance.now() - startedAt))} ms`)
-    } else {
-      this.#log.taskError(job, `failed: ${outcome.error.stack ?? outcome.error.message}`)
-    }
+    this.#log.task(job, 'started')
+    this.#link.send({ kind: 'started', token })
+    // The function may block this process, or end it.
+    this.#link.flush()
+    const outcome = await this.execute(job, message)
+    const endedAt = performance.now()
+    this.report(token, outcome, endedAt - startedAt)
+    this.logEnd(job, outcome, endedAt - startedAt)
+    if (endedAt < this.#turnEndsAt) this.startNext()
+    else setImmediate(() => this.takeTurn())
   }
 
-  private async execute({ job, token, attempt }: RunMessage): Promise<Outcome> {
+  private async execute(job: Job, { token, attempt }: RunMessage): Promise<Outcome> {
     const abort = new AbortController()
     this.#aborts.set(token, abort)
     try {
       const run = this.functionFor(job)
       const value = await run(job, this.#ipc.toggleFor(token), { signal: abort.signal, attempt, token })
-      return { kind: 'done', value: toWire(value) }
+      return done(value)
     } catch (thrown) {
       return failed(thrown)
     } finally {
@@ -87,20 +130,23 @@ export class JobRunner {
     return definition.run
   }
 
-  /** @returns the outcome that was sent: a result that cannot be sent fails the job */
-  private report(token: string, outcome: Outcome): Outcome {
-    try {
-      this.send(token, outcome)
-      return outcome
-    } catch (error) {
-      const unsendable = failed(new UnsendableValueError('the result of the task', error))
-      this.send(token, unsendable)
-      return unsendable
-    }
+  private report(token: string, outcome: Outcome, duration: number): void {
+    const memory = this.#options.tellsMemory ? { rss: process.memoryUsage.rss() } : {}
+    this.#link.send({ kind: 'outcome', token, outcome, duration, ...memory })
   }
 
-  private send(token: string, outcome: Outcome): void {
-    this.#link.send({ kind: 'outcome', token, outcome, rss: process.memoryUsage.rss() })
+  private logEnd(job: Job, outcome: Outcome, duration: number): void {
+    if (outcome.kind === 'done') this.#log.task(job, `done in ${String(Math.round(duration))} ms`)
+    else this.#log.taskError(job, `failed: ${outcome.error.stack ?? outcome.error.message}`)
+  }
+}
+
+/** A result that cannot be sent fails the job. */
+function done(value: unknown): Outcome {
+  try {
+    return { kind: 'done', value: toWire(value) }
+  } catch (error) {
+    return failed(new UnsendableValueError('the result of the task', error))
   }
 }
 

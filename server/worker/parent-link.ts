@@ -4,6 +4,9 @@ import { startWatchdog } from './watchdog'
 
 /** A worker's end of the pipe to its master: the only place that touches it. */
 export class ParentLink {
+  /** Messages that go together. */
+  #outgoing: ToMaster[] = []
+
   /** Called once, in a worker, as early as possible: a master that dies while its worker boots must take it along. */
   constructor() {
     process.on('disconnect', () => {
@@ -18,13 +21,23 @@ export class ParentLink {
 
   onMessage(receive: (message: ToWorker) => void): void {
     process.on('message', raw => {
-      const message = unwrap(raw, isToWorker)
-      if (message !== undefined) receive(message)
+      for (const message of unwrap(raw, isToWorker)) receive(message)
     })
   }
 
-  /** @throws when the message holds what cannot be cloned; a master that is gone is told by `disconnect` */
+  /** Sends a message, with others of this turn; at the latest when it ends. */
   send(message: ToMaster): void {
-    if (process.connected) process.send?.(wrap(message), undefined, undefined, () => undefined)
+    this.#outgoing.push(message)
+    if (this.#outgoing.length === 1) queueMicrotask(() => this.flush())
+  }
+
+  /** Sends what is still to be sent, before something that may block this process, or end it. */
+  flush(): void {
+    const messages = this.#outgoing
+    this.#outgoing = []
+    // A master that is gone is told by `disconnect`.
+    if (messages.length > 0 && process.connected) {
+      process.send?.(wrap(messages), undefined, undefined, () => undefined)
+    }
   }
 }

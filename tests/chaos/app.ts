@@ -2,7 +2,7 @@
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions, type NewTask, type Task } from 'meteor/nschwarz:cluster'
 import { toError } from '../../common/errors'
-import { isToWorker, unwrap } from '../../common/protocol'
+import { isToWorker, jobFromWire, unwrap } from '../../common/protocol'
 import { OPTIONS_VARIABLE } from '../support/remote-protocol'
 import type { Call, Reply, Request } from './calls'
 import { type Failure, LOG_VARIABLE, type Plan, type TaskEventName, type TaskName, openLog } from './log'
@@ -21,11 +21,13 @@ new Cluster(tasks, options)
 if (Cluster.isMaster()) obeyDriver()
 
 function logReceived(raw: unknown): void {
-  const message = unwrap(raw, isToWorker)
-  if (message?.kind !== 'run') return
-  const { token, job, startBefore = null } = message
-  const { incarnation } = job.data as Data
-  write({ what: 'received', id: job._id, incarnation, token, startBefore })
+  for (const message of unwrap(raw, isToWorker)) {
+    if (message.kind !== 'run') continue
+    const { token, startBefore = null } = message
+    const { _id, data } = jobFromWire(message.job)
+    const { incarnation } = data as Data
+    write({ what: 'received', id: _id, incarnation, token, startBefore })
+  }
 }
 
 function obeyDriver(): void {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type ToMaster, type ToWorker, isToMaster, isToWorker, unwrap, wrap } from '../../common/protocol'
+import { type ToMaster, type ToWorker, isToMaster, isToWorker, jobFromWire, unwrap, wrap } from '../../common/protocol'
 import { type WireError, type WireValue, errorFromWire, fromWire } from '../../common/wire'
 import { RUNS, anything, name, nearly, piped } from './arbitraries'
 import { Tally } from './tally'
@@ -24,10 +24,10 @@ const number = fc.nat()
 const job = nearly({
   _id: name,
   taskType: name,
-  data: anything,
+  data: nearly({ value: anything }),
   priority: number,
-  createdAt: fc.date(),
-  dueDate: fc.date(),
+  createdAt: number,
+  dueDate: number,
 })
 const done = nearly({ kind: fc.constant('done'), value })
 const failed = nearly({ kind: fc.constant('failed'), error })
@@ -36,21 +36,33 @@ const refused = nearly({ kind: fc.constant('refused'), error })
 
 const toMaster = fc.oneof(
   nearly({ kind: fc.constant('ready') }),
-  nearly({ kind: fc.constant('nudge'), taskType: name }),
-  nearly({ kind: fc.constantFrom('started', 'expired', 'cancelled'), token }),
-  nearly({ kind: fc.constant('outcome'), token, outcome: fc.oneof(done, failed), rss: number }),
+  nearly({ kind: fc.constant('nudge'), taskType: name, priority: number }),
+  nearly({ kind: fc.constantFrom('started', 'expired', 'recalled', 'cancelled'), token }),
+  nearly({
+    kind: fc.constant('outcome'),
+    token,
+    outcome: fc.oneof(done, failed),
+    duration: number,
+    rss: fc.option(number, { nil: undefined }),
+  }),
   nearly({ kind: fc.constant('ask'), token, conversation: number, status: number, data: value }),
 )
 const toWorker = fc.oneof(
   nearly({ kind: fc.constant('run'), token, job, attempt: number, startBefore: fc.option(number, { nil: undefined }) }),
+  nearly({ kind: fc.constant('recall'), token }),
   nearly({ kind: fc.constant('abort'), token, reason: error }),
   nearly({ kind: fc.constant('answer'), token, conversation: number, answer: fc.oneof(answered, refused) }),
 )
 
 /** In its envelope mostly, in another's or in none, and through the pipe where it can go through one. */
 function raw(message: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
-  const wrapped = fc.oneof({ weight: 9, arbitrary: message }, anything).map(inner => wrap(inner as ToMaster))
-  const others = fc.oneof(anything, message, nearly({ 'nschwarz:cluster': message }))
+  const wrapped = fc.oneof({ weight: 9, arbitrary: message }, anything).map(inner => wrap([inner as ToMaster]))
+  const others = fc.oneof(
+    anything,
+    message,
+    nearly({ 'nschwarz:cluster': fc.tuple(message) }),
+    nearly({ 'nschwarz:cluster': message }),
+  )
   return fc.oneof({ weight: 9, arbitrary: wrapped }, { weight: 1, arbitrary: others }).map(piped)
 }
 
@@ -76,7 +88,8 @@ function receiveAsMaster(message: ToMaster): void {
   assert.equal(typeof message.token, 'string')
   if (message.kind === 'ask') assertValue(message.data)
   if (message.kind !== 'outcome') return
-  assert.equal(typeof message.rss, 'number')
+  assert.equal(typeof message.duration, 'number')
+  assert.equal(typeof (message.rss ?? 0), 'number')
   const { outcome } = message
   if (outcome.kind === 'done') assertValue(outcome.value)
   else assertError(outcome.error)
@@ -88,6 +101,7 @@ function receiveAsWorker(message: ToWorker): void {
     case 'run':
       assert.ok([message.token, message.job._id, message.job.taskType].every(field => typeof field === 'string'))
       assert.equal(typeof message.attempt, 'number')
+      assert.doesNotThrow(() => jobFromWire(message.job))
       assert.equal(typeof (message.startBefore ?? 0), 'number')
       return
     case 'abort':
@@ -103,7 +117,7 @@ void test('whatever a worker sends, it is ignored or a message that the master c
   const tally = new Tally()
   fc.assert(
     fc.property(raw(toMaster), input => {
-      const message = unwrap(input, isToMaster)
+      const [message] = unwrap(input, isToMaster)
       if (message === undefined) tally.refused++
       else {
         receiveAsMaster(message)
@@ -119,7 +133,7 @@ void test('whatever the master sends, it is ignored or a message that the worker
   const tally = new Tally()
   fc.assert(
     fc.property(raw(toWorker), input => {
-      const message = unwrap(input, isToWorker)
+      const [message] = unwrap(input, isToWorker)
       if (message === undefined) tally.refused++
       else {
         receiveAsWorker(message)
@@ -142,9 +156,9 @@ void test('causes that run in a circle, or deeper than any that is sent, are not
   circle.cause = { error: circle }
   const send = (wire: object) =>
     unwrap(
-      piped(wrap({ kind: 'outcome', token: '', rss: 0, outcome: { kind: 'failed', error: wire } } as never)),
+      piped(wrap([{ kind: 'outcome', token: '', duration: 0, outcome: { kind: 'failed', error: wire } } as never])),
       isToMaster,
     )
-  assert.notEqual(send(chain(8)), undefined)
-  for (const wire of [chain(9), chain(500), circle]) assert.equal(send(wire), undefined)
+  assert.equal(send(chain(8)).length, 1)
+  for (const wire of [chain(9), chain(500), circle]) assert.deepEqual(send(wire), [])
 })

@@ -8,19 +8,10 @@ export async function ticks(database: TestDatabase): Promise<void> {
   await tick(database)
 }
 
-/** Until the master is looking at the queue: it schedules a task again whose state is not true to its due date. */
+/** Until the master is looking at the queue: it makes a scheduled task waiting that is due, of another app too. */
 async function tick({ tasks }: TestDatabase): Promise<void> {
-  const probe = {
-    _id: Random.id(),
-    taskType: 'echo',
-    state: 'waiting',
-    dueDate: new Date(Date.now() + 3_600_000),
-    data: {},
-    priority: 1,
-  }
-  await tasks.insertOne({ ...probe, createdAt: new Date(), sequence: 0 })
-  await eventually(
-    'the master has looked',
-    async () => (await tasks.countDocuments({ _id: probe._id, state: 'scheduled' })) === 1,
-  )
+  const _id = Random.id()
+  const due = { taskType: "another app's", state: 'scheduled', dueDate: new Date(0), data: {}, priority: 1 }
+  await tasks.insertOne({ _id, ...due, createdAt: new Date(), sequence: 0 })
+  await eventually('the master has looked', async () => (await tasks.countDocuments({ _id, state: 'waiting' })) === 1)
 }

@@ -1,0 +1,58 @@
+/**
+ * Values as they cross the pipe. JSON is twice as fast there as structured clone for the small values that most jobs have (measured),
+ * so what JSON would give back as it was goes as JSON, and everything else as structured clone, in base64.
+ */
+import { deserialize, serialize } from 'node:v8'
+
+/** `{}` is undefined. */
+export type Encoded = { readonly value?: unknown } | { readonly v8: string }
+
+/** A value with more parts goes as structured clone, which may also share some or run in a circle. */
+const MOST_PARTS = 10_000
+
+/** @throws when structured clone refuses the value: a function, or what holds one */
+export function encode(value: unknown): Encoded {
+  if (value === undefined || survivesJson(value, { left: MOST_PARTS })) return { value }
+  return { v8: serialize(value).toString('base64') }
+}
+
+export function decode(encoded: Encoded): unknown {
+  return 'v8' in encoded ? deserialize(Buffer.from(encoded.v8, 'base64')) : encoded.value
+}
+
+/** What is forged must not throw when it is decoded. */
+export function isEncoded(encoded: Readonly<Record<string, unknown>>): encoded is Encoded {
+  if (!Object.hasOwn(encoded, 'v8')) return true
+  try {
+    decode(encoded)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function survivesJson(value: unknown, budget: { left: number }): boolean {
+  if (budget.left-- === 0) return false
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0)
+    case 'object':
+      return value === null || partsSurviveJson(value, budget)
+    default:
+      return false
+  }
+}
+
+function partsSurviveJson(value: object, budget: { left: number }): boolean {
+  const keys = Object.keys(value)
+  if (Array.isArray(value)) {
+    // Neither holes nor fields beside the items.
+    return keys.length === value.length && value.every(item => survivesJson(item, budget))
+  }
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return false
+  return keys.every(key => key !== '__proto__' && survivesJson((value as Record<string, unknown>)[key], budget))
+}

@@ -1,0 +1,129 @@
+import { Pace } from './pace'
+import type { WorkerHandle } from './worker-handle'
+
+/** A worker that has jobs to start, and is not heard of for this long, is busy with a long one. */
+const CHECK_EVERY_MS = 50
+
+/** A job that is sent ahead is not started later than this. */
+const STARTED_WITHIN_MS = 1000
+
+/** From a worker that was silent at so many checks in a row it is taken back: it can have started no job since long. */
+const CHECKS_UNTIL_TAKEN_BACK = 60
+
+export interface AssignmentOptions {
+  /** How many jobs a worker runs at once. */
+  readonly slots: number
+  /** Whether a worker is to be replaced once its jobs have ended. */
+  readonly isWornOut: (worker: WorkerHandle) => boolean
+  /** How many jobs a worker may be sent at all. */
+  readonly maxJobs: number
+}
+
+/** Which worker gets the next job. */
+export class Assignment {
+  readonly #workers: ReadonlySet<WorkerHandle>
+  readonly #options: AssignmentOptions
+  readonly #pace = new Pace()
+  /** Gets no job until it has none, and then one that is to run alone. */
+  #reserved: WorkerHandle | undefined
+  #isChecking = false
+  /** How often in a row a worker was silent that has jobs to start. */
+  readonly #silence = new Map<WorkerHandle, number>()
+
+  constructor(workers: ReadonlySet<WorkerHandle>, options: AssignmentOptions) {
+    this.#workers = workers
+    this.#options = options
+  }
+
+  /** How many jobs could be sent now. */
+  get room(): number {
+    return this.sum(worker => this.roomIn(worker))
+  }
+
+  /** How many jobs should be at hand, beside those that the workers have. */
+  get inHand(): number {
+    return this.#pace.inHand(this.sum(worker => (worker.state === 'ready' ? this.#options.slots : 0)))
+  }
+
+  /** @param duration of a job that ended, in milliseconds */
+  record(duration: number): void {
+    this.#pace.record(duration)
+  }
+
+  /** The worker with the most room, or undefined. */
+  next(): WorkerHandle | undefined {
+    let [best, most]: [WorkerHandle | undefined, number] = [undefined, 0]
+    for (const worker of this.#workers) {
+      const room = this.roomIn(worker)
+      if (room > most) [best, most] = [worker, room]
+    }
+    return best
+  }
+
+  /** A worker for a job that is to run alone, or undefined: then one is kept free of others. */
+  nextAlone(): WorkerHandle | undefined {
+    this.#reserved ??= [...this.#workers].filter(isReady).sort((a, b) => a.load - b.load)[0]
+    if (this.#reserved?.isIdle !== true) return undefined
+    const worker = this.#reserved
+    this.#reserved = undefined
+    return worker
+  }
+
+  /** Milliseconds within which a job that is sent to this worker now must start; undefined where it can start at once. */
+  deadlineIn(worker: WorkerHandle): number | undefined {
+    if (worker.load < this.#options.slots) return undefined
+    if (!this.#isChecking) this.checkLater()
+    return STARTED_WITHIN_MS
+  }
+
+  forget(worker: WorkerHandle): void {
+    this.#silence.delete(worker)
+    if (this.#reserved === worker) this.#reserved = undefined
+  }
+
+  private roomIn(worker: WorkerHandle): number {
+    if (!isReady(worker) || worker === this.#reserved || worker.isReserved || this.#options.isWornOut(worker)) return 0
+    const { slots, maxJobs } = this.#options
+    const ahead = this.#silence.get(worker) ? 0 : this.#pace.ahead(slots)
+    return Math.max(0, Math.min(slots + ahead, maxJobs - worker.ended) - worker.load)
+  }
+
+  private checkLater(): void {
+    this.#isChecking = true
+    setTimeout(() => {
+      this.check()
+    }, CHECK_EVERY_MS)
+  }
+
+  /**
+   * Calls back what was sent ahead to a worker that does not come to it. One whose event loop is blocked does not hear that, but has to
+   * let it be after its deadline. Checks are counted, not milliseconds: after each, what had come through the pipe is read, also
+   * when this process itself was blocked.
+   */
+  private check(): void {
+    this.#isChecking = false
+    for (const worker of this.#workers) {
+      if (worker.jobs.every(({ hasStarted }) => hasStarted)) this.#silence.delete(worker)
+      else this.checkWaiting(worker)
+    }
+    if (this.#silence.size > 0) this.checkLater()
+  }
+
+  private checkWaiting(worker: WorkerHandle): void {
+    const checks = worker.isSilent ? (this.#silence.get(worker) ?? 0) + 1 : 0
+    this.#silence.set(worker, checks)
+    worker.listen()
+    if (checks === 1) worker.recallWaiting()
+    if (checks >= CHECKS_UNTIL_TAKEN_BACK) worker.takeBackOverdue()
+  }
+
+  private sum(count: (worker: WorkerHandle) => number): number {
+    let total = 0
+    for (const worker of this.#workers) total += count(worker)
+    return total
+  }
+}
+
+function isReady(worker: WorkerHandle): boolean {
+  return worker.state === 'ready'
+}

@@ -1,0 +1,136 @@
+import { UnsendableValueError } from '../../common/errors'
+import { type Task, faultOf } from '../../common/task'
+import { type Definitions, policyOf } from '../../common/task-map'
+import type { Claim, Counts } from '../queue/claim'
+import type { MemoryQueue } from '../queue/memory-queue'
+import { JobsInHand } from './jobs-in-hand'
+import type { Leases } from './leases'
+import type { Losses } from './losses'
+import type { Pool } from './pool'
+import type { Limits } from './sent-job'
+import type { Settlement } from './settlement'
+
+/** No claim is larger: it would only take longer, and hold up those of others. */
+const LARGEST_CLAIM = 500
+
+const NOT_STARTED = { hasStarted: false }
+
+export interface FeederParts {
+  readonly definitions: Definitions
+  readonly memory: MemoryQueue
+  readonly pool: Pool
+  readonly leases: Leases
+  readonly losses: Losses
+  readonly settlement: Settlement
+  /** Milliseconds that a job has to end after its timeout. */
+  readonly abortGrace: number
+}
+
+/** Keeps workers busy with what is in memory and in hand. All of it is synchronous: nothing comes between a look at a worker and a job for it. */
+export class Feeder {
+  readonly #parts: FeederParts
+  readonly #inHand = new JobsInHand()
+  /** Those that are to run alone, until a worker has no other job. */
+  #suspects: Claim[] = []
+  #isOpen = false
+
+  constructor(parts: FeederParts) {
+    this.#parts = parts
+  }
+
+  /** How many claimed tasks no worker has yet. */
+  get size(): number {
+    return this.#inHand.size + this.#suspects.length
+  }
+
+  /** How many more tasks should be claimed: none while there are enough for a while. */
+  get wanted(): number {
+    const { memory, pool } = this.#parts
+    // In-memory tasks go first: what is claimed would wait for them.
+    const goal = memory.countDue(1) > 0 ? 0 : pool.inHand
+    const { size } = this.#inHand
+    return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.room - size)
+  }
+
+  wouldOvertake(priority: number): boolean {
+    return this.#inHand.wouldOvertake(priority)
+  }
+
+  open(): void {
+    this.#isOpen = true
+  }
+
+  /** Gives back what no worker has. */
+  close(): void {
+    this.#isOpen = false
+    const left = this.#suspects.splice(0)
+    for (let claim = this.#inHand.take(); claim; claim = this.#inHand.take()) left.push(claim)
+    for (const claim of left) this.giveBack(claim)
+  }
+
+  /** Takes these claims, and gives workers what they have room for. */
+  take(claims: readonly Claim[]): void {
+    for (const claim of claims) this.keepUnlessMalformed(claim)
+    this.feed()
+  }
+
+  /** A job that was sent, and was not started. @param reason for the log, if any */
+  returned(claim: Claim, reason?: string): void {
+    if (reason !== undefined || !claim.store.hasLeases) this.giveBack(claim, reason)
+    else this.keep(claim)
+  }
+
+  /** In-memory tasks go first, whatever their priority. */
+  feed(): void {
+    if (!this.#isOpen) return
+    const { memory, pool } = this.#parts
+    this.#suspects = this.#suspects.filter(claim => !this.send(claim))
+    while (pool.room > 0) {
+      const claim = memory.claim() ?? this.#inHand.take()
+      if (claim === undefined) return
+      if (!this.send(claim)) this.#suspects.push(claim)
+    }
+  }
+
+  /** What is in memory was checked when it was added; a document somebody may have written by hand. */
+  private keepUnlessMalformed(claim: Claim): void {
+    const fault = faultOf(claim.task)
+    if (fault === undefined) this.keep(claim)
+    else void this.#parts.settlement.fail(claim, fault, uncounted(claim.task))
+  }
+
+  private keep(claim: Claim): void {
+    if (this.#isOpen) this.#inHand.add(claim)
+    else this.giveBack(claim)
+  }
+
+  private giveBack(claim: Claim, reason?: string): void {
+    void this.#parts.settlement.release(claim, NOT_STARTED, reason)
+  }
+
+  /** @returns whether nothing more is to be done about this claim here */
+  private send(claim: Claim): boolean {
+    const { losses, pool, settlement } = this.#parts
+    if (!losses.isValid(claim)) {
+      this.giveBack(claim, 'its lease ran out before its job could start')
+      return true
+    }
+    try {
+      return claim.task.isSuspect ? pool.runAlone(claim, this.limitsOf(claim)) : pool.run(claim, this.limitsOf(claim))
+    } catch (error) {
+      void settlement.fail(claim, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
+      return true
+    }
+  }
+
+  private limitsOf(claim: Claim): Limits {
+    const { abortGrace, definitions, leases } = this.#parts
+    const { timeout } = policyOf(claim.task, definitions)
+    return { startBefore: leases.expiryOf(claim), timeout, grace: abortGrace }
+  }
+}
+
+/** The claim counted an attempt, but the task's function is not called. */
+function uncounted({ attempts = 1 }: Task): Counts {
+  return { attempts: attempts - 1 }
+}

@@ -1,0 +1,30 @@
+import { compareTasks } from '../../common/order'
+import type { Claim } from '../queue/claim'
+import { Heap } from '../queue/heap'
+
+/** The claimed tasks that no worker has yet, in their order. */
+export class JobsInHand {
+  readonly #claims = new Heap<Claim>((a, b) => compareTasks(a.task, b.task))
+  /** Of them, or lower. */
+  #lowestPriority = Infinity
+
+  get size(): number {
+    return this.#claims.size
+  }
+
+  add(claim: Claim): void {
+    this.#claims.add(claim)
+    this.#lowestPriority = Math.min(this.#lowestPriority, claim.task.priority)
+  }
+
+  take(): Claim | undefined {
+    const claim = this.#claims.take()
+    if (this.#claims.size === 0) this.#lowestPriority = Infinity
+    return claim
+  }
+
+  /** Whether a task of this priority may come before one of them. */
+  wouldOvertake(priority: number): boolean {
+    return priority > this.#lowestPriority
+  }
+}

@@ -1,0 +1,39 @@
+/** What one worker has at hand beyond the jobs that it runs lasts for about so long: longer than a message takes, and not much. */
+const AHEAD_MS = 4
+const MOST_AHEAD = 64
+
+/** What this master holds for its workers lasts for about so long: longer than a claim takes. */
+const IN_HAND_MS = 50
+const MOST_IN_HAND = 500
+
+/** Of each new duration, in the mean. */
+const WEIGHT = 0.1
+
+/**
+ * How long jobs take, and so how many are worth having at hand before a worker is free for them. Short jobs would else wait for messages
+ * and for the database; long ones are better left to whoever is free first.
+ */
+export class Pace {
+  /** Milliseconds. As long as nothing is known, nothing is worth it. */
+  #mean = Infinity
+
+  /** A longer job counts at once, a shorter one bit by bit. @param duration milliseconds */
+  record(duration: number): void {
+    const isLonger = duration > this.#mean || this.#mean === Infinity
+    this.#mean = isLonger ? duration : this.#mean + WEIGHT * (duration - this.#mean)
+  }
+
+  /** How many jobs more than it runs a worker should have. @param slots how many it runs at once */
+  ahead(slots: number): number {
+    return this.within(AHEAD_MS, slots, MOST_AHEAD)
+  }
+
+  /** How many jobs more than the workers have this master should hold. @param slots how many all of them run at once */
+  inHand(slots: number): number {
+    return this.within(IN_HAND_MS, slots, MOST_IN_HAND)
+  }
+
+  private within(milliseconds: number, slots: number, most: number): number {
+    return slots === 0 ? 0 : Math.min(most, Math.floor((milliseconds * slots) / this.#mean))
+  }
+}

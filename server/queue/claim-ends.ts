@@ -1,0 +1,192 @@
+import type { TaskFailure } from '../../common/task'
+import type { Claim, ClaimEnd, ClaimStore, Ending, Fate } from './claim'
+import {
+  DURABLE,
+  type Pipeline,
+  type RawCollection,
+  type SessionSource,
+  doneBy,
+  failed,
+  isTooLarge,
+  released,
+  retried,
+  withError,
+} from './updates'
+
+/** MongoDB's code for a transaction on a server that has none: a standalone one. */
+const ILLEGAL_OPERATION = 20
+
+/** How claims of the persistent queue end. Each write names the token that it expects. */
+export class ClaimEnds implements ClaimStore {
+  readonly hasLeases = true
+  readonly #tasks: RawCollection
+  readonly #client: SessionSource
+  readonly #keepFailed: number | null
+  #hasTransactions = true
+
+  /** @param keepFailed milliseconds for which failed tasks are kept, or null for good */
+  constructor(tasks: RawCollection, client: SessionSource, keepFailed: number | null) {
+    this.#tasks = tasks
+    this.#client = client
+    this.#keepFailed = keepFailed
+  }
+
+  async end(ends: readonly ClaimEnd[]): Promise<ReadonlySet<Claim>> {
+    const written = await Promise.all([this.remove(ends.filter(leavesNothing)), this.update(ends.filter(leavesTask))])
+    return new Set(written.flat())
+  }
+
+  async endAgain(end: ClaimEnd): Promise<boolean> {
+    return (await this.endOne(end)) || (await this.isWritten(end))
+  }
+
+  async fateOf({ task, token }: Claim): Promise<Fate> {
+    const found = await this.#tasks.findOne({ _id: task._id }, { projection: { state: 1, cancelledToken: 1 } })
+    if (found === null) return 'removed'
+    return found.state === 'cancelled' && found.cancelledToken === token ? 'cancelled' : 'taken'
+  }
+
+  private async remove(ends: readonly ClaimEnd[]): Promise<Claim[]> {
+    if (ends.length > 1 && (await this.removeAll(ends))) return ends.map(({ claim }) => claim)
+    return settleEach(ends, end => this.endOne(end))
+  }
+
+  /**
+   * In a transaction, so that none is removed where one does not match: a task that is gone does not tell by whom.
+   *
+   * @returns false when nothing was removed
+   */
+  private async removeAll(ends: readonly ClaimEnd[]): Promise<boolean> {
+    if (!this.#hasTransactions) return false
+    const session = this.#client.startSession()
+    try {
+      session.startTransaction(DURABLE)
+      const { deletedCount } = await this.#tasks.deleteMany(heldByAny(ends), { session })
+      if (deletedCount === ends.length) await session.commitTransaction()
+      else await session.abortTransaction()
+      return deletedCount === ends.length
+    } catch (error) {
+      this.#hasTransactions = !isUnsupported(error)
+      if (this.#hasTransactions && !isConflict(error)) throw error
+      return false
+    } finally {
+      await session.endSession()
+    }
+  }
+
+  private async update(ends: readonly ClaimEnd[]): Promise<Claim[]> {
+    if (ends.length > 1 && (await this.updateAll(ends))) return ends.map(({ claim }) => claim)
+    return settleEach(ends, end => (ends.length === 1 ? this.endOne(end) : this.endAgain(end)))
+  }
+
+  /** @returns false when some may not be written */
+  private async updateAll(ends: readonly ClaimEnd[]): Promise<boolean> {
+    const writes = ends.map(({ claim, ending }) => ({
+      updateOne: { filter: heldBy(claim), update: this.updateFor(claim, ending) },
+    }))
+    try {
+      const { matchedCount } = await this.#tasks.bulkWrite(writes, { ...DURABLE, ordered: false })
+      return matchedCount === ends.length
+    } catch (error) {
+      // Of single writes; anything else is about the connection or the server.
+      if ('writeErrors' in (error as object)) return false
+      throw error
+    }
+  }
+
+  private async endOne({ claim, ending }: ClaimEnd): Promise<boolean> {
+    if (leavesNothing({ claim, ending })) {
+      const { deletedCount } = await this.#tasks.deleteOne(heldBy(claim), DURABLE)
+      return deletedCount === 1
+    }
+    try {
+      return await this.updateOne(claim, this.updateFor(claim, ending))
+    } catch (thrown) {
+      if (!isTooLarge(thrown)) throw thrown
+      // A document by hand may leave no room for the error; it ends all the same.
+      return this.updateOne(claim, this.updateWithoutError(claim, ending))
+    }
+  }
+
+  private async updateOne(claim: Claim, update: Pipeline): Promise<boolean> {
+    const { matchedCount } = await this.#tasks.updateOne(heldBy(claim), update, DURABLE)
+    return matchedCount === 1
+  }
+
+  private updateFor(claim: Claim, ending: Ending): Pipeline {
+    const update = this.updateWithoutError(claim, ending)
+    return 'error' in ending ? [...update, ...withError(ending.error)] : update
+  }
+
+  private updateWithoutError({ token }: Claim, ending: Ending): Pipeline {
+    switch (ending.kind) {
+      case 'completed':
+        return doneBy(token)
+      case 'failed':
+        return failed(ending.counts, this.#keepFailed)
+      case 'retried':
+        return retried(ending.counts, ending.delay)
+      case 'released':
+        return released(ending)
+    }
+  }
+
+  /** Whether the queue is as this end would leave it. */
+  private async isWritten({ claim, ending }: ClaimEnd): Promise<boolean> {
+    switch (ending.kind) {
+      case 'completed':
+        return this.isCompleted(claim)
+      case 'failed':
+      case 'retried':
+        return this.isRecorded(claim, ending.error)
+      case 'released':
+        // Without the token the task is somebody else's to run, which is what giving it back is for.
+        return true
+    }
+  }
+
+  private async isCompleted({ task, token }: Claim): Promise<boolean> {
+    const found = await this.#tasks.findOne({ _id: task._id }, { projection: { state: 1, doneToken: 1 } })
+    return found === null || (found.state === 'done' && found.doneToken === token)
+  }
+
+  private async isRecorded({ task }: Claim, { failedAt }: TaskFailure): Promise<boolean> {
+    return (await this.#tasks.countDocuments({ _id: task._id, 'error.failedAt': failedAt })) === 1
+  }
+}
+
+/** Of a task that was taken over, `doneBy` stays. */
+function leavesNothing({ claim, ending }: ClaimEnd): boolean {
+  return ending.kind === 'completed' && !claim.isTakenOver
+}
+
+function leavesTask(end: ClaimEnd): boolean {
+  return !leavesNothing(end)
+}
+
+function heldBy({ task, token }: Claim): { readonly _id: string; readonly 'claim.token': string } {
+  return { _id: task._id, 'claim.token': token }
+}
+
+/** A token is of one claim: no task can match with that of another. */
+function heldByAny(ends: readonly ClaimEnd[]): object {
+  return {
+    _id: { $in: ends.map(({ claim }) => claim.task._id) },
+    'claim.token': { $in: ends.map(({ claim }) => claim.token) },
+  }
+}
+
+async function settleEach(ends: readonly ClaimEnd[], settle: (end: ClaimEnd) => Promise<boolean>): Promise<Claim[]> {
+  const isWritten = await Promise.all(ends.map(settle))
+  return ends.filter((_end, index) => isWritten[index]).map(({ claim }) => claim)
+}
+
+function isUnsupported(error: unknown): boolean {
+  return (error as { code?: unknown }).code === ILLEGAL_OPERATION
+}
+
+/** Somebody else wrote one of these tasks meanwhile, or the transaction could not go on: the server has made none of it. */
+function isConflict(error: unknown): boolean {
+  const { hasErrorLabel } = error as { hasErrorLabel?: (label: string) => boolean }
+  return hasErrorLabel?.call(error, 'TransientTransactionError') ?? false
+}
