@@ -18,19 +18,26 @@ export class InvalidArgumentError extends TypeError {
   }
 }
 
-/** A task with this `_id` is already in the queue. Nothing was stored. */
+/** Tasks with these `_id`s are already in the queue, and were not stored; the others of an `addTasks` were. */
 export class DuplicateTaskError extends Error {
   override readonly name = 'DuplicateTaskError'
   readonly code = 'ERR_CLUSTER_DUPLICATE_TASK'
+  readonly taskIds: readonly string[]
 
-  constructor(taskId: string, options?: ErrorOptions) {
+  constructor(taskIds: readonly string[], options?: ErrorOptions) {
+    const named = taskIds.slice(0, NAMED_DUPLICATES).map(describe).join(', ')
+    const more = taskIds.length > NAMED_DUPLICATES ? ` and ${String(taskIds.length - NAMED_DUPLICATES)} more` : ''
     super(
-      `nschwarz:cluster: a task with the _id ${describe(taskId)} is already in the queue; ` +
+      `nschwarz:cluster: a task with the _id ${named}${more} is already in the queue; ` +
         'remove it first, or choose another _id.',
       options,
     )
+    this.taskIds = taskIds
   }
 }
+
+/** The error has all of them; its message must stay readable. */
+const NAMED_DUPLICATES = 5
 
 /** The call is not possible in this process: on a worker, without a `new Cluster`, or with a second one. */
 export class WrongProcessError extends Error {

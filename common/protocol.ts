@@ -40,8 +40,14 @@ export type ToWorker =
 export type ToMaster =
   /** Booted and listening: jobs may be sent. */
   | { readonly kind: 'ready' }
-  /** A task of this type was added in the worker, or retried. */
-  | { readonly kind: 'nudge'; readonly taskType: string; readonly priority: number }
+  /** This task was added in the worker, or retried. `dueDate`: milliseconds. */
+  | {
+      readonly kind: 'nudge'
+      readonly _id: string
+      readonly taskType: string
+      readonly priority: number
+      readonly dueDate: number
+    }
   /** The claim with this token was cut short by a cancel in the worker. */
   | { readonly kind: 'cancelled'; readonly token: string }
   /** The function of the job with this token is about to be called. */
@@ -106,7 +112,7 @@ export function isToMaster(message: unknown): message is ToMaster {
   if (!isRecord(message)) return false
   const { kind, token } = message
   if (kind === 'ready') return true
-  if (kind === 'nudge') return typeof message.taskType === 'string' && typeof message.priority === 'number'
+  if (kind === 'nudge') return isNudge(message)
   if (typeof token !== 'string') return false
   switch (kind) {
     case 'started':
@@ -151,6 +157,10 @@ function isRun({ job, attempt, startBefore }: Record<string, unknown>): boolean 
     typeof attempt === 'number' &&
     isNumberOrNone(startBefore)
   )
+}
+
+function isNudge({ _id, taskType, priority, dueDate }: Record<string, unknown>): boolean {
+  return [_id, taskType].every(text => typeof text === 'string') && [priority, dueDate].every(Number.isFinite)
 }
 
 function isOutcomeMessage({ outcome, duration, rss }: Record<string, unknown>): boolean {

@@ -86,23 +86,38 @@ let created = 0
 /**
  * Checks what a caller gave, fills in the defaults and copies the data: from here on a task is well-formed.
  *
+ * @param where what the caller called, for errors
  * @throws InvalidArgumentError naming the field, what was given and what is allowed
  */
-export function createTask(given: NewTask, makeId: () => string): Task<PlainObject | PlainValue[]> {
-  checkShape(given)
+export function createTask(given: NewTask, makeId: () => string, where = 'addTask'): Task<PlainObject | PlainValue[]> {
+  checkShape(where, given)
   const now = new Date()
-  const dueDate = given.dueDate === undefined ? now : new Date(checkDate('addTask.dueDate', given.dueDate))
+  const dueDate = given.dueDate === undefined ? now : new Date(checkDate(`${where}.dueDate`, given.dueDate))
   return {
-    _id: given._id === undefined ? makeId() : checkText('addTask._id', given._id),
-    taskType: checkText('addTask.taskType', given.taskType),
-    data: checkData(given.data),
-    priority: given.priority === undefined ? 1 : checkInteger('addTask.priority', given.priority),
+    _id: given._id === undefined ? makeId() : checkText(`${where}._id`, given._id),
+    taskType: checkText(`${where}.taskType`, given.taskType),
+    data: checkData(where, given.data),
+    priority: given.priority === undefined ? 1 : checkInteger(`${where}.priority`, given.priority),
     createdAt: now,
     dueDate,
     sequence: created++,
     state: dueDate > now ? 'scheduled' : 'waiting',
-    ...checkPolicy('addTask', given),
+    ...checkPolicy(where, given),
   }
+}
+
+/** @throws InvalidArgumentError for what is no list, or for one of its items; for an `_id` that is given twice too */
+export function createTasks(given: readonly NewTask[], makeId: () => string): Task[] {
+  if (!(Array.isArray as (value: unknown) => boolean)(given)) {
+    throw new InvalidArgumentError('addTasks', given, 'an array of new tasks')
+  }
+  const tasks = given.map((newTask, index) => createTask(newTask, makeId, `addTasks[${String(index)}]`))
+  const ids = new Set<string>()
+  for (const [index, { _id }] of tasks.entries()) {
+    if (ids.has(_id)) throw new InvalidArgumentError(`addTasks[${String(index)}]._id`, _id, 'one that no other has')
+    ids.add(_id)
+  }
+  return tasks
 }
 
 /** The part of a task that its function sees. */
@@ -134,17 +149,21 @@ export function faultOf(task: Task): InvalidArgumentError | undefined {
   }
 }
 
-function checkShape(given: unknown): void {
+function checkShape(where: string, given: unknown): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new InvalidArgumentError('addTask', given, `an object with ${FIELDS.join(', ')}`)
+    throw new InvalidArgumentError(where, given, `an object with ${FIELDS.join(', ')}`)
   }
   const unknown = Object.keys(given).find(field => !FIELDS.includes(field))
   if (unknown !== undefined) {
-    throw new InvalidArgumentError(`addTask.${unknown}`, (given as Record<string, unknown>)[unknown], FIELDS.join(', '))
+    throw new InvalidArgumentError(
+      `${where}.${unknown}`,
+      (given as Record<string, unknown>)[unknown],
+      FIELDS.join(', '),
+    )
   }
   const { inMemory } = given as NewTask
   if (inMemory !== undefined && typeof inMemory !== 'boolean') {
-    throw new InvalidArgumentError('addTask.inMemory', inMemory, 'true or false')
+    throw new InvalidArgumentError(`${where}.inMemory`, inMemory, 'true or false')
   }
 }
 
@@ -164,12 +183,12 @@ function checkDate(field: string, value: unknown): Date {
   throw new InvalidArgumentError(field, value, 'a valid Date')
 }
 
-function checkData(value: unknown): PlainObject | PlainValue[] {
+function checkData(where: string, value: unknown): PlainObject | PlainValue[] {
   const result = copyPlain(value)
   if ('fault' in result) {
-    throw new InvalidArgumentError(`addTask.data${result.fault.path}`, result.fault.value, result.fault.allowed)
+    throw new InvalidArgumentError(`${where}.data${result.fault.path}`, result.fault.value, result.fault.allowed)
   }
-  return checkContainer('addTask.data', result.copy) as PlainObject | PlainValue[]
+  return checkContainer(`${where}.data`, result.copy) as PlainObject | PlainValue[]
 }
 
 function checkContainer(field: string, value: unknown): object {

@@ -104,8 +104,8 @@ function startMaster(definitions: Definitions, options: ResolvedOptions, warning
 
 function startWorker(definitions: Definitions, options: ResolvedOptions, link: ParentLink): void {
   wakeUp.listen({
-    nudged: ({ taskType, priority }) => {
-      link.send({ kind: 'nudge', taskType, priority })
+    nudged: ({ _id, taskType, priority, dueDate }) => {
+      link.send({ kind: 'nudge', _id, taskType, priority, dueDate: Number(dueDate) })
     },
     cancelled: ({ token }) => {
       if (token !== undefined) link.send({ kind: 'cancelled', token })

@@ -13,7 +13,7 @@ function openQueue(): MemoryQueue {
 
 function add(queue: MemoryQueue, given: Partial<NewTask> = {}): string {
   const task = createTask({ taskType: 'TEST', data: {}, ...given }, () => Random.id())
-  queue.add(task)
+  queue.add([task])
   return task._id
 }
 

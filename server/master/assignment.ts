@@ -10,13 +10,15 @@ const STARTED_WITHIN_MS = 1000
 /** From a worker that was silent at so many checks in a row it is taken back: it can have started no job since long. */
 const CHECKS_UNTIL_TAKEN_BACK = 60
 
+const MEGABYTE = 1024 * 1024
+
 export interface AssignmentOptions {
   /** How many jobs a worker runs at once. */
   readonly slots: number
-  /** Whether a worker is to be replaced once its jobs have ended. */
-  readonly isWornOut: (worker: WorkerHandle) => boolean
-  /** How many jobs a worker may be sent at all. */
-  readonly maxJobs: number
+  /** After how many jobs a worker is replaced, or null. */
+  readonly maxJobs: number | null
+  /** The resident memory, in megabytes, above which a worker is replaced, or null. */
+  readonly maxMemory: number | null
 }
 
 /** Which worker gets the next job. */
@@ -43,6 +45,19 @@ export class Assignment {
   /** How many jobs should be at hand, beside those that the workers have. */
   get inHand(): number {
     return this.#pace.inHand(this.sum(worker => (worker.state === 'ready' ? this.#options.slots : 0)))
+  }
+
+  /** How many more jobs the workers could run at once, those that still boot included. */
+  get freeSlots(): number {
+    return this.sum(({ state, load }) =>
+      state === 'booting' || state === 'ready' ? Math.max(0, this.#options.slots - load) : 0,
+    )
+  }
+
+  /** Whether a worker is to be replaced once its jobs have ended. */
+  isWornOut({ ended, rss }: WorkerHandle): boolean {
+    const { maxJobs, maxMemory } = this.#options
+    return ended >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
   }
 
   /** @param duration of a job that ended, in milliseconds */
@@ -82,10 +97,10 @@ export class Assignment {
   }
 
   private roomIn(worker: WorkerHandle): number {
-    if (!isReady(worker) || worker === this.#reserved || worker.isReserved || this.#options.isWornOut(worker)) return 0
+    if (!isReady(worker) || worker === this.#reserved || worker.isReserved || this.isWornOut(worker)) return 0
     const { slots, maxJobs } = this.#options
     const ahead = this.#silence.get(worker) ? 0 : this.#pace.ahead(slots)
-    return Math.max(0, Math.min(slots + ahead, maxJobs - worker.ended) - worker.load)
+    return Math.max(0, Math.min(slots + ahead, (maxJobs ?? Infinity) - worker.ended) - worker.load)
   }
 
   private checkLater(): void {

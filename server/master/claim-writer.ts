@@ -7,8 +7,6 @@ import type { Leases } from './leases'
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5000
 
-/** To one queue. Two keep a database busy; what ends meanwhile goes together. */
-const WRITES_AT_ONCE = 2
 const LARGEST_WRITE = 500
 
 interface Pending {
@@ -20,7 +18,7 @@ interface Pending {
 interface Outbox {
   readonly store: ClaimStore
   readonly waiting: Pending[]
-  writes: number
+  isWriting: boolean
 }
 
 /** Writes the ends of claims to their queue: each until it is there, or known to be void. */
@@ -41,35 +39,36 @@ export class ClaimWriter {
       const outbox = this.outboxOf(claim.store)
       outbox.waiting.push({ end: { claim, ending }, settle })
       // What ends in the same turn goes into the same write.
-      if (outbox.waiting.length === 1) queueMicrotask(() => this.send(outbox))
+      if (outbox.waiting.length === 1) queueMicrotask(() => void this.send(outbox))
     })
     this.#leases.forget(claim)
     return isWritten
   }
 
   private outboxOf(store: ClaimStore): Outbox {
-    const outbox = this.#outboxes.get(store) ?? { store, waiting: [], writes: 0 }
+    const outbox = this.#outboxes.get(store) ?? { store, waiting: [], isWriting: false }
     this.#outboxes.set(store, outbox)
     return outbox
   }
 
-  private send(outbox: Outbox): void {
-    while (outbox.writes < WRITES_AT_ONCE && outbox.waiting.length > 0) {
-      void this.writeTogether(outbox, outbox.waiting.splice(0, LARGEST_WRITE))
+  /** One write at a time: what ends meanwhile goes together into the next. */
+  private async send(outbox: Outbox): Promise<void> {
+    if (outbox.isWriting) return
+    outbox.isWriting = true
+    while (outbox.waiting.length > 0) {
+      await this.writeTogether(outbox.store, outbox.waiting.splice(0, LARGEST_WRITE))
     }
+    outbox.isWriting = false
   }
 
-  private async writeTogether(outbox: Outbox, batch: readonly Pending[]): Promise<void> {
-    outbox.writes++
+  private async writeTogether(store: ClaimStore, batch: readonly Pending[]): Promise<void> {
     try {
-      const written = await outbox.store.end(batch.map(({ end }) => end))
+      const written = await store.end(batch.map(({ end }) => end))
       for (const { end, settle } of batch) settle(written.has(end.claim))
     } catch (error) {
       // Beside the others, which may fare better.
       void this.writeEach(batch, error)
     }
-    outbox.writes--
-    this.send(outbox)
   }
 
   /** A write that failed may have been made all the same, only its acknowledgement was lost: that is looked up, not guessed. */

@@ -2,20 +2,21 @@ import { Meteor } from 'meteor/meteor'
 import { messageOf, toError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
-import type { Claims } from '../queue/claims'
-import type { MemoryQueue } from '../queue/memory-queue'
+import type { ChangeFeed } from '../queue/change-feed'
+import type { Nudge } from '../queue/wake-up'
+import type { DueTimer } from './due-timer'
 import type { Feeder } from './feeder'
 import type { Leases } from './leases'
-import type { Pool } from './pool'
+import type { PoolSize } from './pool-size'
 import type { Upkeep } from './upkeep'
 
 export interface DispatcherParts {
-  readonly claims: Claims
+  readonly dueTimer: DueTimer
+  readonly feed: ChangeFeed
   readonly feeder: Feeder
   readonly leases: Leases
+  readonly poolSize: PoolSize
   readonly upkeep: Upkeep
-  readonly memory: MemoryQueue
-  readonly pool: Pool
   readonly options: ResolvedOptions
   readonly log: Log
 }
@@ -32,8 +33,10 @@ export class Dispatcher {
   #looking: Promise<void> | undefined
   #lookAgain = false
   #isTickDue = false
-  /** Whether the last claim found nothing: the next is for one task, which takes one command instead of three. */
-  #isDry = true
+  /** Whether the last claim found less than it asked for, and nothing was heard of since. */
+  #isDry = false
+  /** The next claim is for one task, which takes one command instead of three: there may be no more than that. */
+  #isSingle = true
   /** How many tasks were added that come before some of those in hand. */
   #urgent = 0
   /** Since a look ended in an error, until a tick's does not: one line at each end, however many lie between. */
@@ -49,17 +52,21 @@ export class Dispatcher {
   }
 
   start(): void {
-    this.#parts.feeder.open()
+    const { feed, feeder, options } = this.#parts
+    feeder.open()
+    if (!options.inMemoryOnly) feed.start()
     this.restartInterval()
-    this.tick()
+    this.tickInAnyCase()
   }
 
   /** No task is claimed any more; resolves when a look that is on has ended. */
   async stop(): Promise<void> {
+    const { dueTimer, feed, feeder } = this.#parts
     if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
     this.#interval = undefined
-    this.#parts.feeder.close()
-    await this.#looking
+    dueTimer.stop()
+    feeder.close()
+    await Promise.all([this.#looking, feed.stop()])
   }
 
   /** Takes effect at once when dispatching, else at the start. */
@@ -68,19 +75,40 @@ export class Dispatcher {
     if (this.isRunning) this.restartInterval()
   }
 
-  /** A task of this priority was added. */
-  nudge(priority: number): void {
-    if (this.#parts.feeder.wouldOvertake(priority)) this.#urgent++
+  /** This task was added. */
+  nudge({ priority, dueDate }: Nudge): void {
+    const delay = Number(dueDate) - Date.now()
+    if (delay > 0) this.dueIn(delay)
+    else {
+      if (this.#parts.feeder.wouldOvertake(priority)) this.#urgent++
+      this.mayClaim()
+    }
+  }
+
+  /** A task will be due in so many milliseconds. */
+  dueIn(delay: number): void {
+    if (this.isRunning) this.#parts.dueTimer.add(delay)
+  }
+
+  /** There may be something to claim. */
+  mayClaim(): void {
+    this.#isDry = false
     this.wake()
+  }
+
+  /** Much may have happened. */
+  tickInAnyCase(): void {
+    this.#parts.upkeep.demand()
+    this.tick()
   }
 
   /** There may be something to do. */
   wake(): void {
     if (!this.isRunning) return
-    const { feeder, pool } = this.#parts
+    const { feeder, poolSize } = this.#parts
     feeder.feed()
-    this.growForMemory()
-    if (!this.#isTickDue && this.wanted === 0 && pool.slotsToFork === 0) return
+    poolSize.growForMemory()
+    if (!this.#isTickDue && !this.canClaim && !poolSize.canGrow) return
     this.#lookAgain = true
     this.#looking ??= this.lookUntilDone()
   }
@@ -101,10 +129,15 @@ export class Dispatcher {
     return Math.max(this.#urgent, this.#parts.feeder.wanted)
   }
 
-  private growForMemory(): void {
-    const { memory, pool } = this.#parts
-    const { freeSlots, slotsToFork } = pool
-    if (slotsToFork > 0) pool.grow(memory.countDue(freeSlots + slotsToFork) - freeSlots)
+  /** Without a feed nothing is known of what other processes have added meanwhile. */
+  private get mayBeMore(): boolean {
+    const { feed, options, upkeep } = this.#parts
+    if (!this.isRunning || options.inMemoryOnly || !upkeep.isPrepared) return false
+    return !this.#isDry || !feed.isOpen
+  }
+
+  private get canClaim(): boolean {
+    return this.mayBeMore && this.wanted > 0
   }
 
   private async lookUntilDone(): Promise<void> {
@@ -125,62 +158,37 @@ export class Dispatcher {
     this.#isTickDue = false
     const hasWork = !isTick || (await this.keepInOrder())
     if (hasWork) await this.claimWanted()
-    await this.grow(hasWork)
+    await this.#parts.poolSize.grow(hasWork && this.mayBeMore)
     // A worker that became free during this look was not offered anything yet.
     if (!isTick) return
-    this.shrink(performance.now() - startedAt)
+    this.#parts.poolSize.shrink(performance.now() - startedAt)
     this.lookSucceeded()
   }
 
   /** @returns whether there may be something to claim */
   private async keepInOrder(): Promise<boolean> {
-    if (this.#parts.options.inMemoryOnly) return false
-    const { leases, upkeep } = this.#parts
-    await leases.dropCancelled()
-    const hasWork = await upkeep.run()
-    // One that was made so late that it was looked for too early: by now it has run out.
-    if (hasWork && leases.areNone) await leases.giveBackUnknown()
+    const hasWork = !this.#parts.options.inMemoryOnly && (await this.#parts.upkeep.run())
+    if (hasWork) this.#isDry = false
     return hasWork
-  }
-
-  private get canClaim(): boolean {
-    return this.isRunning && !this.#parts.options.inMemoryOnly && this.#parts.upkeep.isPrepared
   }
 
   private async claimWanted(): Promise<void> {
     const { feeder, leases } = this.#parts
-    while (this.canClaim && this.wanted > 0) {
-      const limit = this.#isDry ? 1 : this.wanted
+    while (this.canClaim) {
+      const limit = this.#isSingle ? 1 : this.wanted
       this.#urgent = 0
+      // From now on: what is added meanwhile says that it is not.
+      this.#isDry = true
       const claims = await leases.claim(limit)
-      this.#isDry = claims.length === 0
+      this.#isSingle = claims.length === 0
+      if (claims.length === limit) this.#isDry = false
       feeder.take(claims)
       if (claims.length < limit) return
     }
   }
 
-  private async grow(hasWork: boolean): Promise<void> {
-    const { claims, feeder, memory, options, pool } = this.#parts
-    const { freeSlots, slotsToFork } = pool
-    if (slotsToFork === 0) return
-    if (options.keepAlive === 'always') {
-      pool.grow(slotsToFork)
-      return
-    }
-    const limit = freeSlots + slotsToFork
-    const atHand = memory.countDue(limit) + feeder.size
-    // Where a worker has room, all that is due has been claimed.
-    const canBeMore = hasWork && this.canClaim && pool.room === 0 && atHand < limit
-    pool.grow(atHand + (canBeMore ? await claims.countDue(limit - atHand) : 0) - freeSlots)
-  }
-
-  /** @param least milliseconds for which a worker must have been idle in any case */
-  private shrink(least: number): void {
-    const { keepAlive } = this.#parts.options
-    if (keepAlive !== 'always') this.#parts.pool.closeIdle(Math.max(keepAlive ?? 0, least))
-  }
-
   private lookFailed(error: unknown): void {
+    this.#isDry = false
     if (this.#isFailing) return
     this.#isFailing = true
     this.#parts.log.error(

@@ -4,7 +4,8 @@ const MOST_AHEAD = 64
 
 /** What this master holds for its workers lasts for about so long: longer than a claim takes. */
 const IN_HAND_MS = 50
-const MOST_IN_HAND = 500
+/** Two of the largest claims: while one is used up, the next is on its way. */
+const MOST_IN_HAND = 1000
 
 /** Of each new duration, in the mean. */
 const WEIGHT = 0.1

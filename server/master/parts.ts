@@ -1,18 +1,21 @@
 /** Puts the parts of a master together; nothing runs before it is started. */
 import { MongoInternals } from 'meteor/mongo'
 import { Random } from 'meteor/random'
+import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
 import type { Definitions } from '../../common/task-map'
+import { ChangeFeed } from '../queue/change-feed'
 import type { Cancelled } from '../queue/claim'
 import { Claims } from '../queue/claims'
 import { Housekeeping } from '../queue/housekeeping'
 import { currentOwner, keyOf } from '../queue/owner'
 import { TaskQueue, listeners, memoryQueue } from '../queue/task-queue'
-import type { SessionSource } from '../queue/updates'
+import type { RawCollection, SessionSource } from '../queue/updates'
 import type { Nudge, WakeUpListener } from '../queue/wake-up'
 import { consult } from './broker'
 import { Dispatcher } from './dispatcher'
+import { DueTimer } from './due-timer'
 import { Events } from './events'
 import { Feeder } from './feeder'
 import { forkServer } from './fork-server'
@@ -20,7 +23,8 @@ import { Leases } from './leases'
 import { Losses } from './losses'
 import { Pool } from './pool'
 import type { PoolEvents } from './pool-options'
-import { Settlement, type SettlementParts } from './settlement'
+import { PoolSize } from './pool-size'
+import { Settlement } from './settlement'
 import { UnknownTypes } from './unknown-types'
 import { Upkeep } from './upkeep'
 
@@ -34,6 +38,8 @@ export class Parts implements WakeUpListener {
   readonly #events: Events
   readonly #losses: Losses
   readonly #feeder: Feeder
+  readonly #feed: ChangeFeed
+  readonly #poolSize: PoolSize
   readonly #unknownTypes: UnknownTypes
 
   constructor(definitions: Definitions, options: ResolvedOptions, log: Log) {
@@ -46,22 +52,24 @@ export class Parts implements WakeUpListener {
     this.#log = log
     this.#unknownTypes = new UnknownTypes(definitions, log)
     this.#events = new Events(listeners, log)
+    this.#feed = this.createFeed(tasks, taskTypes)
     this.leases = new Leases(claims, leaseDuration, () => Random.id(), log)
     this.pool = this.createPool(keyOf(owner))
-    const { leases, pool } = this
-    const shared = { definitions, memory: memoryQueue, leases, pool, options, log }
     this.#losses = this.createLosses()
-    const losses = this.#losses
-    this.settlement = this.createSettlement(shared)
-    this.#feeder = new Feeder({ ...shared, losses, settlement: this.settlement, abortGrace })
-    const upkeep = new Upkeep(new Housekeeping(tasks, owner, taskTypes), log)
-    this.dispatcher = new Dispatcher({ ...shared, claims, feeder: this.#feeder, upkeep })
-    leases.onLost(claim => void this.#losses.lost(claim))
+    this.settlement = this.createSettlement(definitions)
+    const dueTimer = this.createDueTimer()
+    const parts = { ...this.shared(), definitions, claims, dueTimer }
+    this.#feeder = new Feeder({ ...parts, settlement: this.settlement, abortGrace })
+    this.#poolSize = new PoolSize({ ...parts, feeder: this.#feeder })
+    const upkeep = new Upkeep({ ...parts, queue: new Housekeeping(tasks, owner, taskTypes) })
+    this.dispatcher = new Dispatcher({ ...parts, feeder: this.#feeder, poolSize: this.#poolSize, upkeep })
+    this.leases.onLost(claim => void this.#losses.lost(claim))
   }
 
-  nudged({ taskType, priority }: Nudge): void {
-    this.#unknownTypes.warnOf(taskType)
-    this.dispatcher.nudge(priority)
+  nudged(task: Nudge): void {
+    this.#unknownTypes.warnOf(task.taskType)
+    this.#feed.ignore(task._id)
+    this.dispatcher.nudge(task)
   }
 
   cancelled({ task, token }: Cancelled): void {
@@ -75,22 +83,69 @@ export class Parts implements WakeUpListener {
     if (claim !== undefined) void this.#losses.lost(claim, 'cancelled')
   }
 
+  private shared() {
+    return {
+      events: this.#events,
+      feed: this.#feed,
+      leases: this.leases,
+      log: this.#log,
+      losses: this.#losses,
+      memory: memoryQueue,
+      options: this.#options,
+      pool: this.pool,
+    }
+  }
+
+  private createDueTimer(): DueTimer {
+    const events = {
+      due: () => {
+        this.dispatcher.tickInAnyCase()
+      },
+      near: () => {
+        this.#poolSize.growAhead()
+      },
+    }
+    return new DueTimer(events, () => this.pool.bootTime)
+  }
+
   private createLosses(): Losses {
     return new Losses({
-      leases: this.leases,
-      events: this.#events,
-      log: this.#log,
+      ...this.shared(),
       abort: (claim, reason) => {
         this.pool.abort(claim, reason, this.#options.abortGrace)
       },
     })
   }
 
-  private createSettlement(shared: Pick<SettlementParts, 'definitions' | 'leases' | 'log'>): Settlement {
+  private createFeed(tasks: RawCollection, taskTypes: readonly string[]): ChangeFeed {
+    return new ChangeFeed(tasks, taskTypes, {
+      opened: () => {
+        this.dispatcher.tickInAnyCase()
+      },
+      added: task => {
+        this.dispatcher.nudge(task)
+      },
+      changed: dueDate => {
+        if (dueDate === undefined) this.dispatcher.mayClaim()
+        else this.dispatcher.dueIn(Number(dueDate) - Date.now())
+      },
+      cancelled: token => {
+        this.cutShort(token)
+      },
+      failed: (error, isFinal) => {
+        this.#log.warn(
+          `cannot follow the changes that other processes make, so they are found at each tick only` +
+            (isFinal ? ' (MongoDB has change streams in replica sets)' : ', trying again') +
+            `: ${messageOf(error)}`,
+        )
+      },
+    })
+  }
+
+  private createSettlement(definitions: Definitions): Settlement {
     return new Settlement({
-      ...shared,
-      losses: this.#losses,
-      events: this.#events,
+      ...this.shared(),
+      definitions,
       maxCrashes: this.#options.maxCrashes,
       givenBack: () => {
         this.dispatcher.wake()

@@ -3,19 +3,14 @@ import type { Log } from '../../common/log'
 import type { Outcome } from '../../common/protocol'
 import type { Claim } from '../queue/claim'
 import type { Nudge } from '../queue/wake-up'
+import type { AssignmentOptions } from './assignment'
 import type { Death, Question } from './worker-events'
 
-export interface PoolOptions {
+export interface PoolOptions extends AssignmentOptions {
   /** The port of the first worker. */
   readonly port: number
   /** How many workers may live at once. */
   readonly size: number
-  /** How many jobs a worker runs at once. */
-  readonly slots: number
-  /** After how many jobs a worker is replaced, or null. */
-  readonly maxJobs: number | null
-  /** The resident memory, in megabytes, above which a worker is replaced, or null. */
-  readonly maxMemory: number | null
   /** Forks a copy of this server whose web server listens on `port`. */
   readonly fork: (port: number) => ChildProcess
   readonly log: Log

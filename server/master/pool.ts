@@ -4,11 +4,12 @@ import type { Claim } from '../queue/claim'
 import { Assignment } from './assignment'
 import { Forker } from './forker'
 import type { PoolEvents, PoolOptions } from './pool-options'
-import type { Limits } from './sent-job'
+import type { Limits, SentJob } from './sent-job'
 import { type End, deathOf, momentOf } from './worker-events'
 import { WorkerHandle } from './worker-handle'
 
-const MEGABYTE = 1024 * 1024
+/** Until one has booted. */
+const USUAL_BOOT_TIME_MS = 1500
 
 /** The workers: forks them, gives them jobs, and closes them. */
 export class Pool {
@@ -19,6 +20,7 @@ export class Pool {
   readonly #forker: Forker
   /** While it closes, and when it is closed: what running jobs are told. */
   #closing: Error | undefined
+  #bootTime = USUAL_BOOT_TIME_MS
   #abortTimer: NodeJS.Timeout | undefined
   /** Called when the last worker is gone. */
   readonly #whenEmpty: (() => void)[] = []
@@ -26,11 +28,7 @@ export class Pool {
   constructor(options: PoolOptions, events: PoolEvents) {
     this.#options = options
     this.#events = events
-    this.#assignment = new Assignment(this.#workers, {
-      slots: options.slots,
-      maxJobs: options.maxJobs ?? Infinity,
-      isWornOut: worker => this.isWornOut(worker),
-    })
+    this.#assignment = new Assignment(this.#workers, options)
     this.#forker = new Forker(options, {
       portsInUse: () => new Set([...this.#workers].map(({ port }) => port)),
       forked: (child, port) => {
@@ -38,6 +36,11 @@ export class Pool {
       },
       mayForkAgain: events.changed,
     })
+  }
+
+  /** Milliseconds that the last worker took to boot. */
+  get bootTime(): number {
+    return this.#bootTime
   }
 
   /** How many jobs could be sent now. */
@@ -52,12 +55,7 @@ export class Pool {
 
   /** How many more jobs could run without another fork: on workers that are free, and on those that are still to come. */
   get freeSlots(): number {
-    const { slots } = this.#options
-    let free = this.#forker.pending * slots
-    for (const { state, load } of this.#workers) {
-      if (state === 'booting' || state === 'ready') free += Math.max(0, slots - load)
-    }
-    return free
+    return this.#assignment.freeSlots + this.#forker.pending * this.#options.slots
   }
 
   /** How many more jobs could run at once if all workers were forked that may be. */
@@ -75,10 +73,11 @@ export class Pool {
     const worker = this.#assignment.next()
     if (worker === undefined) return false
     const deadline = this.#assignment.deadlineIn(worker)
-    const { startBefore = Infinity } = limits
     const isAhead = deadline !== undefined
-    const bounded = isAhead ? { ...limits, startBefore: Math.min(startBefore, monotonicNow() + deadline) } : limits
-    worker.run(claim, { isAhead, isAlone: false }, bounded)
+    const startBefore = isAhead
+      ? Math.min(limits.startBefore ?? Infinity, monotonicNow() + deadline)
+      : limits.startBefore
+    worker.run(claim, { isAhead, isAlone: false }, { ...limits, startBefore })
     return true
   }
 
@@ -96,16 +95,12 @@ export class Pool {
 
   /** Tells the job of this claim to end, if a worker has it. @param grace milliseconds that it has for that */
   abort({ token }: Claim, reason: Error, grace: number): void {
-    for (const worker of this.#workers) worker.job(token)?.abort(reason, grace)
+    this.jobWith(token)?.abort(reason, grace)
   }
 
   /** The claim with this token, if a worker has its job. */
   claimWith(token: string): Claim | undefined {
-    for (const worker of this.#workers) {
-      const job = worker.job(token)
-      if (job !== undefined) return job.claim
-    }
-    return undefined
+    return this.jobWith(token)?.claim
   }
 
   /** Forks workers for this many more jobs, as far as there may be more, unless the last ones could not boot. */
@@ -152,7 +147,10 @@ export class Pool {
   private add(child: ChildProcess, port: number): void {
     const { changed, outcome, returned, question, nudged, cancelled } = this.#events
     const worker: WorkerHandle = new WorkerHandle(child, port, {
-      ready: changed,
+      ready: bootTime => {
+        this.#bootTime = bootTime
+        changed()
+      },
       outcome: (claim, result, aborted, duration) => {
         this.#forker.succeeded()
         this.#assignment.record(duration)
@@ -175,15 +173,10 @@ export class Pool {
   }
 
   private jobLeft(worker: WorkerHandle): void {
-    const isLeaving = this.#closing !== undefined || this.isWornOut(worker)
+    const isLeaving = this.#closing !== undefined || this.#assignment.isWornOut(worker)
     if (isLeaving && worker.load === 0) worker.close()
     else if (isLeaving) worker.recallWaiting()
     this.#events.changed()
-  }
-
-  private isWornOut({ ended, rss }: WorkerHandle): boolean {
-    const { maxJobs, maxMemory } = this.#options
-    return ended >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
   }
 
   private workerGone(worker: WorkerHandle, end: End): void {
@@ -210,6 +203,14 @@ export class Pool {
     // One that has ended a job has shown that workers work: then it is the next job's fault.
     if (isAsked || (ended > 0 && jobs.some(({ hasStarted }) => hasStarted))) return
     this.#forker.failed(`a worker on port ${String(port)} ended ${momentOf(end)} (${deathOf(end).how})`)
+  }
+
+  private jobWith(token: string): SentJob | undefined {
+    for (const worker of this.#workers) {
+      const job = worker.job(token)
+      if (job !== undefined) return job
+    }
+    return undefined
   }
 
   private get forksLeft(): number {

@@ -1,17 +1,29 @@
 import type { Log } from '../../common/log'
+import type { ChangeFeed } from '../queue/change-feed'
 import type { Housekeeping } from '../queue/housekeeping'
 import { isGone } from '../queue/owner'
+import type { DueTimer } from './due-timer'
+import type { Leases } from './leases'
 import { endOrphans } from './orphans'
 
-/** Keeps the persistent queue in order, at every tick: what is not about this master's own claims. */
-export class Upkeep {
-  readonly #queue: Housekeeping
-  readonly #log: Log
-  #isPrepared = false
+export interface UpkeepParts {
+  readonly queue: Housekeeping
+  readonly leases: Leases
+  readonly feed: ChangeFeed
+  readonly dueTimer: DueTimer
+  readonly log: Log
+}
 
-  constructor(queue: Housekeeping, log: Log) {
-    this.#queue = queue
-    this.#log = log
+/** Keeps the persistent queue in order, at ticks. */
+export class Upkeep {
+  readonly #parts: UpkeepParts
+  #isPrepared = false
+  /** Whether the next tick is to look in any case. */
+  #isDemanded = true
+  #wasLeftOut = false
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts
   }
 
   /** Nothing may be claimed before. */
@@ -19,27 +31,52 @@ export class Upkeep {
     return this.#isPrepared
   }
 
+  /** The next tick is to look in any case: a task is due, or nobody knows what has happened. */
+  demand(): void {
+    this.#isDemanded = true
+  }
+
   /**
-   * @returns false when there was nothing to do, and there is nothing to claim
+   * @returns false when there was nothing to do, and there is nothing to claim, as far as is known
    * @throws when the database is away; what was not done is done the next time
    */
   async run(): Promise<boolean> {
+    if (this.isLeftOut()) return false
+    const isDemanded = this.#isDemanded
     if (!this.#isPrepared) await this.prepare()
-    if (!(await this.#queue.needsAttention())) return false
-    await this.#queue.adopt(false)
-    await this.#queue.promoteDue()
-    const count = await this.#queue.releaseExpired()
-    if (count > 0) this.#log.warn(`${String(count)} tasks of a master that did not renew its leases run again`)
-    return true
+    const { dueTimer, feed, leases, queue } = this.#parts
+    if (isDemanded || !feed.isOpen) await leases.dropCancelled()
+    const hasWork = await queue.needsAttention()
+    if (hasWork) await this.putInOrder()
+    if (hasWork || isDemanded) dueTimer.add((await queue.untilNextDue()) ?? Infinity)
+    this.#isDemanded = false
+    return hasWork
+  }
+
+  /** While a feed tells what happens, every second tick is enough for what it does not tell: expired leases, documents by hand. */
+  private isLeftOut(): boolean {
+    this.#wasLeftOut = this.#parts.feed.isOpen && !this.#isDemanded && !this.#wasLeftOut
+    return this.#wasLeftOut
+  }
+
+  private async putInOrder(): Promise<void> {
+    const { leases, log, queue } = this.#parts
+    await queue.adopt(false)
+    await queue.promoteDue()
+    const count = await queue.releaseExpired()
+    if (count > 0) log.warn(`${String(count)} tasks of a master that did not renew its leases run again`)
+    // A claim that was made so late that it was looked for too early: by now it has run out.
+    if (leases.areNone) await leases.giveBackUnknown()
   }
 
   private async prepare(): Promise<void> {
-    await this.#queue.createIndexes()
-    await this.#queue.adopt(true)
-    const former = (await this.#queue.owners()).filter(isGone)
+    await this.#parts.queue.createIndexes()
+    await this.#parts.queue.adopt(true)
+    const former = (await this.#parts.queue.owners()).filter(isGone)
     await endOrphans()
-    const count = await this.#queue.releaseAllOf(former)
-    if (count > 0) this.#log.warn(`${String(count)} unfinished tasks of a former master on this machine run again`)
+    const count = await this.#parts.queue.releaseAllOf(former)
+    if (count > 0)
+      this.#parts.log.warn(`${String(count)} unfinished tasks of a former master on this machine run again`)
     this.#isPrepared = true
   }
 }

@@ -28,7 +28,8 @@ export interface Question {
 
 /** What the master wants to know of a worker. */
 export interface WorkerEvents {
-  readonly ready: () => void
+  /** @param bootTime milliseconds since it was forked */
+  readonly ready: (bootTime: number) => void
   /** The job of this claim ended by itself, after so many milliseconds. `aborted`: why it had been told to, if it had. */
   readonly outcome: (claim: Claim, outcome: Outcome, aborted: Error | undefined, duration: number) => void
   /** The worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */

@@ -24,12 +24,14 @@ export class WorkerHandle {
   #idleSince = 0
 
   constructor(child: ChildProcess, port: number, events: WorkerEvents) {
+    const forkedAt = performance.now()
     this.port = port
     this.#events = events
     this.#process = new WorkerProcess(child, {
       message: message => {
         this.#isSilent = false
-        this.receive(message)
+        if (message.kind === 'ready') this.becomeReady(performance.now() - forkedAt)
+        else this.receive(message)
       },
       end: (exit, lastWords) => {
         this.end(exit, lastWords)
@@ -137,11 +139,8 @@ export class WorkerHandle {
     }
   }
 
-  private receive(message: ToMaster): void {
+  private receive(message: Exclude<ToMaster, { kind: 'ready' }>): void {
     switch (message.kind) {
-      case 'ready':
-        this.becomeReady()
-        return
       case 'started':
         this.#jobs.get(message.token)?.started()
         return
@@ -156,7 +155,7 @@ export class WorkerHandle {
         this.returned(message.token)
         return
       case 'nudge':
-        this.#events.nudged(message)
+        this.#events.nudged({ ...message, dueDate: new Date(message.dueDate) })
         return
       case 'cancelled':
         this.#events.cancelled(message.token)
@@ -166,12 +165,12 @@ export class WorkerHandle {
     }
   }
 
-  private becomeReady(): void {
+  private becomeReady(bootTime: number): void {
     if (this.#state !== 'booting') return
     this.#state = 'ready'
     this.#idleSince = performance.now()
     this.#process.booted()
-    this.#events.ready()
+    this.#events.ready(bootTime)
   }
 
   private jobEnded({ token, outcome, duration }: Extract<ToMaster, { kind: 'outcome' }>): void {

@@ -5,7 +5,7 @@ import type { Owner } from './owner'
 import { failUnclaimable, failUnreadable } from './unclaimable'
 import {
   DURABLE,
-  IS_DUE,
+  IS_STILL_DUE,
   type RawCollection,
   type SessionSource,
   type StoredTask,
@@ -65,7 +65,7 @@ export class Claims {
   async countDue(limit: number): Promise<number> {
     let count = 0
     for (const types of this.#typeChunks) {
-      const due = { ...waiting(types), $expr: IS_DUE }
+      const due = { ...waiting(types), $expr: IS_STILL_DUE }
       if (count < limit) count += await this.#tasks.countDocuments(due, { limit: limit - count })
     }
     return count

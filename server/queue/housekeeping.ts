@@ -8,6 +8,7 @@ import {
   GIVE_BACK,
   HAS_EXPIRED,
   IS_DUE,
+  IS_STILL_DUE,
   type RawCollection,
   TAKE_OVER,
 } from './updates'
@@ -72,7 +73,7 @@ export class Housekeeping {
    */
   async needsAttention(): Promise<boolean> {
     const cases: object[] = [
-      { state: 'waiting', taskType: { $in: [...this.#taskTypes] }, $expr: IS_DUE },
+      { state: 'waiting', taskType: { $in: [...this.#taskTypes] }, $expr: IS_STILL_DUE },
       { state: 'scheduled', $expr: IS_DUE },
       { state: 'running', $expr: HAS_EXPIRED },
       { state: null },
@@ -90,6 +91,15 @@ export class Housekeeping {
       const filter = { _id: { $in: found.map(({ _id }) => _id) }, state: 'scheduled' as const }
       if (found.length > 0) await this.#tasks.updateMany(filter, FOLLOW_DUE_DATE, DURABLE)
     } while (found.length === PROMOTED_AT_ONCE)
+  }
+
+  /** Milliseconds until the next scheduled task is due, by the database's clock; undefined when there is none. */
+  async untilNextDue(): Promise<number | undefined> {
+    const next = await this.#tasks.findOne<{ readonly wait: number }>(
+      { state: 'scheduled' },
+      { sort: { dueDate: 1 }, projection: { wait: { $subtract: ['$dueDate', '$$NOW'] } } },
+    )
+    return next?.wait
   }
 
   /**

@@ -31,11 +31,18 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   }
 
   /** @throws DuplicateTaskError, or WrongProcessError when nobody here would run the task */
-  add(task: Task): void {
+  add(tasks: readonly Task[]): void {
+    this.check(tasks)
+    for (const task of tasks) this.enqueue(task)
+  }
+
+  /** Whether these could be added. @throws as `add` */
+  check(tasks: readonly Task[]): void {
+    if (tasks.length === 0) return
     this.checkOpen()
     this.dropSurplus()
-    if (this.#entries.has(task._id)) throw new DuplicateTaskError(task._id)
-    this.enqueue(task)
+    const duplicates = tasks.map(({ _id }) => _id).filter(_id => this.#entries.has(_id))
+    if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
   }
 
   findById(_id: string): Task | undefined {
@@ -110,8 +117,9 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     if (entry === undefined || !isKept(entry.task)) return undefined
     const { error: _error, cancelledAt: _cancelledAt, isSuspect: _isSuspect, ...task } = entry.task
     this.#kept.delete(_id)
-    this.enqueue({ ...task, dueDate: new Date(), failures: 0, crashes: 0 })
-    return task
+    const anew = { ...task, dueDate: new Date(), failures: 0, crashes: 0 }
+    this.enqueue(anew)
+    return anew
   }
 
   private checkOpen(): void {

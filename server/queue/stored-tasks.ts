@@ -14,13 +14,33 @@ const MAX_BYTES = 15 * 1024 * 1024
 
 /** @throws DuplicateTaskError, or InvalidArgumentError for one that is too large (rejects) */
 export async function store(task: Task, tasks: RawCollection): Promise<void> {
-  checkSize(task)
+  checkSize('addTask', task)
   try {
     await tasks.insertOne(task, DURABLE)
   } catch (error) {
     if (!isTaken(error)) throw error
-    if (!(await replaceDone(task, tasks))) throw new DuplicateTaskError(task._id, { cause: error })
+    if (!(await replaceDone(task, tasks))) throw new DuplicateTaskError([task._id], { cause: error })
   }
+}
+
+/** Stores them in as few writes as the driver makes of it. @returns the `_id`s of those that are in the queue already */
+export async function storeAll(added: readonly Task[], tasks: RawCollection): Promise<string[]> {
+  try {
+    if (added.length > 0) await tasks.insertMany([...added], { ...DURABLE, ordered: false })
+    return []
+  } catch (error) {
+    const taken = takenAmong(added, error)
+    if (taken === undefined) throw error
+    const isReplaced = await Promise.all(taken.map(task => replaceDone(task, tasks)))
+    return taken.filter((_task, index) => !isReplaced[index]).map(({ _id }) => _id)
+  }
+}
+
+/** Undefined when the error is about anything else too. */
+function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined {
+  const { writeErrors } = error as { writeErrors?: { readonly index: number; readonly err?: unknown }[] }
+  if (!Array.isArray(writeErrors) || !writeErrors.every(({ err }) => isTaken(err))) return undefined
+  return writeErrors.flatMap(({ index }) => added[index] ?? [])
 }
 
 /** A done task that is still there does not take up its `_id`. */
@@ -47,18 +67,20 @@ export async function cancelStored(
 export async function startStoredAnew(tasks: RawCollection, _id: string): Promise<Nudge | undefined> {
   const { value } = await tasks.findOneAndUpdate({ _id, state: { $in: ['failed', 'cancelled'] } }, START_ANEW, {
     ...DURABLE,
-    projection: { taskType: 1, priority: 1 },
+    returnDocument: 'after',
+    projection: { taskType: 1, priority: 1, dueDate: 1 },
     includeResultMetadata: true,
   })
   return value ?? undefined
 }
 
-function checkSize(task: Task): void {
+/** @throws InvalidArgumentError for a task that is too large */
+export function checkSize(where: string, task: Task): void {
   const { BSON } = MongoInternals.NpmModules.mongodb.module
   const bytes = BSON.calculateObjectSize(task, { ignoreUndefined: true })
   if (bytes <= MAX_BYTES) return
   const allowed = `at most ${String(MAX_BYTES)} bytes of BSON with the task around it (these are ${String(bytes)})`
-  throw new InvalidArgumentError('addTask.data', task.data, allowed)
+  throw new InvalidArgumentError(`${where}.data`, task.data, allowed)
 }
 
 /** A unique index of the application's own on this collection reports the same code. */

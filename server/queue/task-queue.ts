@@ -1,13 +1,13 @@
 import { Mongo } from 'meteor/mongo'
 import { Random } from 'meteor/random'
-import { WrongProcessError } from '../../common/errors'
-import { type NewTask, type Task, checkText, createTask } from '../../common/task'
+import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
+import { type NewTask, type Task, checkText, createTask, createTasks } from '../../common/task'
 import { role } from '../role'
 import type { Retention } from './kept-tasks'
 import { type TaskEventListener, type TaskEventType, Listeners } from './listeners'
 import type { InMemoryTasks } from './in-memory-tasks'
 import { MemoryQueue } from './memory-queue'
-import { cancelStored, startStoredAnew, store } from './stored-tasks'
+import { cancelStored, checkSize, startStoredAnew, store, storeAll } from './stored-tasks'
 import { WakeUp } from './wake-up'
 
 /**
@@ -40,10 +40,35 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    */
   async addTask<Data>(newTask: NewTask<Data>): Promise<string> {
     const task = createTask(newTask, () => Random.id())
-    if (newTask.inMemory === true) this.#memory.add(task)
+    if (newTask.inMemory === true) this.#memory.add([task])
     else await store(task, this.rawCollection())
     this.#wakeUp.nudge(task)
     return task._id
+  }
+
+  /**
+   * Adds many tasks in one write.
+   *
+   * @returns their `_id`s, in the same order, once MongoDB has acknowledged them to a majority, or they are in memory
+   * @throws InvalidArgumentError (rejects) naming the index and the field; nothing is stored
+   * @throws DuplicateTaskError (rejects) when tasks with these `_id`s are in the queue: its `taskIds`. All others are stored
+   * @throws WrongProcessError (rejects) as `addTask`; nothing is stored
+   */
+  async addTasks<Data>(newTasks: readonly NewTask<Data>[]): Promise<string[]> {
+    const tasks = createTasks(newTasks, () => Random.id())
+    const inMemory: Task[] = []
+    const persistent: Task[] = []
+    for (const [index, task] of tasks.entries()) {
+      const isInMemory = newTasks[index]?.inMemory === true
+      if (!isInMemory) checkSize(`addTasks[${String(index)}]`, task)
+      ;(isInMemory ? inMemory : persistent).push(task)
+    }
+    this.#memory.check(inMemory)
+    const duplicates = await storeAll(persistent, this.rawCollection())
+    this.#memory.add(inMemory)
+    for (const task of firstOfEachType(tasks)) this.#wakeUp.nudge(task)
+    if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
+    return tasks.map(({ _id }) => _id)
   }
 
   /**
@@ -107,6 +132,16 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     }
     return this.#memory
   }
+}
+
+/** Of each type, the one with the highest priority. */
+function firstOfEachType(tasks: readonly Task[]): Iterable<Task> {
+  const first = new Map<string, Task>()
+  for (const task of tasks) {
+    const known = first.get(task.taskType)
+    if (known === undefined || task.priority > known.priority) first.set(task.taskType, task)
+  }
+  return first.values()
 }
 
 /** Set by the cluster of this process, if there is one. */

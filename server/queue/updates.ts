@@ -51,6 +51,12 @@ export function isTooLarge(error: unknown): boolean {
 export const DURABLE = { writeConcern: { w: 'majority' } } as const
 
 export const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
+/** Clocks of machines differ: a waiting task is due by the clock of who added it. */
+const CLOCKS_DIFFER_MS = 1000
+
+/** Of a waiting task: nobody has moved it into the future. */
+export const IS_STILL_DUE = { $lte: ['$dueDate', { $add: ['$$NOW', CLOCKS_DIFFER_MS] }] }
+
 export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 
 const STATE_BY_DUE_DATE = { $cond: [IS_DUE, 'waiting', 'scheduled'] }
@@ -94,9 +100,9 @@ export function claimFor(batch: string, owner: Owner, leaseDuration: number): Pi
   return [
     {
       $set: {
-        state: { $cond: [IS_DUE, 'running', 'scheduled'] },
-        claim: { $cond: [IS_DUE, claim, '$$REMOVE'] },
-        attempts: { $cond: [IS_DUE, { $add: [attempts, 1] }, attempts] },
+        state: { $cond: [IS_STILL_DUE, 'running', 'scheduled'] },
+        claim: { $cond: [IS_STILL_DUE, claim, '$$REMOVE'] },
+        attempts: { $cond: [IS_STILL_DUE, { $add: [attempts, 1] }, attempts] },
       },
     },
   ]

@@ -2,7 +2,7 @@ import type { Task } from '../../common/task'
 import type { Cancelled } from './claim'
 
 /** What is to be known of a task that was added. */
-export type Nudge = Pick<Task, 'taskType' | 'priority'>
+export type Nudge = Pick<Task, '_id' | 'taskType' | 'priority' | 'dueDate'>
 
 /** What the dispatcher of this process wants to hear. */
 export interface WakeUpListener {
