@@ -258,6 +258,82 @@ storage(
   },
 )
 
+storage('many are claimed at once, in their order, each by one master only', async (test, queue) => {
+  const ids: string[] = []
+  for (let i = 0; i < 60; i++) ids.push(await queue.add({ priority: 100 - i }))
+  test.equal(
+    (await queue.claims().claim('first', 20)).map(({ task }) => task._id),
+    ids.slice(0, 20),
+  )
+  const masters = [queue.claims(), queue.claims(['TEST'], OTHER)]
+  const taken = await Promise.all(masters.map(claims => claims.claim(Random.id(), 30)))
+  const claims = taken.flat()
+  test.equal(new Set(claims.map(({ task }) => task._id)).size, claims.length)
+  test.equal(new Set(claims.map(({ token }) => token)).size, claims.length)
+  test.isTrue(claims.every(({ task }) => task.state === 'running' && task.attempts === 1))
+})
+
+storage(
+  'when one of many is not held any more, the others end, and it is known which (invariant 2)',
+  async (test, queue) => {
+    for (let i = 0; i < 12; i++) await queue.add({ priority: 100 - i })
+    const claims = queue.claims()
+    const held = await claims.claim(Random.id(), 12)
+    const [removed, taken] = [held[3], held[8]]
+    await queue.database.tasks.deleteOne({ _id: removed?.task._id ?? '' })
+    if (taken) await release(taken, STARTED)
+    const error = { name: 'Error', message: 'broken', stack: null, failedAt: new Date(7) }
+    const ended = await claims.ends.end(
+      held.map((claim, index) =>
+        index % 2 === 0
+          ? { claim, ending: { kind: 'failed', error, counts: {} } }
+          : { claim, ending: { kind: 'completed' } },
+      ),
+    )
+    const lost = held.filter(claim => !ended.has(claim))
+    test.equal(lost, [removed, taken])
+    test.equal(await queue.database.tasks.countDocuments({ state: 'failed' }), 5)
+    test.equal(await queue.database.tasks.countDocuments({ state: 'waiting' }), 1)
+    test.equal(await queue.database.tasks.countDocuments(), 6)
+  },
+)
+
+storage('many end on a MongoDB without transactions too', async (test, queue) => {
+  for (let i = 0; i < 5; i++) await queue.add()
+  const { tasks } = queue.database
+  const standalone = new Proxy(tasks, {
+    get: (target, name: keyof typeof tasks) => {
+      const refuse = () => Promise.reject(Object.assign(new Error('no transactions'), { code: 20 }))
+      return name === 'deleteMany' ? refuse : (target[name] as (...args: unknown[]) => unknown).bind(target)
+    },
+  })
+  const options = { taskTypes: ['TEST'], leaseDuration: 15_000, keepFailed: null }
+  const claims = new Claims(standalone as unknown as Raw, client(), currentOwner(), options)
+  const held = await claims.claim(Random.id(), 5)
+  await tasks.deleteOne({ _id: held[2]?.task._id ?? '' })
+  const ended = await claims.ends.end(held.map(claim => ({ claim, ending: { kind: 'completed' } })))
+  test.equal(
+    held.map(claim => ended.has(claim)),
+    [true, true, false, true, true],
+  )
+  test.equal(await tasks.countDocuments(), 0)
+})
+
+storage('a new task is stored as a claim, unless its _id is taken', async (test, queue) => {
+  const claims = queue.claims()
+  const data = { text: '$no.path', nested: { list: [new Date(3), Buffer.from('x')] } }
+  const task = createTask({ taskType: 'TEST', data, _id: 'new' }, () => '')
+  const claim = await claims.insert('batch', task)
+  test.equal([claim?.token, claim?.task.state, claim?.task.attempts], ['batch:new', 'running', 1])
+  const [own] = await claims.findOwn()
+  test.equal(own?.token, claim?.token)
+  const { claim: stored, ...kept } = (await queue.find('new')) as unknown as { claim: { expiresAt: Date } }
+  test.equal(Object.keys(kept).sort(), [...Object.keys(task), 'attempts'].sort())
+  test.isTrue(Number(stored.expiresAt) > Date.now())
+  test.isUndefined(await claims.insert('another', task))
+  test.isTrue(claim && (await complete(claim)))
+})
+
 storage('a document that is too large to carry a claim holds up nothing', async (test, queue) => {
   const task = createTask({ taskType: 'TEST', data: {}, _id: 'large', priority: 9 }, () => '')
   const size = 16 * 1024 * 1024 - 300
@@ -277,6 +353,17 @@ storage('a document that the driver cannot read holds up nothing', async (test, 
   await refused(test, next(queue.claims()), /cannot be run, and is failed/)
   test.equal((await claimed(queue.claims())).task._id, behind)
   test.equal(await queue.database.tasks.countDocuments({ _id: 'unreadable', state: 'failed' }), 1)
+})
+
+storage('among many claimed at once, a document that the driver cannot read holds up nothing', async (test, queue) => {
+  const { BSON } = MongoInternals.NpmModules.mongodb.module
+  for (let i = 0; i < 5; i++) await queue.add()
+  const task = createTask({ taskType: 'TEST', data: {}, _id: 'unreadable' }, () => '')
+  await queue.database.tasks.insertOne({ ...task, data: { pattern: new BSON.BSONRegExp('(?i)x') } })
+  const claims = queue.claims()
+  await refused(test, claims.claim(Random.id(), 10), /"unreadable".* cannot be run, and is failed/)
+  test.equal(await queue.database.tasks.countDocuments({ _id: 'unreadable', state: 'failed' }), 1)
+  test.equal((await claims.findOwn()).length, 5, 'the others, which the next renewal gives back')
 })
 
 storage(

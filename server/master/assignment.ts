@@ -42,6 +42,11 @@ export class Assignment {
     return this.sum(worker => this.roomIn(worker))
   }
 
+  /** How many jobs would start at once if they were sent now. */
+  get idleSlots(): number {
+    return this.sum(worker => Math.max(0, Math.min(this.roomIn(worker), this.#options.slots - worker.load)))
+  }
+
   /** How many jobs should be at hand, beside those that the workers have. */
   get inHand(): number {
     return this.#pace.inHand(this.sum(worker => (worker.state === 'ready' ? this.#options.slots : 0)))

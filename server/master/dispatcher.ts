@@ -85,6 +85,12 @@ export class Dispatcher {
     }
   }
 
+  /** Whether a task that is added now would be the next to run, at once. */
+  get isIdle(): boolean {
+    const { feed, feeder } = this.#parts
+    return this.isRunning && this.#isDry && feed.isOpen && this.#looking === undefined && feeder.isIdle
+  }
+
   /** A task will be due in so many milliseconds. */
   dueIn(delay: number): void {
     if (this.isRunning) this.#parts.dueTimer.add(delay)
@@ -167,7 +173,11 @@ export class Dispatcher {
 
   /** @returns whether there may be something to claim */
   private async keepInOrder(): Promise<boolean> {
-    const hasWork = !this.#parts.options.inMemoryOnly && (await this.#parts.upkeep.run())
+    const { options, upkeep } = this.#parts
+    if (options.inMemoryOnly || upkeep.mayWait()) return false
+    // From now on: what is added meanwhile says that it is not.
+    this.#isDry = true
+    const hasWork = await upkeep.run()
     if (hasWork) this.#isDry = false
     return hasWork
   }
@@ -189,6 +199,7 @@ export class Dispatcher {
 
   private lookFailed(error: unknown): void {
     this.#isDry = false
+    this.#parts.upkeep.demand()
     if (this.#isFailing) return
     this.#isFailing = true
     this.#parts.log.error(

@@ -33,6 +33,8 @@ export class Feeder {
   /** Those that are to run alone, until a worker has no other job. */
   #suspects: Claim[] = []
   #isOpen = false
+  /** How many new tasks are on their way to the queue, for workers that are idle. */
+  #coming = 0
 
   constructor(parts: FeederParts) {
     this.#parts = parts
@@ -50,6 +52,24 @@ export class Feeder {
     const goal = memory.countDue(1) > 0 ? 0 : pool.inHand
     const { size } = this.#inHand
     return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.room - size)
+  }
+
+  /** Whether a worker could run another job at once, which none that is here would come before. */
+  get isIdle(): boolean {
+    const { memory, pool } = this.#parts
+    return this.#isOpen && this.size === 0 && memory.countDue(1) === 0 && pool.idleSlots > this.#coming
+  }
+
+  /** Stores a new task as a claim of this master, and has it run. @returns false when its `_id` is taken */
+  async insert(task: Task): Promise<boolean> {
+    this.#coming++
+    try {
+      const claims = await this.#parts.leases.insert(task)
+      this.take(claims)
+      return claims.length > 0
+    } finally {
+      this.#coming--
+    }
   }
 
   wouldOvertake(priority: number): boolean {

@@ -2,6 +2,7 @@ import { Meteor } from 'meteor/meteor'
 import { monotonicNow } from '../../common/clock'
 import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
+import type { Task } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { Claims } from '../queue/claims'
 import { isOfBatch } from '../queue/updates'
@@ -51,12 +52,24 @@ export class Leases {
   }
 
   /** Takes the next tasks that are due, in their order. @param limit how many at most, from 1 */
-  async claim(limit: number): Promise<Claim[]> {
+  claim(limit: number): Promise<Claim[]> {
+    return this.hold(batch => this.#claims.claim(batch, limit))
+  }
+
+  /** Stores a new task as a claim of this master. @returns none when its `_id` is taken */
+  insert(task: Task): Promise<Claim[]> {
+    return this.hold(async batch => {
+      const claim = await this.#claims.insert(batch, task)
+      return claim === undefined ? [] : [claim]
+    })
+  }
+
+  private async hold(take: (batch: string) => Promise<Claim[]>): Promise<Claim[]> {
     const batch = this.#makeToken()
     const expiresAt = monotonicNow() + this.#duration
     this.#inFlight.add(batch)
     try {
-      const claims = await this.#claims.claim(batch, limit)
+      const claims = await take(batch)
       for (const claim of claims) this.#held.set(claim.token, { claim, expiresAt, isEnding: false })
       return claims
     } catch (error) {

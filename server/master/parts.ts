@@ -4,6 +4,7 @@ import { Random } from 'meteor/random'
 import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
+import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { ChangeFeed } from '../queue/change-feed'
 import type { Cancelled } from '../queue/claim'
@@ -33,6 +34,7 @@ export class Parts implements WakeUpListener {
   readonly pool: Pool
   readonly settlement: Settlement
   readonly dispatcher: Dispatcher
+  readonly #definitions: Definitions
   readonly #options: ResolvedOptions
   readonly #log: Log
   readonly #events: Events
@@ -48,6 +50,7 @@ export class Parts implements WakeUpListener {
     const taskTypes = [...definitions.keys()]
     const tasks = TaskQueue.rawCollection()
     const claims = new Claims(tasks, mongoClient(), owner, { taskTypes, leaseDuration, keepFailed })
+    this.#definitions = definitions
     this.#options = options
     this.#log = log
     this.#unknownTypes = new UnknownTypes(definitions, log)
@@ -56,9 +59,9 @@ export class Parts implements WakeUpListener {
     this.leases = new Leases(claims, leaseDuration, () => Random.id(), log)
     this.pool = this.createPool(keyOf(owner))
     this.#losses = this.createLosses()
-    this.settlement = this.createSettlement(definitions)
+    this.settlement = this.createSettlement()
     const dueTimer = this.createDueTimer()
-    const parts = { ...this.shared(), definitions, claims, dueTimer }
+    const parts = { ...this.shared(), claims, dueTimer }
     this.#feeder = new Feeder({ ...parts, settlement: this.settlement, abortGrace })
     this.#poolSize = new PoolSize({ ...parts, feeder: this.#feeder })
     const upkeep = new Upkeep({ ...parts, queue: new Housekeeping(tasks, owner, taskTypes) })
@@ -70,6 +73,11 @@ export class Parts implements WakeUpListener {
     this.#unknownTypes.warnOf(task.taskType)
     this.#feed.ignore(task._id)
     this.dispatcher.nudge(task)
+  }
+
+  async take(task: Task): Promise<boolean> {
+    const isNext = this.#definitions.has(task.taskType) && task.state === 'waiting' && this.dispatcher.isIdle
+    return isNext && (await this.#feeder.insert(task))
   }
 
   cancelled({ task, token }: Cancelled): void {
@@ -85,6 +93,7 @@ export class Parts implements WakeUpListener {
 
   private shared() {
     return {
+      definitions: this.#definitions,
       events: this.#events,
       feed: this.#feed,
       leases: this.leases,
@@ -142,10 +151,9 @@ export class Parts implements WakeUpListener {
     })
   }
 
-  private createSettlement(definitions: Definitions): Settlement {
+  private createSettlement(): Settlement {
     return new Settlement({
       ...this.shared(),
-      definitions,
       maxCrashes: this.#options.maxCrashes,
       givenBack: () => {
         this.dispatcher.wake()

@@ -8,7 +8,6 @@ import type { Limits, SentJob } from './sent-job'
 import { type End, deathOf, momentOf } from './worker-events'
 import { WorkerHandle } from './worker-handle'
 
-/** Until one has booted. */
 const USUAL_BOOT_TIME_MS = 1500
 
 /** The workers: forks them, gives them jobs, and closes them. */
@@ -38,7 +37,7 @@ export class Pool {
     })
   }
 
-  /** Milliseconds that the last worker took to boot. */
+  /** Milliseconds that the last worker took to boot; a guess before. */
   get bootTime(): number {
     return this.#bootTime
   }
@@ -46,6 +45,11 @@ export class Pool {
   /** How many jobs could be sent now. */
   get room(): number {
     return this.#assignment.room
+  }
+
+  /** How many jobs would start at once if they were sent now. */
+  get idleSlots(): number {
+    return this.#assignment.idleSlots
   }
 
   /** How many jobs this master should have at hand, beside those that it could send now. */
@@ -60,7 +64,8 @@ export class Pool {
 
   /** How many more jobs could run at once if all workers were forked that may be. */
   get slotsToFork(): number {
-    return this.forksLeft * this.#options.slots
+    const { size, slots } = this.#options
+    return (size - this.#forker.pending - this.#workers.size) * slots
   }
 
   /**
@@ -105,7 +110,7 @@ export class Pool {
 
   /** Forks workers for this many more jobs, as far as there may be more, unless the last ones could not boot. */
   grow(jobs: number): void {
-    const workers = Math.min(Math.ceil(jobs / this.#options.slots), this.forksLeft)
+    const workers = Math.ceil(Math.min(jobs, this.slotsToFork) / this.#options.slots)
     if (this.#closing === undefined) this.#forker.fork(workers)
   }
 
@@ -211,9 +216,5 @@ export class Pool {
       if (job !== undefined) return job
     }
     return undefined
-  }
-
-  private get forksLeft(): number {
-    return this.#options.size - this.#forker.pending - this.#workers.size
   }
 }

@@ -37,26 +37,28 @@ export class Upkeep {
   }
 
   /**
-   * @returns false when there was nothing to do, and there is nothing to claim, as far as is known
+   * Asked at each tick. While a feed tells what happens, every second one is enough for what it does not tell: expired leases,
+   * documents by hand.
+   */
+  mayWait(): boolean {
+    this.#wasLeftOut = this.#parts.feed.isOpen && !this.#isDemanded && !this.#wasLeftOut
+    return this.#wasLeftOut
+  }
+
+  /**
+   * @returns false when there was nothing to do, and there is nothing to claim
    * @throws when the database is away; what was not done is done the next time
    */
   async run(): Promise<boolean> {
-    if (this.isLeftOut()) return false
     const isDemanded = this.#isDemanded
+    this.#isDemanded = false
     if (!this.#isPrepared) await this.prepare()
     const { dueTimer, feed, leases, queue } = this.#parts
     if (isDemanded || !feed.isOpen) await leases.dropCancelled()
     const hasWork = await queue.needsAttention()
     if (hasWork) await this.putInOrder()
     if (hasWork || isDemanded) dueTimer.add((await queue.untilNextDue()) ?? Infinity)
-    this.#isDemanded = false
     return hasWork
-  }
-
-  /** While a feed tells what happens, every second tick is enough for what it does not tell: expired leases, documents by hand. */
-  private isLeftOut(): boolean {
-    this.#wasLeftOut = this.#parts.feed.isOpen && !this.#isDemanded && !this.#wasLeftOut
-    return this.#wasLeftOut
   }
 
   private async putInOrder(): Promise<void> {

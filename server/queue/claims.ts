@@ -1,7 +1,9 @@
 import { TASK_ORDER, compareTasks } from '../../common/order'
+import type { Task } from '../../common/task'
 import type { Claim } from './claim'
 import { ClaimEnds } from './claim-ends'
 import type { Owner } from './owner'
+import { isTaken } from './stored-tasks'
 import { failUnclaimable, failUnreadable } from './unclaimable'
 import {
   DURABLE,
@@ -11,6 +13,7 @@ import {
   type StoredTask,
   claimFor,
   inMilliseconds,
+  insertClaimed,
   toTask,
   tokenOf,
 } from './updates'
@@ -59,6 +62,21 @@ export class Claims {
    */
   claim(batch: string, limit: number): Promise<Claim[]> {
     return limit === 1 && this.#typeChunks.length === 1 ? this.claimNext(batch) : this.claimMany(batch, limit)
+  }
+
+  /** Stores a new task as a claim of this master. @returns undefined when its `_id` is taken */
+  async insert(batch: string, task: Task): Promise<Claim | undefined> {
+    // Matches no task: where the _id is taken, the upsert fails on it.
+    const nobody = { _id: task._id, state: 'none' } as object
+    const update = insertClaimed(task, batch, this.#owner, this.#leaseDuration)
+    try {
+      await this.#tasks.updateOne(nobody, update, { ...DURABLE, upsert: true })
+    } catch (error) {
+      if (isTaken(error)) return undefined
+      throw error
+    }
+    const claimed: Task = { ...task, state: 'running', attempts: 1 }
+    return { task: claimed, token: tokenOf(batch, task._id), store: this.ends }
   }
 
   /** How many tasks could be claimed now, counted no further than `limit`. */

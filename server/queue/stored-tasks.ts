@@ -12,9 +12,8 @@ const DUPLICATE_KEY = 11_000
 /** Below the 16 MB of a document, with room for what the queue writes on it: a claim, and the error of the last attempt. */
 const MAX_BYTES = 15 * 1024 * 1024
 
-/** @throws DuplicateTaskError, or InvalidArgumentError for one that is too large (rejects) */
+/** @throws DuplicateTaskError (rejects) */
 export async function store(task: Task, tasks: RawCollection): Promise<void> {
-  checkSize('addTask', task)
   try {
     await tasks.insertOne(task, DURABLE)
   } catch (error) {
@@ -83,8 +82,8 @@ export function checkSize(where: string, task: Task): void {
   throw new InvalidArgumentError(`${where}.data`, task.data, allowed)
 }
 
-/** A unique index of the application's own on this collection reports the same code. */
-function isTaken(error: unknown): boolean {
+/** Whether the `_id` is. A unique index of the application's own on this collection reports the same code. */
+export function isTaken(error: unknown): boolean {
   const { code, keyPattern } = error as { code?: unknown; keyPattern?: object }
   return code === DUPLICATE_KEY && Object.hasOwn(keyPattern ?? { _id: 1 }, '_id')
 }

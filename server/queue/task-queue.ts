@@ -41,7 +41,11 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   async addTask<Data>(newTask: NewTask<Data>): Promise<string> {
     const task = createTask(newTask, () => Random.id())
     if (newTask.inMemory === true) this.#memory.add([task])
-    else await store(task, this.rawCollection())
+    else {
+      checkSize('addTask', task)
+      if (await this.#wakeUp.take(task)) return task._id
+      await store(task, this.rawCollection())
+    }
     this.#wakeUp.nudge(task)
     return task._id
   }

@@ -90,22 +90,31 @@ export function doneBy(token: string): Pipeline {
  * @param leaseDuration milliseconds
  */
 export function claimFor(batch: string, owner: Owner, leaseDuration: number): Pipeline {
-  const claim = {
-    token: { $concat: [literal(batch), TOKEN_SEPARATOR, orElse(isOfType('$_id', 'string'), '$_id', '')] },
-    owner: literal(owner),
-    claimedAt: '$$NOW',
-    expiresAt: inMilliseconds(leaseDuration),
-  }
   const attempts = orElse(isNumber('$attempts'), '$attempts', 0)
   return [
     {
       $set: {
         state: { $cond: [IS_STILL_DUE, 'running', 'scheduled'] },
-        claim: { $cond: [IS_STILL_DUE, claim, '$$REMOVE'] },
+        claim: { $cond: [IS_STILL_DUE, claimOf(batch, owner, leaseDuration), '$$REMOVE'] },
         attempts: { $cond: [IS_STILL_DUE, { $add: [attempts, 1] }, attempts] },
       },
     },
   ]
+}
+
+/** A new task that is claimed right away: as an upsert, since an insert knows nothing of the database's clock. */
+export function insertClaimed(task: Task, batch: string, owner: Owner, leaseDuration: number): Pipeline {
+  const claim = claimOf(batch, owner, leaseDuration)
+  return [{ $replaceWith: literal(task) }, { $set: { state: 'running', claim, attempts: 1 } }]
+}
+
+function claimOf(batch: string, owner: Owner, leaseDuration: number): object {
+  return {
+    token: { $concat: [literal(batch), TOKEN_SEPARATOR, orElse(isOfType('$_id', 'string'), '$_id', '')] },
+    owner: literal(owner),
+    claimedAt: '$$NOW',
+    expiresAt: inMilliseconds(leaseDuration),
+  }
 }
 
 const TOKEN_SEPARATOR = ':'

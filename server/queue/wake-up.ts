@@ -8,6 +8,8 @@ export type Nudge = Pick<Task, '_id' | 'taskType' | 'priority' | 'dueDate'>
 export interface WakeUpListener {
   /** A task was added, or retried by hand. */
   nudged(task: Nudge): void
+  /** Stores this new task already claimed, if it can be run here at once. @returns whether it did (rejects with the database's error) */
+  take?(task: Task): Promise<boolean>
   /** This task was cancelled in this process. */
   cancelled(what: Cancelled): void
 }
@@ -22,6 +24,10 @@ export class WakeUp {
   /** One listener: the dispatcher of this process. */
   listen(listener: WakeUpListener): void {
     this.#listener = listener
+  }
+
+  async take(task: Task): Promise<boolean> {
+    return (await this.#listener?.take?.(task)) ?? false
   }
 
   nudge(task: Nudge): void {

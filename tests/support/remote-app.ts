@@ -19,6 +19,7 @@ const cluster = new Cluster(taskMap, { ...options, ...(withoutBroker ? {} : { me
 
 const calls: Calls = {
   addTask: task => TaskQueue.addTask(task),
+  addTasks: tasks => TaskQueue.addTasks(tasks),
   tasks: () => TaskQueue.inMemory.tasks(),
   availableTasks: () => TaskQueue.inMemory.availableTasks(),
   findById: _id => TaskQueue.inMemory.findById(_id),

@@ -15,6 +15,7 @@ type EventType = 'done' | 'error' | 'retry'
 /** What a test can have a remote master do. */
 export interface Calls {
   addTask: (task: NewTask) => Promise<string>
+  addTasks: (tasks: readonly NewTask[]) => Promise<string[]>
   tasks: () => Task[]
   availableTasks: () => Task[]
   findById: (_id: string) => Task | undefined

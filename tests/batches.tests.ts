@@ -1,0 +1,208 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { Random } from 'meteor/random'
+import { Tinytest } from 'meteor/tinytest'
+import type { NewTask } from 'meteor/nschwarz:cluster'
+import { Pace } from '../server/master/pace'
+import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
+
+const NO_TICKS = { refreshRate: 3_600_000, keepAlive: 'always' } as const
+
+function echoes(count: number, given: Partial<NewTask> = {}): NewTask[] {
+  return Array.from({ length: count }, (_task, number) => ({ taskType: 'echo', data: { number }, ...given }))
+}
+
+/** Until it is known that jobs are short, none is sent ahead. */
+async function warmUp(master: RemoteMaster): Promise<void> {
+  for (const _id of await master.call('addTasks', echoes(200))) await master.ending(_id)
+}
+
+for (const inMemory of [false, true]) {
+  const kind = inMemory ? 'in-memory' : 'persistent'
+  Tinytest.addAsync(`batches - ${kind}: many tasks are added at once, and each is done once`, async test => {
+    const master = await sharedMaster()
+    const ids = await master.call('addTasks', echoes(300, { inMemory }))
+    test.equal(new Set(ids).size, 300)
+    for (const [number, _id] of ids.entries()) test.equal((await master.ending(_id)).value, { number })
+    const ended = master.endings.filter(({ task }) => ids.includes(task._id))
+    test.equal(ended.length, 300)
+    test.isTrue(ended.every(({ task }) => task.attempts === 1))
+  })
+}
+
+Tinytest.addAsync(
+  'batches - of many tasks, those whose _id is taken are named, and all others are added',
+  async test => {
+    const master = await sharedMaster()
+    await master.addTask({ taskType: 'echo', data: {}, _id: 'taken', dueDate: new Date(Date.now() + 3_600_000) })
+    try {
+      await master.call('addTasks', [
+        ...echoes(1, { _id: 'before' }),
+        ...echoes(1, { _id: 'taken' }),
+        ...echoes(1, { _id: 'after' }),
+      ])
+      test.fail('a second task with this _id was added')
+    } catch (error) {
+      const { name, taskIds } = error as Error & { taskIds: unknown }
+      test.equal([name, taskIds], ['DuplicateTaskError', ['taken']])
+    }
+    for (const _id of ['before', 'after']) test.equal((await master.ending(_id)).event, 'done')
+    test.isTrue(await master.call('cancel', 'taken'))
+  },
+)
+
+Tinytest.addAsync('batches - a bad one among many is named, and nothing is added', async test => {
+  const master = await sharedMaster()
+  const refused = async (tasks: unknown, message: RegExp) => {
+    try {
+      await master.call('addTasks', tasks as NewTask[])
+      test.fail('it was accepted')
+    } catch (error) {
+      test.matches((error as Error).message, message)
+    }
+  }
+  const taskType = 'never added'
+  await refused(
+    [
+      { taskType, data: {} },
+      { taskType, data: 7 },
+    ],
+    /addTasks\[1\]\.data is 7/,
+  )
+  await refused(
+    [
+      { taskType, data: {}, _id: 'twice' },
+      { taskType, data: {}, _id: 'twice' },
+    ],
+    /addTasks\[1\]\._id is "twice"/,
+  )
+  await refused({ taskType, data: {} }, /addTasks is .*an array of new tasks/)
+  test.equal(await master.database.tasks.countDocuments({ taskType }), 0)
+  test.equal(await master.call('addTasks', []), [])
+})
+
+Tinytest.addAsync('batches - tasksPerWorker is how many jobs a worker runs at once', async test => {
+  await withMaster({ options: { tasksPerWorker: 3 } }, async master => {
+    const ids = await master.call('addTasks', Array<NewTask>(4).fill({ taskType: 'hold', data: {} }))
+    const first = ids.slice(0, 3)
+    const pids = await Promise.all(first.map(_id => master.held(_id)))
+    test.equal(new Set(pids).size, 1)
+    test.equal((await master.find(ids[3] ?? '', false))?.state, 'waiting', 'there is no room for it')
+    for (const _id of ids) {
+      await master.held(_id)
+      await master.call('release', _id)
+      test.equal((await master.ending(_id)).event, 'done')
+    }
+  })
+})
+
+Tinytest.addAsync(
+  'batches - when one of several jobs has killed their worker, each runs alone before it is blamed (invariant 9)',
+  async test => {
+    await withMaster({ options: { tasksPerWorker: 2, maxCrashes: 1 } }, async master => {
+      const ids = await master.call('addTasks', Array<NewTask>(2).fill({ taskType: 'hold', data: {} }))
+      const [pid] = await Promise.all(ids.map(_id => master.held(_id)))
+      process.kill(pid ?? 0, 'SIGKILL')
+      const alone = await Promise.race(ids.map(async _id => (await master.held(_id, 2), _id)))
+      const other = ids.find(_id => _id !== alone) ?? ''
+      // It has room, but the other must not start there.
+      const behind = await master.addTask({ taskType: 'hold', data: {} })
+      await master.call('release', alone)
+      test.equal((await master.ending(alone)).event, 'done')
+      const killed = await master.held(other, 2)
+      test.isUndefined(master.notices('held').find(({ taskId }) => taskId === behind))
+      process.kill(killed, 'SIGKILL')
+      const { event, value } = await master.ending(other)
+      test.equal([event, (value as Error).name], ['error', 'WorkerCrashError'])
+      await master.held(behind)
+      await master.call('release', behind)
+    })
+  },
+)
+
+for (const taskType of ['hold', 'blockUntil'] as const) {
+  const how = taskType === 'hold' ? 'waits' : 'blocks its worker'
+  Tinytest.addAsync(`batches - jobs that were sent ahead of one that ${how} run on another worker`, async test => {
+    const options = { ...NO_TICKS, maxAvailableWorkers: 2 }
+    await withMaster({ options }, async master => {
+      await warmUp(master)
+      const long = longTask(master, taskType)
+      const ids = await master.call('addTasks', [long.task, ...echoes(60)])
+      for (const _id of ids.slice(1)) test.equal((await master.ending(_id)).task.attempts, 1)
+      test.isUndefined(master.endings.find(({ task }) => task._id === ids[0]))
+      await long.end(ids[0] ?? '')
+      test.equal((await master.ending(ids[0] ?? '')).event, 'done')
+    })
+  })
+}
+
+/** A task that comes first, and lasts until it is told to end. */
+function longTask(master: RemoteMaster, taskType: string): { task: NewTask; end: (_id: string) => Promise<unknown> } {
+  const file = path.join(tmpdir(), `cluster-test-${Random.id()}`)
+  return {
+    task: { taskType, data: { file }, priority: 9 },
+    end: async _id => {
+      if (taskType === 'hold') return master.call('release', _id)
+      writeFileSync(file, '')
+      await master.ending(_id)
+      rmSync(file)
+    },
+  }
+}
+
+Tinytest.addAsync('batches - a task that another process adds or makes due waits for no tick', async test => {
+  await withDatabase(async database => {
+    const options = { ...NO_TICKS, maxAvailableWorkers: 1 }
+    await withMaster({ options, database }, async master => {
+      await master.resultOf({ taskType: 'echo', data: {} })
+      const dispatchesNothing = { ...options, autoInitialize: false, keepAlive: null }
+      const other = await RemoteMaster.start({ options: dispatchesNothing, database })
+      try {
+        const added = await other.addTask({ taskType: 'echo', data: { a: 1 } })
+        test.equal((await master.ending(added)).value, { a: 1 })
+        const soon = await other.addTask({ taskType: 'echo', data: { b: 2 }, dueDate: new Date(Date.now() + 300) })
+        test.equal((await master.ending(soon)).value, { b: 2 })
+        const late = await other.addTask({ taskType: 'echo', data: {}, dueDate: new Date(Date.now() + 3_600_000) })
+        await database.tasks.updateOne({ _id: late }, { $set: { dueDate: new Date() } })
+        test.equal((await master.ending(late)).event, 'done')
+        const held = await other.addTask({ taskType: 'holdUntilAborted', data: {} })
+        await master.held(held)
+        test.isTrue(await other.call('cancel', held))
+        await master.until('the event', () => master.notices('cancelled').some(({ task }) => task._id === held))
+      } finally {
+        await other.stop()
+      }
+    })
+  })
+})
+
+Tinytest.addAsync(
+  'batches - a task that is added to an idle master is stored as it is claimed, in one write',
+  async test => {
+    await withMaster({ options: { ...NO_TICKS, logs: 'error' } }, async master => {
+      const { database } = master
+      await master.resultOf({ taskType: 'echo', data: {} })
+      await database.db.command({ profile: 2 })
+      await master.resultOf({ taskType: 'echo', data: { text: '$not.a.path', nested: { '': [1] } } })
+      await database.db.command({ profile: 0 })
+      const onTasks = { ns: `${database.name}.taskQueue`, op: { $ne: 'getmore' } }
+      const operations = await database.db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
+      test.equal(
+        operations.slice(0, 2).map(({ op }) => op as string),
+        ['update', 'remove'],
+      )
+    })
+  },
+)
+
+Tinytest.add('batches - what is worth having at hand follows how long jobs take', test => {
+  const pace = new Pace()
+  test.equal([pace.ahead(1), pace.inHand(2)], [0, 0], 'nothing is known')
+  pace.record(0.1)
+  test.equal([pace.ahead(1), pace.inHand(2)], [40, 1000])
+  pace.record(1000)
+  test.equal([pace.ahead(1), pace.inHand(2)], [0, 0], 'a long one counts at once')
+  for (let i = 0; i < 200; i++) pace.record(0.9)
+  test.equal([pace.ahead(1), pace.ahead(4), pace.inHand(2)], [4, 17, 111])
+})
