@@ -1,0 +1,59 @@
+import type { CommandStartedEvent, CommandSucceededEvent, MongoClient } from 'mongodb'
+import { setTimeout as pause } from 'node:timers/promises'
+import { MongoInternals } from 'meteor/mongo'
+import { now } from '../../clock'
+import type { Completions } from './completions'
+import { drain } from './drain'
+import type { Gate } from './gate'
+
+/** A batch is completed by deleting its tasks; everything else that is done about a task in the queue belongs to its claim. */
+const NOT_CLAIMING = ['delete', 'insert', 'getMore']
+
+/** The commands that this process sends to the database. Heartbeats are none: the driver does not report them as such. */
+export async function countCommands(ms: number): Promise<number> {
+  let count = 0
+  const countOne = () => count++
+  client().on('commandStarted', countOne)
+  await pause(ms)
+  client().off('commandStarted', countOne)
+  return count
+}
+
+/** Milliseconds for which the database was asked about claims, per claim. */
+export async function claimCost(gate: Gate, completions: Completions, count: number): Promise<number> {
+  const stopwatch = new Stopwatch()
+  await drain(gate, completions, { count, job: { name: 'noop' }, limit: Infinity }, stopwatch)
+  return stopwatch.total / count
+}
+
+/** Adds up for how long claiming commands are under way. */
+class Stopwatch {
+  readonly #startedAt = new Map<number, number>()
+  #total = 0
+
+  get total(): number {
+    return this.#total
+  }
+
+  start(): void {
+    client().on('commandStarted', this.#started).on('commandSucceeded', this.#succeeded)
+  }
+
+  stop(): void {
+    client().off('commandStarted', this.#started).off('commandSucceeded', this.#succeeded)
+  }
+
+  readonly #started = ({ commandName, requestId }: CommandStartedEvent) => {
+    if (!NOT_CLAIMING.includes(commandName)) this.#startedAt.set(requestId, now())
+  }
+
+  readonly #succeeded = ({ requestId }: CommandSucceededEvent) => {
+    const startedAt = this.#startedAt.get(requestId)
+    if (startedAt !== undefined) this.#total += now() - startedAt
+    this.#startedAt.delete(requestId)
+  }
+}
+
+function client(): MongoClient {
+  return MongoInternals.defaultRemoteCollectionDriver().mongo.client
+}

@@ -1,0 +1,84 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { TaskQueue, type NewTask } from 'meteor/nschwarz:cluster'
+import { now, timed } from '../../clock'
+import type { Drain, Drained, JobKind, Memory } from '../../protocol'
+import { addAll } from './add'
+import type { Completions } from './completions'
+import type { Gate } from './gate'
+
+/** What is told when jobs begin and cease to run. */
+export interface Watch {
+  start(): void
+  stop(): void
+}
+
+/** @param limit milliseconds; the rest is removed then */
+export async function drain(
+  gate: Gate,
+  completions: Completions,
+  { count, job, limit }: Drain,
+  watch?: Watch,
+): Promise<Drained> {
+  await gate.close()
+  await addAll(count, () => toTask(job))
+  // What the cluster has claimed ahead, for workers that are busy, does not count.
+  const ahead = count - (await TaskQueue.find({ state: 'waiting' }).countAsync())
+  const before = completions.count(job.name)
+  const last = completions.next(job.name, count)
+  watch?.start()
+  const startedAt = now()
+  gate.open()
+  await (limit === Infinity ? last : Promise.race([last, pause(limit, undefined, { ref: false })]))
+  const ms = now() - startedAt
+  watch?.stop()
+  const jobs = completions.count(job.name) - before
+  if (jobs < count) await TaskQueue.removeAsync({})
+  await allIdle(gate)
+  return { jobs: jobs - ahead, ms }
+}
+
+export async function drainMemory(gate: Gate, completions: Completions, count: number): Promise<Drained> {
+  await gate.close()
+  await addInMemory(count)
+  const last = completions.next('noop', count)
+  const ms = await timed(async () => {
+    gate.open()
+    await last
+  })
+  await allIdle(gate)
+  return { jobs: count, ms }
+}
+
+export async function memoryOf(gate: Gate, completions: Completions, count: number): Promise<Memory> {
+  await gate.close()
+  const before = collected()
+  await addInMemory(count)
+  const after = collected()
+  const last = completions.next('noop', count)
+  gate.open()
+  await last
+  return { heap: after.heapUsed - before.heapUsed, rss: after.rss - before.rss }
+}
+
+/** What this process holds, garbage apart. */
+function collected(): NodeJS.MemoryUsage {
+  setFlagsFromString('--expose-gc')
+  ;(runInNewContext('gc') as () => void)()
+  return process.memoryUsage()
+}
+
+function toTask(job: JobKind): NewTask {
+  return { taskType: job.name, data: job.name === 'burn' ? { iterations: job.iterations } : {} }
+}
+
+async function addInMemory(count: number): Promise<void> {
+  for (let index = 0; index < count; index++) await TaskQueue.addTask({ taskType: 'noop', data: {}, inMemory: true })
+}
+
+/** When all workers run what is added now, nothing else is left in them. */
+async function allIdle(gate: Gate): Promise<void> {
+  await gate.close()
+  gate.open()
+}

@@ -1,0 +1,20 @@
+/** The server that is measured: a master that the bench drives over the pipe of its process. Its workers load it too. */
+import { Meteor } from 'meteor/meteor'
+import { Cluster } from 'meteor/nschwarz:cluster'
+import { readSettings, serve } from '../../serve'
+import { Completions } from './completions'
+import { Gate } from './gate'
+import { taskMap } from './tasks'
+
+const { workers, runsJobs, options } = readSettings()
+const gate = new Gate(workers)
+
+if (runsJobs) new Cluster(taskMap, { ...options, maxAvailableWorkers: workers, messageBroker: gate.messageBroker })
+
+// Not in workers: they load no more than an application's would.
+if (Cluster.isMaster()) {
+  Meteor.startup(async () => {
+    const { operationsOf } = await import('./operations')
+    serve(operationsOf(gate, runsJobs ? new Completions() : undefined))
+  })
+}

@@ -1,0 +1,77 @@
+import { TaskQueue } from 'meteor/nschwarz:cluster'
+import { burn } from '../../burn'
+import { timed } from '../../clock'
+import { latencies } from '../../latencies'
+import type { Operations } from '../../protocol'
+import { addAll } from './add'
+import { claimCost, countCommands } from './commands'
+import type { Completions } from './completions'
+import { drain, drainMemory, memoryOf } from './drain'
+import type { Gate } from './gate'
+import { addProbe } from './tasks'
+
+const WARM_UP_JOBS = 300
+const YEAR_MS = 365 * 24 * 3600 * 1000
+
+/** @param completions undefined where no jobs run */
+export function operationsOf(gate: Gate, completions: Completions | undefined): Partial<Operations> {
+  return { ...adding(), countCommands, ...(completions === undefined ? {} : running(gate, completions)) }
+}
+
+function adding(): Partial<Operations> {
+  return {
+    warmUp: async () => {
+      await TaskQueue.findOneAsync()
+    },
+    addOne: count =>
+      timed(async () => {
+        for (let index = 0; index < count; index++) await TaskQueue.addTask({ taskType: 'noop', data: {} })
+      }),
+    addProbe: () => addProbe(),
+    schedule: async (count, priorities) => {
+      const dueDate = new Date(Date.now() + YEAR_MS)
+      await addAll(count, index => ({ taskType: 'noop', data: {}, dueDate, priority: index % priorities }))
+    },
+  }
+}
+
+function running(gate: Gate, completions: Completions): Partial<Operations> {
+  const probe = async (add: () => Promise<unknown>) => {
+    const latency = completions.next('probe')
+    await add()
+    return (await latency) as number
+  }
+  return {
+    warmUp: async () => {
+      await drain(gate, completions, { count: WARM_UP_JOBS, job: { name: 'noop' }, limit: Infinity })
+      await drainMemory(gate, completions, WARM_UP_JOBS)
+    },
+    drain: request => drain(gate, completions, request),
+    latency: samples => latencies(samples, () => probe(addProbe)),
+    latencyWorkerAdded: samples =>
+      latencies(samples, () => probe(() => TaskQueue.addTask({ taskType: 'addProbe', data: {} }))),
+    nextLatency: () => completions.next('probe') as Promise<number>,
+    memoryDrain: count => drainMemory(gate, completions, count),
+    memoryLatency: samples => latencies(samples, () => probe(() => addProbe(true))),
+    memoryOf: count => memoryOf(gate, completions, count),
+    claimCost: count => claimCost(gate, completions, count),
+    burnHere: (count, iterations) => timed(() => burnAll(count, iterations)),
+    workerBoot: samples => workerBoots(samples, completions),
+  }
+}
+
+function burnAll(count: number, iterations: number): Promise<void> {
+  for (let index = 0; index < count; index++) burn(iterations)
+  return Promise.resolve()
+}
+
+/** Where a worker is replaced after each job. */
+async function workerBoots(samples: number, completions: Completions): Promise<number[]> {
+  const boots: number[] = []
+  for (let sample = 0; sample < samples; sample++) {
+    const age = completions.next('age')
+    await TaskQueue.addTask({ taskType: 'age', data: {}, inMemory: true })
+    boots.push((await age) as number)
+  }
+  return boots
+}

@@ -1,0 +1,84 @@
+/** What the cases are given: how much to measure, and subjects in processes of their own. */
+import { randomUUID } from 'node:crypto'
+import path from 'node:path'
+import { onDatabaseOfItsOwn } from '../tools/mongod'
+import type { Databases } from './databases/databases'
+import type { Settings } from './protocol'
+import { SubjectProcess } from './subject-process'
+import { type SubjectName, programOf, subjectOf } from './subjects/programs'
+
+export type Start = (settings?: Partial<Omit<Settings, 'databaseUrl'>>) => Promise<SubjectProcess>
+
+export class Bench {
+  readonly quick: boolean
+  /** How many iterations keep a cpu busy for a millisecond. */
+  readonly iterationsPerMs: number
+  readonly #databases: Databases
+  /** For what the processes print. */
+  readonly #folder: string
+  readonly #running = new Set<SubjectProcess>()
+
+  constructor(options: { quick: boolean; iterationsPerMs: number; databases: Databases; folder: string }) {
+    this.quick = options.quick
+    this.iterationsPerMs = options.iterationsPerMs
+    this.#databases = options.databases
+    this.#folder = options.folder
+  }
+
+  /** One of the two: a quick run measures less, and less exactly. */
+  size<Value>(full: Value, quick: Value): Value {
+    return this.quick ? quick : full
+  }
+
+  has(subject: SubjectName): boolean {
+    return this.#databases.urlOf(subjectOf(subject).database) !== undefined
+  }
+
+  /** Gives a measurement processes of a subject, on a database of their own, and ends them whatever happens. */
+  async withSubject<Value>(subject: SubjectName, measure: (start: Start) => Promise<Value>): Promise<Value> {
+    const { database, options } = subjectOf(subject)
+    return this.onOwnDatabase(database, async databaseUrl => {
+      const started: SubjectProcess[] = []
+      try {
+        return await measure(async settings => {
+          const defaults = { databaseUrl, workers: 2, runsJobs: true }
+          const all = { ...defaults, ...settings, options: { ...options, ...settings?.options } }
+          const subjectProcess = await this.start(subject, all)
+          started.push(subjectProcess)
+          return subjectProcess
+        })
+      } finally {
+        for (const subjectProcess of started) await this.stop(subjectProcess)
+      }
+    })
+  }
+
+  /** For when the bench is told to end. */
+  killAll(): void {
+    for (const subjectProcess of this.#running) subjectProcess.kill()
+  }
+
+  private async start(subject: SubjectName, settings: Settings): Promise<SubjectProcess> {
+    const program = programOf(subject)
+    const env = { ...program.env, MONGO_URL: settings.databaseUrl }
+    const output = path.join(this.#folder, `${subject}-${randomUUID()}.log`)
+    const subjectProcess = await SubjectProcess.start({ ...program, env }, settings, output)
+    this.#running.add(subjectProcess)
+    await subjectProcess.call('warmUp')
+    return subjectProcess
+  }
+
+  private async stop(subjectProcess: SubjectProcess): Promise<void> {
+    await subjectProcess.stop()
+    this.#running.delete(subjectProcess)
+  }
+
+  private onOwnDatabase<Value>(
+    kind: Parameters<Databases['urlOf']>[0],
+    run: (url: string) => Promise<Value>,
+  ): Promise<Value> {
+    const url = this.#databases.urlOf(kind)
+    if (url === undefined) throw new Error(`there is no ${kind} here`)
+    return kind === 'mongodb' ? onDatabaseOfItsOwn(url, run) : run(url)
+  }
+}

@@ -1,0 +1,21 @@
+import { now } from './clock'
+
+/** Keeps a cpu busy, with the same work in every process. @returns what was computed, so that nobody optimizes it away */
+export function burn(iterations: number): number {
+  let value = 1
+  for (let index = 0; index < iterations; index++) value = (Math.imul(value, 1_664_525) + 1_013_904_223) | 0
+  return value
+}
+
+const PROBE_ITERATIONS = 2_000_000
+const PROBES = 25
+
+/** How many iterations take a millisecond here, when nothing else runs. */
+export function iterationsPerMillisecond(): number {
+  const times = Array.from({ length: PROBES }, () => {
+    const startedAt = now()
+    burn(PROBE_ITERATIONS)
+    return now() - startedAt
+  })
+  return Math.round(PROBE_ITERATIONS / Math.min(...times))
+}

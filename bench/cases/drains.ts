@@ -1,0 +1,67 @@
+import type { Bench } from '../bench'
+import type { Drained, JobKind } from '../protocol'
+import { type Measurement } from '../result'
+import type { SubjectName } from '../subjects/programs'
+import { type Case, repeat } from './case'
+
+const SUBJECTS = ['cluster', 'cluster-quiet', 'floor', 'agenda', 'mongo-jobs'] as const
+const OTHER_DATABASES = ['bullmq', 'bullmq-sandboxed', 'graphile-worker'] as const
+
+const TASKS = 20_000
+const WARM_UP_TASKS = 1000
+/** As many as the aim is stated for: the last as fast as the first, on one collection. */
+const ROUNDS = 6
+
+const NOOP: JobKind = { name: 'noop' }
+
+async function measureDrain(
+  subject: SubjectName,
+  bench: Bench,
+  job: JobKind,
+  { workers, tasks, rounds }: { workers: number; tasks: number; rounds: number },
+): Promise<Measurement[]> {
+  return bench.withSubject(subject, async start => {
+    const measured = await start({ workers, options: { keepAlive: 'always' } })
+    // A subject that takes longer is stopped: what it did until then is counted.
+    const limit = bench.size(15_000, 3000)
+    await measured.call('drain', { count: WARM_UP_TASKS, job, limit })
+    const values = await repeat(rounds, async () =>
+      perSecond(await measured.call('drain', { count: tasks, job, limit })),
+    )
+    return [{ unit: 'jobs/s', values, note: await measured.note() }]
+  })
+}
+
+export function perSecond({ jobs, ms }: Drained): number {
+  return (jobs / ms) * 1000
+}
+
+export const drainNoop: Case = {
+  name: 'drain-noop',
+  title: 'Tasks that are in the queue already, of a job that does nothing, 2 workers.',
+  isHigherBetter: true,
+  isRepeatedOnOneCollection: true,
+  subjects: [...SUBJECTS, 'floor-one-by-one', ...OTHER_DATABASES],
+  measure: (subject, bench) =>
+    measureDrain(subject, bench, NOOP, { workers: 2, tasks: bench.size(TASKS, 5000), rounds: bench.size(ROUNDS, 3) }),
+}
+
+export const drainNoop1: Case = {
+  name: 'drain-noop-1',
+  title: 'The same with 1 worker.',
+  isHigherBetter: true,
+  subjects: ['cluster', 'cluster-quiet'],
+  measure: (subject, bench) =>
+    measureDrain(subject, bench, NOOP, { workers: 1, tasks: bench.size(TASKS, 5000), rounds: bench.size(ROUNDS, 3) }),
+}
+
+export const drain1ms: Case = {
+  name: 'drain-1ms',
+  title: 'The same with a job that keeps a cpu busy for 1 ms, 2 workers.',
+  isHigherBetter: true,
+  subjects: [...SUBJECTS, ...OTHER_DATABASES],
+  measure: (subject, bench) => {
+    const job: JobKind = { name: 'burn', iterations: bench.iterationsPerMs }
+    return measureDrain(subject, bench, job, { workers: 2, tasks: bench.size(10_000, 2000), rounds: bench.size(5, 3) })
+  },
+}

@@ -1,0 +1,61 @@
+import type { Bench, Start } from '../bench'
+import { latencies } from '../latencies'
+import { type Measurement, percentiles } from '../result'
+import type { SubjectName } from '../subjects/programs'
+import type { SubjectProcess } from '../subject-process'
+import { type Case, repeat } from './case'
+
+const SUBJECTS = ['cluster', 'cluster-quiet', 'agenda', 'mongo-jobs'] as const
+const OTHER_DATABASES = ['bullmq', 'bullmq-sandboxed', 'graphile-worker'] as const
+
+/** @param takeSamples in a process that runs jobs */
+async function measureLatency(
+  subject: SubjectName,
+  bench: Bench,
+  takeSamples: (runner: SubjectProcess, samples: number, start: Start) => Promise<() => Promise<number[]>>,
+): Promise<Measurement[]> {
+  return bench.withSubject(subject, async start => {
+    const runner = await start({ options: { keepAlive: 'always' } })
+    const run = await takeSamples(runner, bench.size(300, 100), start)
+    await run()
+    return percentiles(await repeat(bench.size(5, 3), run), await runner.note())
+  })
+}
+
+export const latencySameProcess: Case = {
+  name: 'latency-same-process',
+  title: 'From before a task is added until its job starts in a warm worker; added by the process that dispatches.',
+  isHigherBetter: false,
+  subjects: [...SUBJECTS, 'floor', ...OTHER_DATABASES],
+  measure: (subject, bench) =>
+    measureLatency(subject, bench, (runner, samples) => Promise.resolve(() => runner.call('latency', samples))),
+}
+
+export const latencyWorkerAdded: Case = {
+  name: 'latency-worker-added',
+  title: 'The same, added by a job that runs in a worker.',
+  isHigherBetter: false,
+  subjects: [...SUBJECTS, ...OTHER_DATABASES],
+  measure: (subject, bench) =>
+    measureLatency(subject, bench, (runner, samples) =>
+      Promise.resolve(() => runner.call('latencyWorkerAdded', samples)),
+    ),
+}
+
+export const latencyOtherProcess: Case = {
+  name: 'latency-other-process',
+  title: 'The same, added by a process that runs no jobs.',
+  isHigherBetter: false,
+  subjects: [...SUBJECTS, 'floor', ...OTHER_DATABASES],
+  measure: (subject, bench) =>
+    measureLatency(subject, bench, async (runner, samples, start) => {
+      await runner.call('listen')
+      const adder = await start({ runsJobs: false })
+      return () =>
+        latencies(samples, async () => {
+          const latency = runner.call('nextLatency')
+          await Promise.all([latency, adder.call('addProbe')])
+          return latency
+        })
+    }),
+}

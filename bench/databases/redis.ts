@@ -1,0 +1,29 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Server } from './databases'
+import { ServerProcess, findCommand, freePort } from './server-process'
+
+/** @returns undefined where it is not installed */
+export async function startRedis(): Promise<Server | undefined> {
+  const command = findCommand('redis-server')
+  if (command === undefined) return undefined
+  const port = await freePort()
+  const folder = mkdtempSync(path.join(tmpdir(), 'bench-redis-'))
+  // Without snapshots: they would make it slower now and then.
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
+  const server = new ServerProcess(command, args, folder, { stopSignal: 'SIGTERM' })
+  try {
+    await server.listening(port)
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+  const version = /v=(\S+)/.exec(execFileSync(command, ['--version'], { encoding: 'utf8' }))?.[1] ?? ''
+  return {
+    url: `redis://127.0.0.1:${String(port)}`,
+    origin: `Redis ${version}, which keeps nothing on disk`,
+    stop: () => server.stop(),
+  }
+}

@@ -1,0 +1,75 @@
+import { type ChildProcess, type SpawnOptions, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { eventually } from '../../tests/support/wait'
+
+const STOP_PATIENCE_MS = 10_000
+
+/** A server that this process starts, and ends together with its folder. */
+export class ServerProcess {
+  readonly #child: ChildProcess
+  readonly #folder: string
+  readonly #stopSignal: NodeJS.Signals
+
+  constructor(
+    command: string,
+    args: readonly string[],
+    folder: string,
+    options: SpawnOptions & { stopSignal: NodeJS.Signals },
+  ) {
+    const { stopSignal, ...spawnOptions } = options
+    this.#child = spawn(command, args, { ...spawnOptions, stdio: 'ignore' })
+    this.#folder = folder
+    this.#stopSignal = stopSignal
+  }
+
+  async listening(port: number): Promise<void> {
+    await eventually(`something listens on ${String(port)}`, () => {
+      if (this.#child.exitCode !== null) throw new Error(`${this.#child.spawnfile} ended while it was started`)
+      return accepts(port)
+    })
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const exit = once(this.#child, 'exit')
+      this.#child.kill(this.#stopSignal)
+      await Promise.race([exit, pause(STOP_PATIENCE_MS, undefined, { ref: false })])
+      this.#child.kill('SIGKILL')
+    }
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** The file of a command on the PATH or in one of these folders. */
+export function findCommand(name: string, folders: readonly string[] = []): string | undefined {
+  try {
+    return execFileSync('which', [name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  } catch {
+    return folders.map(folder => `${folder}/${name}`).find(file => existsSync(file))
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no free port')
+  return address.port
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}

@@ -1,0 +1,11 @@
+/** The process of a subject that needs no Meteor: loads its module, and serves what it offers. */
+import { MODULE_VARIABLE, type Operations, type Settings } from './protocol'
+import { readSettings, serve } from './serve'
+
+/** What each module of a subject exports. */
+export interface SubjectModule {
+  readonly open: (settings: Settings) => Promise<Partial<Operations>> | Partial<Operations>
+}
+
+const { open } = (await import(process.env[MODULE_VARIABLE] ?? '')) as SubjectModule
+serve(await open(readSettings()))

@@ -1,0 +1,9 @@
+import { Tinypool } from 'tinypool'
+import type { Operations, Settings } from '../protocol'
+import { operationsOf } from './pools'
+
+export function open({ workers }: Settings): Partial<Operations> {
+  const filename = new URL('workers/pool-worker.js', import.meta.url).href
+  const pool = new Tinypool({ filename, runtime: 'child_process', minThreads: workers, maxThreads: workers })
+  return operationsOf(job => pool.run(job), workers)
+}

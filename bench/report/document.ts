@@ -1,0 +1,90 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { CASES } from '../cases/cases'
+import { type Result, describeRuns } from '../result'
+import { type SubjectName, subjectOf } from '../subjects/programs'
+import { judgeAims } from './aims'
+import { formatNumber, table } from './format'
+import { METHOD } from './method'
+import { plotResults, plotRounds } from './plots'
+import type { Report } from './report'
+
+const DOCS = path.resolve(import.meta.dirname, '../../docs')
+const PLOTS = path.join(DOCS, 'benchmarks')
+
+/** docs/benchmarks.md and its plots. */
+export function writeDocument(report: Report, quick: boolean): void {
+  rmSync(PLOTS, { recursive: true, force: true })
+  mkdirSync(PLOTS, { recursive: true })
+  const sections = [
+    introduction(report, quick),
+    aims(report),
+    ...CASES.map(({ name }) => section(name, report)),
+    subjects(report),
+  ]
+  writeFileSync(path.join(DOCS, 'benchmarks.md'), `${sections.filter(part => part !== '').join('\n\n')}\n`)
+}
+
+function introduction({ machine, versions }: Report, quick: boolean): string {
+  const { cpu, cores, memory, system } = machine
+  return [
+    '# Benchmarks',
+    `Written by \`npm run bench\`${quick ? ' `-- --quick`: fewer and shorter runs than a whole one' : ''}.`,
+    `Machine: ${cpu}, ${String(cores)} cores, ${memory}, ${system}.`,
+    `Versions: ${Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', ')}.`,
+    METHOD,
+  ].join('\n\n')
+}
+
+function aims(report: Report): string {
+  const rows = judgeAims(report).map(({ name, what, atLeast, atMost, value, isMet }) => [
+    name,
+    what,
+    atLeast === undefined ? `at most ${String(atMost)}` : `at least ${String(atLeast)}`,
+    formatNumber(value),
+    isMet ? 'yes' : '**no**',
+  ])
+  return rows.length === 0 ? '' : `## Aims\n\n${table(['case', 'ratio', 'aim', 'measured', 'reached'], rows)}`
+}
+
+function section(name: string, { results }: Report): string {
+  const found = CASES.find(one => one.name === name)
+  const own = results.filter(result => result.case === name)
+  if (found === undefined || own.length === 0) return ''
+  writeFileSync(path.join(PLOTS, `${name}.svg`), plotResults(name, own))
+  const direction = found.isHigherBetter ? 'Higher is better.' : 'Lower is better.'
+  return [
+    `## ${name}`,
+    `${found.title} ${direction}`,
+    `![${name}](benchmarks/${name}.svg)`,
+    table(['subject', 'unit', 'median', 'min', 'max', 'runs'], own.map(toRow)),
+    ...notes(own),
+    ...(found.isRepeatedOnOneCollection === true ? [rounds(name, own)] : []),
+  ].join('\n\n')
+}
+
+function toRow({ subject, unit, median, min, max, runs }: Result): string[] {
+  return [subject, unit, ...[median, min, max].map(formatNumber), String(runs)]
+}
+
+function notes(results: readonly Result[]): string[] {
+  const lines = results
+    .filter(({ note }) => note !== undefined)
+    .map(({ subject, note }) => `${subject}: ${note ?? ''}.`)
+  return lines.length === 0 ? [] : [[...new Set(lines)].join(' ')]
+}
+
+/** Round after round, in their order. */
+function rounds(name: string, results: readonly Result[]): string {
+  const file = `${name}-rounds.svg`
+  writeFileSync(path.join(PLOTS, file), plotRounds(`${name}: each round, as a part of the first`, results))
+  return `![each round, as a part of the first](benchmarks/${file})\n\n${results.map(describeRuns).join('\n')}`
+}
+
+function subjects({ results }: Report): string {
+  const names = [...new Set(results.map(({ subject }) => subject))]
+  const describe = (name: SubjectName) => `- **${name}**: ${subjectOf(name).description}`
+  return `## Subjects\n\n${names.map(describe).join('\n')}`
+}

@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto'
+import type { Collection } from 'mongodb'
+import { now } from '../../clock'
+import type { Drain, Drained } from '../../protocol'
+
+export interface FloorTask {
+  readonly _id: string
+  readonly state: string
+  readonly taskType: string
+  readonly priority: number
+  readonly dueDate: Date
+  readonly createdAt: Date
+  readonly sequence: number
+  readonly data: object
+}
+
+export const TASK_ORDER = { priority: -1, dueDate: 1, createdAt: 1, sequence: 1 } as const
+export const TASK_INDEX = { state: 1, taskType: 1, ...TASK_ORDER } as const
+export const DUE = { state: 'waiting', taskType: 'noop' } as const
+export const CLAIM = { $set: { state: 'running' } } as const
+
+const BATCH = 500
+/** A batch is claimed while the one before is deleted. */
+const IN_FLIGHT = 2
+const INSERTED_AT_ONCE = 1000
+
+export function makeTask(sequence: number, data: object = {}): FloorTask {
+  const date = new Date()
+  const _id = randomUUID()
+  return { _id, state: 'waiting', taskType: 'noop', priority: 1, dueDate: date, createdAt: date, sequence, data }
+}
+
+export async function fill(tasks: Collection<FloorTask>, count: number): Promise<void> {
+  for (let added = 0; added < count; added += INSERTED_AT_ONCE) {
+    const size = Math.min(INSERTED_AT_ONCE, count - added)
+    await tasks.insertMany(Array.from({ length: size }, (_, index) => makeTask(added + index)))
+  }
+}
+
+/** Claims one batch after the other, each by a find and an update, and deletes it while the next is claimed. */
+export function batchedClaims(tasks: Collection<FloorTask>): (request: Drain) => Promise<Drained> {
+  return async ({ count, limit }) => {
+    await fill(tasks, count)
+    const startedAt = now()
+    let jobs = 0
+    let lastClaim: Promise<unknown> = Promise.resolve()
+    const runBatches = async () => {
+      while (now() - startedAt < limit) {
+        const claiming = lastClaim.then(() => claimBatch(tasks))
+        lastClaim = claiming
+        const ids = await claiming
+        if (ids.length === 0) return
+        jobs += (await tasks.deleteMany({ _id: { $in: ids } })).deletedCount
+      }
+    }
+    await Promise.all(Array.from({ length: IN_FLIGHT }, runBatches))
+    const ms = now() - startedAt
+    await tasks.deleteMany({})
+    return { jobs, ms }
+  }
+}
+
+async function claimBatch(tasks: Collection<FloorTask>): Promise<string[]> {
+  const found = await tasks.find(DUE, { sort: TASK_ORDER, limit: BATCH }).toArray()
+  const ids = found.map(({ _id }) => _id)
+  if (ids.length > 0) await tasks.updateMany({ _id: { $in: ids }, state: 'waiting' }, CLAIM)
+  return ids
+}

@@ -1,0 +1,35 @@
+import type { ChangeStream, Collection } from 'mongodb'
+import { now } from '../../clock'
+import type { Operations } from '../../protocol'
+import { CLAIM, DUE, TASK_ORDER, type FloorTask } from './claims'
+
+/** From the insert in another process to the claim here, which a change stream's event sets off. */
+export async function events(tasks: Collection<FloorTask>): Promise<Partial<Operations>> {
+  let told: (latency: number) => void = () => undefined
+  const stream = tasks.watch([{ $match: { operationType: 'insert', 'fullDocument.data.addedAt': { $exists: true } } }])
+  // Opens it.
+  await stream.tryNext()
+  void follow(stream, async () => {
+    told(await claim(tasks))
+  })
+  return {
+    nextLatency: () =>
+      new Promise<number>(resolve => {
+        told = resolve
+      }),
+  }
+}
+
+async function follow(stream: ChangeStream, happened: () => Promise<void>): Promise<never> {
+  for (;;) {
+    await stream.next()
+    await happened()
+  }
+}
+
+async function claim(tasks: Collection<FloorTask>): Promise<number> {
+  const task = await tasks.findOneAndUpdate(DUE, CLAIM, { sort: TASK_ORDER })
+  const latency = now() - (task?.data as { addedAt: number }).addedAt
+  await tasks.deleteMany({})
+  return latency
+}

@@ -1,0 +1,28 @@
+/** The floor of a queue that claims and deletes one task at a time, as few commands as that takes. */
+import { MongoClient } from 'mongodb'
+import { now } from '../../clock'
+import type { Drained, Operations, Settings } from '../../protocol'
+import { CLAIM, DUE, TASK_INDEX, TASK_ORDER, type FloorTask, fill } from './claims'
+
+export async function open({ databaseUrl }: Settings): Promise<Partial<Operations>> {
+  const client = await MongoClient.connect(databaseUrl)
+  const tasks = client.db().collection<FloorTask>('tasks')
+  await tasks.createIndex(TASK_INDEX)
+  return {
+    warmUp: () => Promise.resolve(),
+    drain: async ({ count, limit }): Promise<Drained> => {
+      await fill(tasks, count)
+      const startedAt = now()
+      let jobs = 0
+      while (jobs < count && now() - startedAt < limit) {
+        const task = await tasks.findOneAndUpdate(DUE, CLAIM, { sort: TASK_ORDER })
+        if (task === null) throw new Error('the queue is empty too early')
+        await tasks.deleteOne({ _id: task._id })
+        jobs++
+      }
+      const ms = now() - startedAt
+      await tasks.deleteMany({})
+      return { jobs, ms }
+    },
+  }
+}
