@@ -41,8 +41,9 @@ export class Bench {
       const started: SubjectProcess[] = []
       try {
         return await measure(async settings => {
-          const defaults = { databaseUrl, workers: 2, runsJobs: true }
-          const all = { ...defaults, ...settings, options: { ...options, ...settings?.options } }
+          const defaults = { workers: 2, runsJobs: true, monitorsCommands: false }
+          const url = settings?.monitorsCommands === true ? monitored(databaseUrl) : databaseUrl
+          const all = { databaseUrl: url, ...defaults, ...settings, options: { ...options, ...settings?.options } }
           const subjectProcess = await this.start(subject, all)
           started.push(subjectProcess)
           return subjectProcess
@@ -81,4 +82,11 @@ export class Bench {
     if (url === undefined) throw new Error(`there is no ${kind} here`)
     return kind === 'mongodb' ? onDatabaseOfItsOwn(url, run) : run(url)
   }
+}
+
+/** The driver takes it from here, whoever makes the client. */
+function monitored(databaseUrl: string): string {
+  const url = new URL(databaseUrl)
+  url.searchParams.set('monitorCommands', 'true')
+  return url.href
 }

@@ -7,8 +7,8 @@ export interface Case {
   /** One sentence, for the document. */
   readonly title: string
   readonly isHigherBetter: boolean
-  /** Its runs are shown one by one, too. */
-  readonly isRepeatedOnOneCollection?: boolean
+  /** Those that do all their runs on one collection, where that is of interest. */
+  readonly onOneCollection?: readonly SubjectName[]
   readonly subjects: readonly SubjectName[]
   measure(subject: SubjectName, bench: Bench): Promise<Measurement[]>
 }

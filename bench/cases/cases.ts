@@ -1,10 +1,15 @@
+import { addMany, addOne } from './adds'
 import type { Case } from './case'
+import { claimCost } from './claim-cost'
 import { drain1ms, drainNoop, drainNoop1 } from './drains'
 import { latencyOtherProcess, latencySameProcess, latencyWorkerAdded } from './latencies'
 import { memoryDrain, memoryLatency, memoryPer100k } from './memory'
+import { cpuSpeedup, idleOperations, workerBoot } from './processes'
 
 /** In the order in which they are measured, and shown. */
 export const CASES: readonly Case[] = [
+  addOne,
+  addMany,
   drainNoop,
   drainNoop1,
   drain1ms,
@@ -14,4 +19,8 @@ export const CASES: readonly Case[] = [
   memoryDrain,
   memoryLatency,
   memoryPer100k,
+  claimCost,
+  cpuSpeedup,
+  idleOperations,
+  workerBoot,
 ]

@@ -40,7 +40,7 @@ export const drainNoop: Case = {
   name: 'drain-noop',
   title: 'Tasks that are in the queue already, of a job that does nothing, 2 workers.',
   isHigherBetter: true,
-  isRepeatedOnOneCollection: true,
+  onOneCollection: ['cluster', 'cluster-quiet', 'floor', 'floor-one-by-one', 'mongo-jobs'],
   subjects: [...SUBJECTS, 'floor-one-by-one', ...OTHER_DATABASES],
   measure: (subject, bench) =>
     measureDrain(subject, bench, NOOP, { workers: 2, tasks: bench.size(TASKS, 5000), rounds: bench.size(ROUNDS, 3) }),

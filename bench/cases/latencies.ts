@@ -35,7 +35,7 @@ export const latencyWorkerAdded: Case = {
   name: 'latency-worker-added',
   title: 'The same, added by a job that runs in a worker.',
   isHigherBetter: false,
-  subjects: [...SUBJECTS, ...OTHER_DATABASES],
+  subjects: [...SUBJECTS, 'bullmq', 'graphile-worker'],
   measure: (subject, bench) =>
     measureLatency(subject, bench, (runner, samples) =>
       Promise.resolve(() => runner.call('latencyWorkerAdded', samples)),

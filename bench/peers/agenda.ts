@@ -87,7 +87,7 @@ class Latency {
 
   async measure(samples: number, add: (agenda: Agenda) => Promise<unknown>): Promise<number[]> {
     const { agenda, jobs } = await this.start(add)
-    return latencies(samples, () => measureOne(agenda, jobs, add))
+    return latencies(samples, () => jobs.latencyOf(() => add(agenda)))
   }
 
   async listen(): Promise<void> {
@@ -102,19 +102,13 @@ class Latency {
     if (this.#started !== undefined) return this.#started
     const setting = await this.#tuning.best('latency', async candidate => {
       const { agenda, jobs } = await start(this.#db, candidate)
-      const samples = await latencies(TUNING_SAMPLES, () => measureOne(agenda, jobs, add))
+      const samples = await latencies(TUNING_SAMPLES, () => jobs.latencyOf(() => add(agenda)))
       await agenda.stop(false)
       return median(samples)
     })
     this.#started = await start(this.#db, setting)
     return this.#started
   }
-}
-
-async function measureOne(agenda: Agenda, jobs: Jobs, add: (agenda: Agenda) => Promise<unknown>): Promise<number> {
-  const latency = jobs.nextLatency()
-  await add(agenda)
-  return latency
 }
 
 async function start(db: Db, setting: Setting): Promise<{ readonly agenda: Agenda; readonly jobs: Jobs }> {

@@ -3,22 +3,34 @@ import { burn } from '../burn'
 import { now } from '../clock'
 import type { Drained, JobKind } from '../protocol'
 
-/** What the jobs of a library that runs them in its own process report. */
+/** What has been run by a library, as its jobs, or its events, report it. */
 export class Jobs {
   #runs = 0
   #expected = Infinity
   #allRun: (() => void) | undefined
+  #firstRunAt: number | undefined
   #probed: ((latency: number) => void) | undefined
 
   /** The function of a `noop` or `burn` job. */
   run(iterations: number): void {
     burn(iterations)
+    this.ran()
+  }
+
+  /** A `noop` or `burn` job is done. */
+  ran(): void {
+    this.#firstRunAt ??= now()
     if (++this.#runs === this.#expected) this.#allRun?.()
   }
 
   /** The function of a `probe` job. */
   probe(addedAt: number): void {
-    this.#probed?.(now() - addedAt)
+    this.probed(now() - addedAt)
+  }
+
+  /** A `probe` job has started so long after it was added. */
+  probed(latency: number): void {
+    this.#probed?.(latency)
   }
 
   nextLatency(): Promise<number> {
@@ -27,15 +39,23 @@ export class Jobs {
     })
   }
 
-  /** Starts the library, and waits until it has run so many jobs, or for so long. */
+  /** The latency of a `probe` job that is added so. */
+  async latencyOf(add: () => Promise<unknown>): Promise<number> {
+    const latency = this.nextLatency()
+    await add()
+    return latency
+  }
+
+  /** Starts the library, and waits until it has run so many jobs, or for so long. What it needs to start does not count. */
   async drain(count: number, limit: number, start: () => Promise<unknown>): Promise<Drained> {
     const before = this.#runs
     const all = new Promise<void>(resolve => {
       this.#allRun = resolve
       this.#expected = before + count
     })
-    const startedAt = now()
+    this.#firstRunAt = undefined
     await start()
+    const startedAt = this.#firstRunAt ?? now()
     await Promise.race([all, pause(limit, undefined, { ref: false })])
     return { jobs: this.#runs - before, ms: now() - startedAt }
   }

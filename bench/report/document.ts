@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import type { Case } from '../cases/case'
 import { CASES } from '../cases/cases'
 import { type Result, describeRuns } from '../result'
 import { type SubjectName, subjectOf } from '../subjects/programs'
@@ -61,7 +62,7 @@ function section(name: string, { results }: Report): string {
     `![${name}](benchmarks/${name}.svg)`,
     table(['subject', 'unit', 'median', 'min', 'max', 'runs'], own.map(toRow)),
     ...notes(own),
-    ...(found.isRepeatedOnOneCollection === true ? [rounds(name, own)] : []),
+    ...rounds(found, own),
   ].join('\n\n')
 }
 
@@ -77,10 +78,13 @@ function notes(results: readonly Result[]): string[] {
 }
 
 /** Round after round, in their order. */
-function rounds(name: string, results: readonly Result[]): string {
+function rounds({ name, onOneCollection = [] }: Case, results: readonly Result[]): string[] {
+  const repeated = results.filter(({ subject }) => onOneCollection.includes(subject))
+  if (repeated.length === 0) return []
   const file = `${name}-rounds.svg`
-  writeFileSync(path.join(PLOTS, file), plotRounds(`${name}: each round, as a part of the first`, results))
-  return `![each round, as a part of the first](benchmarks/${file})\n\n${results.map(describeRuns).join('\n')}`
+  const title = `${name}: each round on one collection, as a part of the first`
+  writeFileSync(path.join(PLOTS, file), plotRounds(title, repeated))
+  return [`![${title}](benchmarks/${file})`, repeated.map(describeRuns).join('\n')]
 }
 
 function subjects({ results }: Report): string {

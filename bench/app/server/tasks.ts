@@ -13,7 +13,7 @@ export const taskMap = {
     await addProbe()
   },
   /** For how long its process has lived. */
-  age: () => now() - startedAt,
+  age: () => ({ pid: process.pid, age: now() - startedAt }),
   /** Keeps a worker busy until the master answers. */
   hold: (_job: Job, toggleIPC: ToggleIPC) =>
     toggleIPC(
