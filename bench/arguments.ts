@@ -5,7 +5,8 @@ import { SUBJECTS, type SubjectName } from './subjects/programs'
 export interface Arguments {
   readonly quick: boolean
   readonly cases: readonly string[]
-  readonly subjects: readonly SubjectName[]
+  /** Undefined: as the run has it. */
+  readonly subjects: readonly SubjectName[] | undefined
   /** The file to write the results to. */
   readonly json: string | undefined
   /** Whether docs/benchmarks.md is written. */
@@ -32,7 +33,8 @@ export function readArguments(): Arguments {
       only,
       CASES.map(({ name }) => name),
     ),
-    subjects: choose('--subjects', subjects, Object.keys(SUBJECTS)) as SubjectName[],
+    subjects:
+      subjects === undefined ? undefined : (choose('--subjects', subjects, Object.keys(SUBJECTS)) as SubjectName[]),
     // The document tells of whole runs.
     docs: docs || (!quick && only === undefined && subjects === undefined),
   }

@@ -41,7 +41,7 @@ export class Bench {
       const started: SubjectProcess[] = []
       try {
         return await measure(async settings => {
-          const defaults = { workers: 2, runsJobs: true, monitorsCommands: false }
+          const defaults = { quick: this.quick, workers: 2, runsJobs: true, monitorsCommands: false }
           const url = settings?.monitorsCommands === true ? monitored(databaseUrl) : databaseUrl
           const all = { databaseUrl: url, ...defaults, ...settings, options: { ...options, ...settings?.options } }
           const subjectProcess = await this.start(subject, all)

@@ -9,6 +9,7 @@ import path from 'node:path'
 import { type Arguments, readArguments } from './arguments'
 import { Bench } from './bench'
 import { iterationsPerMillisecond } from './burn'
+import type { Case } from './cases/case'
 import { CASES } from './cases/cases'
 import { Databases } from './databases/databases'
 import { describeMachine, readVersions } from './machine'
@@ -39,15 +40,22 @@ async function main(): Promise<void> {
   }
 }
 
-function neededDatabases({ cases, subjects }: Arguments): Set<DatabaseKind> {
-  const used = CASES.filter(({ name }) => cases.includes(name)).flatMap(one => one.subjects)
-  return new Set(used.filter(name => subjects.includes(name)).map(name => subjectOf(name).database))
+/** The cases of the run, each with its subjects. */
+function choose({ quick, cases, subjects }: Arguments): (readonly [Case, readonly SubjectName[]])[] {
+  return CASES.filter(({ name }) => cases.includes(name)).map(one => {
+    const usual = quick ? (one.quickSubjects ?? one.subjects) : one.subjects
+    return [one, subjects === undefined ? usual : one.subjects.filter(name => subjects.includes(name))]
+  })
 }
 
-async function measureAll(bench: Bench, { cases, subjects }: Arguments): Promise<Result[]> {
+function neededDatabases(given: Arguments): Set<DatabaseKind> {
+  return new Set(choose(given).flatMap(([, subjects]) => subjects.map(name => subjectOf(name).database)))
+}
+
+async function measureAll(bench: Bench, given: Arguments): Promise<Result[]> {
   const results: Result[] = []
-  for (const one of CASES.filter(({ name }) => cases.includes(name))) {
-    for (const subject of one.subjects.filter(name => subjects.includes(name) && bench.has(name))) {
+  for (const [one, subjects] of choose(given)) {
+    for (const subject of subjects.filter(name => bench.has(name))) {
       results.push(...(await measureOne(bench, one, subject)))
     }
   }
@@ -55,7 +63,7 @@ async function measureAll(bench: Bench, { cases, subjects }: Arguments): Promise
 }
 
 /** What one subject cannot do must not cost the results of all others. */
-async function measureOne(bench: Bench, one: (typeof CASES)[number], subject: SubjectName): Promise<Result[]> {
+async function measureOne(bench: Bench, one: Case, subject: SubjectName): Promise<Result[]> {
   try {
     const results = (await one.measure(subject, bench)).map(found => toResult(one.name, subject, found))
     for (const { unit, median, min, max, runs } of results) {

@@ -13,6 +13,8 @@ export interface Settings {
   readonly workers: number
   /** False: tasks are added only, for another process to run. */
   readonly runsJobs: boolean
+  /** Measures less, and less exactly. */
+  readonly quick: boolean
   /** The driver tells of the commands that it sends: only where they are counted, since it takes time. */
   readonly monitorsCommands: boolean
   /** Of the cluster, besides the number of its workers. */

@@ -5,7 +5,7 @@ import type { SubjectName } from '../subjects/programs'
 import { type Case, repeat } from './case'
 
 const BATCH = 500
-const WARM_UP = 1000
+const WARM_UP = 500
 
 async function measureAdding(
   subject: SubjectName,
@@ -28,8 +28,9 @@ export const addOne: Case = {
     'Tasks added one after the other, each acknowledged by the database before the next, by a process that runs no jobs.',
   isHigherBetter: true,
   subjects: ['cluster', 'floor', 'agenda', 'mongo-jobs', 'bullmq', 'graphile-worker'],
+  quickSubjects: ['cluster', 'floor', 'agenda', 'mongo-jobs'],
   measure: (subject, bench) =>
-    measureAdding(subject, bench, bench.size(3000, 1000), (adder, count) => adder.call('addOne', count)),
+    measureAdding(subject, bench, bench.size(3000, 500), (adder, count) => adder.call('addOne', count)),
 }
 
 export const addMany: Case = {
@@ -37,6 +38,7 @@ export const addMany: Case = {
   title: `The same, ${String(BATCH)} with each call. Where a subject has no such call, it is not listed.`,
   isHigherBetter: true,
   subjects: ['cluster', 'floor', 'bullmq', 'graphile-worker'],
+  quickSubjects: ['cluster', 'floor'],
   measure: (subject, bench) =>
     measureAdding(subject, bench, bench.size(50_000, 10_000), (adder, count) => adder.call('addMany', count, BATCH)),
 }

@@ -10,6 +10,8 @@ export interface Case {
   /** Those that do all their runs on one collection, where that is of interest. */
   readonly onOneCollection?: readonly SubjectName[]
   readonly subjects: readonly SubjectName[]
+  /** Those of a quick run, where no others are asked for. */
+  readonly quickSubjects?: readonly SubjectName[]
   measure(subject: SubjectName, bench: Bench): Promise<Measurement[]>
 }
 

@@ -8,7 +8,7 @@ const SUBJECTS = ['cluster', 'cluster-quiet', 'floor', 'agenda', 'mongo-jobs'] a
 const OTHER_DATABASES = ['bullmq', 'bullmq-sandboxed', 'graphile-worker'] as const
 
 const TASKS = 20_000
-const WARM_UP_TASKS = 1000
+const WARM_UP_TASKS = 500
 /** As many as the aim is stated for: the last as fast as the first, on one collection. */
 const ROUNDS = 6
 
@@ -23,7 +23,7 @@ async function measureDrain(
   return bench.withSubject(subject, async start => {
     const measured = await start({ workers, options: { keepAlive: 'always' } })
     // A subject that takes longer is stopped: what it did until then is counted.
-    const limit = bench.size(15_000, 3000)
+    const limit = bench.size(15_000, 1200)
     await measured.call('drain', { count: WARM_UP_TASKS, job, limit })
     const values = await repeat(rounds, async () =>
       perSecond(await measured.call('drain', { count: tasks, job, limit })),
@@ -43,7 +43,7 @@ export const drainNoop: Case = {
   onOneCollection: ['cluster', 'cluster-quiet', 'floor', 'floor-one-by-one', 'mongo-jobs'],
   subjects: [...SUBJECTS, 'floor-one-by-one', ...OTHER_DATABASES],
   measure: (subject, bench) =>
-    measureDrain(subject, bench, NOOP, { workers: 2, tasks: bench.size(TASKS, 5000), rounds: bench.size(ROUNDS, 3) }),
+    measureDrain(subject, bench, NOOP, { workers: 2, tasks: bench.size(TASKS, 4000), rounds: bench.size(ROUNDS, 3) }),
 }
 
 export const drainNoop1: Case = {
@@ -51,8 +51,9 @@ export const drainNoop1: Case = {
   title: 'The same with 1 worker.',
   isHigherBetter: true,
   subjects: ['cluster', 'cluster-quiet'],
+  quickSubjects: ['cluster'],
   measure: (subject, bench) =>
-    measureDrain(subject, bench, NOOP, { workers: 1, tasks: bench.size(TASKS, 5000), rounds: bench.size(ROUNDS, 3) }),
+    measureDrain(subject, bench, NOOP, { workers: 1, tasks: bench.size(TASKS, 4000), rounds: bench.size(ROUNDS, 3) }),
 }
 
 export const drain1ms: Case = {
@@ -60,8 +61,9 @@ export const drain1ms: Case = {
   title: 'The same with a job that keeps a cpu busy for 1 ms, 2 workers.',
   isHigherBetter: true,
   subjects: [...SUBJECTS, ...OTHER_DATABASES],
+  quickSubjects: ['cluster', 'floor'],
   measure: (subject, bench) => {
     const job: JobKind = { name: 'burn', iterations: bench.iterationsPerMs }
-    return measureDrain(subject, bench, job, { workers: 2, tasks: bench.size(10_000, 2000), rounds: bench.size(5, 3) })
+    return measureDrain(subject, bench, job, { workers: 2, tasks: bench.size(10_000, 1000), rounds: bench.size(5, 3) })
   },
 }

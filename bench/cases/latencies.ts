@@ -16,7 +16,7 @@ async function measureLatency(
 ): Promise<Measurement[]> {
   return bench.withSubject(subject, async start => {
     const runner = await start({ options: { keepAlive: 'always' } })
-    const run = await takeSamples(runner, bench.size(300, 100), start)
+    const run = await takeSamples(runner, bench.size(300, 40), start)
     await run()
     return percentiles(await repeat(bench.size(5, 3), run), await runner.note())
   })
@@ -27,6 +27,7 @@ export const latencySameProcess: Case = {
   title: 'From before a task is added until its job starts in a warm worker; added by the process that dispatches.',
   isHigherBetter: false,
   subjects: [...SUBJECTS, 'floor', ...OTHER_DATABASES],
+  quickSubjects: ['cluster', 'agenda', 'mongo-jobs', 'floor', ...OTHER_DATABASES],
   measure: (subject, bench) =>
     measureLatency(subject, bench, (runner, samples) => Promise.resolve(() => runner.call('latency', samples))),
 }
@@ -36,6 +37,7 @@ export const latencyWorkerAdded: Case = {
   title: 'The same, added by a job that runs in a worker.',
   isHigherBetter: false,
   subjects: [...SUBJECTS, 'bullmq', 'graphile-worker'],
+  quickSubjects: ['cluster', 'mongo-jobs'],
   measure: (subject, bench) =>
     measureLatency(subject, bench, (runner, samples) =>
       Promise.resolve(() => runner.call('latencyWorkerAdded', samples)),
@@ -47,6 +49,7 @@ export const latencyOtherProcess: Case = {
   title: 'The same, added by a process that runs no jobs.',
   isHigherBetter: false,
   subjects: [...SUBJECTS, 'floor', ...OTHER_DATABASES],
+  quickSubjects: ['cluster', 'agenda', 'mongo-jobs', 'floor'],
   measure: (subject, bench) =>
     measureLatency(subject, bench, async (runner, samples, start) => {
       await runner.call('listen')

@@ -11,6 +11,7 @@ export const memoryDrain: Case = {
   title: 'In-memory tasks of a job that does nothing, added while the 2 workers are kept busy, then run.',
   isHigherBetter: true,
   subjects: [...SUBJECTS, 'floor'],
+  quickSubjects: ['cluster', 'tinypool', 'workerpool', 'piscina', 'floor'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
       const measured = await start({ options: { keepAlive: 'always' } })
@@ -26,10 +27,11 @@ export const memoryLatency: Case = {
   title: 'From before an in-memory task is added until its job starts in a warm worker.',
   isHigherBetter: false,
   subjects: [...SUBJECTS, 'floor'],
+  quickSubjects: ['cluster', 'floor'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
       const measured = await start({ options: { keepAlive: 'always' } })
-      const run = () => measured.call('memoryLatency', bench.size(300, 100))
+      const run = () => measured.call('memoryLatency', bench.size(300, 40))
       await run()
       return percentiles(await repeat(bench.size(5, 3), run))
     }),
@@ -40,6 +42,7 @@ export const memoryPer100k: Case = {
   title: `By how much the process that dispatches grows while it holds ${PER.toLocaleString('en')} in-memory tasks.`,
   isHigherBetter: false,
   subjects: ['cluster', 'tinypool', 'workerpool', 'piscina'],
+  quickSubjects: ['cluster'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
       const measured = await start({ options: { keepAlive: 'always' } })

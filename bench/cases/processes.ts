@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Case, repeat } from './case'
 
-const JOB_MS = 25
+const JOB_MS = 100
 /** Until workers without work are gone, and connections are what they stay. */
 const SETTLING_MS = 5000
 
@@ -15,7 +15,7 @@ export const cpuSpeedup: Case = {
     bench.withSubject(subject, async start => {
       const measured = await start({ options: { keepAlive: 'always' } })
       const iterations = JOB_MS * bench.iterationsPerMs
-      const count = bench.size(200, 80)
+      const count = bench.size(60, 12)
       // The two right after each other, so that they find the machine in the same state.
       const run = async () => {
         const alone = await measured.call('burnHere', count, iterations)
@@ -29,14 +29,14 @@ export const cpuSpeedup: Case = {
 
 export const idleOperations: Case = {
   name: 'idle-operations',
-  title: 'Commands that an idle process sends to the database, the driver’s heartbeats apart; default refresh rate.',
+  title:
+    'Commands that an idle process sends to the database, the driver’s heartbeats apart. Each has its default settings.',
   isHigherBetter: false,
   subjects: ['cluster', 'agenda', 'mongo-jobs'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
       const measured = await start({ monitorsCommands: true })
-      const seconds = bench.size(20, 10)
-      await measured.call('listen')
+      const seconds = bench.size(20, 5)
       await pause(SETTLING_MS)
       const counts = await repeat(bench.size(3, 1), () => measured.call('countCommands', seconds * 1000))
       return [{ unit: 'commands/s', values: counts.map(count => count / seconds) }]
@@ -53,6 +53,6 @@ export const workerBoot: Case = {
     bench.withSubject(subject, async start => {
       // No worker outlives its job for long: each sample forks one.
       const measured = await start({ workers: 1, options: { keepAlive: 1 } })
-      return [{ unit: 'ms', values: await measured.call('workerBoot', bench.size(10, 4)) }]
+      return [{ unit: 'ms', values: await measured.call('workerBoot', bench.size(10, 3)) }]
     }),
 }

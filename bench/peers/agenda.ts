@@ -26,18 +26,23 @@ const SETTINGS: readonly Setting[] = [
   { processEvery: 100, concurrency: 20, lockLimit: 0 },
 ]
 
+/** Which of them a quick run tries. */
+const FOR_QUICK = [5, 7] as const
 const TUNING_TASKS = 2000
 const TUNING_LIMIT_MS = 2000
 const TUNING_SAMPLES = 15
+/** Until what it does at its start is over. */
+const IDLE_MS = 3000
 const CHAIN = 'addProbe'
 const COLLECTION = 'agendaJobs'
 
-export async function open({ databaseUrl, runsJobs }: Settings): Promise<Partial<Operations>> {
+export async function open({ databaseUrl, runsJobs, quick }: Settings): Promise<Partial<Operations>> {
   const client = await MongoClient.connect(databaseUrl)
   const db = client.db()
   const adder = createAgenda(db, DEFAULTS, new Jobs())
   await adder.ready
-  const tuning = new Tuning(SETTINGS)
+  const tuning = new Tuning(quick ? SETTINGS.slice(...FOR_QUICK) : SETTINGS)
+  let idle: Promise<unknown> | undefined
   return {
     warmUp: async () => {
       await db.collection(COLLECTION).findOne({})
@@ -49,7 +54,9 @@ export async function open({ databaseUrl, runsJobs }: Settings): Promise<Partial
       }),
     addProbe: () => addProbe(adder),
     countCommands: async ms => {
-      await start(db, DEFAULTS)
+      idle ??= start(db, DEFAULTS)
+      await idle
+      await pause(IDLE_MS)
       return countCommands(client, ms)
     },
     ...(runsJobs ? running(db, tuning) : {}),

@@ -23,12 +23,12 @@ const SETTLING_MS = 300
 
 const NO_METRICS = { gauge: () => undefined, increment: () => undefined, timing: () => undefined }
 
-export async function open({ databaseUrl, runsJobs }: Settings): Promise<Partial<Operations>> {
+export async function open({ databaseUrl, runsJobs, quick }: Settings): Promise<Partial<Operations>> {
   const jobs = new Jobs()
   const connection = await mongoose.createConnection(databaseUrl).asPromise()
   const queue = createQueue(connection, jobs)
   await queue.jobModel.init()
-  const tuning = new Tuning(SETTINGS)
+  const tuning = new Tuning(quick ? SETTINGS.slice(1, 2) : SETTINGS)
   return {
     warmUp: async () => {
       await queue.jobModel.findOne({})

@@ -3,6 +3,6 @@ MongoDB (a replica set of one member, default write concern) for all that use Mo
 median, the smallest and the largest are shown. What the processes print goes to a file. A subject that takes too long for a drain
 is stopped after a while, and what it did until then counts; agenda, which keeps what is done, starts each round on a new collection, all
 others do all rounds on one. The tasks to drain are in the queue before it starts: this package's workers are
-warm, and kept busy meanwhile; what it has claimed ahead for them is not counted. Tasks of a peer that can add them one by one only
+warm, and kept busy meanwhile; what it has claimed ahead for them is not counted, where the job does nothing. Tasks of a peer that can add them one by one only
 are copies of one that it added itself. Times across processes are those of the monotonic clock, which they share. A job of 1 ms is a
 loop of as many steps as take that long when nothing else runs.`

@@ -14,7 +14,10 @@ export interface Watch {
   stop(): void
 }
 
-/** @param limit milliseconds; the rest is removed then */
+/**
+ * What the cluster has claimed ahead, for workers that are busy, has been spared a part of the work: where the job itself is none,
+ * it does not count.
+ */
 export async function drain(
   gate: Gate,
   completions: Completions,
@@ -23,8 +26,7 @@ export async function drain(
 ): Promise<Drained> {
   await gate.close()
   await addAll(count, () => toTask(job))
-  // What the cluster has claimed ahead, for workers that are busy, does not count.
-  const ahead = count - (await TaskQueue.find({ state: 'waiting' }).countAsync())
+  const ahead = job.name === 'noop' ? count - (await TaskQueue.find({ state: 'waiting' }).countAsync()) : 0
   const before = completions.count(job.name)
   const last = completions.next(job.name, count)
   watch?.start()
