@@ -37,8 +37,8 @@ export const addMany: Case = {
   name: 'add-many',
   title: `The same, ${String(BATCH)} with each call. Where a subject has no such call, it is not listed.`,
   isHigherBetter: true,
-  subjects: ['cluster', 'floor', 'bullmq', 'graphile-worker'],
-  quickSubjects: ['cluster', 'floor'],
+  subjects: ['floor', 'bullmq', 'graphile-worker'],
+  quickSubjects: ['floor'],
   measure: (subject, bench) =>
     measureAdding(subject, bench, bench.size(50_000, 10_000), (adder, count) => adder.call('addMany', count, BATCH)),
 }

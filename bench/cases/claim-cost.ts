@@ -7,7 +7,7 @@ const PRIORITIES = 1000
 
 /** How many tasks are due much later, besides those that are claimed. */
 const SIZES = [1000, 100_000, 1_000_000]
-const QUICK_SIZES = [1000, 20_000]
+const QUICK_SIZES = [1000, 10_000]
 
 export const claimCost: Case = {
   name: 'claim-cost',

@@ -23,7 +23,7 @@ async function measureDrain(
   return bench.withSubject(subject, async start => {
     const measured = await start({ workers, options: { keepAlive: 'always' } })
     // A subject that takes longer is stopped: what it did until then is counted.
-    const limit = bench.size(15_000, 1200)
+    const limit = bench.size(15_000, 1500)
     await measured.call('drain', { count: WARM_UP_TASKS, job, limit })
     const values = await repeat(rounds, async () =>
       perSecond(await measured.call('drain', { count: tasks, job, limit })),

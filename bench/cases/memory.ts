@@ -46,7 +46,7 @@ export const memoryPer100k: Case = {
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
       const measured = await start({ options: { keepAlive: 'always' } })
-      const grown = await repeat(bench.size(5, 3), () => measured.call('memoryOf', PER))
+      const grown = await repeat(bench.size(5, 1), () => measured.call('memoryOf', PER))
       return [
         { unit: 'MB heap', values: grown.map(({ heap }) => heap / MEGABYTE) },
         // The first time only: freed memory stays with the process, and is used again.

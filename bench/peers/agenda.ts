@@ -27,7 +27,7 @@ const SETTINGS: readonly Setting[] = [
 ]
 
 /** Which of them a quick run tries. */
-const FOR_QUICK = [5, 7] as const
+const FOR_QUICK = [4, 6] as const
 const TUNING_TASKS = 2000
 const TUNING_LIMIT_MS = 2000
 const TUNING_SAMPLES = 15
