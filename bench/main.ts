@@ -3,7 +3,7 @@
  * `--quick` takes minutes; `--only CASES` and `--subjects NAMES` (with commas) choose; `--json FILE` writes the results there;
  * `--docs` writes docs/benchmarks.md, as a whole run does by itself.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Arguments, readArguments } from './arguments'
@@ -21,6 +21,10 @@ import { type DatabaseKind, type SubjectName, subjectOf } from './subjects/progr
 async function main(): Promise<void> {
   const given = readArguments()
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-'))
+  // Whatever makes a temporary folder, the databases included, makes it there: it goes as a whole, also after Ctrl-C.
+  process.env.TMPDIR = folder
+  // PostgreSQL has a user of its own.
+  chmodSync(folder, 0o755)
   const databases = await Databases.start(neededDatabases(given))
   const bench = new Bench({ quick: given.quick, iterationsPerMs: iterationsPerMillisecond(), databases, folder })
   const cleanUp = async () => {

@@ -37,8 +37,8 @@ export const addMany: Case = {
   name: 'add-many',
   title: `The same, ${String(BATCH)} with each call. Where a subject has no such call, it is not listed.`,
   isHigherBetter: true,
-  subjects: ['floor', 'bullmq', 'graphile-worker'],
-  quickSubjects: ['floor'],
+  subjects: ['cluster', 'floor', 'bullmq', 'graphile-worker'],
+  quickSubjects: ['cluster', 'floor'],
   measure: (subject, bench) =>
     measureAdding(subject, bench, bench.size(50_000, 10_000), (adder, count) => adder.call('addMany', count, BATCH)),
 }

@@ -30,6 +30,7 @@ function adding(): Partial<Operations> {
       timed(async () => {
         for (let index = 0; index < count; index++) await TaskQueue.addTask({ taskType: 'noop', data: {} })
       }),
+    addMany: (count, size) => timed(() => addAll(count, () => ({ taskType: 'noop', data: {} }), size)),
     addProbe: () => addProbe(),
     schedule: async (count, priorities) => {
       const dueDate = new Date(Date.now() + YEAR_MS)
