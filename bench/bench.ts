@@ -17,6 +17,7 @@ export class Bench {
   /** For what the processes print. */
   readonly #folder: string
   readonly #running = new Set<SubjectProcess>()
+  #isEnding = false
 
   constructor(options: { quick: boolean; iterationsPerMs: number; databases: Databases; folder: string }) {
     this.quick = options.quick
@@ -28,6 +29,10 @@ export class Bench {
   /** One of the two: a quick run measures less, and less exactly. */
   size<Value>(full: Value, quick: Value): Value {
     return this.quick ? quick : full
+  }
+
+  get isEnding(): boolean {
+    return this.#isEnding
   }
 
   has(subject: SubjectName): boolean {
@@ -54,8 +59,9 @@ export class Bench {
     })
   }
 
-  /** For when the bench is told to end. */
+  /** For when the bench is told to end: no process is started any more. */
   killAll(): void {
+    this.#isEnding = true
     for (const subjectProcess of this.#running) subjectProcess.kill()
   }
 

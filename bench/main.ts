@@ -77,6 +77,8 @@ async function measureOne(bench: Bench, one: Case, subject: SubjectName): Promis
     }
     return results
   } catch (error) {
+    // The process was killed for it; the next must not be started.
+    if (bench.isEnding) return new Promise(() => undefined)
     console.error(`${one.name}  ${subject}  FAILED:`, error)
     process.exitCode = 1
     return []
