@@ -4,15 +4,18 @@ import type { Operations } from '../../protocol'
 import { CLAIM, DUE, TASK_ORDER, type FloorTask } from './claims'
 
 /** From the insert in another process to the claim here, which a change stream's event sets off. */
-export async function events(tasks: Collection<FloorTask>): Promise<Partial<Operations>> {
+export function events(tasks: Collection<FloorTask>): Partial<Operations> {
   let told: (latency: number) => void = () => undefined
-  const stream = tasks.watch([{ $match: { operationType: 'insert', 'fullDocument.data.addedAt': { $exists: true } } }])
-  // Opens it.
-  await stream.tryNext()
-  void follow(stream, async () => {
-    told(await claim(tasks))
-  })
   return {
+    // Not before: the database would be slower for all else.
+    listen: async () => {
+      const stream = tasks.watch([{ $match: { operationType: 'insert' } }])
+      // Opens it.
+      await stream.tryNext()
+      void follow(stream, async () => {
+        told(await claim(tasks))
+      })
+    },
     nextLatency: () =>
       new Promise<number>(resolve => {
         told = resolve

@@ -16,7 +16,7 @@ export async function open({ databaseUrl, workers, runsJobs }: Settings): Promis
   const drainQueue = batchedClaims(tasks)
   return {
     ...adds(tasks),
-    ...(await events(tasks)),
+    ...events(tasks),
     ...pipe(tasks, children),
     drain: request =>
       request.job.name === 'noop'
