@@ -6,25 +6,41 @@ export type LogLevel = 'all' | 'error'
 export interface Log {
   /** A step in a task's life; silent at the level `error`. */
   task(task: Pick<Job, 'taskType' | '_id'>, text: string): void
+  /** Writes the steps that are still to be written, before something that may block this process, or end it. */
+  flush(): void
   /** Something went wrong with a task. */
   taskError(task: Pick<Job, 'taskType' | '_id'>, text: string): void
   warn(text: string): void
   error(text: string): void
 }
 
-/** Writes to the console's stream for each severity. */
+/**
+ * Writes to the console's stream for each severity. Steps of tasks are written together, at the end of the turn in which they were
+ * taken or before: a write each would cost more than a short job.
+ */
 export function createLog(level: LogLevel): Log {
+  let steps: string[] = []
+  const flush = () => {
+    if (steps.length > 0) console.log(steps.join('\n'))
+    steps = []
+  }
   return {
     task: (task, text) => {
-      if (level === 'all') console.log(taskLine(new Date(), task, text))
+      if (level !== 'all') return
+      steps.push(taskLine(new Date(), task, text))
+      if (steps.length === 1) queueMicrotask(flush)
     },
+    flush,
     taskError: (task, text) => {
+      flush()
       console.error(taskLine(new Date(), task, text))
     },
     warn: text => {
+      flush()
       console.warn(clusterLine(new Date(), 'WARNING', text))
     },
     error: text => {
+      flush()
       console.error(clusterLine(new Date(), 'ERROR', text))
     },
   }
@@ -32,9 +48,17 @@ export function createLog(level: LogLevel): Log {
 
 /** `${timestamp}:nschwarz:cluster:${taskType}:${taskId}`, a tab, and what happened. */
 export function taskLine(at: Date, task: Pick<Job, 'taskType' | '_id'>, text: string): string {
-  return `${at.toISOString()}:nschwarz:cluster:${task.taskType}:${task._id}\t${text}`
+  return `${timestamp(at)}:nschwarz:cluster:${task.taskType}:${task._id}\t${text}`
 }
 
 function clusterLine(at: Date, severity: 'WARNING' | 'ERROR', text: string): string {
-  return `${at.toISOString()}:nschwarz:cluster:${severity}\t${text}`
+  return `${timestamp(at)}:nschwarz:cluster:${severity}\t${text}`
+}
+
+let last = { at: Number.NaN, text: '' }
+
+/** Short jobs have several lines in a millisecond. */
+function timestamp(at: Date): string {
+  if (at.getTime() !== last.at) last = { at: at.getTime(), text: at.toISOString() }
+  return last.text
 }

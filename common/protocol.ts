@@ -82,12 +82,12 @@ export type Answer =
   { readonly kind: 'answered'; readonly value: WireValue } | { readonly kind: 'refused'; readonly error: WireError }
 
 /** @throws when its data holds what cannot be sent */
-export function jobToWire({ data, createdAt, dueDate, ...job }: Job): WireJob {
-  return { ...job, data: encode(data), createdAt: Number(createdAt), dueDate: Number(dueDate) }
+export function jobToWire({ _id, taskType, data, priority, createdAt, dueDate }: Job): WireJob {
+  return { _id, taskType, data: encode(data), priority, createdAt: Number(createdAt), dueDate: Number(dueDate) }
 }
 
-export function jobFromWire({ data, createdAt, dueDate, ...job }: WireJob): Job {
-  return { ...job, data: decode(data), createdAt: new Date(createdAt), dueDate: new Date(dueDate) }
+export function jobFromWire({ _id, taskType, data, priority, createdAt, dueDate }: WireJob): Job {
+  return { _id, taskType, data: decode(data), priority, createdAt: new Date(createdAt), dueDate: new Date(dueDate) }
 }
 
 const ENVELOPE = 'nschwarz:cluster'

@@ -6,7 +6,7 @@ import { MemoryQueue } from '../server/queue/memory-queue'
 import { complete, fail, release } from './support/claim-ends'
 
 function openQueue(): MemoryQueue {
-  const queue = new MemoryQueue(() => Random.id(), { keepFailed: null })
+  const queue = new MemoryQueue(Random.id(), { keepFailed: null })
   queue.open()
   return queue
 }

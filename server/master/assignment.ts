@@ -29,6 +29,7 @@ export class Assignment {
   /** Gets no job until it has none, and then one that is to run alone. */
   #reserved: WorkerHandle | undefined
   #isChecking = false
+  readonly #filling = new Set<WorkerHandle>()
   /** How often in a row a worker was silent that has jobs to start. */
   readonly #silence = new Map<WorkerHandle, number>()
 
@@ -98,14 +99,19 @@ export class Assignment {
 
   forget(worker: WorkerHandle): void {
     this.#silence.delete(worker)
+    this.#filling.delete(worker)
     if (this.#reserved === worker) this.#reserved = undefined
   }
 
+  /** A worker that has half of what it should have at hand gets the other half in one message; until then, none. */
   private roomIn(worker: WorkerHandle): number {
     if (!isReady(worker) || worker === this.#reserved || worker.isReserved || this.isWornOut(worker)) return 0
     const { slots, maxJobs } = this.#options
     const ahead = this.#silence.get(worker) ? 0 : this.#pace.ahead(slots)
-    return Math.max(0, Math.min(slots + ahead, (maxJobs ?? Infinity) - worker.ended) - worker.load)
+    const room = Math.min(slots + ahead, (maxJobs ?? Infinity) - worker.ended) - worker.load
+    if (room <= 0) this.#filling.delete(worker)
+    else if (worker.load <= slots + ahead / 2) this.#filling.add(worker)
+    return this.#filling.has(worker) ? room : 0
   }
 
   private checkLater(): void {

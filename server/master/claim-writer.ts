@@ -9,6 +9,10 @@ const LONGEST_PAUSE_MS = 5000
 
 const LARGEST_WRITE = 500
 
+/** After a write of so many, more are to be expected: they are collected for a while. A few are written at once. */
+const MANY = 5
+const COLLECTED_MS = 20
+
 interface Pending {
   readonly end: ClaimEnd
   readonly settle: (isWritten: boolean) => void
@@ -56,7 +60,10 @@ export class ClaimWriter {
     if (outbox.isWriting) return
     outbox.isWriting = true
     while (outbox.waiting.length > 0) {
-      await this.writeTogether(outbox.store, outbox.waiting.splice(0, LARGEST_WRITE))
+      const batch = outbox.waiting.splice(0, LARGEST_WRITE)
+      await this.writeTogether(outbox.store, batch)
+      const isWorthIt = outbox.store.hasLeases && batch.length >= MANY && outbox.waiting.length < LARGEST_WRITE
+      if (isWorthIt) await pause(COLLECTED_MS)
     }
     outbox.isWriting = false
   }

@@ -21,6 +21,9 @@ export interface DispatcherParts {
   readonly log: Log
 }
 
+/** A claim of so many is one of many. */
+const LARGE_CLAIM = 100
+
 /**
  * Claims due tasks, as many as the workers can use. It looks at the queue at every tick, and between ticks whenever something hints
  * that there is work; one look at a time.
@@ -192,9 +195,16 @@ export class Dispatcher {
       const claims = await leases.claim(limit)
       this.#isSingle = claims.length === 0
       if (claims.length === limit) this.#isDry = false
+      this.follow(claims.length < limit, limit >= LARGE_CLAIM)
       feeder.take(claims)
       if (claims.length < limit) return
     }
+  }
+
+  /** While there is more to do than can be claimed, nobody needs to be told that there is: a feed costs the database a tenth of its time. */
+  private follow(isDry: boolean, isLarge: boolean): void {
+    if (isDry) this.#parts.feed.start()
+    else if (isLarge) void this.#parts.feed.stop()
   }
 
   private lookFailed(error: unknown): void {

@@ -3,12 +3,12 @@ const AHEAD_MS = 4
 const MOST_AHEAD = 64
 
 /** What this master holds for its workers lasts for about so long: longer than a claim takes. */
-const IN_HAND_MS = 50
+const IN_HAND_MS = 100
 /** Two of the largest claims: while one is used up, the next is on its way. */
 const MOST_IN_HAND = 1000
 
 /** Of each new duration, in the mean. */
-const WEIGHT = 0.1
+const WEIGHT = 0.25
 
 /**
  * How long jobs take, and so how many are worth having at hand before a worker is free for them. Short jobs would else wait for messages

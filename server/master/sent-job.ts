@@ -22,10 +22,10 @@ export interface Manner {
 /** What a job has its worker do. */
 export interface JobCommands {
   /** Not to start it. */
-  readonly recall: () => void
+  recall(token: string): void
   /** Tell it to end. */
-  readonly abort: (reason: Error) => void
-  readonly kill: () => void
+  abort(token: string, reason: Error): void
+  kill(): void
 }
 
 /** A job that was sent to a worker: whether it has started, and why it was told to end early, if it was. */
@@ -78,7 +78,7 @@ export class SentJob {
     this.#aborted ??= reason
     this.#grace = Math.min(this.#grace, grace)
     if (this.#hasStarted) this.tellToEnd(this.#aborted)
-    else this.#commands.recall()
+    else this.#commands.recall(this.claim.token)
   }
 
   end(): void {
@@ -87,11 +87,13 @@ export class SentJob {
   }
 
   private tellToEnd(reason: Error): void {
-    this.#commands.abort(reason)
+    this.#commands.abort(this.claim.token, reason)
     const killAt = performance.now() + this.#grace
     if (killAt >= this.#killAt) return
     clearTimeout(this.#kill)
     this.#killAt = killAt
-    this.#kill = setTimeout(this.#commands.kill, this.#grace)
+    this.#kill = setTimeout(() => {
+      this.#commands.kill()
+    }, this.#grace)
   }
 }

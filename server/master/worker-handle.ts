@@ -1,6 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
 import { type Answer, type ToMaster, jobToWire } from '../../common/protocol'
-import { toJob } from '../../common/task'
 import { errorToWire } from '../../common/wire'
 import type { Claim } from '../queue/claim'
 import { type JobCommands, type Limits, type Manner, SentJob } from './sent-job'
@@ -8,7 +7,7 @@ import type { Exit, WorkerEvents, WorkerState } from './worker-events'
 import { WorkerProcess } from './worker-process'
 
 /** One worker: what it is doing, and the jobs that it has. */
-export class WorkerHandle {
+export class WorkerHandle implements JobCommands {
   readonly port: number
   readonly #process: WorkerProcess
   readonly #events: WorkerEvents
@@ -92,9 +91,9 @@ export class WorkerHandle {
   run(claim: Claim, { isAhead, isAlone }: Manner, limits: Limits): void {
     const { token, task } = claim
     const { startBefore } = limits
-    const wire = { kind: 'run', token, job: jobToWire(toJob(task)), attempt: task.attempts ?? 1 } as const
+    const wire = { kind: 'run', token, job: jobToWire(task), attempt: task.attempts ?? 1 } as const
     this.#process.send(startBefore === undefined ? wire : { ...wire, startBefore })
-    this.#jobs.set(token, new SentJob(claim, isAhead, limits, this.commandsFor(token)))
+    this.#jobs.set(token, new SentJob(claim, isAhead, limits, this))
     if (isAlone) this.#alone = token
   }
 
@@ -105,13 +104,21 @@ export class WorkerHandle {
 
   /** Asks for the jobs that it has not started: it returns them when it comes to that. */
   recallWaiting(): void {
-    for (const [token, job] of this.#jobs) if (!job.hasStarted) this.#process.send({ kind: 'recall', token })
+    for (const [token, job] of this.#jobs) if (!job.hasStarted) this.recall(token)
   }
 
   /** It has come to nothing for so long that it will not start these any more, and needs not say so. */
   takeBackOverdue(): void {
     for (const [token, job] of this.#jobs)
       if (job.isAhead && !job.hasStarted) this.returned(token, 'its worker is busy')
+  }
+
+  recall(token: string): void {
+    this.#process.send({ kind: 'recall', token })
+  }
+
+  abort(token: string, reason: Error): void {
+    this.#process.send({ kind: 'abort', token, reason: errorToWire(reason) })
   }
 
   kill(): void {
@@ -123,20 +130,6 @@ export class WorkerHandle {
     if (this.#state === 'closing' || this.#state === 'gone') return
     this.#state = 'closing'
     this.#process.close()
-  }
-
-  private commandsFor(token: string): JobCommands {
-    return {
-      recall: () => {
-        this.#process.send({ kind: 'recall', token })
-      },
-      abort: reason => {
-        this.#process.send({ kind: 'abort', token, reason: errorToWire(reason) })
-      },
-      kill: () => {
-        this.kill()
-      },
-    }
   }
 
   private receive(message: Exclude<ToMaster, { kind: 'ready' }>): void {

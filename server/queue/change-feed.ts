@@ -42,7 +42,8 @@ export class ChangeFeed {
   readonly #events: FeedEvents
   readonly #own = new Set<string>()
   #stream: ReturnType<RawCollection['watch']> | undefined
-  #stopped = new AbortController()
+  /** At first, and after a stop, aborted. */
+  #stopped = abortedController()
   #isOpen = false
 
   constructor(tasks: RawCollection, taskTypes: readonly string[], events: FeedEvents) {
@@ -56,7 +57,9 @@ export class ChangeFeed {
     return this.#isOpen
   }
 
+  /** Once started, does nothing. */
   start(): void {
+    if (!this.#stopped.signal.aborted) return
     this.#stopped = new AbortController()
     void this.keepOpen(this.#stopped.signal)
   }
@@ -101,7 +104,8 @@ export class ChangeFeed {
     try {
       for await (const change of stream) this.tell(change as unknown as Change)
     } finally {
-      this.#isOpen = false
+      // Another may be open by now.
+      if (this.#stream === stream) this.#isOpen = false
       await stream.close()
     }
   }
@@ -116,6 +120,12 @@ export class ChangeFeed {
       this.#events.changed(updated.dueDate)
     }
   }
+}
+
+function abortedController(): AbortController {
+  const controller = new AbortController()
+  controller.abort()
+  return controller
 }
 
 const UPDATED = 'updateDescription.updatedFields'

@@ -16,6 +16,7 @@ import {
   insertClaimed,
   toTask,
   tokenOf,
+  tokensOf,
 } from './updates'
 
 /**
@@ -115,7 +116,7 @@ export class Claims {
   async findOwn(): Promise<Claim[]> {
     const filter = { state: 'running' as const, 'claim.owner': this.#owner }
     const tasks = await this.#tasks.find(filter, { projection: { data: 0 } }).toArray()
-    return tasks.map(task => this.toClaim(task))
+    return tasks.map(task => this.toClaim(task, task.claim?.token ?? ''))
   }
 
   /** One command for one task. */
@@ -132,7 +133,7 @@ export class Claims {
       })
       const { value } = await claiming.catch((error: unknown) => failUnclaimable(this.#tasks, next, batch, error))
       if (value === null) return []
-      if (value.state === 'running') return [this.toClaim(value)]
+      if (value.state === 'running') return [this.toClaim(value, tokenOf(batch, value._id))]
     }
   }
 
@@ -140,7 +141,8 @@ export class Claims {
     for (;;) {
       const candidates = await this.candidates(limit)
       if (candidates.length === 0) return []
-      const claims = await this.claimAmong(batch, candidates)
+      const parts = chunksOf(candidates, 250)
+      const claims = (await Promise.all(parts.map(part => this.claimAmong(batch, part)))).flat()
       // None: other masters have taken all of these, or somebody has moved them into the future.
       if (claims.length > 0) return claims
     }
@@ -164,13 +166,13 @@ export class Claims {
       .catch((error: unknown) => failUnclaimable(this.#tasks, among, batch, error))
     const claimed = await this.readClaimed(batch, ids)
     const byId = new Map(claimed.map(task => [task._id, task]))
-    return ids.flatMap(_id => byId.get(_id) ?? []).map(task => this.toClaim(task))
+    return ids.flatMap(_id => byId.get(_id) ?? []).map(task => this.toClaim(task, tokenOf(batch, task._id)))
   }
 
   private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
-    const held = { _id: { $in: [...ids] }, 'claim.token': { $in: ids.map(_id => tokenOf(batch, _id)) } }
+    const held = { _id: { $in: [...ids] }, 'claim.token': tokensOf(batch) }
     try {
-      return await this.#tasks.find(held, AS_IN_MEMORY).toArray()
+      return await this.#tasks.find(held, { ...AS_IN_MEMORY, projection: { claim: 0 } }).toArray()
     } catch (error) {
       return failUnreadable(this.#tasks, batch, error)
     }
@@ -184,9 +186,8 @@ export class Claims {
     return (await this.#tasks.distinct('claim.token', filter)) as string[]
   }
 
-  private toClaim(stored: StoredTask): Claim {
-    const { claim, isTakenOver = false } = stored
-    return { task: toTask(stored), token: claim?.token ?? '', store: this.ends, isTakenOver }
+  private toClaim(stored: StoredTask, token: string): Claim {
+    return { task: toTask(stored), token, store: this.ends, isTakenOver: stored.isTakenOver ?? false }
   }
 }
 

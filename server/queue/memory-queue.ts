@@ -16,12 +16,15 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
   readonly #entries = new Map<string, Entry>()
   readonly #queued = new QueuedEntries(entry => this.#entries.get(entry.task._id) === entry)
   readonly #kept: KeptTasks
-  readonly #makeToken: () => string
+  /** Of this queue, so that no other's tokens begin like its own. */
+  readonly #name: string
+  #claimed = 0
   #isOpen = false
   readonly hasLeases = false
 
-  constructor(makeToken: () => string, retention: Retention) {
-    this.#makeToken = makeToken
+  /** @param name unique to this queue */
+  constructor(name: string, retention: Retention) {
+    this.#name = name
     this.#kept = new KeptTasks(retention)
   }
 
@@ -80,7 +83,7 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     const entry = this.#queued.take()
     if (entry === undefined) return undefined
     entry.task = { ...entry.task, state: 'running', attempts: (entry.task.attempts ?? 0) + 1 }
-    entry.token = this.#makeToken()
+    entry.token = `${this.#name}:${String(this.#claimed++)}`
     return { task: copyTask(entry.task), token: entry.token, store: this }
   }
 

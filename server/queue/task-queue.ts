@@ -150,7 +150,7 @@ function firstOfEachType(tasks: readonly Task[]): Iterable<Task> {
 
 /** Set by the cluster of this process, if there is one. */
 export const retention: Retention = { keepFailed: null }
-export const memoryQueue = new MemoryQueue(() => Random.id(), retention)
+export const memoryQueue = new MemoryQueue(Random.id(), retention)
 export const listeners = new Listeners()
 export const wakeUp = new WakeUp()
 export const TaskQueue = new TaskQueueCollection('taskQueue', memoryQueue, listeners, wakeUp, retention)

@@ -1,11 +1,12 @@
 import { monotonicNow } from '../../common/clock'
 import { UnknownTaskTypeError, UnsendableValueError, toError } from '../../common/errors'
 import { errorFromWire, errorToWire, toWire } from '../../common/wire'
-import type { TaskFunction } from '../../common/ipc'
+import type { JobContext, TaskFunction } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import { type Outcome, type ToWorker, jobFromWire } from '../../common/protocol'
 import type { Job } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
+import { JobAbort } from './job-abort'
 import { JobIpc } from './job-ipc'
 import type { ParentLink } from './parent-link'
 
@@ -30,8 +31,8 @@ export class JobRunner {
   readonly #ipc: JobIpc
   /** In the order in which they are started. */
   readonly #waiting: RunMessage[] = []
-  /** Of the jobs that are running, by token. */
-  readonly #aborts = new Map<string, AbortController>()
+  /** The jobs that are running, by token. */
+  readonly #running = new Map<string, JobAbort>()
   /** On performance.now. */
   #turnEndsAt = 0
 
@@ -61,7 +62,7 @@ export class JobRunner {
         this.giveBack(message.token)
         return
       case 'abort':
-        this.#aborts.get(message.token)?.abort(errorFromWire(message.reason))
+        this.#running.get(message.token)?.abort(errorFromWire(message.reason))
         return
       case 'answer':
         this.#ipc.receive(message)
@@ -74,7 +75,7 @@ export class JobRunner {
   }
 
   private startNext(): void {
-    while (this.#aborts.size < this.#options.slots) {
+    while (this.#running.size < this.#options.slots) {
       const next = this.#waiting.shift()
       if (next === undefined) return
       this.runInTime(next)
@@ -101,6 +102,7 @@ export class JobRunner {
     this.#log.task(job, 'started')
     this.#link.send({ kind: 'started', token })
     // The function may block this process, or end it.
+    this.#log.flush()
     this.#link.flush()
     const outcome = await this.execute(job, message)
     const endedAt = performance.now()
@@ -111,16 +113,21 @@ export class JobRunner {
   }
 
   private async execute(job: Job, { token, attempt }: RunMessage): Promise<Outcome> {
-    const abort = new AbortController()
-    this.#aborts.set(token, abort)
+    const abort = new JobAbort()
+    this.#running.set(token, abort)
+    const context: JobContext = {
+      attempt,
+      token,
+      get signal() {
+        return abort.signal
+      },
+    }
     try {
-      const run = this.functionFor(job)
-      const value = await run(job, this.#ipc.toggleFor(token), { signal: abort.signal, attempt, token })
-      return done(value)
+      return done(await this.functionFor(job)(job, this.#ipc.toggleFor(token), context))
     } catch (thrown) {
       return failed(thrown)
     } finally {
-      this.#aborts.delete(token)
+      this.#running.delete(token)
     }
   }
 
