@@ -4,6 +4,7 @@ import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
 import type { ChangeFeed } from '../queue/change-feed'
 import type { Nudge } from '../queue/wake-up'
+import { Backlog } from './backlog'
 import type { DueTimer } from './due-timer'
 import type { Feeder } from './feeder'
 import type { Leases } from './leases'
@@ -21,25 +22,19 @@ export interface DispatcherParts {
   readonly log: Log
 }
 
-/** A claim of so many is one of many. */
-const LARGE_CLAIM = 100
-
 /**
  * Claims due tasks, as many as the workers can use. It looks at the queue at every tick, and between ticks whenever something hints
  * that there is work; one look at a time.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
+  readonly #backlog: Backlog
   #refreshRate: number
   #interval: number | undefined
   /** The look that is on. */
   #looking: Promise<void> | undefined
   #lookAgain = false
   #isTickDue = false
-  /** Whether the last claim found less than it asked for, and nothing was heard of since. */
-  #isDry = false
-  /** The next claim is for one task, which takes one command instead of three: there may be no more than that. */
-  #isSingle = true
   /** How many tasks were added that come before some of those in hand. */
   #urgent = 0
   /** Since a look ended in an error, until a tick's does not: one line at each end, however many lie between. */
@@ -47,6 +42,7 @@ export class Dispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
+    this.#backlog = new Backlog(parts.feed)
     this.#refreshRate = parts.options.refreshRate
   }
 
@@ -69,7 +65,9 @@ export class Dispatcher {
     this.#interval = undefined
     dueTimer.stop()
     feeder.close()
-    await Promise.all([this.#looking, feed.stop()])
+    // A claim that is on its way may open the feed.
+    await this.#looking
+    await feed.stop()
   }
 
   /** Takes effect at once when dispatching, else at the start. */
@@ -90,8 +88,7 @@ export class Dispatcher {
 
   /** Whether a task that is added now would be the next to run, at once. */
   get isIdle(): boolean {
-    const { feed, feeder } = this.#parts
-    return this.isRunning && this.#isDry && feed.isOpen && this.#looking === undefined && feeder.isIdle
+    return this.isRunning && this.#backlog.isEmpty && this.#looking === undefined && this.#parts.feeder.isIdle
   }
 
   /** A task will be due in so many milliseconds. */
@@ -101,7 +98,7 @@ export class Dispatcher {
 
   /** There may be something to claim. */
   mayClaim(): void {
-    this.#isDry = false
+    this.#backlog.heard()
     this.wake()
   }
 
@@ -138,11 +135,9 @@ export class Dispatcher {
     return Math.max(this.#urgent, this.#parts.feeder.wanted)
   }
 
-  /** Without a feed nothing is known of what other processes have added meanwhile. */
   private get mayBeMore(): boolean {
-    const { feed, options, upkeep } = this.#parts
-    if (!this.isRunning || options.inMemoryOnly || !upkeep.isPrepared) return false
-    return !this.#isDry || !feed.isOpen
+    const { options, upkeep } = this.#parts
+    return this.isRunning && !options.inMemoryOnly && upkeep.isPrepared && !this.#backlog.isEmpty
   }
 
   private get canClaim(): boolean {
@@ -178,37 +173,27 @@ export class Dispatcher {
   private async keepInOrder(): Promise<boolean> {
     const { options, upkeep } = this.#parts
     if (options.inMemoryOnly || upkeep.mayWait()) return false
-    // From now on: what is added meanwhile says that it is not.
-    this.#isDry = true
+    this.#backlog.asked()
     const hasWork = await upkeep.run()
-    if (hasWork) this.#isDry = false
+    if (hasWork) this.#backlog.heard()
     return hasWork
   }
 
   private async claimWanted(): Promise<void> {
     const { feeder, leases } = this.#parts
     while (this.canClaim) {
-      const limit = this.#isSingle ? 1 : this.wanted
+      const limit = this.#backlog.limit(this.wanted)
       this.#urgent = 0
-      // From now on: what is added meanwhile says that it is not.
-      this.#isDry = true
+      this.#backlog.asked()
       const claims = await leases.claim(limit)
-      this.#isSingle = claims.length === 0
-      if (claims.length === limit) this.#isDry = false
-      this.follow(claims.length < limit, limit >= LARGE_CLAIM)
+      this.#backlog.claimed(claims.length, limit)
       feeder.take(claims)
       if (claims.length < limit) return
     }
   }
 
-  /** While there is more to do than can be claimed, nobody needs to be told that there is: a feed costs the database a tenth of its time. */
-  private follow(isDry: boolean, isLarge: boolean): void {
-    if (isDry) this.#parts.feed.start()
-    else if (isLarge) void this.#parts.feed.stop()
-  }
-
   private lookFailed(error: unknown): void {
-    this.#isDry = false
+    this.#backlog.heard()
     this.#parts.upkeep.demand()
     if (this.#isFailing) return
     this.#isFailing = true

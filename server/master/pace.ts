@@ -3,7 +3,7 @@ const AHEAD_MS = 4
 const MOST_AHEAD = 64
 
 /** What this master holds for its workers lasts for about so long: longer than a claim takes. */
-const IN_HAND_MS = 100
+const IN_HAND_MS = 250
 /** Two of the largest claims: while one is used up, the next is on its way. */
 const MOST_IN_HAND = 1000
 

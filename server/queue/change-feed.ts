@@ -45,6 +45,7 @@ export class ChangeFeed {
   /** At first, and after a stop, aborted. */
   #stopped = abortedController()
   #isOpen = false
+  #isUnsupported = false
 
   constructor(tasks: RawCollection, taskTypes: readonly string[], events: FeedEvents) {
     this.#tasks = tasks
@@ -59,7 +60,7 @@ export class ChangeFeed {
 
   /** Once started, does nothing. */
   start(): void {
-    if (!this.#stopped.signal.aborted) return
+    if (!this.#stopped.signal.aborted || this.#isUnsupported) return
     this.#stopped = new AbortController()
     void this.keepOpen(this.#stopped.signal)
   }
@@ -80,9 +81,9 @@ export class ChangeFeed {
       try {
         await this.read(stopped)
       } catch (error) {
-        const isFinal = UNSUPPORTED.includes((error as { code?: number }).code ?? 0)
-        if (!stopped.aborted) this.#events.failed(error, isFinal)
-        if (isFinal) return
+        this.#isUnsupported = UNSUPPORTED.includes((error as { code?: number }).code ?? 0)
+        if (!stopped.aborted) this.#events.failed(error, this.#isUnsupported)
+        if (this.#isUnsupported) return
       }
       // It may be stopped meanwhile.
       await pause(REOPEN_AFTER_MS, undefined, { signal: stopped, ref: false }).catch(() => undefined)

@@ -3,8 +3,9 @@ import { compareTasks } from '../../common/order'
 import { copyPlain } from '../../common/plain'
 import { type Task, checkText } from '../../common/task'
 import { role } from '../role'
-import type { Cancelled, Claim, ClaimEnd, ClaimStore, Ending, Fate, Release } from './claim'
+import type { Cancelled, Claim, ClaimEnd, ClaimStore, Ending, Fate } from './claim'
 import type { InMemoryTasks } from './in-memory-tasks'
+import { releasedTask, retriedTask } from './ended-tasks'
 import { KeptTasks, type Retention } from './kept-tasks'
 import { type Entry, QueuedEntries } from './queued-entries'
 import type { Nudge } from './wake-up'
@@ -161,12 +162,7 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
         this.keep({ task: { ...entry.task, ...ending.counts, error: ending.error, state: 'failed' } })
         return
       case 'retried':
-        this.enqueue({
-          ...entry.task,
-          ...ending.counts,
-          error: ending.error,
-          dueDate: new Date(Date.now() + ending.delay),
-        })
+        this.enqueue(retriedTask(entry.task, ending))
         return
       case 'released':
         this.enqueue(releasedTask(entry.task, ending))
@@ -204,16 +200,6 @@ function isQueued(task: Task): boolean {
 
 function isKept(task: Task): boolean {
   return task.state === 'failed' || task.state === 'cancelled'
-}
-
-function releasedTask(task: Task, { hasStarted, crashes, isSuspect }: Release): Task {
-  const { attempts = 1 } = task
-  return {
-    ...task,
-    attempts: hasStarted ? attempts : attempts - 1,
-    ...(crashes === undefined ? {} : { crashes }),
-    ...(isSuspect === undefined ? {} : { isSuspect }),
-  }
 }
 
 function copyTask(task: Task): Task {
