@@ -76,7 +76,9 @@ export class Parts implements WakeUpListener {
   }
 
   async take(task: Task): Promise<boolean> {
-    const isNext = this.#definitions.has(task.taskType) && task.state === 'waiting' && this.dispatcher.isIdle
+    // For a due date that was given, the database's clock decides.
+    const isDue = task.dueDate.getTime() === task.createdAt.getTime()
+    const isNext = isDue && this.#definitions.has(task.taskType) && this.dispatcher.isIdle
     return isNext && (await this.#feeder.insert(task))
   }
 
@@ -137,6 +139,9 @@ export class Parts implements WakeUpListener {
       changed: dueDate => {
         if (dueDate === undefined) this.dispatcher.mayClaim()
         else this.dispatcher.dueIn(Number(dueDate) - Date.now())
+      },
+      postponed: () => {
+        this.dispatcher.tickInAnyCase()
       },
       cancelled: token => {
         this.cutShort(token)

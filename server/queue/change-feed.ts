@@ -19,6 +19,8 @@ export interface FeedEvents {
   readonly added: (task: Nudge) => void
   /** A task was moved, or may be claimed again. `dueDate`: if that was changed. */
   readonly changed: (dueDate: Date | undefined) => void
+  /** A task that was claimed too early waits for its due date, which may be near. */
+  readonly postponed: () => void
   /** The claim with this token was cut short by `TaskQueue.cancel`. */
   readonly cancelled: (token: string) => void
   /** It cannot be opened: `error` for a reason that will not change, and then it is not tried again. */
@@ -117,6 +119,8 @@ export class ChangeFeed {
       if (task !== undefined && !this.#own.delete(_id)) this.#events.added({ ...task, _id })
     } else if (updated.state === 'cancelled') {
       if (updated.cancelledToken !== undefined) this.#events.cancelled(updated.cancelledToken)
+    } else if (updated.state === 'scheduled' && updated.dueDate === undefined) {
+      this.#events.postponed()
     } else {
       this.#events.changed(updated.dueDate)
     }

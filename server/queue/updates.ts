@@ -51,11 +51,11 @@ export function isTooLarge(error: unknown): boolean {
 export const DURABLE = { writeConcern: { w: 'majority' } } as const
 
 export const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
-/** Clocks of machines differ: a waiting task is due by the clock of who added it. */
-const CLOCKS_DIFFER_MS = 1000
-
-/** Of a waiting task: nobody has moved it into the future. */
-export const IS_STILL_DUE = { $lte: ['$dueDate', { $add: ['$$NOW', CLOCKS_DIFFER_MS] }] }
+/**
+ * Of a waiting task: nobody has moved it into the future. One that was given no due date is due from its creation on, also where the
+ * clock of who added it is ahead.
+ */
+export const IS_STILL_DUE = { $or: [IS_DUE, { $eq: ['$dueDate', '$createdAt'] }] }
 
 export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 

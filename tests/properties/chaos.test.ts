@@ -86,6 +86,15 @@ caught('late', 'a job that was received too late and started', story => {
   story.say(9002, 11, { what: 'end', token: 'late', how: 'done' })
   story.event(9010, plan, 'done', { token: 'late' })
 })
+passes('a job that was received too late, and once more in time', story => {
+  const plan = story.add(5000, 'again')
+  const { id, incarnation } = plan
+  story.say(9000, 11, { what: 'received', id, incarnation, token: 'again', startBefore: 8000 })
+  story.say(9001, 11, { what: 'received', id, incarnation, token: 'again', startBefore: 10_000 })
+  story.say(9002, 11, { what: 'start', id, incarnation, token: 'again', attempt: 1 })
+  story.say(9003, 11, { what: 'end', token: 'again', how: 'done' })
+  story.event(9010, plan, 'done', { token: 'again' })
+})
 passes('a job that was received too late and not started', story => {
   const { id, incarnation } = story.done(5000, 'late')
   story.say(9000, 11, { what: 'received', id, incarnation, token: 'late', startBefore: 9000 })

@@ -1,13 +1,15 @@
 import { type Rule, only } from '../history'
 
-/** A job that reached its worker when its lease may have ended is not started. */
+/**
+ * A job that reached its worker when its lease may have ended is not started. It may reach it again, in time: what is called back is
+ * sent anew.
+ */
 export const late: Rule = ({ entries, jobs }) => {
-  const tooLate = only(entries, 'received').filter(({ startBefore, at }) => startBefore !== null && at >= startBefore)
-  const byToken = new Map(tooLate.map(entry => [entry.token, entry]))
+  const receipts = only(entries, 'received')
   return jobs.flatMap(job => {
-    const received = byToken.get(job.token)
-    if (received === undefined) return []
+    const last = receipts.filter(({ token, at }) => token === job.token && at <= job.startedAt).at(-1)
+    if (last === undefined || last.startBefore === null || last.at < last.startBefore) return []
     const text = `${job.kind} ${job.id} was started although it came too late`
-    return [{ rule: 'late', text, evidence: [received, job] }]
+    return [{ rule: 'late', text, evidence: [last, job] }]
   })
 }
