@@ -79,7 +79,7 @@ export class Dispatcher {
   /** This task was added. */
   nudge({ priority, dueDate }: Nudge): void {
     const delay = Number(dueDate) - Date.now()
-    if (delay > 0) this.dueIn(delay)
+    if (delay > 0) this.dueIn(delay, true)
     else {
       if (this.#parts.feeder.wouldOvertake(priority)) this.#urgent++
       this.mayClaim()
@@ -91,9 +91,9 @@ export class Dispatcher {
     return this.isRunning && this.#backlog.isEmpty && this.#looking === undefined && this.#parts.feeder.isIdle
   }
 
-  /** A task will be due in so many milliseconds. */
-  dueIn(delay: number): void {
-    if (this.isRunning) this.#parts.dueTimer.add(delay)
+  /** A task will be due in so many milliseconds. @param isOurs whether it is known to be of this app */
+  dueIn(delay: number, isOurs: boolean): void {
+    if (this.isRunning) this.#parts.dueTimer.add(delay, isOurs)
   }
 
   /** There may be something to claim. */

@@ -4,7 +4,7 @@ const LONGEST_MS = 3_600_000
 export interface DueTimerEvents {
   /** A task is due. */
   readonly due: () => void
-  /** A task will be due once a worker that is forked now has booted. */
+  /** A task of this app will be due once a worker that is forked now has booted. */
   readonly near: () => void
 }
 
@@ -16,6 +16,7 @@ export class DueTimer {
   #dueAt = Infinity
   #due: NodeJS.Timeout | undefined
   #near: NodeJS.Timeout | undefined
+  #isOurs = false
 
   /** @param bootTime milliseconds that a worker takes to boot */
   constructor(events: DueTimerEvents, bootTime: () => number) {
@@ -23,22 +24,23 @@ export class DueTimer {
     this.#bootTime = bootTime
   }
 
-  /** Whether a task will be due before another worker could have booted. */
+  /** Whether a task of this app will be due before another worker could have booted. */
   get isNear(): boolean {
-    return this.#dueAt - performance.now() <= this.#bootTime()
+    return this.#isOurs && this.#dueAt - performance.now() <= this.#bootTime()
   }
 
-  /** A task is due in so many milliseconds. The earliest counts. */
-  add(delay: number): void {
+  /** A task is due in so many milliseconds. The earliest counts. @param isOurs whether it is known to be of this app */
+  add(delay: number, isOurs: boolean): void {
     const dueAt = performance.now() + delay
     if (dueAt >= this.#dueAt || delay > LONGEST_MS) return
     this.stop()
     this.#dueAt = dueAt
+    this.#isOurs = isOurs
     this.#due = setTimeout(() => {
       this.stop()
       this.#events.due()
     }, delay)
-    this.#near = setTimeout(this.#events.near, Math.max(0, delay - this.#bootTime()))
+    if (isOurs) this.#near = setTimeout(this.#events.near, Math.max(0, delay - this.#bootTime()))
   }
 
   stop(): void {

@@ -138,7 +138,7 @@ export class Parts implements WakeUpListener {
       },
       changed: dueDate => {
         if (dueDate === undefined) this.dispatcher.mayClaim()
-        else this.dispatcher.dueIn(Number(dueDate) - Date.now())
+        else this.dispatcher.dueIn(Number(dueDate) - Date.now(), false)
       },
       postponed: () => {
         this.dispatcher.tickInAnyCase()

@@ -57,7 +57,10 @@ export class Upkeep {
     if (isDemanded || !feed.isOpen) await leases.dropCancelled()
     const hasWork = await queue.needsAttention()
     if (hasWork) await this.putInOrder()
-    if (hasWork || isDemanded) dueTimer.add((await queue.untilNextDue()) ?? Infinity)
+    if (hasWork || isDemanded) {
+      const next = await queue.nextDue()
+      if (next !== undefined) dueTimer.add(next.wait, next.isOurs)
+    }
     return hasWork
   }
 

@@ -93,13 +93,14 @@ export class Housekeeping {
     } while (found.length === PROMOTED_AT_ONCE)
   }
 
-  /** Milliseconds until the next scheduled task is due, by the database's clock; undefined when there is none. */
-  async untilNextDue(): Promise<number | undefined> {
-    const next = await this.#tasks.findOne<{ readonly wait: number }>(
+  /** In how many milliseconds the next scheduled task is due, by the database's clock, and whether it is of this app. */
+  async nextDue(): Promise<{ readonly wait: number; readonly isOurs: boolean } | undefined> {
+    const projection = { taskType: 1, wait: { $subtract: ['$dueDate', '$$NOW'] } }
+    const next = await this.#tasks.findOne<{ readonly taskType: string; readonly wait: number }>(
       { state: 'scheduled' },
-      { sort: { dueDate: 1 }, projection: { wait: { $subtract: ['$dueDate', '$$NOW'] } } },
+      { sort: { dueDate: 1 }, projection },
     )
-    return next?.wait
+    return next === null ? undefined : { wait: next.wait, isOurs: this.#taskTypes.includes(next.taskType) }
   }
 
   /**
