@@ -7,7 +7,7 @@ import { Claims } from '../server/queue/claims'
 import { Housekeeping } from '../server/queue/housekeeping'
 import { type Owner, currentOwner, isGone } from '../server/queue/owner'
 import { complete, fail, release } from './support/claim-ends'
-import { type TestDatabase, client } from './support/database'
+import type { TestDatabase } from './support/database'
 import { withDatabase } from './support/remote-master'
 import { eventually } from './support/wait'
 
@@ -25,7 +25,7 @@ class Queue {
   }
 
   claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): Claims {
-    return new Claims(this.database.tasks as unknown as Raw, client(), owner, {
+    return new Claims(this.database.tasks as unknown as Raw, owner, {
       taskTypes: types,
       leaseDuration,
       keepFailed: null,
@@ -298,27 +298,6 @@ storage(
   },
 )
 
-storage('many end on a MongoDB without transactions too', async (test, queue) => {
-  for (let i = 0; i < 5; i++) await queue.add()
-  const { tasks } = queue.database
-  const standalone = new Proxy(tasks, {
-    get: (target, name: keyof typeof tasks) => {
-      const refuse = () => Promise.reject(Object.assign(new Error('no transactions'), { code: 20 }))
-      return name === 'deleteMany' ? refuse : (target[name] as (...args: unknown[]) => unknown).bind(target)
-    },
-  })
-  const options = { taskTypes: ['TEST'], leaseDuration: 15_000, keepFailed: null }
-  const claims = new Claims(standalone as unknown as Raw, client(), currentOwner(), options)
-  const held = await claims.claim(Random.id(), 5)
-  await tasks.deleteOne({ _id: held[2]?.task._id ?? '' })
-  const ended = await claims.ends.end(held.map(claim => ({ claim, ending: { kind: 'completed' } })))
-  test.equal(
-    held.map(claim => ended.has(claim)),
-    [true, true, false, true, true],
-  )
-  test.equal(await tasks.countDocuments(), 0)
-})
-
 storage('a new task is stored as a claim, unless its _id is taken', async (test, queue) => {
   const claims = queue.claims()
   const data = { text: '$no.path', nested: { list: [new Date(3), Buffer.from('x')] } }
@@ -483,7 +462,7 @@ async function explainClaim(
     bulkWrite: tasks.bulkWrite.bind(tasks),
   }
   const options = { taskTypes, leaseDuration: 15_000, keepFailed: null }
-  const claims = new Claims(collection as unknown as Raw, client(), currentOwner(), options)
+  const claims = new Claims(collection as unknown as Raw, currentOwner(), options)
   for (const claim of await claims.claim(Random.id(), limit)) await release(claim, { hasStarted: false })
   const explained = await Promise.all(
     sent.map(explain => queue.database.db.command({ explain, verbosity: 'executionStats' })),

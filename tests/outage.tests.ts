@@ -11,7 +11,6 @@ import type { ClaimStore } from '../server/queue/claim'
 import { Claims } from '../server/queue/claims'
 import { Listeners } from '../server/queue/listeners'
 import { currentOwner } from '../server/queue/owner'
-import { client } from './support/database'
 import { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
 import { type MasterSettings, type RemoteMaster, withDatabase, withMaster } from './support/remote-master'
@@ -104,7 +103,7 @@ for (const kind of ['done', 'error'] as const) {
         const task = createTask({ taskType: 'TEST', data: {} }, () => Random.id())
         await database.tasks.insertOne({ ...task })
         const collection = database.tasks as unknown as ConstructorParameters<typeof Claims>[0]
-        const claims = new Claims(collection, client(), currentOwner(), {
+        const claims = new Claims(collection, currentOwner(), {
           taskTypes: ['TEST'],
           leaseDuration: 15_000,
           keepFailed: null,

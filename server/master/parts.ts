@@ -1,5 +1,4 @@
 /** Puts the parts of a master together; nothing runs before it is started. */
-import { MongoInternals } from 'meteor/mongo'
 import { Random } from 'meteor/random'
 import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
@@ -12,7 +11,7 @@ import { Claims } from '../queue/claims'
 import { Housekeeping } from '../queue/housekeeping'
 import { currentOwner, keyOf } from '../queue/owner'
 import { TaskQueue, listeners, memoryQueue } from '../queue/task-queue'
-import type { RawCollection, SessionSource } from '../queue/updates'
+import type { RawCollection } from '../queue/updates'
 import type { Nudge, WakeUpListener } from '../queue/wake-up'
 import { consult } from './broker'
 import { Dispatcher } from './dispatcher'
@@ -49,7 +48,7 @@ export class Parts implements WakeUpListener {
     const owner = currentOwner()
     const taskTypes = [...definitions.keys()]
     const tasks = TaskQueue.rawCollection()
-    const claims = new Claims(tasks, mongoClient(), owner, { taskTypes, leaseDuration, keepFailed })
+    const claims = new Claims(tasks, owner, { taskTypes, leaseDuration, keepFailed })
     this.#definitions = definitions
     this.#options = options
     this.#log = log
@@ -202,10 +201,4 @@ export class Parts implements WakeUpListener {
       died: (claim, death, aborted) => void this.settlement.died(claim, death, aborted),
     }
   }
-}
-
-/** Meteor's types do not know its driver's client. */
-function mongoClient(): SessionSource {
-  const { mongo } = MongoInternals.defaultRemoteCollectionDriver() as unknown as { mongo: { client: SessionSource } }
-  return mongo.client
 }

@@ -4,7 +4,6 @@ import {
   DURABLE,
   type Pipeline,
   type RawCollection,
-  type SessionSource,
   doneBy,
   failed,
   isTooLarge,
@@ -13,21 +12,15 @@ import {
   withError,
 } from './updates'
 
-/** MongoDB's code for a transaction on a server that has none: a standalone one. */
-const ILLEGAL_OPERATION = 20
-
 /** How claims of the persistent queue end. Each write names the token that it expects. */
 export class ClaimEnds implements ClaimStore {
   readonly hasLeases = true
   readonly #tasks: RawCollection
-  readonly #client: SessionSource
   readonly #keepFailed: number | null
-  #hasTransactions = true
 
   /** @param keepFailed milliseconds for which failed tasks are kept, or null for good */
-  constructor(tasks: RawCollection, client: SessionSource, keepFailed: number | null) {
+  constructor(tasks: RawCollection, keepFailed: number | null) {
     this.#tasks = tasks
-    this.#client = client
     this.#keepFailed = keepFailed
   }
 
@@ -46,32 +39,23 @@ export class ClaimEnds implements ClaimStore {
     return found.state === 'cancelled' && found.cancelledToken === token ? 'cancelled' : 'taken'
   }
 
+  /**
+   * A task that is gone does not tell by whom: so it is looked up first which are still held. (A transaction would tell too; but that of a
+   * master which is killed stays open for a minute, and nobody else can write its tasks meanwhile.)
+   */
   private async remove(ends: readonly ClaimEnd[]): Promise<Claim[]> {
-    if (ends.length > 1 && (await this.removeAll(ends))) return ends.map(({ claim }) => claim)
-    return settleEach(ends, end => this.endOne(end))
+    if (ends.length < 2) return settleEach(ends, end => this.endOne(end))
+    const held = await this.heldAmong(ends)
+    const { deletedCount } = await this.#tasks.deleteMany(heldByAny(held), DURABLE)
+    if (deletedCount === held.length) return held.map(({ claim }) => claim)
+    // What is gone was held when its job had ended, whoever removed it since.
+    return settleEach(held, ({ claim }) => this.isCompleted(claim))
   }
 
-  /**
-   * In a transaction, so that none is removed where one does not match: a task that is gone does not tell by whom.
-   *
-   * @returns false when nothing was removed
-   */
-  private async removeAll(ends: readonly ClaimEnd[]): Promise<boolean> {
-    if (!this.#hasTransactions) return false
-    const session = this.#client.startSession()
-    try {
-      session.startTransaction(DURABLE)
-      const { deletedCount } = await this.#tasks.deleteMany(heldByAny(ends), { session })
-      if (deletedCount === ends.length) await session.commitTransaction()
-      else await session.abortTransaction()
-      return deletedCount === ends.length
-    } catch (error) {
-      this.#hasTransactions = !isUnsupported(error)
-      if (this.#hasTransactions && !isConflict(error)) throw error
-      return false
-    } finally {
-      await session.endSession()
-    }
+  private async heldAmong(ends: readonly ClaimEnd[]): Promise<ClaimEnd[]> {
+    const found = await this.#tasks.find(heldByAny(ends), { projection: { 'claim.token': 1 } }).toArray()
+    const tokens = new Set(found.map(({ claim }) => claim?.token))
+    return ends.filter(({ claim }) => tokens.has(claim.token))
   }
 
   private async update(ends: readonly ClaimEnd[]): Promise<Claim[]> {
@@ -179,14 +163,4 @@ function heldByAny(ends: readonly ClaimEnd[]): object {
 async function settleEach(ends: readonly ClaimEnd[], settle: (end: ClaimEnd) => Promise<boolean>): Promise<Claim[]> {
   const isWritten = await Promise.all(ends.map(settle))
   return ends.filter((_end, index) => isWritten[index]).map(({ claim }) => claim)
-}
-
-function isUnsupported(error: unknown): boolean {
-  return (error as { code?: unknown }).code === ILLEGAL_OPERATION
-}
-
-/** Somebody else wrote one of these tasks meanwhile, or the transaction could not go on: the server has made none of it. */
-function isConflict(error: unknown): boolean {
-  const { hasErrorLabel } = error as { hasErrorLabel?: (label: string) => boolean }
-  return hasErrorLabel?.call(error, 'TransientTransactionError') ?? false
 }

@@ -9,7 +9,6 @@ import {
   DURABLE,
   IS_STILL_DUE,
   type RawCollection,
-  type SessionSource,
   type StoredTask,
   claimFor,
   inMilliseconds,
@@ -47,8 +46,8 @@ export class Claims {
   readonly #leaseDuration: number
   readonly #typeChunks: readonly (readonly string[])[]
 
-  constructor(tasks: RawCollection, client: SessionSource, owner: Owner, options: ClaimsOptions) {
-    this.ends = new ClaimEnds(tasks, client, options.keepFailed)
+  constructor(tasks: RawCollection, owner: Owner, options: ClaimsOptions) {
+    this.ends = new ClaimEnds(tasks, options.keepFailed)
     this.#tasks = tasks
     this.#owner = owner
     this.#leaseDuration = options.leaseDuration

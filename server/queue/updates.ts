@@ -22,11 +22,6 @@ export interface StoredTask extends Task {
 
 export type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
 
-/** The driver's client: what opens transactions. */
-export interface SessionSource {
-  startSession(): NonNullable<NonNullable<Parameters<RawCollection['deleteMany']>[1]>['session']>
-}
-
 /** Without what only the queue itself is to know. */
 export function toTask(stored: StoredTask): Task {
   const {

@@ -37,7 +37,7 @@ export async function databasesOfTests(): Promise<string[]> {
   return databases.map(({ name }) => name).filter(name => name.startsWith(PREFIX))
 }
 
-export function client(): MongoClient {
+function client(): MongoClient {
   const { mongo } = MongoInternals.defaultRemoteCollectionDriver() as unknown as { mongo: { client: MongoClient } }
   return mongo.client
 }
