@@ -47,12 +47,14 @@ function survivesJson(value: unknown, budget: { left: number }): boolean {
 }
 
 function partsSurviveJson(value: object, budget: { left: number }): boolean {
-  const keys = Object.keys(value)
   if (Array.isArray(value)) {
     // Neither holes nor fields beside the items.
-    return keys.length === value.length && value.every(item => survivesJson(item, budget))
+    return Object.keys(value).length === value.length && value.every(item => survivesJson(item, budget))
   }
+  // Before its keys: binary has one for each byte.
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return false
-  return keys.every(key => key !== '__proto__' && survivesJson((value as Record<string, unknown>)[key], budget))
+  return Object.keys(value).every(
+    key => key !== '__proto__' && survivesJson((value as Record<string, unknown>)[key], budget),
+  )
 }

@@ -28,7 +28,7 @@ const CHECKS: readonly (readonly [string, ...string[]])[] = [
   ['tsc', '-p', '.'],
   ['tsc', '-p', 'tsconfig.check.json'],
   ['node', 'tools/check-readme.js'],
-  ...['common', 'bad-input', 'protocol', 'chaos', 'chaos-lost', 'scale'].map(name => properties(name)),
+  ...['common', 'codec', 'bad-input', 'protocol', 'chaos', 'chaos-lost', 'scale'].map(name => properties(name)),
 ]
 
 /** By Node's own runner. */

@@ -1,0 +1,41 @@
+/** Values on the pipe come out as structured clone would give them, whichever way they take. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inspect } from 'node:util'
+import { deserialize, serialize } from 'node:v8'
+import fc from 'fast-check'
+import { decode, encode, isEncoded } from '../../common/codec'
+import { RUNS, anything, piped } from './arbitraries'
+
+function cloned(value: unknown): { readonly value: unknown } | undefined {
+  try {
+    return { value: deserialize(serialize(value)) }
+  } catch {
+    return undefined
+  }
+}
+
+/** As a text, in which an invalid date is the same as another. */
+function show(value: unknown): string {
+  return inspect(value, { depth: Infinity, maxArrayLength: null, maxStringLength: null })
+}
+
+void test('what structured clone takes comes out of the pipe as from it; what it refuses is refused', () => {
+  fc.assert(
+    fc.property(anything, value => {
+      const clone = cloned(value)
+      if (clone === undefined) assert.throws(() => encode(value))
+      else assert.equal(show(decode(piped(encode(value)) as ReturnType<typeof encode>)), show(clone.value))
+    }),
+    RUNS,
+  )
+})
+
+void test('what is forged is decoded, or not accepted', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom('value', 'v8'), anything), forged => {
+      if (isEncoded(forged)) assert.doesNotThrow(() => decode(forged))
+    }),
+    RUNS,
+  )
+})
