@@ -1,3 +1,4 @@
+import { Batch } from './batch'
 import type { Job } from './task'
 
 export type LogLevel = 'all' | 'error'
@@ -19,16 +20,15 @@ export interface Log {
  * taken or before: a write each would cost more than a short job.
  */
 export function createLog(level: LogLevel): Log {
-  let steps: string[] = []
+  const steps = new Batch<string>(lines => {
+    console.log(lines.join('\n'))
+  })
   const flush = () => {
-    if (steps.length > 0) console.log(steps.join('\n'))
-    steps = []
+    steps.flush()
   }
   return {
     task: (task, text) => {
-      if (level !== 'all') return
-      steps.push(taskLine(new Date(), task, text))
-      if (steps.length === 1) queueMicrotask(flush)
+      if (level === 'all') steps.add(taskLine(new Date(), task, text))
     },
     flush,
     taskError: (task, text) => {

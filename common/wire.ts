@@ -41,7 +41,11 @@ export function errorToWire(error: Error, depth = 0): WireError {
 function causeToWire(cause: unknown, depth: number): WireValue | undefined {
   if (cause === undefined || depth > MAX_CAUSE_DEPTH) return undefined
   if (cause instanceof Error) return { error: errorToWire(cause, depth) }
-  return encode(isSendable(cause) ? cause : describe(cause))
+  try {
+    return encode(cause)
+  } catch {
+    return encode(describe(cause))
+  }
 }
 
 export function errorFromWire(wire: WireError): Error {

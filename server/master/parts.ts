@@ -92,6 +92,7 @@ export class Parts implements WakeUpListener {
     if (claim !== undefined) void this.#losses.lost(claim, 'cancelled')
   }
 
+  /** What several parts need. Not before all of these are there. */
   private shared() {
     return {
       definitions: this.#definitions,
@@ -120,7 +121,9 @@ export class Parts implements WakeUpListener {
 
   private createLosses(): Losses {
     return new Losses({
-      ...this.shared(),
+      leases: this.leases,
+      events: this.#events,
+      log: this.#log,
       abort: (claim, reason) => {
         this.pool.abort(claim, reason, this.#options.abortGrace)
       },

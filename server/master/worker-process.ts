@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import { Batch } from '../../common/batch'
 import { type ToMaster, type ToWorker, isToMaster, unwrap, wrap } from '../../common/protocol'
 import { LastLines } from './last-lines'
 import type { Exit } from './worker-events'
@@ -23,8 +24,9 @@ export class WorkerProcess {
   readonly #child: ChildProcess
   readonly #events: ProcessEvents
   readonly #stderr: LastLines
-  /** Messages that go together. */
-  #outgoing: ToWorker[] = []
+  readonly #outgoing = new Batch<ToWorker>(messages => {
+    if (this.#child.connected) this.#child.send(wrap(messages), () => undefined)
+  })
   #deadline: NodeJS.Timeout | undefined
   #hasEnded = false
 
@@ -50,8 +52,7 @@ export class WorkerProcess {
 
   /** Sends a message, with others of this turn. A pipe that closed is told by the end of the process. */
   send(message: ToWorker): void {
-    this.#outgoing.push(message)
-    if (this.#outgoing.length === 1) queueMicrotask(() => this.flush())
+    this.#outgoing.add(message)
   }
 
   kill(): void {
@@ -60,15 +61,9 @@ export class WorkerProcess {
 
   /** Lets it go: it exits when the pipe closes. */
   close(): void {
-    this.flush()
+    this.#outgoing.flush()
     this.killAfter(CLOSE_GRACE_MS)
     if (this.#child.connected) this.#child.disconnect()
-  }
-
-  private flush(): void {
-    const messages = this.#outgoing
-    this.#outgoing = []
-    if (messages.length > 0 && this.#child.connected) this.#child.send(wrap(messages), () => undefined)
   }
 
   private killAfter(milliseconds: number): void {

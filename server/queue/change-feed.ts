@@ -23,7 +23,7 @@ export interface FeedEvents {
   readonly postponed: () => void
   /** The claim with this token was cut short by `TaskQueue.cancel`. */
   readonly cancelled: (token: string) => void
-  /** It cannot be opened: `error` for a reason that will not change, and then it is not tried again. */
+  /** It cannot be opened, or broke. `isFinal`: for a reason that will not change, and it is not tried again. */
   readonly failed: (error: unknown, isFinal: boolean) => void
 }
 
@@ -44,8 +44,8 @@ export class ChangeFeed {
   readonly #events: FeedEvents
   readonly #own = new Set<string>()
   #stream: ReturnType<RawCollection['watch']> | undefined
-  /** At first, and after a stop, aborted. */
-  #stopped = abortedController()
+  /** While it is started. */
+  #stopping: AbortController | undefined
   #isOpen = false
   #isUnsupported = false
 
@@ -62,13 +62,14 @@ export class ChangeFeed {
 
   /** Once started, does nothing. */
   start(): void {
-    if (!this.#stopped.signal.aborted || this.#isUnsupported) return
-    this.#stopped = new AbortController()
-    void this.keepOpen(this.#stopped.signal)
+    if (this.#stopping !== undefined || this.#isUnsupported) return
+    this.#stopping = new AbortController()
+    void this.keepOpen(this.#stopping.signal)
   }
 
   async stop(): Promise<void> {
-    this.#stopped.abort()
+    this.#stopping?.abort()
+    this.#stopping = undefined
     this.#isOpen = false
     await this.#stream?.close()
   }
@@ -125,12 +126,6 @@ export class ChangeFeed {
       this.#events.changed(updated.dueDate)
     }
   }
-}
-
-function abortedController(): AbortController {
-  const controller = new AbortController()
-  controller.abort()
-  return controller
 }
 
 const UPDATED = 'updateDescription.updatedFields'

@@ -1,5 +1,6 @@
 import type { TaskFailure } from '../../common/task'
 import type { Claim, ClaimEnd, ClaimStore, Ending, Fate } from './claim'
+import { heldByAny, heldTokens } from './held'
 import {
   DURABLE,
   type Pipeline,
@@ -45,17 +46,16 @@ export class ClaimEnds implements ClaimStore {
    */
   private async remove(ends: readonly ClaimEnd[]): Promise<Claim[]> {
     if (ends.length < 2) return settleEach(ends, end => this.endOne(end))
-    const held = await this.heldAmong(ends)
-    const { deletedCount } = await this.#tasks.deleteMany(heldByAny(held), DURABLE)
-    if (deletedCount === held.length) return held.map(({ claim }) => claim)
+    const tokens = await heldTokens(
+      this.#tasks,
+      ends.map(({ claim }) => claim),
+    )
+    const held = ends.filter(({ claim }) => tokens.has(claim.token))
+    const claims = held.map(({ claim }) => claim)
+    const { deletedCount } = await this.#tasks.deleteMany(heldByAny(claims), DURABLE)
+    if (deletedCount === held.length) return claims
     // What is gone was held when its job had ended, whoever removed it since.
     return settleEach(held, ({ claim }) => this.isCompleted(claim))
-  }
-
-  private async heldAmong(ends: readonly ClaimEnd[]): Promise<ClaimEnd[]> {
-    const found = await this.#tasks.find(heldByAny(ends), { projection: { 'claim.token': 1 } }).toArray()
-    const tokens = new Set(found.map(({ claim }) => claim?.token))
-    return ends.filter(({ claim }) => tokens.has(claim.token))
   }
 
   private async update(ends: readonly ClaimEnd[]): Promise<Claim[]> {
@@ -150,14 +150,6 @@ function leavesTask(end: ClaimEnd): boolean {
 
 function heldBy({ task, token }: Claim): { readonly _id: string; readonly 'claim.token': string } {
   return { _id: task._id, 'claim.token': token }
-}
-
-/** A token is of one claim: no task can match with that of another. */
-function heldByAny(ends: readonly ClaimEnd[]): object {
-  return {
-    _id: { $in: ends.map(({ claim }) => claim.task._id) },
-    'claim.token': { $in: ends.map(({ claim }) => claim.token) },
-  }
 }
 
 async function settleEach(ends: readonly ClaimEnd[], settle: (end: ClaimEnd) => Promise<boolean>): Promise<Claim[]> {

@@ -3,6 +3,7 @@ import type { Task } from '../../common/task'
 import type { Claim } from './claim'
 import { ClaimEnds } from './claim-ends'
 import type { Owner } from './owner'
+import { heldByAny, heldTokens } from './held'
 import { isTaken } from './stored-tasks'
 import { failUnclaimable, failUnreadable } from './unclaimable'
 import {
@@ -23,6 +24,9 @@ import {
  * would sort the whole backlog.
  */
 const TYPES_PER_QUERY = 100
+
+/** Halves of the largest claim, side by side: while one is read the other may still be updated (measured: a twentieth faster). */
+const TASKS_PER_UPDATE = 250
 
 export interface ClaimsOptions {
   /** The types that this master has functions for: it claims no others. */
@@ -98,17 +102,12 @@ export class Claims {
 
   /** Extends the leases of these claims, where the task still carries their token. @returns the tokens that do */
   async renew(claims: readonly Claim[]): Promise<Set<string>> {
-    const filter = {
-      _id: { $in: claims.map(({ task }) => task._id) },
-      'claim.token': { $in: claims.map(({ token }) => token) },
-    }
     const { matchedCount } = await this.#tasks.updateMany(
-      filter,
+      heldByAny(claims),
       [{ $set: { 'claim.expiresAt': inMilliseconds(this.#leaseDuration) } }],
       DURABLE,
     )
-    const tokens = matchedCount === claims.length ? filter['claim.token'].$in : await this.tokensAmong(filter)
-    return new Set(tokens)
+    return matchedCount === claims.length ? new Set(claims.map(({ token }) => token)) : heldTokens(this.#tasks, claims)
   }
 
   /** The claims that the database has under this master's name; their tasks come without data, which may be large. */
@@ -140,7 +139,7 @@ export class Claims {
     for (;;) {
       const candidates = await this.candidates(limit)
       if (candidates.length === 0) return []
-      const parts = chunksOf(candidates, 250)
+      const parts = chunksOf(candidates, TASKS_PER_UPDATE)
       const claims = (await Promise.all(parts.map(part => this.claimAmong(batch, part)))).flat()
       // None: other masters have taken all of these, or somebody has moved them into the future.
       if (claims.length > 0) return claims
@@ -179,10 +178,6 @@ export class Claims {
 
   private update(batch: string): ReturnType<typeof claimFor> {
     return claimFor(batch, this.#owner, this.#leaseDuration)
-  }
-
-  private async tokensAmong(filter: object): Promise<string[]> {
-    return (await this.#tasks.distinct('claim.token', filter)) as string[]
   }
 
   private toClaim(stored: StoredTask, token: string): Claim {

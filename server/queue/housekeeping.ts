@@ -114,6 +114,7 @@ export class Housekeeping {
     const { modifiedCount } = await this.#tasks.updateMany(filter as object, ADOPT, DURABLE)
     return modifiedCount
   }
+
   private async createIndex(keys: Record<string, 1 | -1>, state: TaskState | null): Promise<void> {
     await this.#tasks.createIndex(keys, { partialFilterExpression: { state } })
   }

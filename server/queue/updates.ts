@@ -46,6 +46,7 @@ export function isTooLarge(error: unknown): boolean {
 export const DURABLE = { writeConcern: { w: 'majority' } } as const
 
 export const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
+
 /**
  * Of a waiting task: nobody has moved it into the future. One that was given no due date is due from its creation on, also where the
  * clock of who added it is ahead.

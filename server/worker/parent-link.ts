@@ -1,11 +1,14 @@
+import { Batch } from '../../common/batch'
 import type { ToMaster, ToWorker } from '../../common/protocol'
 import { isToWorker, unwrap, wrap } from '../../common/protocol'
 import { startWatchdog } from './watchdog'
 
 /** A worker's end of the pipe to its master: the only place that touches it. */
 export class ParentLink {
-  /** Messages that go together. */
-  #outgoing: ToMaster[] = []
+  readonly #outgoing = new Batch<ToMaster>(messages => {
+    // A master that is gone is told by `disconnect`.
+    if (process.connected) process.send?.(wrap(messages), undefined, undefined, () => undefined)
+  })
 
   /** Called once, in a worker, as early as possible: a master that dies while its worker boots must take it along. */
   constructor() {
@@ -27,17 +30,11 @@ export class ParentLink {
 
   /** Sends a message, with others of this turn; at the latest when it ends. */
   send(message: ToMaster): void {
-    this.#outgoing.push(message)
-    if (this.#outgoing.length === 1) queueMicrotask(() => this.flush())
+    this.#outgoing.add(message)
   }
 
   /** Sends what is still to be sent, before something that may block this process, or end it. */
   flush(): void {
-    const messages = this.#outgoing
-    this.#outgoing = []
-    // A master that is gone is told by `disconnect`.
-    if (messages.length > 0 && process.connected) {
-      process.send?.(wrap(messages), undefined, undefined, () => undefined)
-    }
+    this.#outgoing.flush()
   }
 }
