@@ -7,6 +7,12 @@ export function burn(iterations: number): number {
   return value
 }
 
+/** So many times, one after the other. */
+export function burnAll(count: number, iterations: number): Promise<void> {
+  for (let index = 0; index < count; index++) burn(iterations)
+  return Promise.resolve()
+}
+
 const PROBE_ITERATIONS = 2_000_000
 const PROBES = 25
 

@@ -1,7 +1,6 @@
-/** Milliseconds of the monotonic clock, which all processes of a machine share. */
-export function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6
-}
+import { monotonicNow as now } from '../common/clock'
+
+export { now }
 
 /** How long something took, in milliseconds. */
 export async function timed(run: () => Promise<unknown>): Promise<number> {

@@ -1,6 +1,6 @@
 import type { Bench } from '../bench'
 import type { Drained, JobKind } from '../protocol'
-import { type Measurement } from '../result'
+import type { Measurement } from '../result'
 import type { SubjectName } from '../subjects/programs'
 import { type Case, repeat } from './case'
 
@@ -11,8 +11,6 @@ const TASKS = 20_000
 const WARM_UP_TASKS = 500
 /** As many as the aim is stated for: the last as fast as the first, on one collection. */
 const ROUNDS = 6
-
-const NOOP: JobKind = { name: 'noop' }
 
 async function measureDrain(
   subject: SubjectName,
@@ -32,6 +30,11 @@ async function measureDrain(
   })
 }
 
+function measureNoop(subject: SubjectName, bench: Bench, workers: number): Promise<Measurement[]> {
+  const size = { tasks: bench.size(TASKS, 4000), rounds: bench.size(ROUNDS, 3) }
+  return measureDrain(subject, bench, { name: 'noop' }, { workers, ...size })
+}
+
 export function perSecond({ jobs, ms }: Drained): number {
   return (jobs / ms) * 1000
 }
@@ -42,8 +45,7 @@ export const drainNoop: Case = {
   isHigherBetter: true,
   onOneCollection: ['cluster', 'cluster-quiet', 'floor', 'floor-one-by-one', 'mongo-jobs'],
   subjects: [...SUBJECTS, 'floor-one-by-one', ...OTHER_DATABASES],
-  measure: (subject, bench) =>
-    measureDrain(subject, bench, NOOP, { workers: 2, tasks: bench.size(TASKS, 4000), rounds: bench.size(ROUNDS, 3) }),
+  measure: (subject, bench) => measureNoop(subject, bench, 2),
 }
 
 export const drainNoop1: Case = {
@@ -52,8 +54,7 @@ export const drainNoop1: Case = {
   isHigherBetter: true,
   subjects: ['cluster', 'cluster-quiet'],
   quickSubjects: ['cluster'],
-  measure: (subject, bench) =>
-    measureDrain(subject, bench, NOOP, { workers: 1, tasks: bench.size(TASKS, 4000), rounds: bench.size(ROUNDS, 3) }),
+  measure: (subject, bench) => measureNoop(subject, bench, 1),
 }
 
 export const drain1ms: Case = {

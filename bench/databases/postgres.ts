@@ -3,7 +3,8 @@ import { chownSync, existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Server } from './databases'
-import { ServerProcess, findCommand, freePort } from './server-process'
+import { anyPort } from '../../tests/support/ports'
+import { ServerProcess, findCommand } from './server-process'
 
 /** Where Debian's packages put what is not on the PATH. */
 const DEBIAN_FOLDER = '/usr/lib/postgresql'
@@ -17,16 +18,10 @@ export async function startPostgres(): Promise<Server | undefined> {
   const user = unprivileged()
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-postgres-'))
   if (user !== undefined) chownSync(folder, user.uid, user.gid)
-  const port = await freePort()
+  const port = await anyPort()
   execFileSync(initdb, ['-D', folder, '-U', 'postgres', '--auth', 'trust'], { ...user, cwd: folder, stdio: 'ignore' })
   const args = ['-D', folder, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=']
-  const server = new ServerProcess(postgres, args, folder, { ...user, cwd: folder, stopSignal: 'SIGINT' })
-  try {
-    await server.listening(port)
-  } catch (error) {
-    await server.stop()
-    throw error
-  }
+  const server = await ServerProcess.start(postgres, args, folder, { ...user, cwd: folder, stopSignal: 'SIGINT', port })
   const version = /\d[\d.]*/.exec(execFileSync(postgres, ['--version'], { encoding: 'utf8' }))?.[0] ?? ''
   return {
     url: `postgresql://postgres@127.0.0.1:${String(port)}/postgres`,

@@ -3,23 +3,18 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Server } from './databases'
-import { ServerProcess, findCommand, freePort } from './server-process'
+import { anyPort } from '../../tests/support/ports'
+import { ServerProcess, findCommand } from './server-process'
 
 /** @returns undefined where it is not installed */
 export async function startRedis(): Promise<Server | undefined> {
   const command = findCommand('redis-server')
   if (command === undefined) return undefined
-  const port = await freePort()
+  const port = await anyPort()
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-redis-'))
   // Without snapshots: they would make it slower now and then.
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
-  const server = new ServerProcess(command, args, folder, { stopSignal: 'SIGTERM' })
-  try {
-    await server.listening(port)
-  } catch (error) {
-    await server.stop()
-    throw error
-  }
+  const server = await ServerProcess.start(command, args, folder, { stopSignal: 'SIGTERM', port })
   const version = /v=(\S+)/.exec(execFileSync(command, ['--version'], { encoding: 'utf8' }))?.[1] ?? ''
   return {
     url: `redis://127.0.0.1:${String(port)}`,

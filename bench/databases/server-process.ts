@@ -1,11 +1,17 @@
 import { type ChildProcess, type SpawnOptions, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { eventually } from '../../tests/support/wait'
 
 const STOP_PATIENCE_MS = 10_000
+
+interface Options extends SpawnOptions {
+  readonly stopSignal: NodeJS.Signals
+  /** On which it is to listen. */
+  readonly port: number
+}
 
 /** A server that this process starts, and ends together with its folder. */
 export class ServerProcess {
@@ -13,19 +19,31 @@ export class ServerProcess {
   readonly #folder: string
   readonly #stopSignal: NodeJS.Signals
 
-  constructor(
-    command: string,
-    args: readonly string[],
-    folder: string,
-    options: SpawnOptions & { stopSignal: NodeJS.Signals },
-  ) {
-    const { stopSignal, ...spawnOptions } = options
+  private constructor(command: string, args: readonly string[], folder: string, options: Options) {
+    const { stopSignal, port: _port, ...spawnOptions } = options
     this.#child = spawn(command, args, { ...spawnOptions, stdio: 'ignore' })
     this.#folder = folder
     this.#stopSignal = stopSignal
   }
 
-  async listening(port: number): Promise<void> {
+  /** Resolves when it listens. */
+  static async start(
+    command: string,
+    args: readonly string[],
+    folder: string,
+    options: Options,
+  ): Promise<ServerProcess> {
+    const server = new ServerProcess(command, args, folder, options)
+    try {
+      await server.listening(options.port)
+      return server
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
+  }
+
+  private async listening(port: number): Promise<void> {
     await eventually(`something listens on ${String(port)}`, () => {
       if (this.#child.exitCode !== null) throw new Error(`${this.#child.spawnfile} ended while it was started`)
       return accepts(port)
@@ -50,16 +68,6 @@ export function findCommand(name: string, folders: readonly string[] = []): stri
   } catch {
     return folders.map(folder => `${folder}/${name}`).find(file => existsSync(file))
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }
 
 async function accepts(port: number): Promise<boolean> {

@@ -5,10 +5,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { now, timed } from '../clock'
 import { latencies } from '../latencies'
 import type { Drain, Drained, Operations, Settings } from '../protocol'
-import { countCommands } from './commands'
+import { countCommands } from '../commands'
 import { fillWithCopies } from './copies'
 import { Jobs, iterationsOf } from './jobs'
-import { Tuning, median } from './tuning'
+import { medianOf } from '../result'
+import { Tuning } from './tuning'
 
 interface Setting {
   readonly processEvery: number
@@ -29,7 +30,6 @@ const SETTINGS: readonly Setting[] = [
 /** Which of them a quick run tries. */
 const FOR_QUICK = [4, 6] as const
 const TUNING_TASKS = 2000
-const TUNING_LIMIT_MS = 2000
 const TUNING_SAMPLES = 15
 /** Until what it does at its start is over. */
 const IDLE_MS = 3000
@@ -67,11 +67,9 @@ function running(db: Db, tuning: Tuning<Setting>): Partial<Operations> {
   const latency = new Latency(db, tuning)
   return {
     drain: async request => {
-      const setting = await tuning.best('drain', async candidate => {
-        const small = { count: TUNING_TASKS, job: request.job, limit: TUNING_LIMIT_MS }
-        const { jobs, ms } = await drain(db, candidate, small)
-        return ms / Math.max(jobs, 1)
-      })
+      const setting = await tuning.bestForDrain(request, TUNING_TASKS, (candidate, small) =>
+        drain(db, candidate, small),
+      )
       return drain(db, setting, request)
     },
     latency: samples => latency.measure(samples, addProbe),
@@ -111,7 +109,7 @@ class Latency {
       const { agenda, jobs } = await start(this.#db, candidate)
       const samples = await latencies(TUNING_SAMPLES, () => jobs.latencyOf(() => add(agenda)))
       await agenda.stop(false)
-      return median(samples)
+      return medianOf(samples)
     })
     this.#started = await start(this.#db, setting)
     return this.#started

@@ -1,5 +1,6 @@
 import { type Processor, Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
+import { inBatches } from '../batches'
 import { now, timed } from '../clock'
 import { latencies } from '../latencies'
 import type { Drain, Drained, Operations, Settings } from '../protocol'
@@ -9,7 +10,6 @@ import { Tuning } from './tuning'
 const NAME = 'bench'
 const ADDED_AT_ONCE = 1000
 const TUNING_TASKS = 2000
-const TUNING_LIMIT_MS = 2000
 /** A job that is done is removed, as with the others. */
 const OPTIONS = { removeOnComplete: true }
 
@@ -52,11 +52,9 @@ function running(queue: Queue, worker: Worker, concurrencies: readonly number[])
   return {
     note: () => tuning.note(),
     drain: async request => {
-      const small = { ...request, count: TUNING_TASKS, limit: TUNING_LIMIT_MS }
-      const { concurrency } = await tuning.best('drain', async setting => {
-        const drained = await drain(queue, worker, jobs, setting.concurrency, small)
-        return drained.ms / Math.max(drained.jobs, 1)
-      })
+      const { concurrency } = await tuning.bestForDrain(request, TUNING_TASKS, (setting, small) =>
+        drain(queue, worker, jobs, setting.concurrency, small),
+      )
       return drain(queue, worker, jobs, concurrency, request)
     },
     latency: samples => latencies(samples, () => jobs.latencyOf(() => addProbe(queue))),
@@ -87,8 +85,5 @@ export async function addProbe(queue: Queue): Promise<void> {
 }
 
 async function fill(queue: Queue, count: number, size: number, name: string, data: object): Promise<void> {
-  for (let added = 0; added < count; added += size) {
-    const length = Math.min(size, count - added)
-    await queue.addBulk(Array.from({ length }, () => ({ name, data, opts: OPTIONS })))
-  }
+  await inBatches(count, size, length => queue.addBulk(Array.from({ length }, () => ({ name, data, opts: OPTIONS }))))
 }

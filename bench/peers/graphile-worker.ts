@@ -1,5 +1,6 @@
 import { type Runner, type TaskList, type WorkerUtils, makeWorkerUtils, run } from 'graphile-worker'
 import pg from 'pg'
+import { inBatches } from '../batches'
 import { now, timed } from '../clock'
 import { latencies } from '../latencies'
 import type { Drain, Drained, Operations, Settings } from '../protocol'
@@ -25,7 +26,6 @@ const FOR_LATENCY: Setting = { concurrentJobs: 10, localQueueSize: -1, completeJ
 
 const ADDED_AT_ONCE = 1000
 const TUNING_TASKS = 2000
-const TUNING_LIMIT_MS = 2000
 
 export async function open({ databaseUrl, runsJobs }: Settings): Promise<Partial<Operations>> {
   const pool = new pg.Pool({ connectionString: databaseUrl })
@@ -53,11 +53,9 @@ function running(pool: pg.Pool, utils: WorkerUtils): Partial<Operations> {
   return {
     note: () => tuning.note(),
     drain: async request => {
-      const small = { ...request, count: TUNING_TASKS, limit: TUNING_LIMIT_MS }
-      const setting = await tuning.best('drain', async candidate => {
-        const drained = await drain(pool, utils, jobs, candidate, small)
-        return drained.ms / Math.max(drained.jobs, 1)
-      })
+      const setting = await tuning.bestForDrain(request, TUNING_TASKS, (candidate, small) =>
+        drain(pool, utils, jobs, candidate, small),
+      )
       return drain(pool, utils, jobs, setting, request)
     },
     latency: async samples => {
@@ -120,7 +118,5 @@ async function fill(
   identifier: string,
   payload: object,
 ): Promise<void> {
-  for (let added = 0; added < count; added += size) {
-    await utils.addJobs(Array.from({ length: Math.min(size, count - added) }, () => ({ identifier, payload })))
-  }
+  await inBatches(count, size, length => utils.addJobs(Array.from({ length }, () => ({ identifier, payload }))))
 }

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { now, timed } from '../clock'
 import { latencies } from '../latencies'
 import type { Drain, Drained, Operations, Settings } from '../protocol'
-import { countCommands } from './commands'
+import { countCommands } from '../commands'
 import { fillWithCopies } from './copies'
 import { Jobs, iterationsOf } from './jobs'
 import { Tuning } from './tuning'
@@ -17,7 +17,6 @@ interface Setting {
 const SETTINGS: readonly Setting[] = [2, 10, 50].map(maxConcurrency => ({ maxConcurrency }))
 const DEFAULT: Setting = { maxConcurrency: 10 }
 const TUNING_TASKS = 500
-const TUNING_LIMIT_MS = 2000
 const GROUP = 'bench'
 const SETTLING_MS = 300
 
@@ -53,11 +52,9 @@ function running(
   return {
     ...measuringLatency(queue, jobs, startOnce),
     drain: async request => {
-      const setting = await tuning.best('drain', async candidate => {
-        const small = { count: TUNING_TASKS, job: request.job, limit: TUNING_LIMIT_MS }
-        const drained = await drain(queue, jobs, candidate, small)
-        return drained.ms / Math.max(drained.jobs, 1)
-      })
+      const setting = await tuning.bestForDrain(request, TUNING_TASKS, (candidate, small) =>
+        drain(queue, jobs, candidate, small),
+      )
       return drain(queue, jobs, setting, request)
     },
     countCommands: async ms => {

@@ -1,8 +1,7 @@
 /** Pools without a database: what each of the three can be asked for, given how it runs one job. */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { now } from '../clock'
 import { latencies } from '../latencies'
+import { collected, growth } from '../memory'
 import type { Drained, Memory, Operations } from '../protocol'
 
 export interface PoolJob {
@@ -53,13 +52,5 @@ async function drainPool(
   const after = collected()
   if (startedAt !== undefined) throw new Error('the workers were free before all jobs were added')
   await Promise.all([...held, ...jobs])
-  const memory = { heap: after.heapUsed - before.heapUsed, rss: after.rss - before.rss }
-  return { drained: { jobs: count, ms: now() - (startedAt ?? NaN) }, memory }
-}
-
-/** What this process holds, garbage apart. */
-function collected(): NodeJS.MemoryUsage {
-  setFlagsFromString('--expose-gc')
-  ;(runInNewContext('gc') as () => void)()
-  return process.memoryUsage()
+  return { drained: { jobs: count, ms: now() - (startedAt ?? NaN) }, memory: growth(before, after) }
 }

@@ -1,3 +1,7 @@
+import type { Drain, Drained } from '../protocol'
+
+const DRAIN_LIMIT_MS = 2000
+
 /** Finds the setting with which a library is fastest, at what it is about to be measured with. */
 export class Tuning<Setting extends object> {
   readonly #settings: readonly Setting[]
@@ -19,6 +23,18 @@ export class Tuning<Setting extends object> {
     return best[1]
   }
 
+  /** With which a drain of so many tasks takes the least time a job. */
+  bestForDrain(
+    request: Drain,
+    count: number,
+    drain: (setting: Setting, small: Drain) => Promise<Drained>,
+  ): Promise<Setting> {
+    return this.best('drain', async setting => {
+      const { jobs, ms } = await drain(setting, { ...request, count, limit: DRAIN_LIMIT_MS })
+      return ms / Math.max(jobs, 1)
+    })
+  }
+
   /** What was chosen. */
   note(): Promise<string> {
     const chosen = [...this.#found.values()].map(setting =>
@@ -30,8 +46,4 @@ export class Tuning<Setting extends object> {
       chosen.length === 0 ? '' : `best of ${String(this.#settings.length)} settings: ${chosen.join('; ')}`,
     )
   }
-}
-
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
 }

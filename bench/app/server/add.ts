@@ -1,3 +1,4 @@
+import { inBatches } from '../../batches'
 import { TaskQueue, type NewTask } from 'meteor/nschwarz:cluster'
 
 const ADDED_AT_ONCE = 500
@@ -8,8 +9,7 @@ export async function addAll(
   makeTask: (index: number) => NewTask,
   size: number = ADDED_AT_ONCE,
 ): Promise<void> {
-  for (let added = 0; added < count; added += size) {
-    const length = Math.min(size, count - added)
-    await TaskQueue.addTasks(Array.from({ length }, (_, index) => makeTask(added + index)))
-  }
+  await inBatches(count, size, (length, before) =>
+    TaskQueue.addTasks(Array.from({ length }, (_, index) => makeTask(before + index))),
+  )
 }

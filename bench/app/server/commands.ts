@@ -1,5 +1,4 @@
 import type { CommandStartedEvent, CommandSucceededEvent, MongoClient } from 'mongodb'
-import { setTimeout as pause } from 'node:timers/promises'
 import { MongoInternals } from 'meteor/mongo'
 import { now } from '../../clock'
 import type { Completions } from './completions'
@@ -8,16 +7,6 @@ import type { Gate } from './gate'
 
 /** A batch is completed by deleting its tasks; everything else that is done about a task in the queue belongs to its claim. */
 const NOT_CLAIMING = ['delete', 'insert', 'getMore']
-
-/** The commands that this process sends to the database. Heartbeats are none: the driver does not report them as such. */
-export async function countCommands(ms: number): Promise<number> {
-  let count = 0
-  const countOne = () => count++
-  client().on('commandStarted', countOne)
-  await pause(ms)
-  client().off('commandStarted', countOne)
-  return count
-}
 
 /** Milliseconds for which the database was asked about claims, per claim. */
 export async function claimCost(gate: Gate, completions: Completions, count: number): Promise<number> {
@@ -54,6 +43,7 @@ class Stopwatch {
   }
 }
 
-function client(): MongoClient {
+/** Of this process. */
+export function client(): MongoClient {
   return MongoInternals.defaultRemoteCollectionDriver().mongo.client
 }

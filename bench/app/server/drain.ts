@@ -1,8 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { TaskQueue, type NewTask } from 'meteor/nschwarz:cluster'
 import { now, timed } from '../../clock'
+import { collected, growth } from '../../memory'
 import type { Drain, Drained, JobKind, Memory } from '../../protocol'
 import { addAll } from './add'
 import type { Completions } from './completions'
@@ -61,14 +60,7 @@ export async function memoryOf(gate: Gate, completions: Completions, count: numb
   const last = completions.next('noop', count)
   gate.open()
   await last
-  return { heap: after.heapUsed - before.heapUsed, rss: after.rss - before.rss }
-}
-
-/** What this process holds, garbage apart. */
-function collected(): NodeJS.MemoryUsage {
-  setFlagsFromString('--expose-gc')
-  ;(runInNewContext('gc') as () => void)()
-  return process.memoryUsage()
+  return growth(before, after)
 }
 
 function toTask(job: JobKind): NewTask {

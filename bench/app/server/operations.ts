@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { TaskQueue } from 'meteor/nschwarz:cluster'
-import { burn } from '../../burn'
+import { burnAll } from '../../burn'
 import { timed } from '../../clock'
 import { latencies } from '../../latencies'
 import type { Operations } from '../../protocol'
 import { addAll } from './add'
-import { claimCost, countCommands } from './commands'
+import { countCommands } from '../../commands'
+import { claimCost, client } from './commands'
 import type { Completions } from './completions'
 import { drain, drainMemory, memoryOf } from './drain'
 import type { Gate } from './gate'
@@ -18,7 +19,11 @@ const YEAR_MS = 365 * 24 * 3600 * 1000
 
 /** @param completions undefined where no jobs run */
 export function operationsOf(gate: Gate, completions: Completions | undefined): Partial<Operations> {
-  return { ...adding(), countCommands, ...(completions === undefined ? {} : running(gate, completions)) }
+  return {
+    ...adding(),
+    countCommands: ms => countCommands(client(), ms),
+    ...(completions === undefined ? {} : running(gate, completions)),
+  }
 }
 
 function adding(): Partial<Operations> {
@@ -62,11 +67,6 @@ function running(gate: Gate, completions: Completions): Partial<Operations> {
     burnHere: (count, iterations) => timed(() => burnAll(count, iterations)),
     workerBoot: samples => workerBoots(samples, completions),
   }
-}
-
-function burnAll(count: number, iterations: number): Promise<void> {
-  for (let index = 0; index < count; index++) burn(iterations)
-  return Promise.resolve()
 }
 
 /** Where a worker without work is soon gone: one that is used again is no sample. */

@@ -1,7 +1,7 @@
 import type { Collection } from 'mongodb'
 import { now, timed } from '../../clock'
 import type { Operations } from '../../protocol'
-import { type FloorTask, makeTask } from './claims'
+import { type FloorTask, fill, makeTask } from './claims'
 
 export function adds(tasks: Collection<FloorTask>): Partial<Operations> {
   return {
@@ -12,12 +12,7 @@ export function adds(tasks: Collection<FloorTask>): Partial<Operations> {
       timed(async () => {
         for (let index = 0; index < count; index++) await tasks.insertOne(makeTask(index))
       }),
-    addMany: (count, size) =>
-      timed(async () => {
-        for (let added = 0; added < count; added += size) {
-          await tasks.insertMany(Array.from({ length: size }, (_, index) => makeTask(added + index)))
-        }
-      }),
+    addMany: (count, size) => timed(() => fill(tasks, count, size)),
     addProbe: async () => {
       await tasks.insertOne(makeTask(0, { addedAt: now() }))
     },

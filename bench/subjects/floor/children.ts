@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Asked, Answered } from './child'
 
 /** The codec that the package ships. */
-export const SERIALIZATION = 'json'
+const SERIALIZATION = 'json'
 
 /** Bare forks, which answer each message with one. */
 export class Children {

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Collection } from 'mongodb'
+import { TASK_ORDER } from '../../../common/order'
+import { inBatches } from '../../batches'
 import { now } from '../../clock'
 import type { Drain, Drained } from '../../protocol'
 
@@ -14,7 +16,6 @@ export interface FloorTask {
   readonly data: object
 }
 
-export const TASK_ORDER = { priority: -1, dueDate: 1, createdAt: 1, sequence: 1 } as const
 export const TASK_INDEX = { state: 1, taskType: 1, ...TASK_ORDER } as const
 export const DUE = { state: 'waiting', taskType: 'noop' } as const
 export const CLAIM = { $set: { state: 'running' } } as const
@@ -30,11 +31,14 @@ export function makeTask(sequence: number, data: object = {}): FloorTask {
   return { _id, state: 'waiting', taskType: 'noop', priority: 1, dueDate: date, createdAt: date, sequence, data }
 }
 
-export async function fill(tasks: Collection<FloorTask>, count: number): Promise<void> {
-  for (let added = 0; added < count; added += INSERTED_AT_ONCE) {
-    const size = Math.min(INSERTED_AT_ONCE, count - added)
-    await tasks.insertMany(Array.from({ length: size }, (_, index) => makeTask(added + index)))
-  }
+export async function fill(
+  tasks: Collection<FloorTask>,
+  count: number,
+  size: number = INSERTED_AT_ONCE,
+): Promise<void> {
+  await inBatches(count, size, (length, before) =>
+    tasks.insertMany(Array.from({ length }, (_, index) => makeTask(before + index))),
+  )
 }
 
 /** Claims one batch after the other, each by a find and an update, and deletes it while the next is claimed. */

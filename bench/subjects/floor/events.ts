@@ -1,7 +1,8 @@
 import type { ChangeStream, Collection } from 'mongodb'
 import { now } from '../../clock'
 import type { Operations } from '../../protocol'
-import { CLAIM, DUE, TASK_ORDER, type FloorTask } from './claims'
+import { TASK_ORDER } from '../../../common/order'
+import { CLAIM, DUE, type FloorTask } from './claims'
 
 /** From the insert in another process to the claim here, which a change stream's event sets off. */
 export function events(tasks: Collection<FloorTask>): Partial<Operations> {

@@ -2,7 +2,8 @@
 import { MongoClient } from 'mongodb'
 import { now } from '../../clock'
 import type { Drained, Operations, Settings } from '../../protocol'
-import { CLAIM, DUE, TASK_INDEX, TASK_ORDER, type FloorTask, fill } from './claims'
+import { TASK_ORDER } from '../../../common/order'
+import { CLAIM, DUE, TASK_INDEX, type FloorTask, fill } from './claims'
 
 export async function open({ databaseUrl }: Settings): Promise<Partial<Operations>> {
   const client = await MongoClient.connect(databaseUrl)

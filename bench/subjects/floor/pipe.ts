@@ -2,7 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import type { Collection } from 'mongodb'
-import { burn } from '../../burn'
+import { burnAll } from '../../burn'
 import { now, timed } from '../../clock'
 import { latencies } from '../../latencies'
 import type { Drained, Operations } from '../../protocol'
@@ -30,11 +30,7 @@ export function pipe(tasks: Collection<FloorTask>, children: Children): Partial<
       jobs: count,
       ms: await timed(() => children.exchange(count, IN_FLIGHT, NOOP)),
     }),
-    burnHere: (count, iterations) =>
-      timed(() => {
-        for (let index = 0; index < count; index++) burn(iterations)
-        return Promise.resolve()
-      }),
+    burnHere: (count, iterations) => timed(() => burnAll(count, iterations)),
     workerBoot: forkSeveral,
   }
 }

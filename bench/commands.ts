@@ -6,7 +6,7 @@ interface Monitored {
   off(event: 'commandStarted', listener: () => void): unknown
 }
 
-/** The commands that a client sends to the database, heartbeats apart. */
+/** The commands that a client sends to the database. Heartbeats are none: the driver does not report them as such. */
 export async function countCommands(client: Monitored, ms: number): Promise<number> {
   let count = 0
   const countOne = () => count++

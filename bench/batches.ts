@@ -1,0 +1,8 @@
+/** Adds so many, at most `size` with each call. @param add gets how many, and how many there were before */
+export async function inBatches(
+  count: number,
+  size: number,
+  add: (length: number, before: number) => Promise<unknown>,
+): Promise<void> {
+  for (let added = 0; added < count; added += size) await add(Math.min(size, count - added), added)
+}
