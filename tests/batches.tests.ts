@@ -151,6 +151,33 @@ function longTask(master: RemoteMaster, taskType: string): { task: NewTask; end:
   }
 }
 
+Tinytest.addAsync(
+  'batches - what a master holds for workers that are busy for long goes to another master',
+  async test => {
+    await withDatabase(async database => {
+      const options = { keepAlive: 'always', maxAvailableWorkers: 1 } as const
+      await withMaster({ options, database }, async master => {
+        await warmUp(master)
+        const long: NewTask = { taskType: 'hold', data: {}, priority: 9 }
+        const ids = await master.call('addTasks', [long, ...echoes(150)])
+        const [held = '', ...others] = ids
+        await master.held(held)
+        await withMaster({ options, database }, async other => {
+          for (const _id of others)
+            await other.until(`the end of ${_id}`, () => ended(master, _id) || ended(other, _id))
+        })
+        test.isFalse(ended(master, held))
+        await master.call('release', held)
+        test.equal((await master.ending(held)).event, 'done')
+      })
+    })
+  },
+)
+
+function ended(master: RemoteMaster, _id: string): boolean {
+  return master.endings.some(({ task }) => task._id === _id)
+}
+
 Tinytest.addAsync('batches - a task that another process adds or makes due waits for no tick', async test => {
   await withDatabase(async database => {
     const options = { ...NO_TICKS, maxAvailableWorkers: 1 }

@@ -30,6 +30,8 @@ export class Assignment {
   #reserved: WorkerHandle | undefined
   #isChecking = false
   readonly #filling = new Set<WorkerHandle>()
+  /** What was sent ahead has been called back from these; they get no more of it until a job of theirs has ended. */
+  readonly #slow = new Set<WorkerHandle>()
   /** How often in a row a worker was silent that has jobs to start. */
   readonly #silence = new Map<WorkerHandle, number>()
 
@@ -66,9 +68,15 @@ export class Assignment {
     return ended >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
   }
 
-  /** @param duration of a job that ended, in milliseconds */
-  record(duration: number): void {
+  /** A job has ended in this worker. @param duration milliseconds */
+  jobEnded(worker: WorkerHandle, duration: number): void {
+    this.#slow.delete(worker)
     this.#pace.record(duration)
+  }
+
+  /** No worker has had room for another job for so many milliseconds. */
+  slowedDown(milliseconds: number): void {
+    this.#pace.record(milliseconds)
   }
 
   /** The worker with the most room, or undefined. */
@@ -98,8 +106,7 @@ export class Assignment {
   }
 
   forget(worker: WorkerHandle): void {
-    this.#silence.delete(worker)
-    this.#filling.delete(worker)
+    for (const workers of [this.#silence, this.#slow, this.#filling]) workers.delete(worker)
     if (this.#reserved === worker) this.#reserved = undefined
   }
 
@@ -107,7 +114,7 @@ export class Assignment {
   private roomIn(worker: WorkerHandle): number {
     if (!isReady(worker) || worker === this.#reserved || worker.isReserved || this.isWornOut(worker)) return 0
     const { slots, maxJobs } = this.#options
-    const ahead = this.#silence.get(worker) ? 0 : this.#pace.ahead(slots)
+    const ahead = this.#slow.has(worker) ? 0 : this.#pace.ahead(slots)
     const room = Math.min(slots + ahead, (maxJobs ?? Infinity) - worker.ended) - worker.load
     if (room <= 0) this.#filling.delete(worker)
     else if (worker.load <= slots + ahead / 2) this.#filling.add(worker)
@@ -139,7 +146,10 @@ export class Assignment {
     const checks = worker.isSilent ? (this.#silence.get(worker) ?? 0) + 1 : 0
     this.#silence.set(worker, checks)
     worker.listen()
-    if (checks === 1) worker.recallWaiting()
+    if (checks === 1) {
+      this.#slow.add(worker)
+      worker.recallWaiting()
+    }
     if (checks >= CHECKS_UNTIL_TAKEN_BACK) worker.takeBackOverdue()
   }
 

@@ -21,6 +21,11 @@ export class Backlog {
     return this.#isDry && this.#feed.isOpen
   }
 
+  /** Whether there was more than had been asked for, as far as is known: only then is it worth while to claim ahead. */
+  get isLeft(): boolean {
+    return this.#fullClaims > 0
+  }
+
   /** How many tasks to ask for: after a claim that found none one, which takes one command instead of three. */
   limit(wanted: number): number {
     return this.#isSingle ? 1 : wanted

@@ -128,11 +128,12 @@ export class Dispatcher {
 
   private tick(): void {
     this.#isTickDue = true
+    this.#parts.feeder.giveBackStale()
     this.wake()
   }
 
   private get wanted(): number {
-    return Math.max(this.#urgent, this.#parts.feeder.wanted)
+    return Math.max(this.#urgent, this.#parts.feeder.wanted(this.#backlog.isLeft))
   }
 
   private get mayBeMore(): boolean {

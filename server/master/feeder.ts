@@ -13,6 +13,9 @@ import type { Settlement } from './settlement'
 /** No claim is larger: it would only take longer, and hold up those of others. */
 const LARGEST_CLAIM = 500
 
+/** Several times what is in hand is meant to last. */
+const STALE_AFTER_MS = 1000
+
 const NOT_STARTED = { hasStarted: false }
 
 export interface FeederParts {
@@ -33,6 +36,8 @@ export class Feeder {
   /** Those that are to run alone, until a worker has no other job. */
   #suspects: Claim[] = []
   #isOpen = false
+  /** When a worker last had room for what is in hand, on performance.now. */
+  #movedAt = 0
   /** How many new tasks are on their way to the queue, for workers that are idle. */
   #coming = 0
 
@@ -45,12 +50,17 @@ export class Feeder {
     return this.#inHand.size + this.#suspects.length
   }
 
-  /** How many more tasks should be claimed: none while there are enough for a while. */
-  get wanted(): number {
+  /**
+   * How many more tasks should be claimed: none while there are enough for a while.
+   *
+   * @param isBacklog whether there are more than can start at once; without one, what is claimed ahead would only be kept from others
+   */
+  wanted(isBacklog: boolean): number {
     const { memory, pool } = this.#parts
+    const { size } = this.#inHand
+    if (!isBacklog) return Math.max(0, pool.idleSlots - size)
     // In-memory tasks go first: what is claimed would wait for them.
     const goal = memory.countDue(1) > 0 ? 0 : pool.inHand
-    const { size } = this.#inHand
     return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.room - size)
   }
 
@@ -83,9 +93,7 @@ export class Feeder {
   /** Gives back what no worker has. */
   close(): void {
     this.#isOpen = false
-    const left = this.#suspects.splice(0)
-    for (let claim = this.#inHand.take(); claim; claim = this.#inHand.take()) left.push(claim)
-    for (const claim of left) this.giveBack(claim)
+    for (const claim of [...this.#suspects.splice(0), ...this.#inHand.takeAll()]) this.giveBack(claim)
   }
 
   /** Takes these claims, and gives workers what they have room for. */
@@ -100,16 +108,29 @@ export class Feeder {
     else this.keep(claim)
   }
 
+  /** Workers are busy for longer than it seemed: what they do not come to is for whoever is free. */
+  giveBackStale(): void {
+    const waited = performance.now() - this.#movedAt
+    if (this.#inHand.size === 0 || waited < STALE_AFTER_MS) return
+    this.#parts.pool.slowedDown(waited)
+    for (const claim of this.#inHand.takeAll()) this.giveBack(claim)
+  }
+
   /** In-memory tasks go first, whatever their priority. */
   feed(): void {
     if (!this.#isOpen) return
     const { memory, pool } = this.#parts
     this.#suspects = this.#suspects.filter(claim => !this.send(claim))
     while (pool.room > 0) {
-      const claim = memory.claim() ?? this.#inHand.take()
+      const claim = memory.claim() ?? this.takeInHand()
       if (claim === undefined) return
       if (!this.send(claim)) this.#suspects.push(claim)
     }
+  }
+
+  private takeInHand(): Claim | undefined {
+    this.#movedAt = performance.now()
+    return this.#inHand.take()
   }
 
   /** What is in memory was checked when it was added; a document somebody may have written by hand. */

@@ -23,6 +23,12 @@ export class JobsInHand {
     return claim
   }
 
+  takeAll(): Claim[] {
+    const claims: Claim[] = []
+    for (let claim = this.take(); claim; claim = this.take()) claims.push(claim)
+    return claims
+  }
+
   /** Whether a task of this priority may come before one of them. */
   wouldOvertake(priority: number): boolean {
     return priority > this.#lowestPriority

@@ -5,7 +5,7 @@ import { Assignment } from './assignment'
 import { Forker } from './forker'
 import type { PoolEvents, PoolOptions } from './pool-options'
 import type { Limits, SentJob } from './sent-job'
-import { type End, deathOf, momentOf } from './worker-events'
+import { type End, deathOf, isOwnFault, momentOf } from './worker-events'
 import { WorkerHandle } from './worker-handle'
 
 const USUAL_BOOT_TIME_MS = 1500
@@ -30,9 +30,7 @@ export class Pool {
     this.#assignment = new Assignment(this.#workers, options)
     this.#forker = new Forker(options, {
       portsInUse: () => new Set([...this.#workers].map(({ port }) => port)),
-      forked: (child, port) => {
-        this.add(child, port)
-      },
+      forked: (child, port) => this.add(child, port),
       mayForkAgain: events.changed,
     })
   }
@@ -55,6 +53,11 @@ export class Pool {
   /** How many jobs this master should have at hand, beside those that it could send now. */
   get inHand(): number {
     return this.#assignment.inHand
+  }
+
+  /** No worker has had room for another job for so many milliseconds. */
+  slowedDown(milliseconds: number): void {
+    this.#assignment.slowedDown(milliseconds)
   }
 
   /** How many more jobs could run without another fork: on workers that are free, and on those that are still to come. */
@@ -158,7 +161,7 @@ export class Pool {
       },
       outcome: (claim, result, aborted, duration) => {
         this.#forker.succeeded()
-        this.#assignment.record(duration)
+        this.#assignment.jobEnded(worker, duration)
         outcome(claim, result, aborted)
         this.jobLeft(worker)
       },
@@ -202,11 +205,7 @@ export class Pool {
   }
 
   private countFailure({ port, ended }: WorkerHandle, end: End): void {
-    const { jobs, state } = end
-    const isAsked =
-      this.#closing !== undefined || state === 'closing' || jobs.some(({ aborted }) => aborted !== undefined)
-    // One that has ended a job has shown that workers work: then it is the next job's fault.
-    if (isAsked || (ended > 0 && jobs.some(({ hasStarted }) => hasStarted))) return
+    if (this.#closing !== undefined || !isOwnFault(end, ended)) return
     this.#forker.failed(`a worker on port ${String(port)} ended ${momentOf(end)} (${deathOf(end).how})`)
   }
 

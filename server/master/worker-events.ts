@@ -62,6 +62,13 @@ export function deathOf({ exit: { code, signal }, lastWords, jobs }: End): Death
   return { how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
 }
 
+/** Whether it ended neither because it was told to, nor by the fault of a job. @param ended how many jobs had ended in it */
+export function isOwnFault({ jobs, state }: End, ended: number): boolean {
+  const isAsked = state === 'closing' || jobs.some(({ aborted }) => aborted !== undefined)
+  // One that has ended a job has shown that workers work: then it is the next job's fault.
+  return !isAsked && !(ended > 0 && jobs.some(({ hasStarted }) => hasStarted))
+}
+
 /** When in its life it was. */
 export function momentOf({ jobs, state }: End): string {
   if (state === 'booting') return 'before it was ready'
