@@ -14,8 +14,12 @@ function echoes(count: number, given: Partial<NewTask> = {}): NewTask[] {
 }
 
 /** Until it is known that jobs are short, none is sent ahead. */
-async function warmUp(master: RemoteMaster): Promise<void> {
-  for (const _id of await master.call('addTasks', echoes(200))) await master.ending(_id)
+async function warmUp(master: RemoteMaster, tasks: readonly NewTask[] = echoes(200)): Promise<void> {
+  for (const _id of await master.call('addTasks', tasks)) await master.ending(_id)
+}
+
+function blocks(count: number): NewTask[] {
+  return Array<NewTask>(count).fill({ taskType: 'block', data: { milliseconds: 40 } })
 }
 
 for (const inMemory of [false, true]) {
@@ -137,6 +141,25 @@ for (const taskType of ['hold', 'blockUntil'] as const) {
   })
 }
 
+for (const inMemory of [false, true]) {
+  const kind = inMemory ? 'an in-memory task of a lower priority' : 'a persistent task'
+  Tinytest.addAsync(`batches - ${kind} that was sent ahead to a busy worker is overtaken all the same`, async test => {
+    await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: 1 } }, async master => {
+      await warmUp(master, blocks(10))
+      const tasks: NewTask[] = [{ taskType: 'hold', data: {}, priority: 9 }, ...blocks(10)]
+      const added = tasks.map(task => ({ ...task, inMemory }))
+      const [held = '', ...ahead] = await master.call('addTasks', added)
+      await master.held(held)
+      // Once this is there, so is the message that calls the other back, before the one that ends the long one.
+      const urgent = await master.addTask({ taskType: 'echo', data: {}, inMemory: true, priority: 2 })
+      await master.call('release', held)
+      const started = await master.startedUntil(urgent)
+      test.equal(started[started.indexOf(held) + 1], urgent)
+      for (const _id of ahead) test.equal((await master.ending(_id)).task.attempts, 1)
+    })
+  })
+}
+
 /** A task that comes first, and lasts until it is told to end. */
 function longTask(master: RemoteMaster, taskType: string): { task: NewTask; end: (_id: string) => Promise<unknown> } {
   const file = path.join(tmpdir(), `cluster-test-${Random.id()}`)
@@ -225,11 +248,15 @@ Tinytest.addAsync(
 
 Tinytest.add('batches - what is worth having at hand follows how long jobs take', test => {
   const pace = new Pace()
-  test.equal([pace.ahead(1), pace.inHand(2)], [0, 0], 'nothing is known')
+  const worth = () => [pace.ahead(1, false), pace.ahead(1, true), pace.inHand(2)]
+  test.equal(worth(), [0, 0, 0], 'nothing is known')
   pace.record(0.1)
-  test.equal([pace.ahead(1), pace.inHand(2)], [40, 1000])
+  test.equal(worth(), [40, 40, 1000])
+  pace.record(100)
+  test.equal(worth(), [0, 1, 10], 'a longer one counts at once; one more is worth it while there are others enough')
   pace.record(1000)
-  test.equal([pace.ahead(1), pace.inHand(2)], [0, 0], 'a long one counts at once')
+  test.equal(worth(), [0, 0, 1])
   for (let i = 0; i < 200; i++) pace.record(0.9)
-  test.equal([pace.ahead(1), pace.ahead(4), pace.inHand(2)], [4, 17, 555])
+  test.equal(worth(), [4, 4, 1000])
+  test.equal(pace.ahead(4, false), 17)
 })

@@ -1,7 +1,8 @@
+import type { Claim } from '../queue/claim'
 import { Pace } from './pace'
 import type { WorkerHandle } from './worker-handle'
 
-/** A worker that has jobs to start, and is not heard of for this long, is busy with a long one. */
+/** How often it is looked whether a worker that has jobs to start is heard of. One that is not, for longer than usual, is busy with a long one. */
 const CHECK_EVERY_MS = 50
 
 /** A job that is sent ahead is not started later than this. */
@@ -40,19 +41,20 @@ export class Assignment {
     this.#options = options
   }
 
-  /** How many jobs could be sent now. */
-  get room(): number {
-    return this.sum(worker => this.roomIn(worker))
+  /** How many jobs could be sent now. @param left how many there are to send */
+  room(left: number): number {
+    const isPlenty = left >= this.readySlots
+    return this.sum(worker => this.roomIn(worker, isPlenty))
   }
 
   /** How many jobs would start at once if they were sent now. */
   get idleSlots(): number {
-    return this.sum(worker => Math.max(0, Math.min(this.roomIn(worker), this.#options.slots - worker.load)))
+    return this.sum(worker => Math.max(0, Math.min(this.roomIn(worker, false), this.#options.slots - worker.load)))
   }
 
   /** How many jobs should be at hand, beside those that the workers have. */
   get inHand(): number {
-    return this.#pace.inHand(this.sum(worker => (worker.state === 'ready' ? this.#options.slots : 0)))
+    return this.#pace.inHand(this.readySlots)
   }
 
   /** How many more jobs the workers could run at once, those that still boot included. */
@@ -79,11 +81,24 @@ export class Assignment {
     this.#pace.record(milliseconds)
   }
 
+  /**
+   * Calls back what waits in a worker for a long job to end, though it need not: it is to be started elsewhere, or after another. A
+   * worker reads that before it starts the next job.
+   *
+   * @param isMisplaced whether this job should not wait there
+   */
+  callBack(isMisplaced: (claim: Claim) => boolean): void {
+    if (!this.#pace.areLong(this.#options.slots)) return
+    for (const worker of this.#workers) {
+      if (worker.waiting.some(({ isAhead, claim }) => isAhead && isMisplaced(claim))) this.callBackFrom(worker)
+    }
+  }
+
   /** The worker with the most room, or undefined. */
   next(): WorkerHandle | undefined {
     let [best, most]: [WorkerHandle | undefined, number] = [undefined, 0]
     for (const worker of this.#workers) {
-      const room = this.roomIn(worker)
+      const room = this.roomIn(worker, true)
       if (room > most) [best, most] = [worker, room]
     }
     return best
@@ -111,10 +126,10 @@ export class Assignment {
   }
 
   /** A worker that has half of what it should have at hand gets the other half in one message; until then, none. */
-  private roomIn(worker: WorkerHandle): number {
+  private roomIn(worker: WorkerHandle, isPlenty: boolean): number {
     if (!isReady(worker) || worker === this.#reserved || worker.isReserved || this.isWornOut(worker)) return 0
     const { slots, maxJobs } = this.#options
-    const ahead = this.#slow.has(worker) ? 0 : this.#pace.ahead(slots)
+    const ahead = this.#slow.has(worker) ? 0 : this.#pace.ahead(slots, isPlenty)
     const room = Math.min(slots + ahead, (maxJobs ?? Infinity) - worker.ended) - worker.load
     if (room <= 0) this.#filling.delete(worker)
     else if (worker.load <= slots + ahead / 2) this.#filling.add(worker)
@@ -136,7 +151,7 @@ export class Assignment {
   private check(): void {
     this.#isChecking = false
     for (const worker of this.#workers) {
-      if (worker.jobs.every(({ hasStarted }) => hasStarted)) this.#silence.delete(worker)
+      if (worker.waiting.length === 0) this.#silence.delete(worker)
       else this.checkWaiting(worker)
     }
     if (this.#silence.size > 0) this.checkLater()
@@ -146,11 +161,18 @@ export class Assignment {
     const checks = worker.isSilent ? (this.#silence.get(worker) ?? 0) + 1 : 0
     this.#silence.set(worker, checks)
     worker.listen()
-    if (checks === 1) {
-      this.#slow.add(worker)
-      worker.recallWaiting()
-    }
+    if (checks >= 1 + this.#pace.patience / CHECK_EVERY_MS) this.callBackFrom(worker)
     if (checks >= CHECKS_UNTIL_TAKEN_BACK) worker.takeBackOverdue()
+  }
+
+  private callBackFrom(worker: WorkerHandle): void {
+    if (this.#slow.has(worker)) return
+    this.#slow.add(worker)
+    worker.recallWaiting()
+  }
+
+  private get readySlots(): number {
+    return this.sum(worker => (worker.state === 'ready' ? this.#options.slots : 0))
   }
 
   private sum(count: (worker: WorkerHandle) => number): number {

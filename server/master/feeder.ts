@@ -13,7 +13,7 @@ import type { Settlement } from './settlement'
 /** No claim is larger: it would only take longer, and hold up those of others. */
 const LARGEST_CLAIM = 500
 
-/** Several times what is in hand is meant to last. */
+/** Twice what is in hand is meant to last. */
 const STALE_AFTER_MS = 1000
 
 const NOT_STARTED = { hasStarted: false }
@@ -58,16 +58,16 @@ export class Feeder {
   wanted(isBacklog: boolean): number {
     const { memory, pool } = this.#parts
     const { size } = this.#inHand
-    if (!isBacklog) return Math.max(0, pool.idleSlots - size)
+    if (!isBacklog) return Math.max(0, pool.assignment.idleSlots - size)
     // In-memory tasks go first: what is claimed would wait for them.
-    const goal = memory.countDue(1) > 0 ? 0 : pool.inHand
-    return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.room - size)
+    const goal = memory.countDue(1) > 0 ? 0 : pool.assignment.inHand
+    return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.assignment.room(Infinity) - size)
   }
 
   /** Whether a worker could run another job at once, which none that is here would come before. */
   get isIdle(): boolean {
     const { memory, pool } = this.#parts
-    return this.#isOpen && this.size === 0 && memory.countDue(1) === 0 && pool.idleSlots > this.#coming
+    return this.#isOpen && this.size === 0 && memory.countDue(1) === 0 && pool.assignment.idleSlots > this.#coming
   }
 
   /** Stores a new task as a claim of this master, and has it run. @returns false when its `_id` is taken */
@@ -112,7 +112,7 @@ export class Feeder {
   giveBackStale(): void {
     const waited = performance.now() - this.#movedAt
     if (this.#inHand.size === 0 || waited < STALE_AFTER_MS) return
-    this.#parts.pool.slowedDown(waited)
+    this.#parts.pool.assignment.slowedDown(waited)
     for (const claim of this.#inHand.takeAll()) this.giveBack(claim)
   }
 
@@ -121,11 +121,29 @@ export class Feeder {
     if (!this.#isOpen) return
     const { memory, pool } = this.#parts
     this.#suspects = this.#suspects.filter(claim => !this.send(claim))
-    while (pool.room > 0) {
+    while (pool.assignment.room(this.left) > 0) {
       const claim = memory.claim() ?? this.takeInHand()
-      if (claim === undefined) return
+      if (claim === undefined) break
       if (!this.send(claim)) this.#suspects.push(claim)
     }
+    this.callBackMisplaced()
+  }
+
+  /** How many jobs there are to send. */
+  private get left(): number {
+    return this.#inHand.size + this.#parts.memory.countDue(Infinity)
+  }
+
+  /** Jobs that wait in a worker though another is idle, or that are behind what has come since. */
+  private callBackMisplaced(): void {
+    const { memory, pool } = this.#parts
+    const isIdle = pool.assignment.idleSlots > 0
+    const inMemory = memory.highestPriority
+    const inHand = this.#inHand.highestPriority
+    pool.assignment.callBack(({ store, task: { priority } }) => {
+      const isOvertaken = store.hasLeases ? inMemory > -Infinity || inHand > priority : inMemory > priority
+      return isIdle || isOvertaken
+    })
   }
 
   private takeInHand(): Claim | undefined {

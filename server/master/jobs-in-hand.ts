@@ -12,6 +12,11 @@ export class JobsInHand {
     return this.#claims.size
   }
 
+  /** -Infinity when there are none. */
+  get highestPriority(): number {
+    return this.#claims.first()?.task.priority ?? -Infinity
+  }
+
   add(claim: Claim): void {
     this.#claims.add(claim)
     this.#lowestPriority = Math.min(this.#lowestPriority, claim.task.priority)

@@ -2,8 +2,14 @@
 const AHEAD_MS = 4
 const MOST_AHEAD = 64
 
-/** What this master holds for its workers lasts for about so long: longer than a claim takes. */
-const IN_HAND_MS = 250
+/**
+ * Of longer jobs one is worth having at hand, up to this duration: the way to the master and back takes some milliseconds when all
+ * cpus are busy (measured: 3.5 between jobs of 100 ms).
+ */
+const LONGEST_AHEAD_MS = 250
+
+/** What this master holds for its workers lasts for about so long: much longer than a claim takes, of which each is three commands. */
+const IN_HAND_MS = 500
 /** Two of the largest claims: while one is used up, the next is on its way. */
 const MOST_IN_HAND = 1000
 
@@ -24,9 +30,25 @@ export class Pace {
     this.#mean = isLonger ? duration : this.#mean + WEIGHT * (duration - this.#mean)
   }
 
-  /** How many jobs more than it runs a worker should have. @param slots how many it runs at once */
-  ahead(slots: number): number {
-    return this.within(AHEAD_MS, slots, MOST_AHEAD)
+  /** Milliseconds for which a worker that has jobs to start may be busy with another. */
+  get patience(): number {
+    return 2 * Math.min(this.#mean, LONGEST_AHEAD_MS)
+  }
+
+  /** Whether jobs are so long that it matters which worker has the next one. @param slots how many a worker runs at once */
+  areLong(slots: number): boolean {
+    return this.within(AHEAD_MS, slots, MOST_AHEAD) === 0
+  }
+
+  /**
+   * How many jobs more than it runs a worker should have.
+   *
+   * @param slots how many it runs at once
+   * @param isPlenty whether others will not want for jobs soon
+   */
+  ahead(slots: number, isPlenty: boolean): number {
+    if (!this.areLong(slots)) return this.within(AHEAD_MS, slots, MOST_AHEAD)
+    return isPlenty && this.#mean <= LONGEST_AHEAD_MS ? 1 : 0
   }
 
   /** How many jobs more than the workers have this master should hold. @param slots how many all of them run at once */

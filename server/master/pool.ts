@@ -12,10 +12,11 @@ const USUAL_BOOT_TIME_MS = 1500
 
 /** The workers: forks them, gives them jobs, and closes them. */
 export class Pool {
+  /** Which worker gets the next job, and how many more could be sent. */
+  readonly assignment: Assignment
   readonly #options: PoolOptions
   readonly #events: PoolEvents
   readonly #workers = new Set<WorkerHandle>()
-  readonly #assignment: Assignment
   readonly #forker: Forker
   /** While it closes, and when it is closed: what running jobs are told. */
   #closing: Error | undefined
@@ -27,7 +28,7 @@ export class Pool {
   constructor(options: PoolOptions, events: PoolEvents) {
     this.#options = options
     this.#events = events
-    this.#assignment = new Assignment(this.#workers, options)
+    this.assignment = new Assignment(this.#workers, options)
     this.#forker = new Forker(options, {
       portsInUse: () => new Set([...this.#workers].map(({ port }) => port)),
       forked: (child, port) => this.add(child, port),
@@ -40,29 +41,9 @@ export class Pool {
     return this.#bootTime
   }
 
-  /** How many jobs could be sent now. */
-  get room(): number {
-    return this.#assignment.room
-  }
-
-  /** How many jobs would start at once if they were sent now. */
-  get idleSlots(): number {
-    return this.#assignment.idleSlots
-  }
-
-  /** How many jobs this master should have at hand, beside those that it could send now. */
-  get inHand(): number {
-    return this.#assignment.inHand
-  }
-
-  /** No worker has had room for another job for so many milliseconds. */
-  slowedDown(milliseconds: number): void {
-    this.#assignment.slowedDown(milliseconds)
-  }
-
   /** How many more jobs could run without another fork: on workers that are free, and on those that are still to come. */
   get freeSlots(): number {
-    return this.#assignment.freeSlots + this.#forker.pending * this.#options.slots
+    return this.assignment.freeSlots + this.#forker.pending * this.#options.slots
   }
 
   /** How many more jobs could run at once if all workers were forked that may be. */
@@ -78,9 +59,9 @@ export class Pool {
    * @throws when the job holds what cannot be sent
    */
   run(claim: Claim, limits: Limits): boolean {
-    const worker = this.#assignment.next()
+    const worker = this.assignment.next()
     if (worker === undefined) return false
-    const deadline = this.#assignment.deadlineIn(worker)
+    const deadline = this.assignment.deadlineIn(worker)
     const isAhead = deadline !== undefined
     const startBefore = isAhead
       ? Math.min(limits.startBefore ?? Infinity, monotonicNow() + deadline)
@@ -96,7 +77,7 @@ export class Pool {
    * @throws when the job holds what cannot be sent
    */
   runAlone(claim: Claim, limits: Limits): boolean {
-    const worker = this.#assignment.nextAlone()
+    const worker = this.assignment.nextAlone()
     worker?.run(claim, { isAhead: false, isAlone: true }, limits)
     return worker !== undefined
   }
@@ -161,7 +142,7 @@ export class Pool {
       },
       outcome: (claim, result, aborted, duration) => {
         this.#forker.succeeded()
-        this.#assignment.jobEnded(worker, duration)
+        this.assignment.jobEnded(worker, duration)
         outcome(claim, result, aborted)
         this.jobLeft(worker)
       },
@@ -181,7 +162,7 @@ export class Pool {
   }
 
   private jobLeft(worker: WorkerHandle): void {
-    const isLeaving = this.#closing !== undefined || this.#assignment.isWornOut(worker)
+    const isLeaving = this.#closing !== undefined || this.assignment.isWornOut(worker)
     if (isLeaving && worker.load === 0) worker.close()
     else if (isLeaving) worker.recallWaiting()
     this.#events.changed()
@@ -189,7 +170,7 @@ export class Pool {
 
   private workerGone(worker: WorkerHandle, end: End): void {
     this.#workers.delete(worker)
-    this.#assignment.forget(worker)
+    this.assignment.forget(worker)
     this.tellOfJobs(end)
     this.countFailure(worker, end)
     if (this.#workers.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()

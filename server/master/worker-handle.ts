@@ -65,6 +65,11 @@ export class WorkerHandle implements JobCommands {
     return [...this.#jobs.values()]
   }
 
+  /** Those that it has not started. */
+  get waiting(): readonly SentJob[] {
+    return this.jobs.filter(({ hasStarted }) => !hasStarted)
+  }
+
   /** Whether its job is to run alone. */
   get isReserved(): boolean {
     return this.#alone !== undefined
@@ -104,13 +109,12 @@ export class WorkerHandle implements JobCommands {
 
   /** Asks for the jobs that it has not started: it returns them when it comes to that. */
   recallWaiting(): void {
-    for (const [token, job] of this.#jobs) if (!job.hasStarted) this.recall(token)
+    for (const { claim } of this.waiting) this.recall(claim.token)
   }
 
   /** It has come to nothing for so long that it will not start these any more, and needs not say so. */
   takeBackOverdue(): void {
-    for (const [token, job] of this.#jobs)
-      if (job.isAhead && !job.hasStarted) this.returned(token, 'its worker is busy')
+    for (const { claim, isAhead } of this.waiting) if (isAhead) this.returned(claim.token, 'its worker is busy')
   }
 
   recall(token: string): void {

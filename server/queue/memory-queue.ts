@@ -79,6 +79,11 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     return this.#queued.first() === undefined ? 0 : Math.min(limit, this.#queued.waitingCount)
   }
 
+  /** Of those that could start now; -Infinity when there are none. */
+  get highestPriority(): number {
+    return this.#queued.first()?.task.priority ?? -Infinity
+  }
+
   claim(): Claim | undefined {
     this.dropSurplus()
     const entry = this.#queued.take()

@@ -106,10 +106,21 @@ export class JobRunner {
     this.#link.flush()
     const outcome = await this.execute(job, message)
     const endedAt = performance.now()
-    this.report(token, outcome, endedAt - startedAt)
-    this.logEnd(job, outcome, endedAt - startedAt)
-    if (endedAt < this.#turnEndsAt) this.startNext()
-    else setImmediate(() => this.takeTurn())
+    const report = () => this.report(job, token, outcome, endedAt - startedAt)
+    if (endedAt < this.#turnEndsAt) {
+      report()
+      this.startNext()
+    } else this.endTurn(report)
+  }
+
+  /** What came through the pipe is read. The end of the last job goes with the start of the next, if there is one: that is one message less. */
+  private endTurn(reportLast: () => void): void {
+    const isNextHere = this.#waiting.length > 0
+    if (!isNextHere) reportLast()
+    setImmediate(() => {
+      if (isNextHere) reportLast()
+      this.takeTurn()
+    })
   }
 
   private async execute(job: Job, { token, attempt }: RunMessage): Promise<Outcome> {
@@ -137,12 +148,9 @@ export class JobRunner {
     return definition.run
   }
 
-  private report(token: string, outcome: Outcome, duration: number): void {
+  private report(job: Job, token: string, outcome: Outcome, duration: number): void {
     const memory = this.#options.tellsMemory ? { rss: process.memoryUsage.rss() } : {}
     this.#link.send({ kind: 'outcome', token, outcome, duration, ...memory })
-  }
-
-  private logEnd(job: Job, outcome: Outcome, duration: number): void {
     if (outcome.kind === 'done') this.#log.task(job, `done in ${String(Math.round(duration))} ms`)
     else this.#log.taskError(job, `failed: ${outcome.error.stack ?? outcome.error.message}`)
   }
