@@ -41,15 +41,20 @@ export class Assignment {
     this.#options = options
   }
 
-  /** How many jobs could be sent now. @param left how many there are to send */
-  room(left: number): number {
-    const isPlenty = left >= this.readySlots
+  /** How many jobs could be sent now. @param countLeft how many there are to send */
+  room(countLeft: () => number): number {
+    const isPlenty = this.areJobsLong && countLeft() >= this.readySlots
     return this.sum(worker => this.roomIn(worker, isPlenty))
   }
 
   /** How many jobs would start at once if they were sent now. */
   get idleSlots(): number {
     return this.sum(worker => Math.max(0, Math.min(this.roomIn(worker, false), this.#options.slots - worker.load)))
+  }
+
+  /** Whether jobs are so long that it matters which worker has the next one. */
+  get areJobsLong(): boolean {
+    return this.#pace.areLong(this.#options.slots)
   }
 
   /** How many jobs should be at hand, beside those that the workers have. */
@@ -88,7 +93,6 @@ export class Assignment {
    * @param isMisplaced whether this job should not wait there
    */
   callBack(isMisplaced: (claim: Claim) => boolean): void {
-    if (!this.#pace.areLong(this.#options.slots)) return
     for (const worker of this.#workers) {
       if (worker.waiting.some(({ isAhead, claim }) => isAhead && isMisplaced(claim))) this.callBackFrom(worker)
     }

@@ -61,7 +61,7 @@ export class Feeder {
     if (!isBacklog) return Math.max(0, pool.assignment.idleSlots - size)
     // In-memory tasks go first: what is claimed would wait for them.
     const goal = memory.countDue(1) > 0 ? 0 : pool.assignment.inHand
-    return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.assignment.room(Infinity) - size)
+    return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.assignment.room(() => Infinity) - size)
   }
 
   /** Whether a worker could run another job at once, which none that is here would come before. */
@@ -121,16 +121,16 @@ export class Feeder {
     if (!this.#isOpen) return
     const { memory, pool } = this.#parts
     this.#suspects = this.#suspects.filter(claim => !this.send(claim))
-    while (pool.assignment.room(this.left) > 0) {
+    while (pool.assignment.room(() => this.countLeft()) > 0) {
       const claim = memory.claim() ?? this.takeInHand()
       if (claim === undefined) break
       if (!this.send(claim)) this.#suspects.push(claim)
     }
-    this.callBackMisplaced()
+    if (pool.assignment.areJobsLong) this.callBackMisplaced()
   }
 
   /** How many jobs there are to send. */
-  private get left(): number {
+  private countLeft(): number {
     return this.#inHand.size + this.#parts.memory.countDue(Infinity)
   }
 

@@ -66,6 +66,7 @@ export class QueuedEntries {
   }
 
   private promote(): void {
+    if (this.#scheduled.size === 0) return
     const now = new Date()
     for (let next = this.#scheduled.first(); next && next.task.dueDate <= now; next = this.#scheduled.first()) {
       this.#scheduled.take()
