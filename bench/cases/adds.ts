@@ -30,7 +30,7 @@ export const addOne: Case = {
   subjects: ['cluster', 'floor', 'agenda', 'mongo-jobs', 'bullmq', 'graphile-worker'],
   quickSubjects: ['cluster', 'floor', 'agenda', 'mongo-jobs'],
   measure: (subject, bench) =>
-    measureAdding(subject, bench, bench.size(3000, 500), (adder, count) => adder.call('addOne', count)),
+    measureAdding(subject, bench, bench.size(1000, 300), (adder, count) => adder.call('addOne', count)),
 }
 
 export const addMany: Case = {

@@ -4,7 +4,7 @@ import type { Measurement } from '../result'
 import type { SubjectName } from '../subjects/programs'
 import { type Case, repeat } from './case'
 
-const SUBJECTS = ['cluster', 'cluster-quiet', 'floor', 'agenda', 'mongo-jobs'] as const
+const SUBJECTS = ['cluster', 'floor', 'cluster-quiet', 'agenda', 'mongo-jobs'] as const
 const OTHER_DATABASES = ['bullmq', 'bullmq-sandboxed', 'graphile-worker'] as const
 
 const TASKS = 20_000
@@ -21,7 +21,7 @@ async function measureDrain(
   return bench.withSubject(subject, async start => {
     const measured = await start({ workers, options: { keepAlive: 'always' } })
     // A subject that takes longer is stopped: what it did until then is counted.
-    const limit = bench.size(15_000, 1500)
+    const limit = bench.size(10_000, 1500)
     await measured.call('drain', { count: WARM_UP_TASKS, job, limit })
     const values = await repeat(rounds, async () =>
       perSecond(await measured.call('drain', { count: tasks, job, limit })),

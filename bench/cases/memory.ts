@@ -2,7 +2,8 @@ import { percentiles } from '../result'
 import { type Case, repeat } from './case'
 import { perSecond } from './drains'
 
-const SUBJECTS = ['cluster', 'cluster-quiet', 'tinypool', 'workerpool', 'piscina'] as const
+const POOLS = ['tinypool', 'workerpool', 'piscina'] as const
+const SUBJECTS = ['cluster', 'floor', 'cluster-quiet', ...POOLS] as const
 const PER = 100_000
 const MEGABYTE = 2 ** 20
 
@@ -10,8 +11,8 @@ export const memoryDrain: Case = {
   name: 'memory-drain',
   title: 'In-memory tasks of a job that does nothing, added while the 2 workers are kept busy, then run.',
   isHigherBetter: true,
-  subjects: [...SUBJECTS, 'floor'],
-  quickSubjects: ['cluster', 'tinypool', 'workerpool', 'piscina', 'floor'],
+  subjects: SUBJECTS,
+  quickSubjects: ['cluster', 'floor', 'workerpool', 'piscina'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
       const measured = await start({ options: { keepAlive: 'always' } })
@@ -26,7 +27,7 @@ export const memoryLatency: Case = {
   name: 'memory-latency',
   title: 'From before an in-memory task is added until its job starts in a warm worker.',
   isHigherBetter: false,
-  subjects: [...SUBJECTS, 'floor'],
+  subjects: SUBJECTS,
   quickSubjects: ['cluster', 'floor'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
@@ -41,7 +42,7 @@ export const memoryPer100k: Case = {
   name: 'memory-per-100k',
   title: `By how much the process that dispatches grows while it holds ${PER.toLocaleString('en')} in-memory tasks.`,
   isHigherBetter: false,
-  subjects: ['cluster', 'tinypool', 'workerpool', 'piscina'],
+  subjects: ['cluster', ...POOLS],
   quickSubjects: ['cluster'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {

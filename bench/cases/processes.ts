@@ -1,30 +1,49 @@
 /** What the processes themselves cost: cpus, an idle master, the start of a worker. */
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Bench } from '../bench'
+import type { Measurement } from '../result'
+import type { SubjectProcess } from '../subject-process'
 import { type Case, repeat } from './case'
 
-const JOB_MS = 100
+interface Jobs {
+  /** Milliseconds. */
+  readonly duration: number
+  readonly count: number
+}
+
+const JOBS: readonly Jobs[] = [
+  { duration: 100, count: 60 },
+  { duration: 1000, count: 10 },
+]
+const QUICK_JOBS: readonly Jobs[] = [{ duration: 100, count: 12 }]
+
 /** Until workers without work are gone, and connections are what they stay. */
 const SETTLING_MS = 5000
 
 export const cpuSpeedup: Case = {
   name: 'cpu-speedup',
-  title: `Jobs that keep a cpu busy for ${String(JOB_MS)} ms, in 2 workers, over the same function called in one process.`,
+  title: 'Jobs that keep a cpu busy, in 2 workers, over the same function called in one process.',
   isHigherBetter: true,
   subjects: ['cluster', 'floor'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
       const measured = await start({ options: { keepAlive: 'always' } })
-      const iterations = JOB_MS * bench.iterationsPerMs
-      const count = bench.size(60, 12)
-      // The two right after each other, so that they find the machine in the same state.
-      const run = async () => {
-        const alone = await measured.call('burnHere', count, iterations)
-        const { jobs, ms } = await measured.call('drain', { count, job: { name: 'burn', iterations }, limit: Infinity })
-        return alone / count / (ms / jobs)
+      const measurements: Measurement[] = []
+      for (const jobs of bench.size(JOBS, QUICK_JOBS)) {
+        const run = () => speedup(measured, bench, jobs)
+        await run()
+        measurements.push({ unit: `times, ${String(jobs.duration)} ms`, values: await repeat(bench.size(5, 3), run) })
       }
-      await run()
-      return [{ unit: 'times', values: await repeat(bench.size(5, 3), run) }]
+      return measurements
     }),
+}
+
+/** The two right after each other, so that they find the machine in the same state. */
+async function speedup(measured: SubjectProcess, bench: Bench, { duration, count }: Jobs): Promise<number> {
+  const iterations = duration * bench.iterationsPerMs
+  const alone = await measured.call('burnHere', count, iterations)
+  const { jobs, ms } = await measured.call('drain', { count, job: { name: 'burn', iterations }, limit: Infinity })
+  return alone / count / (ms / jobs)
 }
 
 export const idleOperations: Case = {
