@@ -6,6 +6,7 @@ import { Tinytest } from 'meteor/tinytest'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Pace } from '../server/master/pace'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
+import { eventually } from './support/wait'
 
 const NO_TICKS = { refreshRate: 3_600_000, keepAlive: 'always' } as const
 
@@ -125,6 +126,23 @@ Tinytest.addAsync(
   },
 )
 
+Tinytest.addAsync(
+  'batches - a worker that is kept free for a job that is to run alone gets others when that is cancelled',
+  async test => {
+    await withMaster({ options: { keepAlive: 'always', tasksPerWorker: 2, maxAvailableWorkers: 1 } }, async master => {
+      const ids = await master.call('addTasks', Array<NewTask>(2).fill({ taskType: 'hold', data: {} }))
+      const [pid] = await Promise.all(ids.map(_id => master.held(_id)))
+      process.kill(pid ?? 0, 'SIGKILL')
+      const alone = await Promise.race(ids.map(async _id => (await master.held(_id, 2), _id)))
+      const other = ids.find(_id => _id !== alone) ?? ''
+      test.isTrue(await master.call('cancel', other))
+      await master.call('release', alone)
+      test.equal((await master.ending(alone)).event, 'done')
+      test.equal(await master.resultOf({ taskType: 'echo', data: { text: 'next' } }), { text: 'next' })
+    })
+  },
+)
+
 for (const taskType of ['hold', 'blockUntil'] as const) {
   const how = taskType === 'hold' ? 'waits' : 'blocks its worker'
   Tinytest.addAsync(`batches - jobs that were sent ahead of one that ${how} run on another worker`, async test => {
@@ -158,6 +176,28 @@ for (const inMemory of [false, true]) {
       for (const _id of ahead) test.equal((await master.ending(_id)).task.attempts, 1)
     })
   })
+}
+
+Tinytest.addAsync(
+  'batches - a task of a higher priority is claimed though the next job waits in the worker already',
+  async test => {
+    await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: 1 } }, async master => {
+      await warmUp(master, blocks(10))
+      const hold: NewTask = { taskType: 'hold', data: {}, priority: 8 }
+      const [held = '', ahead = ''] = await master.call('addTasks', [hold, ...blocks(1)])
+      await master.held(held)
+      await eventually('the next one is claimed', () => isRunning(master, ahead))
+      const urgent = await master.addTask({ taskType: 'echo', data: {}, priority: 9 })
+      await eventually('the urgent one is claimed', () => isRunning(master, urgent))
+      await master.call('release', held)
+      test.equal((await master.ending(urgent)).event, 'done')
+      test.equal((await master.ending(ahead)).task.attempts, 1)
+    })
+  },
+)
+
+async function isRunning({ database }: RemoteMaster, _id: string): Promise<boolean> {
+  return (await database.tasks.findOne({ _id }))?.state === 'running'
 }
 
 /** A task that comes first, and lasts until it is told to end. */

@@ -41,9 +41,9 @@ export class Assignment {
     this.#options = options
   }
 
-  /** How many jobs could be sent now. @param countLeft how many there are to send */
-  room(countLeft: () => number): number {
-    const isPlenty = this.areJobsLong && countLeft() >= this.readySlots
+  /** How many jobs could be sent now. @param left how many there are to send; it matters where jobs are long */
+  room(left: number): number {
+    const isPlenty = left >= this.readySlots
     return this.sum(worker => this.roomIn(worker, isPlenty))
   }
 
@@ -86,24 +86,35 @@ export class Assignment {
     this.#pace.record(milliseconds)
   }
 
+  /** Whether such a job waits in a worker for another to end. */
+  waitsAhead(isSuch: (claim: Claim) => boolean): boolean {
+    return [...this.#workers].some(worker => worker.waiting.some(({ isAhead, claim }) => isAhead && isSuch(claim)))
+  }
+
   /**
-   * Calls back what waits in a worker for a long job to end, though it need not: it is to be started elsewhere, or after another. A
-   * worker reads that before it starts the next job.
+   * Calls back jobs that wait in a worker for another to end, though they should be started elsewhere, or after others.
    *
-   * @param isMisplaced whether this job should not wait there
+   * @param isMisplaced whether this one should not wait there
+   * @param limit how many at most
    */
-  callBack(isMisplaced: (claim: Claim) => boolean): void {
+  callBack(isMisplaced: (claim: Claim) => boolean, limit: number): void {
+    let left = limit
     for (const worker of this.#workers) {
-      if (worker.waiting.some(({ isAhead, claim }) => isAhead && isMisplaced(claim))) this.callBackFrom(worker)
+      if (this.#slow.has(worker)) continue
+      for (const { isAhead, claim } of worker.waiting) {
+        if (left <= 0 || !isAhead || !isMisplaced(claim)) continue
+        this.#slow.add(worker)
+        worker.recall(claim.token)
+        left--
+      }
     }
   }
 
-  /** The worker with the most room, or undefined. */
+  /** Of those that have room, the worker with the fewest jobs, or undefined. */
   next(): WorkerHandle | undefined {
-    let [best, most]: [WorkerHandle | undefined, number] = [undefined, 0]
+    let [best, fewest]: [WorkerHandle | undefined, number] = [undefined, Infinity]
     for (const worker of this.#workers) {
-      const room = this.roomIn(worker, true)
-      if (room > most) [best, most] = [worker, room]
+      if (worker.load < fewest && this.roomIn(worker, true) > 0) [best, fewest] = [worker, worker.load]
     }
     return best
   }
@@ -115,6 +126,11 @@ export class Assignment {
     const worker = this.#reserved
     this.#reserved = undefined
     return worker
+  }
+
+  /** No job is to run alone any more: what was kept free for one is not needed. */
+  releaseReserved(): void {
+    this.#reserved = undefined
   }
 
   /** Milliseconds within which a job that is sent to this worker now must start; undefined where it can start at once. */
@@ -132,8 +148,9 @@ export class Assignment {
   /** A worker that has half of what it should have at hand gets the other half in one message; until then, none. */
   private roomIn(worker: WorkerHandle, isPlenty: boolean): number {
     if (!isReady(worker) || worker === this.#reserved || worker.isReserved || this.isWornOut(worker)) return 0
-    const { slots, maxJobs } = this.#options
-    const ahead = this.#slow.has(worker) ? 0 : this.#pace.ahead(slots, isPlenty)
+    const { slots, maxJobs, maxMemory } = this.#options
+    // A worker that is to be replaced after a job tells so only when that has ended.
+    const ahead = this.#slow.has(worker) ? 0 : this.#pace.ahead(slots, isPlenty && maxMemory === null)
     const room = Math.min(slots + ahead, (maxJobs ?? Infinity) - worker.ended) - worker.load
     if (room <= 0) this.#filling.delete(worker)
     else if (worker.load <= slots + ahead / 2) this.#filling.add(worker)
@@ -165,14 +182,11 @@ export class Assignment {
     const checks = worker.isSilent ? (this.#silence.get(worker) ?? 0) + 1 : 0
     this.#silence.set(worker, checks)
     worker.listen()
-    if (checks >= 1 + this.#pace.patience / CHECK_EVERY_MS) this.callBackFrom(worker)
+    if (checks >= Math.max(1, this.#pace.patience / CHECK_EVERY_MS) && !this.#slow.has(worker)) {
+      this.#slow.add(worker)
+      worker.recallWaiting()
+    }
     if (checks >= CHECKS_UNTIL_TAKEN_BACK) worker.takeBackOverdue()
-  }
-
-  private callBackFrom(worker: WorkerHandle): void {
-    if (this.#slow.has(worker)) return
-    this.#slow.add(worker)
-    worker.recallWaiting()
   }
 
   private get readySlots(): number {

@@ -36,7 +36,7 @@ export class Feeder {
   /** Those that are to run alone, until a worker has no other job. */
   #suspects: Claim[] = []
   #isOpen = false
-  /** When a worker last had room for what is in hand, on performance.now. */
+  /** When a worker last had room for what is in hand, or it came; on performance.now. */
   #movedAt = 0
   /** How many new tasks are on their way to the queue, for workers that are idle. */
   #coming = 0
@@ -61,7 +61,7 @@ export class Feeder {
     if (!isBacklog) return Math.max(0, pool.assignment.idleSlots - size)
     // In-memory tasks go first: what is claimed would wait for them.
     const goal = memory.countDue(1) > 0 ? 0 : pool.assignment.inHand
-    return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.assignment.room(() => Infinity) - size)
+    return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.assignment.room(Infinity) - size)
   }
 
   /** Whether a worker could run another job at once, which none that is here would come before. */
@@ -82,8 +82,12 @@ export class Feeder {
     }
   }
 
+  /** Whether a task of this priority may come before one that was claimed and has not started. */
   wouldOvertake(priority: number): boolean {
-    return this.#inHand.wouldOvertake(priority)
+    const { assignment } = this.#parts.pool
+    if (this.#inHand.wouldOvertake(priority)) return true
+    const isBehind = ({ store, task }: Claim) => store.hasLeases && task.priority < priority
+    return assignment.areJobsLong && assignment.waitsAhead(isBehind)
   }
 
   open(): void {
@@ -121,29 +125,34 @@ export class Feeder {
     if (!this.#isOpen) return
     const { memory, pool } = this.#parts
     this.#suspects = this.#suspects.filter(claim => !this.send(claim))
-    while (pool.assignment.room(() => this.countLeft()) > 0) {
+    while (pool.assignment.room(this.left) > 0) {
       const claim = memory.claim() ?? this.takeInHand()
       if (claim === undefined) break
       if (!this.send(claim)) this.#suspects.push(claim)
     }
+    if (this.#suspects.length === 0) pool.assignment.releaseReserved()
     if (pool.assignment.areJobsLong) this.callBackMisplaced()
   }
 
-  /** How many jobs there are to send. */
-  private countLeft(): number {
-    return this.#inHand.size + this.#parts.memory.countDue(Infinity)
+  /** How many jobs there are to send; counted only where it matters. */
+  private get left(): number {
+    const { memory, pool } = this.#parts
+    return pool.assignment.areJobsLong ? this.#inHand.size + memory.countDue(Infinity) : 0
   }
 
   /** Jobs that wait in a worker though another is idle, or that are behind what has come since. */
   private callBackMisplaced(): void {
     const { memory, pool } = this.#parts
-    const isIdle = pool.assignment.idleSlots > 0
+    const { idleSlots } = pool.assignment
+    if (idleSlots > 0) {
+      pool.assignment.callBack(() => true, idleSlots)
+      return
+    }
     const inMemory = memory.highestPriority
     const inHand = this.#inHand.highestPriority
-    pool.assignment.callBack(({ store, task: { priority } }) => {
-      const isOvertaken = store.hasLeases ? inMemory > -Infinity || inHand > priority : inMemory > priority
-      return isIdle || isOvertaken
-    })
+    const isOvertaken = ({ store, task: { priority } }: Claim) =>
+      store.hasLeases ? inMemory > -Infinity || inHand > priority : inMemory > priority
+    pool.assignment.callBack(isOvertaken, Infinity)
   }
 
   private takeInHand(): Claim | undefined {
@@ -159,6 +168,7 @@ export class Feeder {
   }
 
   private keep(claim: Claim): void {
+    if (this.#inHand.size === 0) this.#movedAt = performance.now()
     if (this.#isOpen) this.#inHand.add(claim)
     else this.giveBack(claim)
   }

@@ -44,7 +44,7 @@ export class PoolSize {
     }
     const limit = freeSlots + slotsToFork
     const atHand = memory.countDue(limit) + feeder.size
-    // Where a worker has room, all that is due has been claimed.
+    // Where a worker is idle, all that is due has been claimed.
     const isUnknown = mayBeMore && pool.assignment.idleSlots === 0 && atHand < limit
     pool.grow(atHand + (isUnknown ? await claims.countDue(limit - atHand) : 0) - freeSlots)
   }

@@ -53,7 +53,7 @@ export class Pool {
   }
 
   /**
-   * Sends a job to the worker with the most room.
+   * Sends a job to the worker that has the fewest, of those with room.
    *
    * @returns false when there is none
    * @throws when the job holds what cannot be sent

@@ -28,7 +28,6 @@ export class WorkerHandle implements JobCommands {
     this.#events = events
     this.#process = new WorkerProcess(child, {
       message: message => {
-        this.#isSilent = false
         if (message.kind === 'ready') this.becomeReady(performance.now() - forkedAt)
         else this.receive(message)
       },
@@ -75,7 +74,7 @@ export class WorkerHandle implements JobCommands {
     return this.#alone !== undefined
   }
 
-  /** Whether nothing has come from it since `listen`. */
+  /** Whether it has started, ended and returned no job since `listen`. What a running one says is no sign that the next will start soon. */
   get isSilent(): boolean {
     return this.#isSilent
   }
@@ -102,7 +101,7 @@ export class WorkerHandle implements JobCommands {
     if (isAlone) this.#alone = token
   }
 
-  /** From now on it is silent, until something comes from it. */
+  /** From now on it is silent, until it comes to a job. */
   listen(): void {
     this.#isSilent = true
   }
@@ -139,6 +138,7 @@ export class WorkerHandle implements JobCommands {
   private receive(message: Exclude<ToMaster, { kind: 'ready' }>): void {
     switch (message.kind) {
       case 'started':
+        this.#isSilent = false
         this.#jobs.get(message.token)?.started()
         return
       case 'outcome':
@@ -185,6 +185,7 @@ export class WorkerHandle implements JobCommands {
   private take(token: string): SentJob | undefined {
     const job = this.#jobs.get(token)
     job?.end()
+    this.#isSilent = false
     this.#jobs.delete(token)
     if (this.#alone === token) this.#alone = undefined
     if (this.#jobs.size === 0) this.#idleSince = performance.now()

@@ -106,21 +106,9 @@ export class JobRunner {
     this.#link.flush()
     const outcome = await this.execute(job, message)
     const endedAt = performance.now()
-    const report = () => this.report(job, token, outcome, endedAt - startedAt)
-    if (endedAt < this.#turnEndsAt) {
-      report()
-      this.startNext()
-    } else this.endTurn(report)
-  }
-
-  /** What came through the pipe is read. The end of the last job goes with the start of the next, if there is one: that is one message less. */
-  private endTurn(reportLast: () => void): void {
-    const isNextHere = this.#waiting.length > 0
-    if (!isNextHere) reportLast()
-    setImmediate(() => {
-      if (isNextHere) reportLast()
-      this.takeTurn()
-    })
+    this.report(job, token, outcome, endedAt - startedAt)
+    if (endedAt < this.#turnEndsAt) this.startNext()
+    else setImmediate(() => this.takeTurn())
   }
 
   private async execute(job: Job, { token, attempt }: RunMessage): Promise<Outcome> {
