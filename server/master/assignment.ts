@@ -88,7 +88,7 @@ export class Assignment {
 
   /** Whether such a job waits in a worker for another to end. */
   waitsAhead(isSuch: (claim: Claim) => boolean): boolean {
-    return [...this.#workers].some(worker => worker.waiting.some(({ isAhead, claim }) => isAhead && isSuch(claim)))
+    return [...this.#workers].some(worker => worker.waitingAhead.some(({ claim }) => isSuch(claim)))
   }
 
   /**
@@ -101,8 +101,8 @@ export class Assignment {
     let left = limit
     for (const worker of this.#workers) {
       if (this.#slow.has(worker)) continue
-      for (const { isAhead, claim } of worker.waiting) {
-        if (left <= 0 || !isAhead || !isMisplaced(claim)) continue
+      for (const { claim } of worker.waitingAhead) {
+        if (left <= 0 || !isMisplaced(claim)) continue
         this.#slow.add(worker)
         worker.recall(claim.token)
         left--

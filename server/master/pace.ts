@@ -47,8 +47,9 @@ export class Pace {
    * @param isPlenty whether others will not want for jobs soon
    */
   ahead(slots: number, isPlenty: boolean): number {
-    if (!this.areLong(slots)) return this.within(AHEAD_MS, slots, MOST_AHEAD)
-    return isPlenty && this.#mean <= LONGEST_AHEAD_MS ? 1 : 0
+    const short = this.within(AHEAD_MS, slots, MOST_AHEAD)
+    const long = isPlenty && this.#mean <= LONGEST_AHEAD_MS ? 1 : 0
+    return short > 0 ? short : long
   }
 
   /** How many jobs more than the workers have this master should hold. @param slots how many all of them run at once */

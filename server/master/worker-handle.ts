@@ -69,6 +69,11 @@ export class WorkerHandle implements JobCommands {
     return this.jobs.filter(({ hasStarted }) => !hasStarted)
   }
 
+  /** Those of them that were to wait for another to end. */
+  get waitingAhead(): readonly SentJob[] {
+    return this.waiting.filter(({ isAhead }) => isAhead)
+  }
+
   /** Whether its job is to run alone. */
   get isReserved(): boolean {
     return this.#alone !== undefined
@@ -113,7 +118,7 @@ export class WorkerHandle implements JobCommands {
 
   /** It has come to nothing for so long that it will not start these any more, and needs not say so. */
   takeBackOverdue(): void {
-    for (const { claim, isAhead } of this.waiting) if (isAhead) this.returned(claim.token, 'its worker is busy')
+    for (const { claim } of this.waitingAhead) this.returned(claim.token, 'its worker is busy')
   }
 
   recall(token: string): void {

@@ -106,7 +106,8 @@ export class JobRunner {
     this.#link.flush()
     const outcome = await this.execute(job, message)
     const endedAt = performance.now()
-    this.report(job, token, outcome, endedAt - startedAt)
+    this.report(token, outcome, endedAt - startedAt)
+    this.logEnd(job, outcome, endedAt - startedAt)
     if (endedAt < this.#turnEndsAt) this.startNext()
     else setImmediate(() => this.takeTurn())
   }
@@ -136,9 +137,12 @@ export class JobRunner {
     return definition.run
   }
 
-  private report(job: Job, token: string, outcome: Outcome, duration: number): void {
+  private report(token: string, outcome: Outcome, duration: number): void {
     const memory = this.#options.tellsMemory ? { rss: process.memoryUsage.rss() } : {}
     this.#link.send({ kind: 'outcome', token, outcome, duration, ...memory })
+  }
+
+  private logEnd(job: Job, outcome: Outcome, duration: number): void {
     if (outcome.kind === 'done') this.#log.task(job, `done in ${String(Math.round(duration))} ms`)
     else this.#log.taskError(job, `failed: ${outcome.error.stack ?? outcome.error.message}`)
   }
