@@ -7,12 +7,14 @@ import { heldByAny, heldTokens } from './held'
 import { isTaken } from './stored-tasks'
 import { failUnclaimable, failUnreadable } from './unclaimable'
 import {
+  BY_ID,
   DURABLE,
   IS_STILL_DUE,
   type RawCollection,
   type StoredTask,
   claimFor,
   inMilliseconds,
+  inOneReply,
   insertClaimed,
   toTask,
   tokenOf,
@@ -148,7 +150,7 @@ export class Claims {
 
   /** The next in order; from the index alone. */
   private async candidates(limit: number): Promise<Candidate[]> {
-    const options = { sort: TASK_ORDER, limit, projection: ORDERED_FIELDS }
+    const options = { sort: TASK_ORDER, limit, projection: ORDERED_FIELDS, ...inOneReply(limit) }
     const [first = [], ...others] = await Promise.all(
       this.#typeChunks.map(types => this.#tasks.find(waiting(types), options).toArray() as Promise<Candidate[]>),
     )
@@ -160,7 +162,7 @@ export class Claims {
     const ids = candidates.map(({ _id }) => _id)
     const among = { _id: { $in: ids }, state: 'waiting' as const }
     await this.#tasks
-      .updateMany(among, this.update(batch), DURABLE)
+      .updateMany(among, this.update(batch), { ...DURABLE, ...BY_ID })
       .catch((error: unknown) => failUnclaimable(this.#tasks, among, batch, error))
     const claimed = await this.readClaimed(batch, ids)
     const byId = new Map(claimed.map(task => [task._id, task]))
@@ -169,8 +171,9 @@ export class Claims {
 
   private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
     const held = { _id: { $in: [...ids] }, 'claim.token': tokensOf(batch) }
+    const options = { ...AS_IN_MEMORY, ...inOneReply(ids.length), projection: { claim: 0 } }
     try {
-      return await this.#tasks.find(held, { ...AS_IN_MEMORY, projection: { claim: 0 } }).toArray()
+      return await this.#tasks.find(held, options).toArray()
     } catch (error) {
       return failUnreadable(this.#tasks, batch, error)
     }

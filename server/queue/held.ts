@@ -1,6 +1,6 @@
 /** Which tasks still carry the tokens of claims. A token is of one claim: no task can match with that of another. */
 import type { Claim } from './claim'
-import type { RawCollection } from './updates'
+import { type RawCollection, inOneReply } from './updates'
 
 export function heldByAny(claims: readonly Claim[]): object {
   return { _id: { $in: claims.map(({ task }) => task._id) }, 'claim.token': { $in: claims.map(({ token }) => token) } }
@@ -8,6 +8,7 @@ export function heldByAny(claims: readonly Claim[]): object {
 
 /** The tokens of these claims that their tasks carry. */
 export async function heldTokens(tasks: RawCollection, claims: readonly Claim[]): Promise<Set<string>> {
-  const found = await tasks.find(heldByAny(claims), { projection: { 'claim.token': 1 } }).toArray()
+  const options = { ...inOneReply(claims.length), projection: { 'claim.token': 1 } }
+  const found = await tasks.find(heldByAny(claims), options).toArray()
   return new Set(found.flatMap(({ claim }) => claim?.token ?? []))
 }

@@ -3,6 +3,7 @@ import type { TaskState } from '../../common/task'
 import type { Owner } from './owner'
 import {
   ADOPT,
+  BY_ID,
   DURABLE,
   FOLLOW_DUE_DATE,
   GIVE_BACK,
@@ -89,7 +90,7 @@ export class Housekeeping {
     do {
       found = await this.#tasks.find(due, next).toArray()
       const filter = { _id: { $in: found.map(({ _id }) => _id) }, state: 'scheduled' as const }
-      if (found.length > 0) await this.#tasks.updateMany(filter, FOLLOW_DUE_DATE, DURABLE)
+      if (found.length > 0) await this.#tasks.updateMany(filter, FOLLOW_DUE_DATE, { ...DURABLE, ...BY_ID })
     } while (found.length === PROMOTED_AT_ONCE)
   }
 

@@ -45,6 +45,20 @@ export function isTooLarge(error: unknown): boolean {
 /** Acknowledged once it cannot be rolled back, whatever the connection string says. */
 export const DURABLE = { writeConcern: { w: 'majority' } } as const
 
+/**
+ * For an update of tasks that were found before, by `_id` and state. Left to choose, MongoDB tries the index of that state too, which is full
+ * of what was claimed lately: half of what a claim of 250 tasks took (measured).
+ */
+export const BY_ID = { hint: { _id: 1 } } as const
+
+/**
+ * For a query that finds at most so many: MongoDB sends them in one reply, as far as 16 MB allow, and no empty one after it. (By itself it sends
+ * 101 first.)
+ */
+export function inOneReply(count: number): { readonly batchSize: number } {
+  return { batchSize: count + 1 }
+}
+
 export const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
 
 /**

@@ -65,8 +65,8 @@ export function batchedClaims(tasks: Collection<FloorTask>): (request: Drain) =>
 }
 
 async function claimBatch(tasks: Collection<FloorTask>): Promise<string[]> {
-  const found = await tasks.find(DUE, { sort: TASK_ORDER, limit: BATCH }).toArray()
+  const found = await tasks.find(DUE, { sort: TASK_ORDER, limit: BATCH, batchSize: BATCH + 1 }).toArray()
   const ids = found.map(({ _id }) => _id)
-  if (ids.length > 0) await tasks.updateMany({ _id: { $in: ids }, state: 'waiting' }, CLAIM)
+  if (ids.length > 0) await tasks.updateMany({ _id: { $in: ids }, state: 'waiting' }, CLAIM, { hint: { _id: 1 } })
   return ids
 }
