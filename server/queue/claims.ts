@@ -148,19 +148,21 @@ export class Claims {
     }
   }
 
-  /** The next in order; from the index alone. */
-  private async candidates(limit: number): Promise<Candidate[]> {
-    const options = { sort: TASK_ORDER, limit, projection: ORDERED_FIELDS, ...inOneReply(limit) }
-    const [first = [], ...others] = await Promise.all(
+  /** The `_id`s of the next in order; from the index alone. */
+  private async candidates(limit: number): Promise<string[]> {
+    const isMerged = this.#typeChunks.length > 1
+    const projection = isMerged ? ORDERED_FIELDS : { _id: 1 }
+    const options = { sort: TASK_ORDER, limit, projection, ...inOneReply(limit) }
+    const found = await Promise.all(
       this.#typeChunks.map(types => this.#tasks.find(waiting(types), options).toArray() as Promise<Candidate[]>),
     )
-    return others.length === 0 ? first : [...first, ...others.flat()].sort(compareTasks).slice(0, limit)
+    const next = isMerged ? found.flat().sort(compareTasks).slice(0, limit) : found.flat()
+    return next.map(({ _id }) => _id)
   }
 
   /** The tasks are read once they are claimed: before, anybody may change them, or replace one by another of its `_id`. */
-  private async claimAmong(batch: string, candidates: readonly Candidate[]): Promise<Claim[]> {
-    const ids = candidates.map(({ _id }) => _id)
-    const among = { _id: { $in: ids }, state: 'waiting' as const }
+  private async claimAmong(batch: string, ids: readonly string[]): Promise<Claim[]> {
+    const among = { _id: { $in: [...ids] }, state: 'waiting' as const }
     await this.#tasks
       .updateMany(among, this.update(batch), { ...DURABLE, ...BY_ID })
       .catch((error: unknown) => failUnclaimable(this.#tasks, among, batch, error))
