@@ -16,15 +16,22 @@ export function encode(value: unknown): Encoded {
   return { v8: serialize(value).toString('base64') }
 }
 
+/** To check is to decode, which takes half a second for a large value: what was decoded then needs not be again. */
+const checked = new WeakMap<object, unknown>()
+
 export function decode(encoded: Encoded): unknown {
-  return 'v8' in encoded ? deserialize(Buffer.from(encoded.v8, 'base64')) : encoded.value
+  if (!('v8' in encoded)) return encoded.value
+  const value: unknown = checked.has(encoded) ? checked.get(encoded) : deserialize(Buffer.from(encoded.v8, 'base64'))
+  // Who decodes it once more gets another.
+  checked.delete(encoded)
+  return value
 }
 
 /** What is forged must not throw when it is decoded. */
 export function isEncoded(encoded: Readonly<Record<string, unknown>>): encoded is Encoded {
   if (!Object.hasOwn(encoded, 'v8')) return true
   try {
-    decode(encoded)
+    checked.set(encoded, decode(encoded))
     return true
   } catch {
     return false

@@ -39,3 +39,15 @@ void test('what is forged is decoded, or not accepted', () => {
     RUNS,
   )
 })
+
+void test('what was checked is not decoded again, and who decodes it twice gets two values', () => {
+  const encoded = { ...(encode(new Map([['a', 1]])) as { v8: string }) }
+  const { v8 } = encoded
+  assert.ok(isEncoded(encoded))
+  encoded.v8 = 'no structured clone'
+  const first = decode(encoded)
+  encoded.v8 = v8
+  const second = decode(encoded)
+  assert.deepEqual([first, second], [new Map([['a', 1]]), new Map([['a', 1]])])
+  assert.notEqual(first, second)
+})
