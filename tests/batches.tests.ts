@@ -4,6 +4,7 @@ import path from 'node:path'
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import type { NewTask } from 'meteor/nschwarz:cluster'
+import { Overtakers } from '../server/master/overtakers'
 import { Pace } from '../server/master/pace'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
@@ -191,17 +192,30 @@ Tinytest.addAsync(
       const [held = '', ahead = ''] = await master.call('addTasks', [hold, ...blocks(1)])
       await master.held(held)
       await eventually('the next one is claimed', () => isRunning(master, ahead))
-      const urgent: NewTask = { taskType: 'echo', data: {}, priority: 9 }
-      // The first may come before the master has heard what it has claimed.
-      await eventually('an urgent one is claimed', async () => {
-        await master.addTask(urgent)
-        return (await master.database.tasks.countDocuments({ priority: 9, state: 'running' })) > 0
-      })
+      // Also when the master has not heard yet what it has claimed.
+      const urgent = await master.addTask({ taskType: 'echo', data: {}, priority: 9 })
+      await eventually('the urgent one is claimed', () => isRunning(master, urgent))
       await master.call('release', held)
       test.equal((await master.ending(ahead)).task.attempts, 1)
     })
   },
 )
+
+Tinytest.add('batches - what is added while a claim is on its way is compared with what that brings', test => {
+  let lowest = Infinity
+  const overtakers = new Overtakers(priority => priority > lowest)
+  overtakers.claiming()
+  for (const priority of [1, 5]) overtakers.added(priority)
+  test.equal(overtakers.count, 0)
+  lowest = 1
+  overtakers.claimed()
+  test.equal(overtakers.count, 1)
+  overtakers.added(2)
+  test.equal(overtakers.count, 2)
+  overtakers.claiming()
+  overtakers.claimed()
+  test.equal(overtakers.count, 0)
+})
 
 async function isRunning({ database }: RemoteMaster, _id: string): Promise<boolean> {
   return (await database.tasks.findOne({ _id }))?.state === 'running'

@@ -8,6 +8,7 @@ import { Backlog } from './backlog'
 import type { DueTimer } from './due-timer'
 import type { Feeder } from './feeder'
 import type { Leases } from './leases'
+import { Overtakers } from './overtakers'
 import type { PoolSize } from './pool-size'
 import type { Upkeep } from './upkeep'
 
@@ -29,20 +30,20 @@ export interface DispatcherParts {
 export class Dispatcher {
   readonly #parts: DispatcherParts
   readonly #backlog: Backlog
+  readonly #overtakers: Overtakers
   #refreshRate: number
   #interval: number | undefined
   /** The look that is on. */
   #looking: Promise<void> | undefined
   #lookAgain = false
   #isTickDue = false
-  /** How many tasks were added that come before some of those in hand. */
-  #urgent = 0
   /** Since a look ended in an error, until a tick's does not: one line at each end, however many lie between. */
   #isFailing = false
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
     this.#backlog = new Backlog(parts.feed)
+    this.#overtakers = new Overtakers(priority => parts.feeder.wouldOvertake(priority))
     this.#refreshRate = parts.options.refreshRate
   }
 
@@ -81,7 +82,7 @@ export class Dispatcher {
     const delay = Number(dueDate) - Date.now()
     if (delay > 0) this.dueIn(delay, true)
     else {
-      if (this.#parts.feeder.wouldOvertake(priority)) this.#urgent++
+      this.#overtakers.added(priority)
       this.mayClaim()
     }
   }
@@ -133,7 +134,7 @@ export class Dispatcher {
   }
 
   private get wanted(): number {
-    return Math.max(this.#urgent, this.#parts.feeder.wanted(this.#backlog.isLeft))
+    return this.#parts.feeder.wanted(this.#backlog.isLeft, this.#overtakers.count)
   }
 
   private get mayBeMore(): boolean {
@@ -184,12 +185,13 @@ export class Dispatcher {
     const { feeder, leases } = this.#parts
     while (this.canClaim) {
       const limit = this.#backlog.limit(this.wanted)
-      this.#urgent = 0
+      this.#overtakers.claiming()
       this.#backlog.asked()
       const claims = await leases.claim(limit)
       this.#backlog.claimed(claims.length, limit)
       feeder.take(claims)
-      if (claims.length < limit) return
+      this.#overtakers.claimed()
+      if (claims.length < limit && this.#overtakers.count === 0) return
     }
   }
 

@@ -54,14 +54,11 @@ export class Feeder {
    * How many more tasks should be claimed: none while there are enough for a while.
    *
    * @param isBacklog whether there are more than can start at once; without one, what is claimed ahead would only be kept from others
+   * @param overtaking how many come before some of those that are here
    */
-  wanted(isBacklog: boolean): number {
-    const { memory, pool } = this.#parts
-    const { size } = this.#inHand
-    if (!isBacklog) return Math.max(0, pool.assignment.idleSlots - size)
-    // In-memory tasks go first: what is claimed would wait for them.
-    const goal = memory.countDue(1) > 0 ? 0 : pool.assignment.inHand
-    return size > goal / 2 ? 0 : Math.min(LARGEST_CLAIM, goal + pool.assignment.room(Infinity) - size)
+  wanted(isBacklog: boolean, overtaking: number): number {
+    const missing = isBacklog ? this.missingAhead : this.#parts.pool.assignment.idleSlots - this.#inHand.size
+    return Math.min(LARGEST_CLAIM, Math.max(overtaking, missing))
   }
 
   /** Whether a worker could run another job at once, which none that is here would come before. */
@@ -132,6 +129,15 @@ export class Feeder {
     }
     if (this.#suspects.length === 0) pool.assignment.releaseReserved()
     if (pool.assignment.areJobsLong) this.callBackMisplaced()
+  }
+
+  /** By how many there are too few for a while; 0 until half of them are used up. */
+  private get missingAhead(): number {
+    const { memory, pool } = this.#parts
+    const { size } = this.#inHand
+    // In-memory tasks go first: what is claimed would wait for them.
+    const goal = memory.countDue(1) > 0 ? 0 : pool.assignment.inHand
+    return size > goal / 2 ? 0 : goal + pool.assignment.room(Infinity) - size
   }
 
   /** How many jobs there are to send; counted only where it matters. */
