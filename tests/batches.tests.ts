@@ -215,6 +215,14 @@ Tinytest.add('batches - what is added while a claim is on its way is compared wi
   overtakers.claiming()
   overtakers.claimed()
   test.equal(overtakers.count, 0)
+  overtakers.claiming()
+  lowest = Infinity
+  overtakers.added(5)
+  // The first failed: this one asks for what was added meanwhile.
+  overtakers.claiming()
+  lowest = 1
+  overtakers.claimed()
+  test.equal(overtakers.count, 0)
 })
 
 async function isRunning({ database }: RemoteMaster, _id: string): Promise<boolean> {

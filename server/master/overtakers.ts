@@ -23,6 +23,8 @@ export class Overtakers {
   /** A claim is sent, which takes them too. */
   claiming(): void {
     this.#count = 0
+    // Left of one that failed.
+    this.#undecided = []
     this.#isClaiming = true
   }
 

@@ -12,6 +12,7 @@ import {
   IS_STILL_DUE,
   type RawCollection,
   TAKE_OVER,
+  inOneReply,
 } from './updates'
 
 /** So that a claim need not wait for a long update. */
@@ -85,7 +86,8 @@ export class Housekeeping {
   /** Makes the tasks waiting that became due. One that somebody moved into the future is made scheduled when it would be claimed. */
   async promoteDue(): Promise<void> {
     const due = { state: 'scheduled' as const, $expr: IS_DUE }
-    const next = { sort: { dueDate: 1 }, limit: PROMOTED_AT_ONCE, projection: { _id: 1 } } as const
+    const oneReply = inOneReply(PROMOTED_AT_ONCE)
+    const next = { sort: { dueDate: 1 }, limit: PROMOTED_AT_ONCE, projection: { _id: 1 }, ...oneReply } as const
     let found
     do {
       found = await this.#tasks.find(due, next).toArray()
