@@ -8,7 +8,7 @@ Package.describe({
 
 Package.onUse(api => {
   api.versionsFrom('3.0')
-  api.use(['mongo', 'random', 'typescript'], 'server')
+  api.use(['mongo', 'typescript'], 'server')
   api.use('zodern:types@1.0.13')
   // A worker is ready when its web server listens; an app without one has nothing to wait for.
   api.use('webapp', 'server', { weak: true })

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from './errors'
+import { createId } from './id'
 import { type AttemptPolicy, checkPolicy } from './policy'
 import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './plain'
 
@@ -60,7 +61,7 @@ export interface NewTask<Data = unknown> extends AttemptPolicy {
   readonly data: Data
   /** Any safe integer; higher runs first. Default 1. */
   readonly priority?: number
-  /** Unique over the queue; a string that is not empty. Default: a random one. */
+  /** Unique over the queue; a string that is not empty. Default: a new one of 17 characters, which begins with the time. */
   readonly _id?: string
   /** The task does not start before. Default: now. */
   readonly dueDate?: Date
@@ -89,12 +90,12 @@ let created = 0
  * @param where what the caller called, for errors
  * @throws InvalidArgumentError naming the field, what was given and what is allowed
  */
-export function createTask(given: NewTask, makeId: () => string, where = 'addTask'): Task<PlainObject | PlainValue[]> {
+export function createTask(given: NewTask, where = 'addTask'): Task<PlainObject | PlainValue[]> {
   checkShape(where, given)
   const now = new Date()
   const dueDate = given.dueDate === undefined ? now : new Date(checkDate(`${where}.dueDate`, given.dueDate))
   return {
-    _id: given._id === undefined ? makeId() : checkText(`${where}._id`, given._id),
+    _id: given._id === undefined ? createId() : checkText(`${where}._id`, given._id),
     taskType: checkText(`${where}.taskType`, given.taskType),
     data: checkData(where, given.data),
     priority: given.priority === undefined ? 1 : checkInteger(`${where}.priority`, given.priority),
@@ -107,11 +108,11 @@ export function createTask(given: NewTask, makeId: () => string, where = 'addTas
 }
 
 /** @throws InvalidArgumentError for what is no list, or for one of its items; for an `_id` that is given twice too */
-export function createTasks(given: readonly NewTask[], makeId: () => string): Task[] {
+export function createTasks(given: readonly NewTask[]): Task[] {
   if (!(Array.isArray as (value: unknown) => boolean)(given)) {
     throw new InvalidArgumentError('addTasks', given, 'an array of new tasks')
   }
-  const tasks = given.map((newTask, index) => createTask(newTask, makeId, `addTasks[${String(index)}]`))
+  const tasks = given.map((newTask, index) => createTask(newTask, `addTasks[${String(index)}]`))
   const ids = new Set<string>()
   for (const [index, { _id }] of tasks.entries()) {
     if (ids.has(_id)) throw new InvalidArgumentError(`addTasks[${String(index)}]._id`, _id, 'one that no other has')

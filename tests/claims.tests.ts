@@ -37,7 +37,7 @@ class Queue {
   }
 
   async add(given: Partial<NewTask> = {}): Promise<string> {
-    const task = createTask({ taskType: 'TEST', data: {}, ...given }, () => Random.id())
+    const task = createTask({ taskType: 'TEST', data: {}, ...given })
     await this.database.tasks.insertOne({ ...task })
     return task._id
   }
@@ -301,7 +301,7 @@ storage(
 storage('a new task is stored as a claim, unless its _id is taken', async (test, queue) => {
   const claims = queue.claims()
   const data = { text: '$no.path', nested: { list: [new Date(3), Buffer.from('x')] } }
-  const task = createTask({ taskType: 'TEST', data, _id: 'new' }, () => '')
+  const task = createTask({ taskType: 'TEST', data, _id: 'new' })
   const claim = await claims.insert('batch', task)
   test.equal([claim?.token, claim?.task.state, claim?.task.attempts], ['batch:new', 'running', 1])
   const [own] = await claims.findOwn()
@@ -314,7 +314,7 @@ storage('a new task is stored as a claim, unless its _id is taken', async (test,
 })
 
 storage('a document that is too large to carry a claim holds up nothing', async (test, queue) => {
-  const task = createTask({ taskType: 'TEST', data: {}, _id: 'large', priority: 9 }, () => '')
+  const task = createTask({ taskType: 'TEST', data: {}, _id: 'large', priority: 9 })
   const size = 16 * 1024 * 1024 - 300
   await queue.database.tasks.insertOne({ ...task, data: { text: 'x'.repeat(size) } })
   const behind = await queue.add()
@@ -325,7 +325,7 @@ storage('a document that is too large to carry a claim holds up nothing', async 
 
 storage('a document that the driver cannot read holds up nothing', async (test, queue) => {
   const { BSON } = MongoInternals.NpmModules.mongodb.module
-  const task = createTask({ taskType: 'TEST', data: {}, _id: 'unreadable', priority: 9 }, () => '')
+  const task = createTask({ taskType: 'TEST', data: {}, _id: 'unreadable', priority: 9 })
   // What PCRE knows and JavaScript does not.
   await queue.database.tasks.insertOne({ ...task, data: { pattern: new BSON.BSONRegExp('(?i)x') } })
   const behind = await queue.add()
@@ -337,7 +337,7 @@ storage('a document that the driver cannot read holds up nothing', async (test, 
 storage('among many claimed at once, a document that the driver cannot read holds up nothing', async (test, queue) => {
   const { BSON } = MongoInternals.NpmModules.mongodb.module
   for (let i = 0; i < 5; i++) await queue.add()
-  const task = createTask({ taskType: 'TEST', data: {}, _id: 'unreadable' }, () => '')
+  const task = createTask({ taskType: 'TEST', data: {}, _id: 'unreadable' })
   await queue.database.tasks.insertOne({ ...task, data: { pattern: new BSON.BSONRegExp('(?i)x') } })
   const claims = queue.claims()
   await refused(test, claims.claim(Random.id(), 10), /"unreadable".* cannot be run, and is failed/)
@@ -411,7 +411,7 @@ storage('a claim examines as many keys with 300 types as it has types and tasks'
   await queue.housekeeping().createIndexes()
   const types = Array.from({ length: 300 }, (_type, index) => `T${String(index)}`)
   const tasks = types.flatMap(taskType => [1, 2, 3].map(priority => ({ taskType, data: {}, priority })))
-  await queue.database.tasks.insertMany(tasks.map(task => ({ ...createTask(task, () => Random.id()) })))
+  await queue.database.tasks.insertMany(tasks.map(task => ({ ...createTask(task) })))
   const { planned, keysExamined } = await explainClaim(queue, types, 1)
   test.notMatches(planned, /"SORT"|COLLSCAN/)
   test.isTrue(keysExamined <= 2 * types.length, `${String(keysExamined)} keys examined`)
@@ -436,7 +436,7 @@ async function explainClaimAmong(queue: Queue, count: number): Promise<number> {
   ]
   for (const other of others) {
     const tasks = Array.from({ length: count }, (_task, index) => ({
-      ...createTask({ taskType: 'A', data: {}, priority: 1 + (index % 1000) }, () => Random.id()),
+      ...createTask({ taskType: 'A', data: {}, priority: 1 + (index % 1000) }),
       ...other,
     }))
     await queue.database.tasks.insertMany(tasks)

@@ -12,7 +12,7 @@ function openQueue(): MemoryQueue {
 }
 
 function add(queue: MemoryQueue, given: Partial<NewTask> = {}): string {
-  const task = createTask({ taskType: 'TEST', data: {}, ...given }, () => Random.id())
+  const task = createTask({ taskType: 'TEST', data: {}, ...given })
   queue.add([task])
   return task._id
 }

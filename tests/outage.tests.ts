@@ -1,4 +1,3 @@
-import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
 import { createTask } from '../common/task'
@@ -100,7 +99,7 @@ for (const kind of ['done', 'error'] as const) {
     `outage - a write whose acknowledgement was lost is found out: '${kind}' is told once (invariant 10)`,
     async test => {
       await withDatabase(async database => {
-        const task = createTask({ taskType: 'TEST', data: {} }, () => Random.id())
+        const task = createTask({ taskType: 'TEST', data: {} })
         await database.tasks.insertOne({ ...task })
         const collection = database.tasks as unknown as ConstructorParameters<typeof Claims>[0]
         const claims = new Claims(collection, currentOwner(), {
@@ -109,7 +108,7 @@ for (const kind of ['done', 'error'] as const) {
           keepFailed: null,
         })
         const log = createLog('error')
-        const leases = new Leases(claims, 15_000, () => Random.id(), log)
+        const leases = new Leases(claims, 15_000, log)
         const told: unknown[] = []
         const listeners = new Listeners()
         listeners.set(kind, ({ task: { _id } }) => told.push(_id))

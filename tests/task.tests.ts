@@ -1,18 +1,33 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { Tinytest } from 'meteor/tinytest'
+import { createId } from '../common/id'
 import { compareTasks } from '../common/order'
 import { copyPlain } from '../common/plain'
 import { createTask, type NewTask, type Task } from '../common/task'
 
-const make = (given: Partial<NewTask> = {}) => createTask({ taskType: 'TEST', data: {}, ...given }, () => 'made')
+const make = (given: Partial<NewTask> = {}) => createTask({ taskType: 'TEST', data: {}, ...given })
 
-Tinytest.add('task - the defaults are priority 1, due now, and an _id that is made', test => {
+Tinytest.add('task - the defaults are priority 1, due now, and an _id like those of Meteor', test => {
   const before = Date.now()
   const task = make()
   test.equal(task.priority, 1)
-  test.equal(task._id, 'made')
+  test.matches(task._id, /^[2-9A-HJ-NP-Za-km-z]{17}$/)
   test.equal(task.state, 'waiting')
   test.isTrue(Number(task.dueDate) >= before && Number(task.dueDate) <= Date.now())
   test.equal(task.createdAt, task.dueDate)
+})
+
+Tinytest.addAsync('task - an _id that is made comes after all that were made in earlier milliseconds', async test => {
+  const earlier = Array.from({ length: 1000 }, createId)
+  const last = Date.now()
+  while (Date.now() === last) await pause(1)
+  const later = createId()
+  test.isTrue(earlier.every(id => id < later))
+})
+
+Tinytest.add('task - no two _ids that are made are the same', test => {
+  const ids = Array.from({ length: 100_000 }, createId)
+  test.equal(new Set(ids).size, ids.length)
 })
 
 Tinytest.add('task - one that is due later is scheduled', test => {
@@ -52,11 +67,11 @@ for (const [index, [field, value, message]] of REFUSED.entries()) {
 
 Tinytest.add('task - a field that does not exist is refused, with those that do', test => {
   const misspelt = { taskType: 'TEST', data: {}, prioritty: 2 } as NewTask
-  test.throws(() => createTask(misspelt, () => 'made'), /addTask\.prioritty is 2 \(number\); allowed: taskType, data/)
+  test.throws(() => createTask(misspelt), /addTask\.prioritty is 2 \(number\); allowed: taskType, data/)
 })
 
 Tinytest.add('task - something that is no object is refused', test => {
-  test.throws(() => createTask(null as unknown as NewTask, () => 'made'), /addTask is null; allowed: an object with/)
+  test.throws(() => createTask(null as unknown as NewTask), /addTask is null; allowed: an object with/)
 })
 
 Tinytest.add('task - data is copied in the form in which MongoDB gives it back', test => {

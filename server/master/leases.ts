@@ -1,6 +1,7 @@
 import { Meteor } from 'meteor/meteor'
 import { monotonicNow } from '../../common/clock'
 import { messageOf } from '../../common/errors'
+import { createId } from '../../common/id'
 import type { Log } from '../../common/log'
 import type { Task } from '../../common/task'
 import type { Claim } from '../queue/claim'
@@ -26,7 +27,6 @@ interface Held {
 export class Leases {
   readonly #claims: Claims
   readonly #duration: number
-  readonly #makeToken: () => string
   readonly #log: Log
   /** By token. */
   readonly #held = new Map<string, Held>()
@@ -39,10 +39,9 @@ export class Leases {
   #isUnsure = false
 
   /** @param duration milliseconds */
-  constructor(claims: Claims, duration: number, makeToken: () => string, log: Log) {
+  constructor(claims: Claims, duration: number, log: Log) {
     this.#claims = claims
     this.#duration = duration
-    this.#makeToken = makeToken
     this.#log = log
   }
 
@@ -65,7 +64,7 @@ export class Leases {
   }
 
   private async hold(take: (batch: string) => Promise<Claim[]>): Promise<Claim[]> {
-    const batch = this.#makeToken()
+    const batch = createId()
     const expiresAt = monotonicNow() + this.#duration
     this.#inFlight.add(batch)
     try {

@@ -1,5 +1,4 @@
 /** Puts the parts of a master together; nothing runs before it is started. */
-import { Random } from 'meteor/random'
 import { messageOf } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
@@ -55,7 +54,7 @@ export class Parts implements WakeUpListener {
     this.#unknownTypes = new UnknownTypes(definitions, log)
     this.#events = new Events(listeners, log)
     this.#feed = this.createFeed(tasks, taskTypes)
-    this.leases = new Leases(claims, leaseDuration, () => Random.id(), log)
+    this.leases = new Leases(claims, leaseDuration, log)
     this.pool = this.createPool(keyOf(owner))
     this.#losses = this.createLosses()
     this.settlement = this.createSettlement()

@@ -1,6 +1,6 @@
 import { Mongo } from 'meteor/mongo'
-import { Random } from 'meteor/random'
 import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
+import { createId } from '../../common/id'
 import { type NewTask, type Task, checkText, createTask, createTasks } from '../../common/task'
 import { role } from '../role'
 import type { Retention } from './kept-tasks'
@@ -39,7 +39,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws WrongProcessError (rejects) for an in-memory task on a worker, or in an app without `new Cluster`
    */
   async addTask<Data>(newTask: NewTask<Data>): Promise<string> {
-    const task = createTask(newTask, () => Random.id())
+    const task = createTask(newTask)
     if (newTask.inMemory === true) this.#memory.add([task])
     else {
       checkSize('addTask', task)
@@ -59,7 +59,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws WrongProcessError (rejects) as `addTask`; nothing is stored
    */
   async addTasks<Data>(newTasks: readonly NewTask<Data>[]): Promise<string[]> {
-    const tasks = createTasks(newTasks, () => Random.id())
+    const tasks = createTasks(newTasks)
     const inMemory: Task[] = []
     const persistent: Task[] = []
     for (const [index, task] of tasks.entries()) {
@@ -150,7 +150,7 @@ function firstOfEachType(tasks: readonly Task[]): Iterable<Task> {
 
 /** Set by the cluster of this process, if there is one. */
 export const retention: Retention = { keepFailed: null }
-export const memoryQueue = new MemoryQueue(Random.id(), retention)
+export const memoryQueue = new MemoryQueue(createId(), retention)
 export const listeners = new Listeners()
 export const wakeUp = new WakeUp()
 export const TaskQueue = new TaskQueueCollection('taskQueue', memoryQueue, listeners, wakeUp, retention)

@@ -75,7 +75,7 @@ void test('whatever addTask is given, it makes a task or throws one InvalidArgum
   const tally = new Tally()
   fc.assert(
     fc.property(fc.oneof({ weight: 9, arbitrary: nearly({ ...fields, ...policy }) }, anything), given => {
-      const task = attempt(() => createTask(given as NewTask, () => 'made'), tally)
+      const task = attempt(() => createTask(given as NewTask), tally)
       if (task === undefined) return
       assertRunnable(task)
       assert.equal(faultOf(task), undefined)

@@ -75,7 +75,7 @@ async function feed(
 }
 
 function makeTask(number: number): ReturnType<typeof createTask> {
-  return createTask({ taskType: 'nothing', data: { number } }, () => `soak-${String(number)}`)
+  return createTask({ _id: `soak-${String(number)}`, taskType: 'nothing', data: { number } })
 }
 
 async function assess(server: Server, tasks: number, seconds: number, left: number): Promise<Soak> {
