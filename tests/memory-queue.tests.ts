@@ -1,7 +1,7 @@
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { createTask, type NewTask } from '../common/task'
-import { Heap } from '../server/queue/heap'
+import { OrderedQueue } from '../server/queue/ordered-queue'
 import { MemoryQueue } from '../server/queue/memory-queue'
 import { complete, fail, release } from './support/claim-ends'
 
@@ -135,24 +135,23 @@ Tinytest.add('memory queue - a claim shares nothing with the task that is kept',
   test.equal(queue.findById(_id)?.data, { list: [1] })
 })
 
-Tinytest.add('memory queue - a heap lets go of what is not retained, and stays in order', test => {
-  const heap = new Heap<number>((a, b) => a - b)
-  for (const number of [5, 3, 8, 1, 9, 2]) heap.add(number)
-  heap.retain(number => number % 2 === 1)
+Tinytest.add('memory queue - an ordered queue keeps its order while it is filled and emptied', test => {
+  const queue = new OrderedQueue<number>((a, b) => a - b)
+  const numbers = Array.from({ length: 10_000 }, (_item, index) => index)
+  // Of every eight, one comes before others that are there.
+  for (const number of numbers) queue.add(number % 8 === 0 ? number - 20_000 : number)
+  const first = numbers.filter(number => number % 8 === 0).map(number => number - 20_000)
+  const rest = numbers.filter(number => number % 8 !== 0)
   test.equal(
-    Array.from({ length: heap.size }, () => heap.take()),
-    [1, 3, 5, 9],
+    Array.from({ length: 4000 }, () => queue.take()),
+    [...first, ...rest.slice(0, 4000 - first.length)],
   )
-})
-
-Tinytest.add('memory queue - a heap gives its items in order', test => {
-  const heap = new Heap<number>((a, b) => a - b)
-  const numbers = Array.from({ length: 500 }, (_item, index) => (index * 7919) % 503)
-  for (const number of numbers) heap.add(number)
-  test.equal(heap.size, 500)
+  queue.add(0.5)
+  queue.add(20_000)
+  test.equal(queue.size, 6002)
   test.equal(
-    numbers.map(() => heap.take()),
-    [...numbers].sort((a, b) => a - b),
+    Array.from({ length: 6002 }, () => queue.take()),
+    [0.5, ...rest.slice(4000 - first.length), 20_000],
   )
-  test.isUndefined(heap.take())
+  test.isUndefined(queue.take())
 })

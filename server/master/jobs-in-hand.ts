@@ -1,10 +1,10 @@
 import { compareTasks } from '../../common/order'
 import type { Claim } from '../queue/claim'
-import { Heap } from '../queue/heap'
+import { OrderedQueue } from '../queue/ordered-queue'
 
 /** The claimed tasks that no worker has yet, in their order. */
 export class JobsInHand {
-  readonly #claims = new Heap<Claim>((a, b) => compareTasks(a.task, b.task))
+  readonly #claims = new OrderedQueue<Claim>((a, b) => compareTasks(a.task, b.task))
   /** Of them, or lower. */
   #lowestPriority = Infinity
 

@@ -1,6 +1,6 @@
 import { compareTasks } from '../../common/order'
 import type { Task } from '../../common/task'
-import { Heap } from './heap'
+import { OrderedQueue } from './ordered-queue'
 
 /** A task in memory. */
 export interface Entry {
@@ -11,13 +11,13 @@ export interface Entry {
   cancelledToken?: string
 }
 
-/** Below this it is not worth the while to look for entries that are out of date in a heap. */
-const MIN_HEAP = 16
+/** In fewer it is not worth the while to look for entries that are out of date. */
+const MIN_OUTDATED = 16
 
 /** The entries that are waiting or scheduled, in order. Those that are out of date are skipped when they come up. */
 export class QueuedEntries {
-  readonly #waiting = new Heap<Entry>((a, b) => compareTasks(a.task, b.task))
-  readonly #scheduled = new Heap<Entry>((a, b) => Number(a.task.dueDate) - Number(b.task.dueDate))
+  readonly #waiting = new OrderedQueue<Entry>((a, b) => compareTasks(a.task, b.task))
+  readonly #scheduled = new OrderedQueue<Entry>((a, b) => Number(a.task.dueDate) - Number(b.task.dueDate))
   readonly #isCurrent: (entry: Entry) => boolean
 
   /** @param isCurrent whether an entry still stands for its task */
@@ -60,8 +60,8 @@ export class QueuedEntries {
    * @param current how many entries there are that are not
    */
   forgetOutdated(current: number): void {
-    for (const heap of [this.#waiting, this.#scheduled]) {
-      if (heap.size > 2 * current + MIN_HEAP) heap.retain(this.#isCurrent)
+    for (const entries of [this.#waiting, this.#scheduled]) {
+      if (entries.size > 2 * current + MIN_OUTDATED) entries.retain(this.#isCurrent)
     }
   }
 

@@ -9,7 +9,7 @@ import { BSON } from 'mongodb'
 import { errorFromWire, errorToWire } from '../../common/wire'
 import { compareTasks } from '../../common/order'
 import { copyPlain, type PlainValue } from '../../common/plain'
-import { Heap } from '../../server/queue/heap'
+import { OrderedQueue } from '../../server/queue/ordered-queue'
 
 const RUNS = { numRuns: 2000 }
 
@@ -78,19 +78,31 @@ void test('the order of tasks is total: it never contradicts itself', () => {
   )
 })
 
-void test('a heap gives whatever was put into it in order', () => {
+/** What is done to a queue: a number is added. */
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: -20, max: 20 }) },
+  { weight: 2, arbitrary: fc.constant('take' as const) },
+  { weight: 1, arbitrary: fc.constant('retain' as const) },
+)
+
+void test('an ordered queue gives the first of what is in it, whatever was done to it', () => {
   fc.assert(
-    fc.property(fc.array(ordered), tasks => {
-      const heap = new Heap(compareTasks)
-      for (const task of tasks) heap.add(task)
-      const taken = tasks.map(() => heap.take())
-      assert.equal(heap.size, 0)
-      assert.deepEqual(
-        taken.map(task => task && [task.priority, Number(task.dueDate), Number(task.createdAt), task.sequence]),
-        [...tasks]
-          .sort(compareTasks)
-          .map(task => [task.priority, Number(task.dueDate), Number(task.createdAt), task.sequence]),
-      )
+    fc.property(fc.array(step), steps => {
+      const queue = new OrderedQueue<number>((a, b) => a - b)
+      let expected: number[] = []
+      const isEven = (number: number) => number % 2 === 0
+      for (const next of steps) {
+        if (next === 'take') assert.equal(queue.take(), expected.shift())
+        else if (next === 'retain') {
+          queue.retain(isEven)
+          expected = expected.filter(isEven)
+        } else {
+          queue.add(next)
+          expected = [...expected, next].sort((a, b) => a - b)
+        }
+        assert.equal(queue.first(), expected[0])
+        assert.equal(queue.size, expected.length)
+      }
     }),
     RUNS,
   )

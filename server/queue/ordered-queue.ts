@@ -1,0 +1,66 @@
+import { Heap } from './heap'
+
+/** Below this it is not worth the while to cut off what was taken from the front of the list. */
+const MIN_CUT = 1000
+
+/**
+ * A priority queue. What comes in order, as most does, goes to the end of a list: `add` and `take` in O(1). What comes before others
+ * there goes into a heap, in O(log n). Equal items come in no particular order.
+ */
+export class OrderedQueue<Item> {
+  /** In order; what was taken is undefined. */
+  #list: (Item | undefined)[] = []
+  /** Where in the list the next is. */
+  #next = 0
+  readonly #heap: Heap<Item>
+  readonly #compare: (a: Item, b: Item) => number
+
+  /** @param compare negative when `a` comes before `b` */
+  constructor(compare: (a: Item, b: Item) => number) {
+    this.#heap = new Heap(compare)
+    this.#compare = compare
+  }
+
+  get size(): number {
+    return this.#list.length - this.#next + this.#heap.size
+  }
+
+  first(): Item | undefined {
+    return this.isInList ? this.#list[this.#next] : this.#heap.first()
+  }
+
+  add(item: Item): void {
+    const last = this.#list.at(-1)
+    if (last === undefined || this.#compare(last, item) <= 0) this.#list.push(item)
+    else this.#heap.add(item)
+  }
+
+  take(): Item | undefined {
+    if (!this.isInList) return this.#heap.take()
+    const first = this.#list[this.#next]
+    this.#list[this.#next++] = undefined
+    this.cut()
+    return first
+  }
+
+  /** Drops the items that are not accepted. */
+  retain(accepts: (item: Item) => boolean): void {
+    this.#list = this.#list.slice(this.#next).filter(item => item !== undefined && accepts(item))
+    this.#next = 0
+    this.#heap.retain(accepts)
+  }
+
+  /** Whether the first of all is in the list. */
+  private get isInList(): boolean {
+    const inList = this.#list[this.#next]
+    const inHeap = this.#heap.first()
+    return inList !== undefined && (inHeap === undefined || this.#compare(inList, inHeap) <= 0)
+  }
+
+  private cut(): void {
+    const isEmpty = this.#next === this.#list.length
+    if (!isEmpty && this.#next < Math.max(MIN_CUT, this.#list.length / 2)) return
+    this.#list = this.#list.slice(this.#next)
+    this.#next = 0
+  }
+}
