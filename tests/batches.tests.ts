@@ -315,6 +315,18 @@ Tinytest.addAsync(
   },
 )
 
+Tinytest.addAsync('batches - of an in-memory task the database hears nothing', async test => {
+  await withMaster({ options: { ...NO_TICKS, logs: 'error' } }, async master => {
+    const { database } = master
+    await master.resultOf({ taskType: 'echo', data: {} })
+    await database.db.command({ profile: 2 })
+    for (let index = 0; index < 5; index++) await master.resultOf({ taskType: 'echo', data: {}, inMemory: true })
+    await database.db.command({ profile: 0 })
+    const onTasks = { ns: `${database.name}.taskQueue`, op: { $ne: 'getmore' } }
+    test.equal(await database.db.collection('system.profile').countDocuments(onTasks), 0)
+  })
+})
+
 Tinytest.add('batches - what is worth having at hand follows how long jobs take', test => {
   const pace = new Pace()
   const worth = () => [pace.ahead(1, false), pace.ahead(1, true), pace.inHand(2)]

@@ -77,14 +77,16 @@ export class Dispatcher {
     if (this.isRunning) this.restartInterval()
   }
 
-  /** This task was added. */
+  /** This task was added to the database, or may be claimed again. */
   nudge({ priority, dueDate }: Nudge): void {
-    const delay = Number(dueDate) - Date.now()
-    if (delay > 0) this.dueIn(delay, true)
-    else {
-      this.#overtakers.added(priority)
-      this.mayClaim()
-    }
+    if (this.isLater(dueDate)) return
+    this.#overtakers.added(priority)
+    this.mayClaim()
+  }
+
+  /** This in-memory task was added: there is nothing to claim. */
+  nudgeInMemory({ dueDate }: Nudge): void {
+    if (!this.isLater(dueDate)) this.wake()
   }
 
   /** Whether a task that is added now would be the next to run, at once. */
@@ -97,7 +99,6 @@ export class Dispatcher {
     if (this.isRunning) this.#parts.dueTimer.add(delay, isOurs)
   }
 
-  /** There may be something to claim. */
   mayClaim(): void {
     this.#backlog.heard()
     this.wake()
@@ -118,6 +119,13 @@ export class Dispatcher {
     if (!this.#isTickDue && !this.canClaim && !poolSize.canGrow) return
     this.#lookAgain = true
     this.#looking ??= this.lookUntilDone()
+  }
+
+  /** Then the timer tells when. */
+  private isLater(dueDate: Date): boolean {
+    const delay = Number(dueDate) - Date.now()
+    if (delay > 0) this.dueIn(delay, true)
+    return delay > 0
   }
 
   private restartInterval(): void {

@@ -73,6 +73,11 @@ export class Parts implements WakeUpListener {
     this.dispatcher.nudge(task)
   }
 
+  nudgedInMemory(task: Nudge): void {
+    this.#unknownTypes.warnOf(task.taskType)
+    this.dispatcher.nudgeInMemory(task)
+  }
+
   async take(task: Task): Promise<boolean> {
     // For a due date that was given, the database's clock decides.
     const isDue = task.dueDate.getTime() === task.createdAt.getTime()

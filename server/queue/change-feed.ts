@@ -9,7 +9,7 @@ const REOPEN_AFTER_MS = 1000
 /** MongoDB's codes for a server that has no change streams: a standalone one, or one that does not know the stage. */
 const UNSUPPORTED = [40_573, 40_324]
 
-/** What is remembered of this process's own tasks, until the feed tells of them. */
+/** So many of this process's own tasks are remembered, until the feed tells of them. */
 const MOST_OWN = 10_000
 
 export interface FeedEvents {
@@ -76,7 +76,10 @@ export class ChangeFeed {
 
   /** This process knows already that the task was added. */
   ignore(_id: string): void {
-    if (this.#isOpen && this.#own.size < MOST_OWN) this.#own.add(_id)
+    if (!this.#isOpen) return
+    this.#own.add(_id)
+    // Some it never tells of: tasks of other apps' types, and those that were retried.
+    if (this.#own.size > MOST_OWN) this.#own.delete(this.#own.values().next().value ?? '')
   }
 
   private async keepOpen(stopped: AbortSignal): Promise<void> {

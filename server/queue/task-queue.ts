@@ -40,13 +40,8 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    */
   async addTask<Data>(newTask: NewTask<Data>): Promise<string> {
     const task = createTask(newTask)
-    if (newTask.inMemory === true) this.#memory.add([task])
-    else {
-      checkSize('addTask', task)
-      if (await this.#wakeUp.take(task)) return task._id
-      await store(task, this.rawCollection())
-    }
-    this.#wakeUp.nudge(task)
+    if (newTask.inMemory === true) this.addInMemory([task])
+    else await this.addPersistent(task)
     return task._id
   }
 
@@ -69,8 +64,8 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     }
     this.#memory.check(inMemory)
     const duplicates = await storeAll(persistent, this.rawCollection())
-    this.#memory.add(inMemory)
-    for (const task of firstOfEachType(tasks)) this.#wakeUp.nudge(task)
+    for (const task of firstOfEachType(persistent)) this.#wakeUp.nudge(task)
+    this.addInMemory(inMemory)
     if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
     return tasks.map(({ _id }) => _id)
   }
@@ -100,8 +95,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    */
   async retry(_id: string): Promise<boolean> {
     checkText('retry._id', _id)
-    const task = this.#memory.startAnew(_id) ?? (await startStoredAnew(this.rawCollection(), _id))
-    if (task !== undefined) this.#wakeUp.nudge(task)
+    const inMemory = this.#memory.startAnew(_id)
+    if (inMemory !== undefined) this.#wakeUp.nudgeInMemory(inMemory)
+    const task = inMemory ?? (await startStoredAnew(this.rawCollection(), _id))
+    if (inMemory === undefined && task !== undefined) this.#wakeUp.nudge(task)
     return task !== undefined
   }
 
@@ -135,6 +132,18 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
       throw new WrongProcessError('TaskQueue.inMemory is on the master only; a worker has no in-memory tasks.')
     }
     return this.#memory
+  }
+
+  private addInMemory(tasks: readonly Task[]): void {
+    this.#memory.add(tasks)
+    for (const task of firstOfEachType(tasks)) this.#wakeUp.nudgeInMemory(task)
+  }
+
+  private async addPersistent(task: Task): Promise<void> {
+    checkSize('addTask', task)
+    if (await this.#wakeUp.take(task)) return
+    await store(task, this.rawCollection())
+    this.#wakeUp.nudge(task)
   }
 }
 

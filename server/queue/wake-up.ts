@@ -6,8 +6,10 @@ export type Nudge = Pick<Task, '_id' | 'taskType' | 'priority' | 'dueDate'>
 
 /** What the dispatcher of this process wants to hear. */
 export interface WakeUpListener {
-  /** A task was added, or retried by hand. */
+  /** A persistent task was added, or retried by hand. */
   nudged(task: Nudge): void
+  /** An in-memory task was: the database needs not be asked. */
+  nudgedInMemory?(task: Nudge): void
   /** Stores this new task already claimed, if it can be run here at once. @returns whether it did (rejects with the database's error) */
   take?(task: Task): Promise<boolean>
   /** This task was cancelled in this process. */
@@ -32,6 +34,10 @@ export class WakeUp {
 
   nudge(task: Nudge): void {
     this.#listener?.nudged(task)
+  }
+
+  nudgeInMemory(task: Nudge): void {
+    this.#listener?.nudgedInMemory?.(task)
   }
 
   cancelled(what: Cancelled): void {
