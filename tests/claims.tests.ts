@@ -6,8 +6,10 @@ import type { Claim } from '../server/queue/claim'
 import { Claims } from '../server/queue/claims'
 import { Housekeeping } from '../server/queue/housekeeping'
 import { type Owner, currentOwner, isGone } from '../server/queue/owner'
+import { storeAll } from '../server/queue/stored-tasks'
 import { complete, fail, release } from './support/claim-ends'
 import type { TestDatabase } from './support/database'
+import { Gate } from './support/gate'
 import { withDatabase } from './support/remote-master'
 import { eventually } from './support/wait'
 
@@ -343,6 +345,47 @@ storage('among many claimed at once, a document that the driver cannot read hold
   await refused(test, claims.claim(Random.id(), 10), /"unreadable".* cannot be run, and is failed/)
   test.equal(await queue.database.tasks.countDocuments({ _id: 'unreadable', state: 'failed' }), 1)
   test.equal((await claims.findOwn()).length, 5, 'the others, which the next renewal gives back')
+})
+
+storage('among many claimed at once, one whose _id is no text is claimed too, to be failed', async (test, queue) => {
+  const { BSON } = MongoInternals.NpmModules.mongodb.module
+  for (let i = 0; i < 5; i++) await queue.add()
+  const byHand = { ...createTask({ taskType: 'TEST', data: {} }), _id: new BSON.ObjectId() }
+  await queue.database.tasks.insertOne(byHand as unknown as { _id: string })
+  test.equal((await queue.claims().claim(Random.id(), 10)).length, 6)
+})
+
+storage('a task of a process whose clock is ahead waits again when it is given back', async (test, queue) => {
+  const createdAt = inAnHour()
+  const { insertedId } = await queue.database.tasks.insertOne({
+    ...createTask({ taskType: 'TEST', data: {} }),
+    createdAt,
+    dueDate: createdAt,
+  })
+  await release(await claimed(queue.claims()), STARTED)
+  test.equal((await queue.find(insertedId))?.state, 'waiting')
+})
+
+storage('many tasks that could not be stored are not taken for stored', async (test, { database }) => {
+  const gate = await Gate.open(process.env.MONGO_URL ?? '')
+  const { MongoClient } = MongoInternals.NpmModules.mongodb.module
+  const client = new MongoClient(gate.urlOf(database.name), { serverSelectionTimeoutMS: 100 })
+  const tasks = client.db().collection('taskQueue') as unknown as Raw
+  try {
+    await tasks.findOne()
+    gate.shut()
+    await storeAll(
+      ['a', 'b'].map(_id => createTask({ taskType: 'TEST', data: {}, _id })),
+      tasks,
+    )
+    test.fail('they were stored')
+  } catch (error) {
+    test.equal((error as Error).name, 'MongoBulkWriteError')
+  } finally {
+    await client.close()
+    await gate.close()
+  }
+  test.equal(await database.tasks.countDocuments(), 0)
 })
 
 storage(

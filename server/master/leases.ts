@@ -156,15 +156,16 @@ export class Leases {
   }
 
   /**
-   * Gives back the claims that the database has under this master's name, and that it does not know. Looks first and compares
-   * afterwards: a claim that arrived in between is known by then.
+   * Gives back the claims that the database has under this master's name, and that it does not know. One that arrives while the
+   * database is asked is known afterwards; one that ends meanwhile was known before.
    *
    * @throws when the database is away
    */
   async giveBackUnknown(): Promise<void> {
+    const before = new Set(this.#held.keys())
     const own = await this.#claims.findOwn()
     this.#isUnsure = false
-    const unknown = own.filter(({ token }) => !this.#held.has(token) && !this.isInFlight(token))
+    const unknown = own.filter(({ token }) => !before.has(token) && !this.#held.has(token) && !this.isInFlight(token))
     const ending = { kind: 'released', hasStarted: false } as const
     const released = await this.#claims.ends.end(unknown.map(claim => ({ claim, ending })))
     for (const { task } of released) this.#log.taskError(task, 'given back: this master never got its claim')

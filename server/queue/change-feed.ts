@@ -9,8 +9,12 @@ const REOPEN_AFTER_MS = 1000
 /** MongoDB's codes for a server that has no change streams: a standalone one, or one that does not know the stage. */
 const UNSUPPORTED = [40_573, 40_324]
 
-/** So many of this process's own tasks are remembered, until the feed tells of them. */
+/**
+ * So many of this process's own tasks are remembered for so long, or until the feed tells of them: of some it does not, which were retried, or
+ * are of other apps' types.
+ */
 const MOST_OWN = 10_000
+const OWN_MS = 5000
 
 export interface FeedEvents {
   /** The feed is open, for the first time or again: what happened before it does not tell. */
@@ -30,7 +34,7 @@ export interface FeedEvents {
 interface Change {
   readonly operationType: string
   readonly documentKey: { readonly _id: string }
-  readonly task?: Nudge
+  readonly task?: Omit<Nudge, '_id'> & { readonly state: string }
   readonly updated?: { readonly dueDate?: Date; readonly state?: string; readonly cancelledToken?: string }
 }
 
@@ -42,7 +46,8 @@ export class ChangeFeed {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
   readonly #events: FeedEvents
-  readonly #own = new Set<string>()
+  /** When they were added, on performance.now; the oldest first. */
+  readonly #own = new Map<string, number>()
   #stream: ReturnType<RawCollection['watch']> | undefined
   /** While it is started. */
   #stopping: AbortController | undefined
@@ -77,9 +82,8 @@ export class ChangeFeed {
   /** This process knows already that the task was added. */
   ignore(_id: string): void {
     if (!this.#isOpen) return
-    this.#own.add(_id)
-    // Some it never tells of: tasks of other apps' types, and those that were retried.
-    if (this.#own.size > MOST_OWN) this.#own.delete(this.#own.values().next().value ?? '')
+    this.#own.set(_id, performance.now())
+    if (this.#own.size > MOST_OWN) this.#own.delete(this.#own.keys().next().value ?? '')
   }
 
   private async keepOpen(stopped: AbortSignal): Promise<void> {
@@ -120,7 +124,7 @@ export class ChangeFeed {
   private tell({ operationType, documentKey, task, updated = {} }: Change): void {
     const { _id } = documentKey
     if (operationType !== 'update') {
-      if (task !== undefined && !this.#own.delete(_id)) this.#events.added({ ...task, _id })
+      if (task !== undefined && !this.takeOwn(_id)) this.#events.added(nudgeFor(_id, task))
     } else if (updated.state === 'cancelled') {
       if (updated.cancelledToken !== undefined) this.#events.cancelled(updated.cancelledToken)
     } else if (updated.state === 'scheduled' && updated.dueDate === undefined) {
@@ -129,6 +133,18 @@ export class ChangeFeed {
       this.#events.changed(updated.dueDate)
     }
   }
+
+  /** Whether this process has added it, and heard nothing of it yet. */
+  private takeOwn(_id: string): boolean {
+    const addedAt = this.#own.get(_id) ?? -Infinity
+    this.#own.delete(_id)
+    return performance.now() - addedAt < OWN_MS
+  }
+}
+
+/** What waits is due, also where the clock of who added it is ahead of this one. */
+function nudgeFor(_id: string, { state, taskType, priority, dueDate }: NonNullable<Change['task']>): Nudge {
+  return { _id, taskType, priority, dueDate: state === 'waiting' ? new Date(0) : dueDate }
 }
 
 const UPDATED = 'updateDescription.updatedFields'
@@ -152,6 +168,11 @@ function relevantTo(taskTypes: readonly string[]): object {
 const IN_SHORT = {
   operationType: 1,
   documentKey: 1,
-  task: { taskType: '$fullDocument.taskType', priority: '$fullDocument.priority', dueDate: '$fullDocument.dueDate' },
+  task: {
+    state: '$fullDocument.state',
+    taskType: '$fullDocument.taskType',
+    priority: '$fullDocument.priority',
+    dueDate: '$fullDocument.dueDate',
+  },
   updated: { state: `$${UPDATED}.state`, dueDate: `$${UPDATED}.dueDate`, cancelledToken: `$${UPDATED}.cancelledToken` },
 }

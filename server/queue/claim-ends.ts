@@ -72,7 +72,7 @@ export class ClaimEnds implements ClaimStore {
       const { matchedCount } = await this.#tasks.bulkWrite(writes, { ...DURABLE, ordered: false })
       return matchedCount === ends.length
     } catch (error) {
-      // Of single writes; anything else is about the connection or the server.
+      // Which of the writes were made is looked up.
       if ('writeErrors' in (error as object)) return false
       throw error
     }

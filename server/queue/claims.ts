@@ -167,8 +167,7 @@ export class Claims {
       .updateMany(among, this.update(batch), { ...DURABLE, ...BY_ID })
       .catch((error: unknown) => failUnclaimable(this.#tasks, among, batch, error))
     const claimed = await this.readClaimed(batch, ids)
-    const byId = new Map(claimed.map(task => [task._id, task]))
-    return ids.flatMap(_id => byId.get(_id) ?? []).map(task => this.toClaim(task, tokenOf(batch, task._id)))
+    return claimed.sort(compareTasks).map(task => this.toClaim(task, tokenOf(batch, task._id)))
   }
 
   private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {

@@ -35,10 +35,17 @@ export async function storeAll(added: readonly Task[], tasks: RawCollection): Pr
   }
 }
 
+/** What the driver throws when a write of many fails, also when no part of it was made: then without `writeErrors`. */
+interface BulkWriteError {
+  readonly writeErrors?: readonly { readonly index: number; readonly err?: unknown }[]
+  readonly result?: { getWriteConcernError?(): unknown }
+}
+
 /** Undefined when the error is about anything else too. */
 function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined {
-  const { writeErrors } = error as { writeErrors?: { readonly index: number; readonly err?: unknown }[] }
-  if (!Array.isArray(writeErrors) || !writeErrors.every(({ err }) => isTaken(err))) return undefined
+  const { writeErrors = [], result } = error as BulkWriteError
+  const isDurable = result?.getWriteConcernError?.() === undefined
+  if (!isDurable || writeErrors.length === 0 || !writeErrors.every(({ err }) => isTaken(err))) return undefined
   return writeErrors.flatMap(({ index }) => added[index] ?? [])
 }
 
@@ -73,10 +80,15 @@ export async function startStoredAnew(tasks: RawCollection, _id: string): Promis
   return value ?? undefined
 }
 
+/** In bytes of BSON. */
+export function sizeOf(task: Task): number {
+  const { BSON } = MongoInternals.NpmModules.mongodb.module
+  return BSON.calculateObjectSize(task, { ignoreUndefined: true })
+}
+
 /** @throws InvalidArgumentError for a task that is too large */
 export function checkSize(where: string, task: Task): void {
-  const { BSON } = MongoInternals.NpmModules.mongodb.module
-  const bytes = BSON.calculateObjectSize(task, { ignoreUndefined: true })
+  const bytes = sizeOf(task)
   if (bytes <= MAX_BYTES) return
   const allowed = `at most ${String(MAX_BYTES)} bytes of BSON with the task around it (these are ${String(bytes)})`
   throw new InvalidArgumentError(`${where}.data`, task.data, allowed)

@@ -62,14 +62,14 @@ export function inOneReply(count: number): { readonly batchSize: number } {
 export const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
 
 /**
- * Of a waiting task: nobody has moved it into the future. One that was given no due date is due from its creation on, also where the
- * clock of who added it is ahead.
+ * Of a task that was due: nobody has moved it into the future. One that was given no due date is due from its creation on, also where
+ * the clock of who added it is ahead.
  */
 export const IS_STILL_DUE = { $or: [IS_DUE, { $eq: ['$dueDate', '$createdAt'] }] }
 
 export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 
-const STATE_BY_DUE_DATE = { $cond: [IS_DUE, 'waiting', 'scheduled'] }
+const STATE_BY_DUE_DATE = { $cond: [IS_STILL_DUE, 'waiting', 'scheduled'] }
 
 export const FOLLOW_DUE_DATE: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }]
 
