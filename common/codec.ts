@@ -10,9 +10,13 @@ export type Encoded = { readonly value?: unknown } | { readonly v8: string }
 /** A value with more parts goes as structured clone, which may also share some or run in a circle. */
 const MOST_PARTS = 10_000
 
-/** @throws when structured clone refuses the value: a function, or what holds one */
+/** Both forms are read by functions that call themselves at each level, and end when there is no room on the stack (measured: from 2,000). */
+const MOST_LEVELS = 500
+
+/** @throws when structured clone refuses the value (a function, or what holds one), or it is nested more than 500 levels deep */
 export function encode(value: unknown): Encoded {
   if (value === undefined || survivesJson(value, { left: MOST_PARTS })) return { value }
+  checkLevels(value)
   return { v8: serialize(value).toString('base64') }
 }
 
@@ -38,8 +42,27 @@ export function isEncoded(encoded: Readonly<Record<string, unknown>>): encoded i
   }
 }
 
-function survivesJson(value: unknown, budget: { left: number }): boolean {
-  if (budget.left-- === 0) return false
+/** Goes through it in the order of structured clone, which does not go into what it has seen. */
+function checkLevels(value: unknown): void {
+  const seen = new Set<unknown>()
+  const stack = [{ part: value, level: 1 }]
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    const { part, level } = next
+    if (typeof part !== 'object' || part === null || seen.has(part)) continue
+    if (level > MOST_LEVELS) throw new RangeError(`it is nested more than ${String(MOST_LEVELS)} levels deep`)
+    seen.add(part)
+    for (const inner of partsOf(part).reverse()) stack.push({ part: inner, level: level + 1 })
+  }
+}
+
+function partsOf(value: object): unknown[] {
+  if (ArrayBuffer.isView(value)) return []
+  if (value instanceof Map) return [...value].flat()
+  return value instanceof Set ? [...value] : Object.values(value)
+}
+
+function survivesJson(value: unknown, budget: { left: number }, level = 0): boolean {
+  if (budget.left-- === 0 || level > MOST_LEVELS) return false
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -47,21 +70,21 @@ function survivesJson(value: unknown, budget: { left: number }): boolean {
     case 'number':
       return Number.isFinite(value) && !Object.is(value, -0)
     case 'object':
-      return value === null || partsSurviveJson(value, budget)
+      return value === null || partsSurviveJson(value, budget, level + 1)
     default:
       return false
   }
 }
 
-function partsSurviveJson(value: object, budget: { left: number }): boolean {
+function partsSurviveJson(value: object, budget: { left: number }, level: number): boolean {
   if (Array.isArray(value)) {
     // Neither holes nor fields beside the items.
-    return Object.keys(value).length === value.length && value.every(item => survivesJson(item, budget))
+    return Object.keys(value).length === value.length && value.every(item => survivesJson(item, budget, level))
   }
   // Before its keys: binary has one for each byte.
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return false
   return Object.keys(value).every(
-    key => key !== '__proto__' && survivesJson((value as Record<string, unknown>)[key], budget),
+    key => key !== '__proto__' && survivesJson((value as Record<string, unknown>)[key], budget, level),
   )
 }

@@ -67,6 +67,19 @@ Tinytest.addAsync('events - a result that cannot be sent fails the task with a c
   test.matches((value as Error).message, /the result of the task cannot be sent to another process/)
 })
 
+Tinytest.addAsync('events - a result that is nested too deep fails the task, and no process', async test => {
+  const master = await sharedMaster()
+  const nest = (levels: number, innermost: unknown) =>
+    master.run({ taskType: 'nest', data: { levels, innermost }, retries: 0 })
+  test.equal((await nest(400, new Date(0))).event, 'done')
+  for (const innermost of [null, new Date(0)]) {
+    for (const levels of [600, 2500, 10_000]) {
+      const { value } = await nest(levels, innermost)
+      test.matches((value as Error).message, /the result of the task cannot be sent.*more than 500 levels deep/)
+    }
+  }
+})
+
 Tinytest.addAsync('events - what a task throws may be anything', async test => {
   const master = await sharedMaster()
   const { event, value } = await master.run({ taskType: 'failWithText', data: {} })

@@ -109,6 +109,11 @@ Tinytest.addAsync('ipc - what cannot be sent is an error in its sender: the task
   test.matches((fromTask.value as Error).message, /the data of the message cannot be sent to another process/)
   const fromBroker = await ask(master, 'unsendable')
   test.matches((fromBroker.value as Error).message, /the answer of the messageBroker cannot be sent/)
+  const tooDeep = await ask(master, 'tooDeep')
+  test.matches(
+    (tooDeep.value as Error).message,
+    /the answer of the messageBroker cannot be sent.*more than 500 levels deep/,
+  )
 })
 
 Tinytest.addAsync('ipc - other listeners on the pipe are left alone', async test => {

@@ -31,6 +31,20 @@ void test('what structured clone takes comes out of the pipe as from it; what it
   )
 })
 
+void test('what is nested too deep is refused, however it hangs together', () => {
+  const nodes: { next?: unknown; previous?: unknown }[] = Array.from({ length: 3000 }, () => ({}))
+  for (const [index, node] of nodes.entries())
+    Object.assign(node, { next: nodes[index + 1], previous: nodes[index - 1] })
+  // Each is on the second level, but is come to through the one before.
+  assert.throws(() => encode(nodes), /more than 500 levels deep/)
+  let map = new Map<string, unknown>()
+  for (let level = 0; level < 600; level++) map = new Map([['inner', map]])
+  assert.throws(() => encode(map), /more than 500 levels deep/)
+  const circle = nodes.slice(0, 100)
+  for (const [index, node] of circle.entries()) Object.assign(node, { next: circle[(index + 1) % 100], previous: null })
+  assert.doesNotThrow(() => encode(circle))
+})
+
 void test('what is forged is decoded, or not accepted', () => {
   fc.assert(
     fc.property(fc.dictionary(fc.constantFrom('value', 'v8'), anything), forged => {

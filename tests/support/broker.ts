@@ -1,4 +1,5 @@
 import type { MessageBroker } from 'meteor/nschwarz:cluster'
+import { nestedList } from './nested-list'
 import { notify } from './remote-protocol'
 
 /** The answers that `hold` tasks wait for. */
@@ -26,6 +27,9 @@ const answers: Record<string, (...parts: Parameters<MessageBroker>) => unknown> 
   },
   unsendable: respond => {
     respond(() => undefined)
+  },
+  tooDeep: respond => {
+    respond(nestedList(10_000))
   },
   /** The answer to the first conversation waits for the second. */
   crossed: (respond, message) => {

@@ -3,6 +3,7 @@ import { inspect } from 'node:util'
 import { failure, junk } from './forgeries'
 import { hasMasterImports } from './has-master-imports'
 import { attemptTasks, hold } from './attempt-tasks'
+import { nestedList } from './nested-list'
 import { Cluster, TaskQueue, type Job, type NewTask, type TaskMap, type ToggleIPC } from 'meteor/nschwarz:cluster'
 
 const isMasterBeforeCluster = Cluster.isMaster()
@@ -113,6 +114,7 @@ export const taskMap: TaskMap = {
     throw new Error('rejected late')
   },
   unsendable: () => ({ callback: () => undefined }),
+  nest: (job: Job<{ levels: number; innermost: unknown }>) => nestedList(job.data.levels, job.data.innermost),
   rich: () => RICH_VALUES,
   richOverIpc: (_job, toggleIPC) =>
     toggleIPC(
