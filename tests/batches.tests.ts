@@ -4,6 +4,7 @@ import path from 'node:path'
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import type { NewTask } from 'meteor/nschwarz:cluster'
+import { createTask } from '../common/task'
 import { Overtakers } from '../server/master/overtakers'
 import { Pace } from '../server/master/pace'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
@@ -148,6 +149,21 @@ Tinytest.addAsync(
   },
 )
 
+Tinytest.addAsync('batches - a job that is to run alone runs on whichever worker has no other first', async test => {
+  await withMaster({ options: { ...NO_TICKS, tasksPerWorker: 2, maxAvailableWorkers: 2 } }, async master => {
+    const ids = await master.call('addTasks', Array<NewTask>(3).fill({ taskType: 'hold', data: {} }))
+    const pids = await Promise.all(ids.map(_id => master.held(_id)))
+    const isShared = (pid: number) => pids.filter(other => other === pid).length === 2
+    const shared = ids.filter((_id, index) => isShared(pids[index] ?? 0))
+    const suspect = { ...createTask({ taskType: 'echo', data: {} }), isSuspect: true }
+    await master.database.tasks.insertOne(suspect)
+    await eventually('it is claimed', () => isRunning(master, suspect._id))
+    for (const _id of shared) await master.call('release', _id)
+    test.equal((await master.ending(suspect._id)).event, 'done')
+    for (const _id of ids.filter(id => !shared.includes(id))) await master.call('release', _id)
+  })
+})
+
 for (const taskType of ['hold', 'blockUntil'] as const) {
   const how = taskType === 'hold' ? 'waits' : 'blocks its worker'
   Tinytest.addAsync(`batches - jobs that were sent ahead of one that ${how} run on another worker`, async test => {
@@ -201,27 +217,53 @@ Tinytest.addAsync(
   },
 )
 
+Tinytest.addAsync('batches - what overtakes is claimed no faster than it can run', async test => {
+  await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: 1 } }, async master => {
+    await warmUp(master, blocks(10))
+    const hold: NewTask = { taskType: 'hold', data: {}, priority: 8 }
+    const [held = ''] = await master.call('addTasks', [hold, ...blocks(20)])
+    await master.held(held)
+    const urgent = await Promise.all(blocks(100).map(task => master.addTask({ ...task, priority: 2 })))
+    // Some 12 last for the half of a second that claimed tasks are meant to.
+    const running = () => master.database.tasks.countDocuments({ state: 'running' })
+    await eventually('most of them are left to others', async () => (await running()) <= 30)
+    await master.call('release', held)
+    for (const _id of urgent) test.equal((await master.ending(_id)).task.attempts, 1)
+  })
+})
+
 Tinytest.add('batches - what is added while a claim is on its way is compared with what that brings', test => {
   let lowest = Infinity
   const overtakers = new Overtakers(priority => priority > lowest)
-  overtakers.claiming()
+  overtakers.claiming(10)
   for (const priority of [1, 5]) overtakers.added(priority)
   test.equal(overtakers.count, 0)
   lowest = 1
-  overtakers.claimed()
+  overtakers.claimed(false)
   test.equal(overtakers.count, 1)
   overtakers.added(2)
   test.equal(overtakers.count, 2)
-  overtakers.claiming()
-  overtakers.claimed()
+  overtakers.claiming(10)
+  overtakers.claimed(false)
   test.equal(overtakers.count, 0)
-  overtakers.claiming()
+  overtakers.claiming(10)
   lowest = Infinity
   overtakers.added(5)
   // The first failed: this one asks for what was added meanwhile.
-  overtakers.claiming()
+  overtakers.claiming(10)
   lowest = 1
-  overtakers.claimed()
+  overtakers.claimed(false)
+  test.equal(overtakers.count, 0)
+})
+
+Tinytest.add('batches - what a claim has no room for overtakes still, unless there was no more to claim', test => {
+  const overtakers = new Overtakers(() => true)
+  for (let index = 0; index < 5; index++) overtakers.added(1)
+  overtakers.claiming(2)
+  overtakers.claimed(false)
+  test.equal(overtakers.count, 3)
+  overtakers.claiming(2)
+  overtakers.claimed(true)
   test.equal(overtakers.count, 0)
 })
 
@@ -339,5 +381,9 @@ Tinytest.add('batches - what is worth having at hand follows how long jobs take'
   test.equal(worth(), [0, 0, 1])
   for (let i = 0; i < 200; i++) pace.record(0.9)
   test.equal(worth(), [4, 4, 1000])
+  test.equal(pace.ahead(4, false), 17)
+  pace.recordSize(2 ** 20)
+  test.equal([pace.ahead(4, false), pace.inHand(2)], [8, 64], 'a larger one counts at once')
+  for (let i = 0; i < 200; i++) pace.recordSize(100)
   test.equal(pace.ahead(4, false), 17)
 })

@@ -1,4 +1,5 @@
 import type { Claim } from '../queue/claim'
+import { sizeOf } from '../queue/stored-tasks'
 import { Pace } from './pace'
 import type { WorkerHandle } from './worker-handle'
 
@@ -62,6 +63,11 @@ export class Assignment {
     return this.#pace.inHand(this.readySlots)
   }
 
+  /** How many claimed tasks there may be at hand: as many as will run soon. */
+  get enough(): number {
+    return Math.max(this.inHand, this.readySlots)
+  }
+
   /** How many more jobs the workers could run at once, those that still boot included. */
   get freeSlots(): number {
     return this.sum(({ state, load }) =>
@@ -79,6 +85,11 @@ export class Assignment {
   jobEnded(worker: WorkerHandle, duration: number): void {
     this.#slow.delete(worker)
     this.#pace.record(duration)
+  }
+
+  /** These are at hand. The first stands for the size of all. */
+  claimed([sample]: readonly Claim[]): void {
+    if (sample !== undefined) this.#pace.recordSize(sizeOf(sample.task))
   }
 
   /** No worker has had room for another job for so many milliseconds. */
@@ -121,11 +132,10 @@ export class Assignment {
 
   /** A worker for a job that is to run alone, or undefined: then one is kept free of others. */
   nextAlone(): WorkerHandle | undefined {
-    this.#reserved ??= [...this.#workers].filter(isReady).sort((a, b) => a.load - b.load)[0]
-    if (this.#reserved?.isIdle !== true) return undefined
-    const worker = this.#reserved
-    this.#reserved = undefined
-    return worker
+    const ready = [...this.#workers].filter(isReady).sort((a, b) => a.load - b.load)
+    const idle = ready.find(({ isIdle }) => isIdle)
+    this.#reserved = idle === undefined ? (this.#reserved ?? ready[0]) : undefined
+    return idle
   }
 
   /** No job is to run alone any more: what was kept free for one is not needed. */

@@ -29,7 +29,7 @@ export interface FeederParts {
   readonly abortGrace: number
 }
 
-/** Keeps workers busy with what is in memory and in hand. All of it is synchronous: nothing comes between a look at a worker and a job for it. */
+/** Keeps workers busy with what is in memory and in hand. Feeding is synchronous: nothing comes between a look at a worker and a job for it. */
 export class Feeder {
   readonly #parts: FeederParts
   readonly #inHand = new JobsInHand()
@@ -58,7 +58,7 @@ export class Feeder {
    */
   wanted(isBacklog: boolean, overtaking: number): number {
     const missing = isBacklog ? this.missingAhead : this.#parts.pool.assignment.idleSlots - this.#inHand.size
-    return Math.min(LARGEST_CLAIM, Math.max(overtaking, missing))
+    return Math.min(LARGEST_CLAIM, Math.max(Math.min(overtaking, this.#parts.pool.assignment.enough), missing))
   }
 
   /** Whether a worker could run another job at once, which none that is here would come before. */
@@ -99,6 +99,7 @@ export class Feeder {
 
   /** Takes these claims, and gives workers what they have room for. */
   take(claims: readonly Claim[]): void {
+    this.#parts.pool.assignment.claimed(claims)
     for (const claim of claims) this.keepUnlessMalformed(claim)
     this.feed()
   }
@@ -115,6 +116,13 @@ export class Feeder {
     if (this.#inHand.size === 0 || waited < STALE_AFTER_MS) return
     this.#parts.pool.assignment.slowedDown(waited)
     for (const claim of this.#inHand.takeAll()) this.giveBack(claim)
+  }
+
+  /** Gives back those that were overtaken by so many that others may come to them first. */
+  giveBackSurplus(): void {
+    const { enough } = this.#parts.pool.assignment
+    if (this.#inHand.size <= 2 * enough) return
+    for (const claim of this.#inHand.takeAllBut(enough)) this.giveBack(claim)
   }
 
   /** In-memory tasks go first, whatever their priority. */

@@ -34,6 +34,13 @@ export class JobsInHand {
     return claims
   }
 
+  /** All but the first so many. */
+  takeAllBut(count: number): Claim[] {
+    const claims = this.takeAll()
+    for (const claim of claims.splice(0, count)) this.add(claim)
+    return claims
+  }
+
   /** Whether a task of this priority may come before one of them. */
   wouldOvertake(priority: number): boolean {
     return priority > this.#lowestPriority
