@@ -258,6 +258,21 @@ Tinytest.addAsync('dispatch - a task that is added in a worker waits for no tick
   })
 })
 
+Tinytest.addAsync('dispatch - in-memory tasks wait for no tick, whenever they are due', async test => {
+  const options = { refreshRate: 3_600_000, keepAlive: 'always', maxAvailableWorkers: 2 } as const
+  await withMaster({ options }, async master => {
+    await master.resultOf({ taskType: 'echo', data: {} })
+    await master.workersAre(2)
+    const due = { taskType: 'echo', data: {}, inMemory: true }
+    const dueIn = (milliseconds: number) => ({ ...due, dueDate: new Date(Date.now() + milliseconds) })
+    const [, now = ''] = await master.call('addTasks', [{ ...dueIn(3_600_000), priority: 5 }, due])
+    test.equal((await master.ending(now)).event, 'done')
+    for (const _id of await master.call('addTasks', [dueIn(600), dueIn(300)])) await master.ending(_id)
+    const failing = { taskType: 'fail', data: { message: 'again' }, retries: 1, backoff: 50, inMemory: true }
+    test.equal((await master.run(failing)).task.attempts, 2)
+  })
+})
+
 Tinytest.addAsync('app without a cluster - it adds, finds, changes and removes tasks', async test => {
   const _id = await TaskQueue.addTask({ taskType: 'NOBODY_RUNS_IT', data: { a: 1 } })
   test.equal((await TaskQueue.findOneAsync(_id))?.data, { a: 1 })

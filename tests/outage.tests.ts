@@ -122,7 +122,16 @@ for (const kind of ['done', 'error'] as const) {
         const events = new Events(listeners, log)
         const nobody = () => undefined
         const losses = new Losses({ leases, events, log, abort: nobody })
-        const parts = { leases, losses, events, definitions: new Map(), maxCrashes: 3, log, givenBack: nobody }
+        const parts = {
+          leases,
+          losses,
+          events,
+          definitions: new Map(),
+          maxCrashes: 3,
+          log,
+          givenBack: nobody,
+          retriedIn: nobody,
+        }
         await new Settlement(parts).settle({ ...claim, store }, outcome)
         test.equal(told, [task._id])
       })

@@ -3,6 +3,7 @@ import { messageOf, toError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
 import type { ChangeFeed } from '../queue/change-feed'
+import type { MemoryQueue } from '../queue/memory-queue'
 import type { Nudge } from '../queue/wake-up'
 import { Backlog } from './backlog'
 import type { DueTimer } from './due-timer'
@@ -13,7 +14,10 @@ import type { PoolSize } from './pool-size'
 import type { Upkeep } from './upkeep'
 
 export interface DispatcherParts {
+  /** Of persistent tasks. */
   readonly dueTimer: DueTimer
+  readonly memory: MemoryQueue
+  readonly memoryTimer: DueTimer
   readonly feed: ChangeFeed
   readonly feeder: Feeder
   readonly leases: Leases
@@ -61,10 +65,11 @@ export class Dispatcher {
 
   /** No task is claimed any more; resolves when a look that is on has ended. */
   async stop(): Promise<void> {
-    const { dueTimer, feed, feeder } = this.#parts
+    const { dueTimer, feed, feeder, memoryTimer } = this.#parts
     if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
     this.#interval = undefined
     dueTimer.stop()
+    memoryTimer.stop()
     feeder.close()
     // A claim that is on its way may open the feed.
     await this.#looking
@@ -79,14 +84,12 @@ export class Dispatcher {
 
   /** This task was added to the database, or may be claimed again. */
   nudge({ priority, dueDate }: Nudge): void {
-    if (this.isLater(dueDate)) return
-    this.#overtakers.added(priority)
-    this.mayClaim()
-  }
-
-  /** This in-memory task was added: there is nothing to claim. */
-  nudgeInMemory({ dueDate }: Nudge): void {
-    if (!this.isLater(dueDate)) this.wake()
+    const delay = Number(dueDate) - Date.now()
+    if (delay > 0) this.dueIn(delay, true)
+    else {
+      this.#overtakers.added(priority)
+      this.mayClaim()
+    }
   }
 
   /** Whether a task that is added now would be the next to run, at once. */
@@ -113,19 +116,13 @@ export class Dispatcher {
   /** There may be something to do. */
   wake(): void {
     if (!this.isRunning) return
-    const { feeder, poolSize } = this.#parts
+    const { feeder, memory, memoryTimer, poolSize } = this.#parts
     feeder.feed()
     poolSize.growForMemory()
+    memoryTimer.addDate(memory.nextDue)
     if (!this.#isTickDue && !this.canClaim && !poolSize.canGrow) return
     this.#lookAgain = true
     this.#looking ??= this.lookUntilDone()
-  }
-
-  /** Then the timer tells when. */
-  private isLater(dueDate: Date): boolean {
-    const delay = Number(dueDate) - Date.now()
-    if (delay > 0) this.dueIn(delay, true)
-    return delay > 0
   }
 
   private restartInterval(): void {
@@ -182,7 +179,8 @@ export class Dispatcher {
   /** @returns whether there may be something to claim */
   private async keepInOrder(): Promise<boolean> {
     const { options, upkeep } = this.#parts
-    if (options.inMemoryOnly || upkeep.mayWait()) return false
+    if (options.inMemoryOnly) return false
+    if (upkeep.mayWait()) return !this.#backlog.isEmpty
     this.#backlog.asked()
     const hasWork = await upkeep.run()
     if (hasWork) this.#backlog.heard()
@@ -193,12 +191,14 @@ export class Dispatcher {
     const { feeder, leases } = this.#parts
     while (this.canClaim) {
       const limit = this.#backlog.limit(this.wanted)
-      this.#overtakers.claiming()
+      const isOvertaking = this.#overtakers.count > 0
+      this.#overtakers.claiming(limit)
       this.#backlog.asked()
       const claims = await leases.claim(limit)
       this.#backlog.claimed(claims.length, limit)
       feeder.take(claims)
-      this.#overtakers.claimed()
+      if (isOvertaking) feeder.giveBackSurplus()
+      this.#overtakers.claimed(claims.length < limit)
       if (claims.length < limit && this.#overtakers.count === 0) return
     }
   }

@@ -43,6 +43,12 @@ export class DueTimer {
     if (isOurs) this.#near = setTimeout(this.#events.near, Math.max(0, delay - this.#bootTime()))
   }
 
+  /** A task of this app is due then, unless that is past or undefined. */
+  addDate(dueDate: Date | undefined): void {
+    const delay = Number(dueDate) - Date.now()
+    if (delay > 0) this.add(delay, true)
+  }
+
   stop(): void {
     clearTimeout(this.#due)
     clearTimeout(this.#near)

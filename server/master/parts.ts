@@ -9,8 +9,8 @@ import type { Cancelled } from '../queue/claim'
 import { Claims } from '../queue/claims'
 import { Housekeeping } from '../queue/housekeeping'
 import { currentOwner, keyOf } from '../queue/owner'
-import { TaskQueue, listeners, memoryQueue } from '../queue/task-queue'
-import type { RawCollection } from '../queue/updates'
+import { QUEUE_NAME, TaskQueue, listeners, memoryQueue } from '../queue/task-queue'
+import type { RawCollection, StoredTask } from '../queue/updates'
 import type { Nudge, WakeUpListener } from '../queue/wake-up'
 import { consult } from './broker'
 import { Dispatcher } from './dispatcher'
@@ -46,7 +46,8 @@ export class Parts implements WakeUpListener {
     const { leaseDuration, keepFailed, abortGrace } = options
     const owner = currentOwner()
     const taskTypes = [...definitions.keys()]
-    const tasks = TaskQueue.rawCollection()
+    // What was just written is read, whatever the connection string prefers.
+    const tasks = TaskQueue.rawDatabase().collection<StoredTask>(QUEUE_NAME, { readPreference: 'primary' })
     const claims = new Claims(tasks, owner, { taskTypes, leaseDuration, keepFailed })
     this.#definitions = definitions
     this.#options = options
@@ -58,8 +59,13 @@ export class Parts implements WakeUpListener {
     this.pool = this.createPool(keyOf(owner))
     this.#losses = this.createLosses()
     this.settlement = this.createSettlement()
-    const dueTimer = this.createDueTimer()
-    const parts = { ...this.shared(), claims, dueTimer }
+    const dueTimer = this.createTimer(() => {
+      this.dispatcher.tickInAnyCase()
+    })
+    const memoryTimer = this.createTimer(() => {
+      this.dispatcher.wake()
+    })
+    const parts = { ...this.shared(), claims, dueTimer, memoryTimer }
     this.#feeder = new Feeder({ ...parts, settlement: this.settlement, abortGrace })
     this.#poolSize = new PoolSize({ ...parts, feeder: this.#feeder })
     const upkeep = new Upkeep({ ...parts, queue: new Housekeeping(tasks, owner, taskTypes) })
@@ -75,14 +81,17 @@ export class Parts implements WakeUpListener {
 
   nudgedInMemory(task: Nudge): void {
     this.#unknownTypes.warnOf(task.taskType)
-    this.dispatcher.nudgeInMemory(task)
+    this.dispatcher.wake()
   }
 
   async take(task: Task): Promise<boolean> {
     // For a due date that was given, the database's clock decides.
     const isDue = task.dueDate.getTime() === task.createdAt.getTime()
     const isNext = isDue && this.#definitions.has(task.taskType) && this.dispatcher.isIdle
-    return isNext && (await this.#feeder.insert(task))
+    const isTaken = isNext && (await this.#feeder.insert(task))
+    // Its worker may be gone by now.
+    if (isTaken) this.dispatcher.wake()
+    return isTaken
   }
 
   cancelled({ task, token }: Cancelled): void {
@@ -111,16 +120,11 @@ export class Parts implements WakeUpListener {
     }
   }
 
-  private createDueTimer(): DueTimer {
-    const events = {
-      due: () => {
-        this.dispatcher.tickInAnyCase()
-      },
-      near: () => {
-        this.#poolSize.growAhead()
-      },
+  private createTimer(due: () => void): DueTimer {
+    const near = () => {
+      this.#poolSize.growAhead()
     }
-    return new DueTimer(events, () => this.pool.bootTime)
+    return new DueTimer({ due, near }, () => this.pool.bootTime)
   }
 
   private createLosses(): Losses {
@@ -168,6 +172,9 @@ export class Parts implements WakeUpListener {
       maxCrashes: this.#options.maxCrashes,
       givenBack: () => {
         this.dispatcher.wake()
+      },
+      retriedIn: delay => {
+        this.dispatcher.dueIn(delay, true)
       },
     })
   }

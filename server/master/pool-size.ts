@@ -10,6 +10,7 @@ export interface PoolSizeParts {
   readonly dueTimer: DueTimer
   readonly feeder: Feeder
   readonly memory: MemoryQueue
+  readonly memoryTimer: DueTimer
   readonly pool: Pool
   readonly options: ResolvedOptions
 }
@@ -57,8 +58,9 @@ export class PoolSize {
 
   /** @param least milliseconds for which a worker must have been idle in any case */
   shrink(least: number): void {
-    const { dueTimer, options, pool } = this.#parts
+    const { dueTimer, memoryTimer, options, pool } = this.#parts
     const { keepAlive } = options
-    if (keepAlive !== 'always' && !dueTimer.isNear) pool.closeIdle(Math.max(keepAlive ?? 0, least))
+    const isNeeded = keepAlive === 'always' || dueTimer.isNear || memoryTimer.isNear
+    if (!isNeeded) pool.closeIdle(Math.max(keepAlive ?? 0, least))
   }
 }

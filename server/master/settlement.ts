@@ -24,6 +24,8 @@ export interface SettlementParts {
   readonly log: Log
   /** A task may be claimed again. */
   readonly givenBack: () => void
+  /** A persistent task may be claimed again in so many milliseconds. */
+  readonly retriedIn: (delay: number) => void
 }
 
 /** What becomes of a claim: stored first, told to the listeners second. None of this rejects. */
@@ -117,6 +119,7 @@ export class Settlement {
         dueDate: new Date(Date.now() + delay),
         error: failure,
       }
+      if (claim.store.hasLeases) this.#parts.retriedIn(delay)
       await this.#parts.events.tell('retry', { value: error, task: again })
     }
     this.#parts.givenBack()

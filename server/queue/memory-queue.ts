@@ -84,6 +84,11 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     return this.#queued.first()?.task.priority ?? -Infinity
   }
 
+  /** When the next of those that are not due may be. */
+  get nextDue(): Date | undefined {
+    return this.#queued.nextDue
+  }
+
   claim(): Claim | undefined {
     this.dropSurplus()
     const entry = this.#queued.take()

@@ -37,6 +37,11 @@ export class QueuedEntries {
     ;(isDue ? this.#waiting : this.#scheduled).add(entry)
   }
 
+  /** When the next of those that are not due will be, unless it has been removed. */
+  get nextDue(): Date | undefined {
+    return this.#scheduled.first()?.task.dueDate
+  }
+
   /** The next one that is due. */
   first(): Entry | undefined {
     this.promote()

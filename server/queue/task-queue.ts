@@ -147,12 +147,14 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 }
 
-/** Of each type, the one with the highest priority. */
+/** Of each type, the one of the highest priority of those that are due, and the earliest of the others. */
 function firstOfEachType(tasks: readonly Task[]): Iterable<Task> {
   const first = new Map<string, Task>()
   for (const task of tasks) {
-    const known = first.get(task.taskType)
-    if (known === undefined || task.priority > known.priority) first.set(task.taskType, task)
+    const { dueDate, priority, state, taskType } = task
+    const known = first.get(state + taskType)
+    const isFirst = known === undefined || (state === 'scheduled' ? dueDate < known.dueDate : priority > known.priority)
+    if (isFirst) first.set(state + taskType, task)
   }
   return first.values()
 }
@@ -162,4 +164,5 @@ export const retention: Retention = { keepFailed: null }
 export const memoryQueue = new MemoryQueue(createId(), retention)
 export const listeners = new Listeners()
 export const wakeUp = new WakeUp()
-export const TaskQueue = new TaskQueueCollection('taskQueue', memoryQueue, listeners, wakeUp, retention)
+export const QUEUE_NAME = 'taskQueue'
+export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, memoryQueue, listeners, wakeUp, retention)
