@@ -58,7 +58,10 @@ function checkLevels(value: unknown): void {
 function partsOf(value: object): unknown[] {
   if (ArrayBuffer.isView(value)) return []
   if (value instanceof Map) return [...value].flat()
-  return value instanceof Set ? [...value] : Object.values(value)
+  if (value instanceof Set) return [...value]
+  // Not enumerable, and sent all the same.
+  const causes: unknown[] = value instanceof Error ? [value.cause] : []
+  return [...causes, ...(Object.values(value) as unknown[])]
 }
 
 function survivesJson(value: unknown, budget: { left: number }, level = 0): boolean {

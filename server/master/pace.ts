@@ -13,7 +13,7 @@ const IN_HAND_MS = 500
 /** Two of the largest claims: while one is used up, the next is on its way. */
 const MOST_IN_HAND = 1000
 
-/** What a worker has at hand goes in one message, and what this master holds is in its memory. */
+/** What one worker has at hand goes in one message; what this master holds for all is in its memory. In bytes of BSON. */
 const MOST_BYTES_AHEAD = 8 * 2 ** 20
 const MOST_BYTES_IN_HAND = 64 * 2 ** 20
 
@@ -21,8 +21,8 @@ const MOST_BYTES_IN_HAND = 64 * 2 ** 20
 const WEIGHT = 0.25
 
 /**
- * How long jobs take, and how large they are, and so how many are worth having at hand before a worker is free for them. Short jobs would else wait for messages
- * and for the database; long ones are better left to whoever is free first.
+ * How long jobs take and how large they are, and so how many are worth having at hand before a worker is free for them. Short jobs would
+ * else wait for messages and for the database; long ones are better left to whoever is free first.
  */
 export class Pace {
   /** Milliseconds. As long as nothing is known, nothing is worth it. */

@@ -10,8 +10,8 @@ const REOPEN_AFTER_MS = 1000
 const UNSUPPORTED = [40_573, 40_324]
 
 /**
- * So many of this process's own tasks are remembered for so long, or until the feed tells of them: of some it does not, which were retried, or
- * are of other apps' types.
+ * So many of this process's own tasks are remembered for so long, or until the feed tells of them. Of some it does not: of those that
+ * were retried, or are of other apps' types.
  */
 const MOST_OWN = 10_000
 const OWN_MS = 5000
