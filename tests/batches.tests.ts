@@ -5,8 +5,10 @@ import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { createTask } from '../common/task'
+import { Backlog } from '../server/master/backlog'
 import { Overtakers } from '../server/master/overtakers'
 import { Pace } from '../server/master/pace'
+import type { ChangeFeed } from '../server/queue/change-feed'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
 
@@ -214,6 +216,22 @@ Tinytest.addAsync(
       await master.call('release', held)
       test.equal((await master.ending(ahead)).task.attempts, 1)
     })
+  },
+)
+
+Tinytest.add(
+  'batches - while tasks come one by one, they are claimed one by one, and in batches when more are found',
+  test => {
+    const backlog = new Backlog({ isOpen: true, start: () => undefined } as unknown as ChangeFeed)
+    const asksFor = (found: number, limit: number) => {
+      backlog.claimed(found, limit)
+      return backlog.limit(8)
+    }
+    test.equal(backlog.limit(8), 1, 'nothing is known')
+    test.equal(asksFor(1, 1), 8)
+    test.equal(asksFor(5, 8), 8)
+    test.equal(asksFor(1, 8), 1)
+    test.equal(asksFor(0, 1), 1)
   },
 )
 

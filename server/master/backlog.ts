@@ -26,7 +26,7 @@ export class Backlog {
     return this.#fullClaims > 0
   }
 
-  /** How many tasks to ask for: after a claim that found none one, which takes one command instead of three. */
+  /** How many tasks to ask for: one, after a claim that found no second, since that takes one command instead of three. */
   limit(wanted: number): number {
     return this.#isSingle ? 1 : wanted
   }
@@ -42,7 +42,7 @@ export class Backlog {
   }
 
   claimed(count: number, limit: number): void {
-    this.#isSingle = count === 0
+    this.#isSingle = count < Math.min(limit, 2)
     if (count === limit) this.heard()
     this.#fullClaims = count === limit ? this.#fullClaims + 1 : 0
     // While there is a backlog nobody needs to be told that there is work: a feed costs the database a tenth of its time.
