@@ -132,10 +132,10 @@ export class Assignment {
 
   /** A worker for a job that is to run alone, or undefined: then one is kept free of others. */
   nextAlone(): WorkerHandle | undefined {
-    const ready = [...this.#workers].filter(isReady).sort((a, b) => a.load - b.load)
-    const idle = ready.find(({ isIdle }) => isIdle)
-    this.#reserved = idle === undefined ? (this.#reserved ?? ready[0]) : undefined
-    return idle
+    const [least] = [...this.#workers].filter(isReady).sort((a, b) => a.load - b.load)
+    const isFree = least?.isIdle === true
+    this.#reserved = isFree ? undefined : (this.#reserved ?? least)
+    return isFree ? least : undefined
   }
 
   /** No job is to run alone any more: what was kept free for one is not needed. */

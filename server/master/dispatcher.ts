@@ -14,7 +14,6 @@ import type { PoolSize } from './pool-size'
 import type { Upkeep } from './upkeep'
 
 export interface DispatcherParts {
-  /** Of persistent tasks. */
   readonly dueTimer: DueTimer
   readonly memory: MemoryQueue
   readonly memoryTimer: DueTimer
@@ -102,6 +101,7 @@ export class Dispatcher {
     if (this.isRunning) this.#parts.dueTimer.add(delay, isOurs)
   }
 
+  /** There may be something to claim. */
   mayClaim(): void {
     this.#backlog.heard()
     this.wake()

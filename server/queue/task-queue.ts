@@ -96,9 +96,12 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   async retry(_id: string): Promise<boolean> {
     checkText('retry._id', _id)
     const inMemory = this.#memory.startAnew(_id)
-    if (inMemory !== undefined) this.#wakeUp.nudgeInMemory(inMemory)
-    const task = inMemory ?? (await startStoredAnew(this.rawCollection(), _id))
-    if (inMemory === undefined && task !== undefined) this.#wakeUp.nudge(task)
+    if (inMemory !== undefined) {
+      this.#wakeUp.nudgeInMemory(inMemory)
+      return true
+    }
+    const task = await startStoredAnew(this.rawCollection(), _id)
+    if (task !== undefined) this.#wakeUp.nudge(task)
     return task !== undefined
   }
 
