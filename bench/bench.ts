@@ -14,16 +14,16 @@ export class Bench {
   /** How many iterations keep a cpu busy for a millisecond. */
   readonly iterationsPerMs: number
   readonly #databases: Databases
-  /** For what the processes print. */
-  readonly #folder: string
+  /** The folder for what the processes print. */
+  readonly #printed: string
   readonly #running = new Set<SubjectProcess>()
   #isEnding = false
 
-  constructor(options: { quick: boolean; iterationsPerMs: number; databases: Databases; folder: string }) {
+  constructor(options: { quick: boolean; iterationsPerMs: number; databases: Databases; printed: string }) {
     this.quick = options.quick
     this.iterationsPerMs = options.iterationsPerMs
     this.#databases = options.databases
-    this.#folder = options.folder
+    this.#printed = options.printed
   }
 
   /** One of the two: a quick run measures less, and less exactly. */
@@ -68,7 +68,7 @@ export class Bench {
   private async start(subject: SubjectName, settings: Settings): Promise<SubjectProcess> {
     const program = programOf(subject)
     const env = { ...program.env, MONGO_URL: settings.databaseUrl }
-    const output = path.join(this.#folder, `${subject}-${randomUUID()}.log`)
+    const output = path.join(this.#printed, `${subject}-${randomUUID()}.log`)
     const subjectProcess = await SubjectProcess.start({ ...program, env }, settings, output)
     this.#running.add(subjectProcess)
     await subjectProcess.call('warmUp')

@@ -3,7 +3,7 @@
  * `--quick` takes minutes; `--only CASES` and `--subjects NAMES` (with commas) choose; `--json FILE` writes the results there;
  * `--docs` writes docs/benchmarks.md, as a whole run does by itself.
  */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Arguments, readArguments } from './arguments'
@@ -18,6 +18,9 @@ import type { Report } from './report/report'
 import { type Result, toResult } from './result'
 import { type DatabaseKind, type SubjectName, subjectOf } from './subjects/programs'
 
+/** A folder in memory, which Linux has. On the database's disk its fsync would wait for what the subjects print. */
+const SHARED_MEMORY = '/dev/shm'
+
 async function main(): Promise<void> {
   const given = readArguments()
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-'))
@@ -26,11 +29,12 @@ async function main(): Promise<void> {
   // PostgreSQL has a user of its own.
   chmodSync(folder, 0o755)
   const databases = await Databases.start(neededDatabases(given))
-  const bench = new Bench({ quick: given.quick, iterationsPerMs: iterationsPerMillisecond(), databases, folder })
+  const printed = mkdtempSync(path.join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : folder, 'bench-'))
+  const bench = new Bench({ quick: given.quick, iterationsPerMs: iterationsPerMillisecond(), databases, printed })
   const cleanUp = async () => {
     bench.killAll()
     await databases.stop()
-    rmSync(folder, { recursive: true, force: true })
+    for (const temporary of [folder, printed]) rmSync(temporary, { recursive: true, force: true })
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void cleanUp().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143)))
