@@ -369,7 +369,7 @@ Tinytest.addAsync(
       const operations = await database.db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
       test.equal(
         operations.slice(0, 2).map(({ op }) => op as string),
-        ['update', 'remove'],
+        ['insert', 'remove'],
       )
     })
   },

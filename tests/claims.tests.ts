@@ -7,6 +7,8 @@ import { Claims } from '../server/queue/claims'
 import { Housekeeping } from '../server/queue/housekeeping'
 import { type Owner, currentOwner, isGone } from '../server/queue/owner'
 import { storeAll } from '../server/queue/stored-tasks'
+import { HAS_EXPIRED } from '../server/queue/stored-claim'
+import { type StoredTask } from '../server/queue/updates'
 import { complete, fail, release } from './support/claim-ends'
 import type { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
@@ -308,11 +310,37 @@ storage('a new task is stored as a claim, unless its _id is taken', async (test,
   test.equal([claim?.token, claim?.task.state, claim?.task.attempts], ['batch:new', 'running', 1])
   const [own] = await claims.findOwn()
   test.equal(own?.token, claim?.token)
-  const { claim: stored, ...kept } = (await queue.find('new')) as unknown as { claim: { expiresAt: Date } }
+  const { claim: _claim, insertedAt: _insertedAt, ...kept } = (await queue.find('new')) as unknown as StoredTask
   test.equal(Object.keys(kept).sort(), [...Object.keys(task), 'attempts'].sort())
-  test.isTrue(Number(stored.expiresAt) > Date.now())
   test.isUndefined(await claims.insert('another', task))
   test.isTrue(claim && (await complete(claim)))
+})
+
+storage("the lease of a task that is stored as a claim runs by the database's clock", async (test, queue) => {
+  const claims = queue.claims(['TEST'], OTHER, 1500)
+  const task = (_id: string) => createTask({ taskType: 'TEST', data: {}, _id })
+  await claims.insert('batch', task('left alone'))
+  const renewed = await claims.insert('batch', task('renewed'))
+  const house = queue.housekeeping()
+  test.isFalse(await house.needsAttention())
+  test.equal(await house.releaseExpired(), 0)
+  await queue.claims(['TEST'], OTHER, 60_000).renew(renewed === undefined ? [] : [renewed])
+  await eventually('it needs attention', () => house.needsAttention())
+  test.equal(await house.releaseExpired(), 1)
+  const [left, kept] = [await queue.find('left alone'), await queue.find('renewed')]
+  test.equal([left?.state, left?.claim, left?.insertedAt, kept?.state], ['waiting', undefined, undefined, 'running'])
+})
+
+storage('what has expired is found by the index, without a look at any other claim', async (test, queue) => {
+  await queue.housekeeping().createIndexes()
+  const claims = queue.claims(['TEST'], OTHER, 60_000)
+  for (let count = 0; count < 20; count++) await queue.add()
+  await claims.claim('batch', 20)
+  const { executionStats } = (await queue.database.tasks
+    .find({ state: 'running', $expr: HAS_EXPIRED })
+    .explain('executionStats')) as { executionStats: { totalKeysExamined: number; totalDocsExamined: number } }
+  test.isTrue(executionStats.totalKeysExamined <= 1)
+  test.equal(executionStats.totalDocsExamined, 0)
 })
 
 storage('a document that is too large to carry a claim holds up nothing', async (test, queue) => {

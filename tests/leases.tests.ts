@@ -18,12 +18,14 @@ interface StoredClaim {
 }
 
 async function claimOf(database: TestDatabase, _id: string): Promise<StoredClaim> {
-  let claim: unknown
-  await eventually('the task is claimed', async () => {
-    claim = (await database.tasks.findOne({ _id }))?.claim
-    return claim !== undefined
+  let claim: StoredClaim | undefined
+  // One that was stored as a claim has no `expiresAt` until it is renewed.
+  await eventually('the task is claimed, until a moment that is stored', async () => {
+    claim = (await database.tasks.findOne({ _id }))?.claim as StoredClaim | undefined
+    return claim?.expiresAt !== undefined
   })
-  return claim as StoredClaim
+  if (claim === undefined) throw new Error('there is no claim')
+  return claim
 }
 
 /** Until the lease was renewed beyond the time for which the claim itself was valid, twice over. */

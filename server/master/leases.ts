@@ -6,7 +6,7 @@ import type { Log } from '../../common/log'
 import type { Task } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { Claims } from '../queue/claims'
-import { isOfBatch } from '../queue/updates'
+import { isOfBatch } from '../queue/stored-claim'
 
 /** A lease survives a renewal that fails, and one that comes late. */
 const RENEWALS_PER_LEASE = 3

@@ -6,20 +6,9 @@ import type { Owner } from './owner'
 import { heldByAny, heldTokens } from './held'
 import { isTaken } from './stored-tasks'
 import { failUnclaimable, failUnreadable } from './unclaimable'
-import {
-  BY_ID,
-  DURABLE,
-  IS_STILL_DUE,
-  type RawCollection,
-  type StoredTask,
-  claimFor,
-  inMilliseconds,
-  inOneReply,
-  insertClaimed,
-  toTask,
-  tokenOf,
-  tokensOf,
-} from './updates'
+import { inMilliseconds } from './expressions'
+import { claimFor, claimedTask, tokenOf, tokensOf } from './stored-claim'
+import { BY_ID, DURABLE, IS_STILL_DUE, type RawCollection, type StoredTask, inOneReply, toTask } from './updates'
 
 /**
  * MongoDB merges the sorted index scans of several types, but no more than 200 of them (internalQueryMaxScansToExplode); above, it
@@ -72,17 +61,14 @@ export class Claims {
 
   /** Stores a new task as a claim of this master. @returns undefined when its `_id` is taken */
   async insert(batch: string, task: Task): Promise<Claim | undefined> {
-    // Matches no task: where the _id is taken, the upsert fails on it.
-    const nobody = { _id: task._id, state: 'none' } as object
-    const update = insertClaimed(task, batch, this.#owner, this.#leaseDuration)
+    const claimed = claimedTask(task, batch, this.#owner, this.#leaseDuration)
     try {
-      await this.#tasks.updateOne(nobody, update, { ...DURABLE, upsert: true })
+      await this.#tasks.insertOne(claimed, DURABLE)
     } catch (error) {
       if (isTaken(error)) return undefined
       throw error
     }
-    const claimed: Task = { ...task, state: 'running', attempts: 1 }
-    return { task: claimed, token: tokenOf(batch, task._id), store: this.ends }
+    return this.toClaim(claimed, tokenOf(batch, task._id))
   }
 
   /** How many tasks could be claimed now, counted no further than `limit`. */

@@ -1,13 +1,13 @@
 import { TASK_ORDER } from '../../common/order'
 import type { TaskState } from '../../common/task'
 import type { Owner } from './owner'
+import { HAS_EXPIRED } from './stored-claim'
 import {
   ADOPT,
   BY_ID,
   DURABLE,
   FOLLOW_DUE_DATE,
   GIVE_BACK,
-  HAS_EXPIRED,
   IS_DUE,
   IS_STILL_DUE,
   type RawCollection,

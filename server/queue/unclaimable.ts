@@ -1,6 +1,7 @@
 import { TASK_ORDER } from '../../common/order'
 import { messageOf } from '../../common/errors'
-import { DURABLE, type RawCollection, isTooLarge, tokensOf } from './updates'
+import { tokensOf } from './stored-claim'
+import { DURABLE, type RawCollection, WITHOUT_CLAIM, isTooLarge } from './updates'
 
 type Filter = NonNullable<Parameters<RawCollection['findOne']>[0]>
 
@@ -54,7 +55,7 @@ export async function failUnreadable(tasks: RawCollection, batch: string, error:
 
 async function fail(tasks: RawCollection, filter: Filter & { readonly _id: string }, error: unknown): Promise<never> {
   // Nothing else is written on it: there may be no room.
-  const { modifiedCount } = await tasks.updateOne(filter, [{ $set: { state: 'failed' } }, { $unset: 'claim' }], DURABLE)
+  const { modifiedCount } = await tasks.updateOne(filter, [{ $set: { state: 'failed' } }, ...WITHOUT_CLAIM], DURABLE)
   if (modifiedCount === 0) throw error
   throw new Error(`the task "${filter._id}" cannot be run, and is failed: ${messageOf(error)}`, { cause: error })
 }

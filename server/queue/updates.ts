@@ -2,14 +2,17 @@
 import type { Mongo } from 'meteor/mongo'
 import type { Task, TaskFailure } from '../../common/task'
 import type { Counts, Release } from './claim'
-import type { Owner } from './owner'
+import { inMilliseconds, isNumber, isOfType, literal, orElse } from './expressions'
+import type { StoredClaim } from './stored-claim'
 
 export type Pipeline = Record<string, unknown>[]
 
 /** A task as MongoDB keeps it. */
 export interface StoredTask extends Task {
   /** While it is running. */
-  readonly claim?: { readonly token: string; readonly owner: Owner; readonly claimedAt: Date; readonly expiresAt: Date }
+  readonly claim?: StoredClaim
+  /** Of a task that was stored as a claim, until that ends: when, by the database's clock, as a BSON timestamp. */
+  readonly insertedAt?: object
   /** On a cancelled task: the token of the claim that was cut short, by which its master knows that it was its own. */
   readonly cancelledToken?: string
   /** When MongoDB removes it: failed and cancelled tasks, with `keepFailed`, and done ones. */
@@ -26,6 +29,7 @@ export type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollecti
 export function toTask(stored: StoredTask): Task {
   const {
     claim: _claim,
+    insertedAt: _insertedAt,
     cancelledToken: _token,
     removeAt: _removeAt,
     isTakenOver: _over,
@@ -67,13 +71,13 @@ export const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
  */
 export const IS_STILL_DUE = { $or: [IS_DUE, { $eq: ['$dueDate', '$createdAt'] }] }
 
-export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
+export const WITHOUT_CLAIM: Pipeline = [{ $unset: ['claim', 'insertedAt'] }]
 
 const STATE_BY_DUE_DATE = { $cond: [IS_STILL_DUE, 'waiting', 'scheduled'] }
 
 export const FOLLOW_DUE_DATE: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }]
 
-export const GIVE_BACK: Pipeline = [...FOLLOW_DUE_DATE, { $unset: 'claim' }]
+export const GIVE_BACK: Pipeline = [...FOLLOW_DUE_DATE, ...WITHOUT_CLAIM]
 
 /** From a master that may still live. */
 export const TAKE_OVER: Pipeline = [...GIVE_BACK, { $set: { isTakenOver: true } }]
@@ -88,64 +92,13 @@ const DONE_KEPT_MS = 24 * 3_600_000
 export function doneBy(token: string): Pipeline {
   return [
     { $set: { state: 'done', doneToken: literal(token), removeAt: inMilliseconds(DONE_KEPT_MS) } },
-    { $unset: 'claim' },
+    ...WITHOUT_CLAIM,
   ]
-}
-
-/**
- * Claims a waiting task, if it is due. One that somebody moved into the future becomes `scheduled`: so the search for the next task
- * need not look at due dates, which would make it a range over the index.
- *
- * @param batch the first part of its token
- * @param leaseDuration milliseconds
- */
-export function claimFor(batch: string, owner: Owner, leaseDuration: number): Pipeline {
-  const attempts = orElse(isNumber('$attempts'), '$attempts', 0)
-  return [
-    {
-      $set: {
-        state: { $cond: [IS_STILL_DUE, 'running', 'scheduled'] },
-        claim: { $cond: [IS_STILL_DUE, claimOf(batch, owner, leaseDuration), '$$REMOVE'] },
-        attempts: { $cond: [IS_STILL_DUE, { $add: [attempts, 1] }, attempts] },
-      },
-    },
-  ]
-}
-
-/** A new task that is claimed right away: as an upsert, since an insert knows nothing of the database's clock. */
-export function insertClaimed(task: Task, batch: string, owner: Owner, leaseDuration: number): Pipeline {
-  const claim = claimOf(batch, owner, leaseDuration)
-  return [{ $replaceWith: literal(task) }, { $set: { state: 'running', claim, attempts: 1 } }]
-}
-
-function claimOf(batch: string, owner: Owner, leaseDuration: number): object {
-  return {
-    token: { $concat: [literal(batch), TOKEN_SEPARATOR, orElse(isOfType('$_id', 'string'), '$_id', '')] },
-    owner: literal(owner),
-    claimedAt: '$$NOW',
-    expiresAt: inMilliseconds(leaseDuration),
-  }
-}
-
-const TOKEN_SEPARATOR = ':'
-
-/** The token that `claimFor` gives to this task. An _id by hand may be no text: then the task will be failed. */
-export function tokenOf(batch: string, _id: unknown): string {
-  return batch + TOKEN_SEPARATOR + (typeof _id === 'string' ? _id : '')
-}
-
-export function isOfBatch(batch: string, token: string): boolean {
-  return token.startsWith(batch + TOKEN_SEPARATOR)
-}
-
-/** Matches all tokens of a batch: `;` is the character after the separator. */
-export function tokensOf(batch: string): { readonly $gte: string; readonly $lt: string } {
-  return { $gte: batch + TOKEN_SEPARATOR, $lt: `${batch};` }
 }
 
 /** @param keepFailed milliseconds for which failed tasks are kept, or null for good */
 export function failed(counts: Counts, keepFailed: number | null): Pipeline {
-  return [{ $set: { state: 'failed', ...counts, ...removal(keepFailed) } }, { $unset: 'claim' }]
+  return [{ $set: { state: 'failed', ...counts, ...removal(keepFailed) } }, ...WITHOUT_CLAIM]
 }
 
 /** @param delay milliseconds until the next attempt */
@@ -170,7 +123,7 @@ const LEAST_CANCELLED_MS = 60_000
 export function cancelled(keepFailed: number | null): Pipeline {
   const kept = keepFailed === null ? null : Math.max(keepFailed, LEAST_CANCELLED_MS)
   const change = { state: 'cancelled', cancelledAt: '$$NOW', cancelledToken: '$claim.token' }
-  return [{ $set: { ...change, ...removal(kept) } }, { $unset: 'claim' }]
+  return [{ $set: { ...change, ...removal(kept) } }, ...WITHOUT_CLAIM]
 }
 
 /** A failed or cancelled task starts anew; its attempts count on. */
@@ -194,27 +147,6 @@ export const ADOPT: Pipeline = [
   { $unset: ['onGoing', 'inMemory'] },
 ]
 
-export function inMilliseconds(milliseconds: number): object {
-  return { $add: ['$$NOW', milliseconds] }
-}
-
 function removal(keepFailed: number | null): object {
   return keepFailed === null ? {} : { removeAt: inMilliseconds(keepFailed) }
-}
-
-function orElse(condition: object, value: string, fallback: unknown): object {
-  return { $cond: [condition, value, fallback] }
-}
-
-function isNumber(path: string): object {
-  return { $isNumber: path }
-}
-
-function isOfType(path: string, type: string): object {
-  return { $eq: [{ $type: path }, type] }
-}
-
-/** Within a pipeline, strings that begin with $ would be read as paths. */
-function literal(value: unknown): object {
-  return { $literal: value }
 }

@@ -13,6 +13,9 @@ import { MONGOD_ARGS, mongodFile } from '../mongod'
 const REPLICA_SET = 'chaos'
 const NAME = 'chaos'
 
+/** One that was stored as a claim has the database's timestamp instead. */
+const CLAIMED_AT = { $ifNull: ['$claim.claimedAt', { $toDate: '$insertedAt' }] }
+
 const A_WHILE_MS = 150
 
 /** A task as the queue holds it. */
@@ -104,13 +107,13 @@ export class KillableDatabase {
 
   /** The pids of masters with a job that has been running for a while. @throws when it is away */
   async busyMasters(): Promise<ReadonlySet<number>> {
-    const filter = { state: 'running', 'claim.claimedAt': { $lt: new Date(Date.now() - A_WHILE_MS) } }
+    const filter = { state: 'running', $expr: { $lt: [CLAIMED_AT, new Date(Date.now() - A_WHILE_MS)] } }
     return new Set<number>(await this.tasks.distinct('claim.owner.pid', filter))
   }
 
   /** Whether this master claims another task within so many milliseconds. */
   async isClaimed(pid: number, milliseconds: number): Promise<boolean> {
-    const filter = { state: 'running', 'claim.owner.pid': pid, 'claim.claimedAt': { $gt: new Date() } }
+    const filter = { state: 'running', 'claim.owner.pid': pid, $expr: { $gt: [CLAIMED_AT, new Date()] } }
     const isSo = () => this.tasks.countDocuments(filter, { limit: 1 }).then(Boolean)
     return comesTrue(isSo, milliseconds)
   }
