@@ -121,6 +121,12 @@ export function createTasks(given: readonly NewTask[]): Task[] {
   return tasks
 }
 
+/** Whoever has the copy may change its data. */
+export function copyTask(task: Task): Task {
+  const result = copyPlain(task.data)
+  return { ...task, data: 'copy' in result ? result.copy : task.data }
+}
+
 /** The part of a task that its function sees. */
 export function toJob<Data>(task: Task<Data>): Job<Data> {
   const { _id, taskType, data, priority, createdAt, dueDate } = task

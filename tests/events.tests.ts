@@ -1,5 +1,12 @@
-import { TaskQueue, type TaskEventType } from 'meteor/nschwarz:cluster'
+import { type MessageBroker, TaskQueue, type TaskEventType } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
+import { createLog } from '../common/log'
+import type { Answer } from '../common/protocol'
+import { createTask } from '../common/task'
+import { consult } from '../server/master/broker'
+import { Events } from '../server/master/events'
+import { Listeners } from '../server/queue/listeners'
+import { MemoryQueue } from '../server/queue/memory-queue'
 import { sharedMaster } from './support/remote-master'
 
 interface ApplicationError extends Error {
@@ -120,6 +127,27 @@ Tinytest.addAsync('events - on a worker addEventListener and inMemory are clear 
   test.matches((listening.value as Error).message, /addEventListener works on the master only/)
   const looking = await master.run({ taskType: 'lookInMemory', data: {} })
   test.matches((looking.value as Error).message, /TaskQueue\.inMemory is on the master only/)
+})
+
+Tinytest.addAsync('events - what an application does to the data of a task that stays changes nothing', async test => {
+  const task = createTask({ taskType: 'TEST', data: { list: [1] } })
+  const log = createLog('error')
+  const change = (given: { readonly data: unknown }) => (given.data as { list: number[] }).list.push(2)
+  const set = new Listeners()
+  for (const type of ['error', 'retry', 'cancelled'] as const) set.set(type, event => change(event.task))
+  const events = new Events(set, log)
+  for (const type of ['error', 'retry'] as const) await events.tell(type, { value: new Error('broken'), task })
+  await events.tellCancelled(task)
+  const answered = new Promise<Answer>(answer => {
+    const broker: MessageBroker = (respond, _message, job) => {
+      respond(change(job))
+    }
+    const claim = { task, token: 'any', store: new MemoryQueue('any', { keepFailed: null }) }
+    const message = { kind: 'ask', token: 'any', conversation: 0, status: 2, data: {} } as const
+    void consult(broker, { claim, message, answer }, true, log)
+  })
+  test.equal(await answered, { kind: 'answered', value: { value: 2 } })
+  test.equal(task.data, { list: [1] })
 })
 
 Tinytest.add('events - another event type, or a listener that is no function, is refused', test => {

@@ -127,14 +127,6 @@ Tinytest.addAsync('memory queue - failed tasks are kept with their error, the la
   test.equal(queue.availableTasks(), [])
 })
 
-Tinytest.add('memory queue - a claim shares nothing with the task that is kept', test => {
-  const queue = openQueue()
-  const _id = add(queue, { data: { list: [1] } })
-  const { list } = queue.claim()?.task.data as { list: number[] }
-  list.push(2)
-  test.equal(queue.findById(_id)?.data, { list: [1] })
-})
-
 Tinytest.add('memory queue - an ordered queue keeps its order while it is filled and emptied', test => {
   const queue = new OrderedQueue<number>((a, b) => a - b)
   const numbers = Array.from({ length: 10_000 }, (_item, index) => index)

@@ -132,7 +132,9 @@ for (const kind of ['done', 'error'] as const) {
           givenBack: nobody,
           retriedIn: nobody,
         }
-        await new Settlement(parts).settle({ ...claim, store }, outcome)
+        const settlement = new Settlement(parts)
+        settlement.settle({ ...claim, store }, outcome)
+        await settlement.idle()
         test.equal(told, [task._id])
       })
     },

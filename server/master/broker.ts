@@ -3,7 +3,7 @@ import { errorToWire, fromWire, toWire } from '../../common/wire'
 import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { Answer } from '../../common/protocol'
-import { toJob } from '../../common/task'
+import { copyTask, toJob } from '../../common/task'
 import type { Question } from './worker-events'
 
 /**
@@ -28,7 +28,7 @@ export async function consult(
     if (!isValid) throw new LeaseLostError()
     if (broker === null) throw new NoMessageBrokerError()
     const { status, data } = question.message
-    await broker(respond, { status, data: fromWire(data) }, toJob(task))
+    await broker(respond, { status, data: fromWire(data) }, toJob(copyTask(task)))
   } catch (thrown) {
     const isFirst = reply(() => ({ kind: 'refused', error: errorToWire(toError(thrown)) }))
     if (!isFirst)

@@ -13,9 +13,12 @@ const LARGEST_WRITE = 500
 const MANY = 5
 const COLLECTED_MS = 20
 
+/** Called once the end is written, or the task is known to be no longer its claim's. */
+type Settle = (isWritten: boolean) => void
+
 interface Pending {
   readonly end: ClaimEnd
-  readonly settle: (isWritten: boolean) => void
+  readonly settle: Settle
 }
 
 /** The ends that are still to be written to one queue. */
@@ -36,17 +39,13 @@ export class ClaimWriter {
     this.#log = log
   }
 
-  /** @returns false when the task is no longer this claim's. Never rejects. */
-  async write(claim: Claim, ending: Ending): Promise<boolean> {
+  /** @param settle must not throw */
+  write(claim: Claim, ending: Ending, settle: Settle): void {
     this.#leases.end(claim)
-    const isWritten = await new Promise<boolean>(settle => {
-      const outbox = this.outboxOf(claim.store)
-      outbox.waiting.push({ end: { claim, ending }, settle })
-      // What ends in the same turn goes into the same write.
-      if (outbox.waiting.length === 1) queueMicrotask(() => void this.send(outbox))
-    })
-    this.#leases.forget(claim)
-    return isWritten
+    const outbox = this.outboxOf(claim.store)
+    outbox.waiting.push({ end: { claim, ending }, settle })
+    // What ends in the same turn goes into the same write.
+    if (outbox.waiting.length === 1) queueMicrotask(() => void this.send(outbox))
   }
 
   private outboxOf(store: ClaimStore): Outbox {
@@ -69,13 +68,15 @@ export class ClaimWriter {
   }
 
   private async writeTogether(store: ClaimStore, batch: readonly Pending[]): Promise<void> {
+    let written: ReadonlySet<Claim>
     try {
-      const written = await store.end(batch.map(({ end }) => end))
-      for (const { end, settle } of batch) settle(written.has(end.claim))
+      written = await store.end(batch.map(({ end }) => end))
     } catch (error) {
       // Beside the others, which may fare better.
       void this.writeEach(batch, error)
+      return
     }
+    for (const pending of batch) this.settle(pending, written.has(pending.end.claim))
   }
 
   /** A write that failed may have been made all the same, only its acknowledgement was lost: that is looked up, not guessed. */
@@ -84,18 +85,19 @@ export class ClaimWriter {
     for (let wait = FIRST_PAUSE_MS; left.length > 0; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
       this.logFailure(left, wait, reason)
       await pause(wait)
-      const failed: Pending[] = []
-      const tries = left.map(async pending => {
-        try {
-          pending.settle(await pending.end.claim.store.endAgain(pending.end))
-        } catch (thrown) {
-          reason = thrown
-          failed.push(pending)
-        }
+      const tries = await Promise.allSettled(left.map(({ end }) => end.claim.store.endAgain(end)))
+      left = left.filter((pending, index) => {
+        const result = tries[index]
+        if (result?.status === 'fulfilled') this.settle(pending, result.value)
+        else reason = result?.reason
+        return result?.status !== 'fulfilled'
       })
-      await Promise.all(tries)
-      left = failed
     }
+  }
+
+  private settle({ end, settle }: Pending, isWritten: boolean): void {
+    this.#leases.forget(end.claim)
+    settle(isWritten)
   }
 
   private logFailure([first, ...others]: readonly Pending[], wait: number, reason: unknown): void {

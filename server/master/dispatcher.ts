@@ -1,5 +1,5 @@
 import { Meteor } from 'meteor/meteor'
-import { messageOf, toError } from '../../common/errors'
+import { oncePerTurn } from '../../common/batch'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
 import type { ChangeFeed } from '../queue/change-feed'
@@ -11,6 +11,7 @@ import type { Feeder } from './feeder'
 import type { Leases } from './leases'
 import { Overtakers } from './overtakers'
 import type { PoolSize } from './pool-size'
+import { QueueOutage } from './queue-outage'
 import type { Upkeep } from './upkeep'
 
 export interface DispatcherParts {
@@ -34,19 +35,24 @@ export class Dispatcher {
   readonly #parts: DispatcherParts
   readonly #backlog: Backlog
   readonly #overtakers: Overtakers
+  readonly #outage: QueueOutage
   #refreshRate: number
   #interval: number | undefined
   /** The look that is on. */
   #looking: Promise<void> | undefined
   #lookAgain = false
   #isTickDue = false
-  /** Since a look ended in an error, until a tick's does not: one line at each end, however many lie between. */
-  #isFailing = false
+
+  /** There may be something to do: what, is looked up once all that happens in this turn is known. */
+  readonly wake = oncePerTurn(() => {
+    this.act()
+  })
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
     this.#backlog = new Backlog(parts.feed)
     this.#overtakers = new Overtakers(priority => parts.feeder.wouldOvertake(priority))
+    this.#outage = new QueueOutage(parts.log)
     this.#refreshRate = parts.options.refreshRate
   }
 
@@ -113,8 +119,7 @@ export class Dispatcher {
     this.tick()
   }
 
-  /** There may be something to do. */
-  wake(): void {
+  private act(): void {
     if (!this.isRunning) return
     const { feeder, memory, memoryTimer, poolSize } = this.#parts
     feeder.feed()
@@ -173,7 +178,7 @@ export class Dispatcher {
     // A worker that became free during this look was not offered anything yet.
     if (!isTick) return
     this.#parts.poolSize.shrink(performance.now() - startedAt)
-    this.lookSucceeded()
+    this.#outage.lookSucceeded()
   }
 
   /** @returns whether there may be something to claim */
@@ -206,15 +211,6 @@ export class Dispatcher {
   private lookFailed(error: unknown): void {
     this.#backlog.heard()
     this.#parts.upkeep.demand()
-    if (this.#isFailing) return
-    this.#isFailing = true
-    this.#parts.log.error(
-      `cannot read the queue, trying again at each tick: ${toError(error).stack ?? messageOf(error)}`,
-    )
-  }
-
-  private lookSucceeded(): void {
-    if (this.#isFailing) this.#parts.log.warn('the queue can be read again')
-    this.#isFailing = false
+    this.#outage.lookFailed(error)
   }
 }

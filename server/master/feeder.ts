@@ -178,7 +178,7 @@ export class Feeder {
   private keepUnlessMalformed(claim: Claim): void {
     const fault = faultOf(claim.task)
     if (fault === undefined) this.keep(claim)
-    else void this.#parts.settlement.fail(claim, fault, uncounted(claim.task))
+    else this.#parts.settlement.fail(claim, fault, uncounted(claim.task))
   }
 
   private keep(claim: Claim): void {
@@ -188,7 +188,7 @@ export class Feeder {
   }
 
   private giveBack(claim: Claim, reason?: string): void {
-    void this.#parts.settlement.release(claim, NOT_STARTED, reason)
+    this.#parts.settlement.release(claim, NOT_STARTED, reason)
   }
 
   /** @returns whether nothing more is to be done about this claim here */
@@ -201,7 +201,7 @@ export class Feeder {
     try {
       return claim.task.isSuspect ? pool.runAlone(claim, this.limitsOf(claim)) : pool.run(claim, this.limitsOf(claim))
     } catch (error) {
-      void settlement.fail(claim, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
+      settlement.fail(claim, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
       return true
     }
   }

@@ -42,6 +42,12 @@ export class Parts implements WakeUpListener {
   readonly #poolSize: PoolSize
   readonly #unknownTypes: UnknownTypes
 
+  /** A claim that is not here is told of by the master that has it. */
+  readonly #cutShort = (token: string): void => {
+    const claim = this.leases.claimWith(token) ?? this.pool.claimWith(token)
+    if (claim !== undefined) void this.#losses.lost(claim, 'cancelled')
+  }
+
   constructor(definitions: Definitions, options: ResolvedOptions, log: Log) {
     const { leaseDuration, keepFailed, abortGrace } = options
     const owner = currentOwner()
@@ -96,13 +102,7 @@ export class Parts implements WakeUpListener {
 
   cancelled({ task, token }: Cancelled): void {
     if (token === undefined) void this.#events.tellCancelled(task)
-    else this.cutShort(token)
-  }
-
-  /** A claim that is not here is told of by the master that has it. */
-  private cutShort(token: string): void {
-    const claim = this.leases.claimWith(token) ?? this.pool.claimWith(token)
-    if (claim !== undefined) void this.#losses.lost(claim, 'cancelled')
+    else this.#cutShort(token)
   }
 
   /** What several parts need. Not before all of these are there. */
@@ -153,9 +153,7 @@ export class Parts implements WakeUpListener {
       postponed: () => {
         this.dispatcher.tickInAnyCase()
       },
-      cancelled: token => {
-        this.cutShort(token)
-      },
+      cancelled: this.#cutShort,
       failed: (error, isFinal) => {
         this.#log.warn(
           `cannot follow the changes that other processes make, so they are found at each tick only` +
@@ -201,7 +199,9 @@ export class Parts implements WakeUpListener {
       changed: () => {
         this.dispatcher.wake()
       },
-      outcome: (claim, outcome, aborted) => void this.settlement.settle(claim, outcome, aborted),
+      outcome: (claim, outcome, aborted) => {
+        this.settlement.settle(claim, outcome, aborted)
+      },
       returned: (claim, reason) => {
         this.#feeder.returned(claim, reason)
       },
@@ -209,10 +209,10 @@ export class Parts implements WakeUpListener {
       nudged: task => {
         this.nudged(task)
       },
-      cancelled: token => {
-        this.cutShort(token)
+      cancelled: this.#cutShort,
+      died: (claim, death, aborted) => {
+        this.settlement.died(claim, death, aborted)
       },
-      died: (claim, death, aborted) => void this.settlement.died(claim, death, aborted),
     }
   }
 }

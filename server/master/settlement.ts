@@ -28,11 +28,16 @@ export interface SettlementParts {
   readonly retriedIn: (delay: number) => void
 }
 
-/** What becomes of a claim: stored first, told to the listeners second. None of this rejects. */
+/** Called when the end of a claim is stored, or turned out to be void. @returns a promise while somebody is still being told */
+type Told = (isStored: boolean) => Promise<void> | undefined
+
+/** What becomes of a claim: stored first, told to the listeners second. */
 export class Settlement {
   readonly #parts: SettlementParts
   readonly #writer: ClaimWriter
-  readonly #pending = new Set<Promise<void>>()
+  /** How many ends are still to be written or told. */
+  #pending = 0
+  readonly #whenIdle: (() => void)[] = []
 
   constructor(parts: SettlementParts) {
     this.#parts = parts
@@ -40,114 +45,111 @@ export class Settlement {
   }
 
   /** The job ended by itself. @param aborted why it had been told to end early, if it had */
-  settle(claim: Claim, outcome: Outcome, aborted?: Error): Promise<void> {
-    return this.track(
-      outcome.kind === 'done'
-        ? this.complete(claim, outcome.value)
-        : this.attemptFailed(claim, errorFromWire(outcome.error), aborted),
-    )
+  settle(claim: Claim, outcome: Outcome, aborted?: Error): void {
+    if (outcome.kind === 'done') this.complete(claim, outcome.value)
+    else this.attemptFailed(claim, errorFromWire(outcome.error), aborted)
   }
 
   /** The worker died while it ran the job: that is the job's fault, unless the worker was killed because the job did not end. */
-  died(claim: Claim, death: Death, aborted?: Error): Promise<void> {
-    return this.track(aborted === undefined ? this.crash(claim, death) : this.attemptFailed(claim, aborted, aborted))
+  died(claim: Claim, death: Death, aborted?: Error): void {
+    if (aborted === undefined) this.crash(claim, death)
+    else this.attemptFailed(claim, aborted, aborted)
   }
 
   /** The task cannot be run: no retries. */
-  fail(claim: Claim, error: Error, counts: Counts): Promise<void> {
-    return this.track(this.storeFailure(claim, error, counts))
+  fail(claim: Claim, error: Error, counts: Counts): void {
+    const failure = toFailure(error)
+    this.store(claim, { kind: 'failed', error: failure, counts }, isStored => {
+      if (!isStored) return undefined
+      const task: Task = { ...claim.task, ...counts, state: 'failed', error: failure }
+      return this.#parts.events.tell('error', { value: error, task })
+    })
   }
 
   /** Gives the task back, so that it runs again from the beginning. @param reason for the log, if any */
-  release(claim: Claim, change: Release, reason?: string): Promise<void> {
-    return this.track(this.giveBack(claim, change, reason))
+  release(claim: Claim, change: Release, reason?: string): void {
+    this.store(claim, { kind: 'released', ...change }, isStored => {
+      if (isStored && reason !== undefined) this.#parts.log.taskError(claim.task, `given back: ${reason}`)
+      this.#parts.givenBack()
+      return undefined
+    })
   }
 
   /** Until everything is written and told. */
   async idle(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending)
+    while (this.#pending > 0) await new Promise<void>(resolve => this.#whenIdle.push(resolve))
   }
 
-  private track(work: Promise<void>): Promise<void> {
-    const pending = work.finally(() => this.#pending.delete(pending))
-    this.#pending.add(pending)
-    return pending
+  private complete(claim: Claim, value: WireValue): void {
+    this.store(claim, { kind: 'completed' }, isStored =>
+      isStored ? this.#parts.events.tell('done', { value: fromWire(value), task: claim.task }) : undefined,
+    )
   }
 
-  private async complete(claim: Claim, value: WireValue): Promise<void> {
-    if (await this.store(claim, { kind: 'completed' })) {
-      await this.#parts.events.tell('done', { value: fromWire(value), task: claim.task })
-    }
+  private attemptFailed(claim: Claim, error: Error, aborted: Error | undefined): void {
+    if (aborted instanceof ClusterStoppedError) this.release(claim, { hasStarted: true }, 'the cluster stops')
+    else if (aborted instanceof TaskTimeoutError) this.retryOrFail(claim, aborted)
+    else this.retryOrFail(claim, error)
   }
 
-  private async storeFailure(claim: Claim, error: Error, counts: Counts): Promise<void> {
-    const failure = toFailure(error)
-    if (await this.store(claim, { kind: 'failed', error: failure, counts })) {
-      const task: Task = { ...claim.task, ...counts, state: 'failed', error: failure }
-      await this.#parts.events.tell('error', { value: error, task })
-    }
-  }
-
-  private async giveBack(claim: Claim, change: Release, reason?: string): Promise<void> {
-    if ((await this.store(claim, { kind: 'released', ...change })) && reason !== undefined) {
-      this.#parts.log.taskError(claim.task, `given back: ${reason}`)
-    }
-    this.#parts.givenBack()
-  }
-
-  private async attemptFailed(claim: Claim, error: Error, aborted: Error | undefined): Promise<void> {
-    if (aborted instanceof ClusterStoppedError) await this.giveBack(claim, { hasStarted: true }, 'the cluster stops')
-    else if (aborted instanceof TaskTimeoutError) await this.retryOrFail(claim, aborted)
-    else await this.retryOrFail(claim, error)
-  }
-
-  private async retryOrFail(claim: Claim, error: Error): Promise<void> {
+  private retryOrFail(claim: Claim, error: Error): void {
     const { task } = claim
     const counts = { failures: failuresOf(task) + 1 }
     const policy = policyOf(task, this.#parts.definitions)
-    if (counts.failures > policy.retries) {
-      await this.storeFailure(claim, error, counts)
-      return
-    }
-    const failure = toFailure(error)
-    const delay = delayAfter(policy, task, counts.failures, error, this.#parts.log)
-    if (await this.store(claim, { kind: 'retried', error: failure, counts, delay })) {
-      const again: Task = {
-        ...task,
-        ...counts,
-        state: 'scheduled',
-        dueDate: new Date(Date.now() + delay),
-        error: failure,
-      }
-      if (claim.store.hasLeases) this.#parts.retriedIn(delay)
-      await this.#parts.events.tell('retry', { value: error, task: again })
-    }
-    this.#parts.givenBack()
+    if (counts.failures > policy.retries) this.fail(claim, error, counts)
+    else this.retry(claim, error, counts, delayAfter(policy, task, counts.failures, error, this.#parts.log))
   }
 
-  private async crash(claim: Claim, { blame, how, lastWords }: Death): Promise<void> {
+  private retry(claim: Claim, error: Error, counts: Counts, delay: number): void {
+    const failure = toFailure(error)
+    this.store(claim, { kind: 'retried', error: failure, counts, delay }, isStored => {
+      const dueDate = new Date(Date.now() + delay)
+      const task: Task = { ...claim.task, ...counts, state: 'scheduled', dueDate, error: failure }
+      if (isStored && claim.store.hasLeases) this.#parts.retriedIn(delay)
+      const telling = isStored ? this.#parts.events.tell('retry', { value: error, task }) : undefined
+      this.#parts.givenBack()
+      return telling
+    })
+  }
+
+  private crash(claim: Claim, { blame, how, lastWords }: Death): void {
     const crashes = (claim.task.crashes ?? 0) + 1
     if (blame === 'none') {
-      await this.giveBack(claim, { hasStarted: true }, `its worker was killed for another job (${how})`)
+      this.release(claim, { hasStarted: true }, `its worker was killed for another job (${how})`)
     } else if (blame === 'possible') {
       const reason = `its worker died (${how}) while it ran others too: it runs alone from now on`
-      await this.giveBack(claim, { hasStarted: true, isSuspect: true }, reason)
+      this.release(claim, { hasStarted: true, isSuspect: true }, reason)
     } else if (crashes < this.#parts.maxCrashes) {
-      await this.giveBack(claim, { hasStarted: true, crashes }, `its worker died (${how})`)
+      this.release(claim, { hasStarted: true, crashes }, `its worker died (${how})`)
     } else {
       this.#parts.log.taskError(claim.task, `failed: its worker died (${how}), for the ${String(crashes)}. time`)
-      await this.storeFailure(claim, new WorkerCrashError(crashes, how, lastWords), { crashes })
+      this.fail(claim, new WorkerCrashError(crashes, how, lastWords), { crashes })
     }
   }
 
-  /** @returns false when the task is no longer this claim's */
-  private async store(claim: Claim, ending: Ending): Promise<boolean> {
+  /** Writes how the claim ends, unless it is void. */
+  private store(claim: Claim, ending: Ending, told: Told): void {
     const { losses } = this.#parts
-    if (losses.jobEnded(claim)) return false
-    const isStored = await this.#writer.write(claim, ending)
-    // It may have been told while the write was on its way.
-    if (!losses.jobEnded(claim) && !isStored) await losses.tell(claim)
-    return isStored
+    this.#pending++
+    if (losses.jobEnded(claim)) this.settled(told(false))
+    else
+      this.#writer.write(claim, ending, isStored => {
+        // It may have been told while the write was on its way.
+        const isLost = !losses.jobEnded(claim) && !isStored
+        const telling = told(isStored)
+        this.settled(isLost ? losses.tell(claim) : telling)
+      })
+  }
+
+  private settled(telling: Promise<void> | undefined): void {
+    if (telling !== undefined) {
+      void telling.then(() => {
+        this.settled(undefined)
+      })
+      return
+    }
+    this.#pending--
+    if (this.#pending === 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 }
 

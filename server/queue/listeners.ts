@@ -1,4 +1,4 @@
-import { InvalidArgumentError, WrongProcessError, toError } from '../../common/errors'
+import { InvalidArgumentError, WrongProcessError } from '../../common/errors'
 import type { Task } from '../../common/task'
 import { role } from '../role'
 
@@ -38,15 +38,8 @@ export class Listeners {
     this.#listeners.delete(type)
   }
 
-  /** @returns what the listener threw or rejected with; a listener's error must not reach the dispatcher */
-  async emit<Type extends TaskEventType>(type: Type, event: TaskEvents[Type]): Promise<Error | undefined> {
-    const listener = this.#listeners.get(type) as TaskEventListener<Type> | undefined
-    try {
-      await listener?.(event)
-      return undefined
-    } catch (thrown) {
-      return toError(thrown)
-    }
+  get<Type extends TaskEventType>(type: Type): TaskEventListener<Type> | undefined {
+    return this.#listeners.get(type) as TaskEventListener<Type> | undefined
   }
 }
 

@@ -1,7 +1,6 @@
 import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
 import { compareTasks } from '../../common/order'
-import { copyPlain } from '../../common/plain'
-import { type Task, checkText } from '../../common/task'
+import { type Task, checkText, copyTask } from '../../common/task'
 import { role } from '../role'
 import type { Cancelled, Claim, ClaimEnd, ClaimStore, Ending, Fate } from './claim'
 import type { InMemoryTasks } from './in-memory-tasks'
@@ -89,13 +88,16 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     return this.#queued.nextDue
   }
 
+  /** The data of its task is that of the queue: nobody may change it. */
   claim(): Claim | undefined {
     this.dropSurplus()
     const entry = this.#queued.take()
     if (entry === undefined) return undefined
-    entry.task = { ...entry.task, state: 'running', attempts: (entry.task.attempts ?? 0) + 1 }
-    entry.token = `${this.#name}:${String(this.#claimed++)}`
-    return { task: copyTask(entry.task), token: entry.token, store: this }
+    const task: Task = { ...entry.task, state: 'running', attempts: (entry.task.attempts ?? 0) + 1 }
+    const token = `${this.#name}:${String(this.#claimed++)}`
+    entry.task = task
+    entry.token = token
+    return { task, token, store: this }
   }
 
   end(ends: readonly ClaimEnd[]): Promise<ReadonlySet<Claim>> {
@@ -210,9 +212,4 @@ function isQueued(task: Task): boolean {
 
 function isKept(task: Task): boolean {
   return task.state === 'failed' || task.state === 'cancelled'
-}
-
-function copyTask(task: Task): Task {
-  const result = copyPlain(task.data)
-  return { ...task, data: 'copy' in result ? result.copy : task.data }
 }
