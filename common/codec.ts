@@ -13,11 +13,25 @@ const MOST_PARTS = 10_000
 /** Both forms are read by functions that call themselves at each level, and end when there is no room on the stack (measured: from 2,000). */
 const MOST_LEVELS = 500
 
-/** @throws when structured clone refuses the value (a function, or what holds one), or it is nested more than 500 levels deep */
+/**
+ * A message has to fit into a string, which holds 2^29 characters (V8): as JSON a character takes up to six of them (\u0000), as structured clone
+ * three bytes take four.
+ */
+const MOST_JSON_CHARACTERS = 2 ** 26
+const MOST_MEGABYTES = 192
+
+/**
+ * @throws when structured clone refuses the value (a function, or what holds one), it is nested more than 500 levels deep, or takes more
+ * than 192 MB
+ */
 export function encode(value: unknown): Encoded {
-  if (value === undefined || survivesJson(value, { left: MOST_PARTS })) return { value }
+  if (value === undefined || survivesJson(value, { parts: MOST_PARTS, characters: MOST_JSON_CHARACTERS }))
+    return { value }
   checkLevels(value)
-  return { v8: serialize(value).toString('base64') }
+  const bytes = serialize(value)
+  const megabytes = bytes.length / 2 ** 20
+  if (megabytes > MOST_MEGABYTES) throw new RangeError(`it takes ${megabytes.toFixed(0)} MB`)
+  return { v8: bytes.toString('base64') }
 }
 
 /** To check is to decode, which takes half a second for a large value: what was decoded then needs not be again. */
@@ -64,10 +78,17 @@ function partsOf(value: object): unknown[] {
   return [...causes, ...(Object.values(value) as unknown[])]
 }
 
-function survivesJson(value: unknown, budget: { left: number }, level = 0): boolean {
-  if (budget.left-- === 0 || level > MOST_LEVELS) return false
+/** What a value may still take. */
+interface Budget {
+  parts: number
+  characters: number
+}
+
+function survivesJson(value: unknown, budget: Budget, level = 0): boolean {
+  if (budget.parts-- === 0 || level > MOST_LEVELS) return false
   switch (typeof value) {
     case 'string':
+      return hasRoom(value, budget)
     case 'boolean':
       return true
     case 'number':
@@ -79,7 +100,12 @@ function survivesJson(value: unknown, budget: { left: number }, level = 0): bool
   }
 }
 
-function partsSurviveJson(value: object, budget: { left: number }, level: number): boolean {
+function hasRoom(text: string, budget: Budget): boolean {
+  budget.characters -= text.length
+  return budget.characters >= 0
+}
+
+function partsSurviveJson(value: object, budget: Budget, level: number): boolean {
   if (Array.isArray(value)) {
     // Neither holes nor fields beside the items.
     return Object.keys(value).length === value.length && value.every(item => survivesJson(item, budget, level))
@@ -88,6 +114,9 @@ function partsSurviveJson(value: object, budget: { left: number }, level: number
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return false
   return Object.keys(value).every(
-    key => key !== '__proto__' && survivesJson((value as Record<string, unknown>)[key], budget, level),
+    key =>
+      key !== '__proto__' &&
+      hasRoom(key, budget) &&
+      survivesJson((value as Record<string, unknown>)[key], budget, level),
   )
 }

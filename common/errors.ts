@@ -148,7 +148,7 @@ export class UnsendableValueError extends TypeError {
   constructor(what: string, cause: unknown) {
     super(
       `nschwarz:cluster: ${what} cannot be sent to another process (${messageOf(cause)}); ` +
-        'allowed: what structured clone keeps, that is no functions, symbols or promises, at most 500 levels deep.',
+        'allowed: what structured clone keeps, that is no functions, symbols or promises, at most 500 levels deep and 192 MB.',
       { cause },
     )
   }

@@ -92,6 +92,16 @@ export function jobFromWire({ _id, taskType, data, priority, createdAt, dueDate 
 
 const ENVELOPE = 'nschwarz:cluster'
 
+/** Sends these in one message, or one by one where their text would be longer than a string can be. */
+export function sendTogether(messages: readonly (ToWorker | ToMaster)[], send: (message: object) => void): void {
+  try {
+    send(wrap(messages))
+  } catch (error) {
+    if (!(error instanceof RangeError) || messages.length === 1) throw error
+    for (const message of messages) send(wrap([message]))
+  }
+}
+
 /** Never null, and never with a `type`: Meteor's own listener on the pipe reads `message.type` unguarded. */
 export function wrap(messages: readonly (ToWorker | ToMaster)[]): object {
   return { [ENVELOPE]: messages }

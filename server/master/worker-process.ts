@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { Batch } from '../../common/batch'
-import { type ToMaster, type ToWorker, isToMaster, unwrap, wrap } from '../../common/protocol'
+import { type ToMaster, type ToWorker, isToMaster, sendTogether, unwrap } from '../../common/protocol'
 import { LastLines } from './last-lines'
 import type { Exit } from './worker-events'
 
@@ -25,7 +25,9 @@ export class WorkerProcess {
   readonly #events: ProcessEvents
   readonly #stderr: LastLines
   readonly #outgoing = new Batch<ToWorker>(messages => {
-    if (this.#child.connected) this.#child.send(wrap(messages), () => undefined)
+    sendTogether(messages, message => {
+      if (this.#child.connected) this.#child.send(message, () => undefined)
+    })
   })
   #deadline: NodeJS.Timeout | undefined
   #hasEnded = false

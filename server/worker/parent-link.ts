@@ -1,13 +1,15 @@
 import { Batch } from '../../common/batch'
 import type { ToMaster, ToWorker } from '../../common/protocol'
-import { isToWorker, unwrap, wrap } from '../../common/protocol'
+import { isToWorker, sendTogether, unwrap } from '../../common/protocol'
 import { startWatchdog } from './watchdog'
 
 /** A worker's end of the pipe to its master: the only place that touches it. */
 export class ParentLink {
   readonly #outgoing = new Batch<ToMaster>(messages => {
     // A master that is gone is told by `disconnect`.
-    if (process.connected) process.send?.(wrap(messages), undefined, undefined, () => undefined)
+    sendTogether(messages, message => {
+      if (process.connected) process.send?.(message, undefined, undefined, () => undefined)
+    })
   })
 
   /** Called once, in a worker, as early as possible: a master that dies while its worker boots must take it along. */

@@ -68,3 +68,11 @@ void test('what was checked is not decoded again, and who decodes it twice gets 
   assert.deepEqual([first, second], [new Map([['a', 1]]), new Map([['a', 1]])])
   assert.notEqual(first, second)
 })
+
+void test('what would not fit into the text of a message is refused; long texts that fit go through', () => {
+  const long = '\u0001'.repeat(2 ** 26 + 1)
+  const encoded = encode({ long })
+  assert.ok('v8' in encoded)
+  assert.ok((decode(encoded) as { long: string }).long === long)
+  assert.throws(() => encode(['x'.repeat(193 * 2 ** 20)]), /it takes 193 MB/)
+})

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type ToMaster, type ToWorker, isToMaster, isToWorker, jobFromWire, unwrap, wrap } from '../../common/protocol'
+import {
+  type ToMaster,
+  type ToWorker,
+  isToMaster,
+  isToWorker,
+  jobFromWire,
+  sendTogether,
+  unwrap,
+  wrap,
+} from '../../common/protocol'
 import { type WireError, type WireValue, errorFromWire, fromWire } from '../../common/wire'
 import { RUNS, anything, name, nearly, piped } from './arbitraries'
 import { Tally } from './tally'
@@ -161,4 +170,15 @@ void test('causes that run in a circle, or deeper than any that is sent, are not
     )
   assert.equal(send(chain(8)).length, 1)
   for (const wire of [chain(9), chain(500), circle]) assert.deepEqual(send(wire), [])
+})
+
+void test('messages whose text would be too long together go one by one', () => {
+  const sent: unknown[] = []
+  const messages = ['a', 'b'].map(name => ({ kind: 'started', token: name }) as const)
+  sendTogether(messages, envelope => {
+    const inside = unwrap(envelope, isToMaster)
+    if (inside.length > 1) throw new RangeError('Invalid string length')
+    sent.push(...inside)
+  })
+  assert.deepEqual(sent, messages)
 })
