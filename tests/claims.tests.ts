@@ -6,7 +6,7 @@ import type { Claim } from '../server/queue/claim'
 import { Claims } from '../server/queue/claims'
 import { Housekeeping } from '../server/queue/housekeeping'
 import { type Owner, currentOwner, isGone } from '../server/queue/owner'
-import { storeAll } from '../server/queue/stored-tasks'
+import { cancelStored, storeAll } from '../server/queue/stored-tasks'
 import { HAS_EXPIRED } from '../server/queue/stored-claim'
 import { type StoredTask } from '../server/queue/updates'
 import { complete, fail, release } from './support/claim-ends'
@@ -301,6 +301,19 @@ storage(
     test.equal(await queue.database.tasks.countDocuments(), 6)
   },
 )
+
+storage('when one of many that are given back was cancelled, it is known which', async (test, queue) => {
+  const claims = queue.claims()
+  await queue.add()
+  await queue.add()
+  const [cancelled, other] = await claims.claim('batch', 2)
+  if (cancelled === undefined || other === undefined) throw new Error('too few claims')
+  await cancelStored(queue.database.tasks as unknown as Raw, cancelled.task._id, null)
+  const ending = { kind: 'released', hasStarted: false } as const
+  const ended = await claims.ends.end([cancelled, other].map(claim => ({ claim, ending })))
+  test.equal([...ended], [other])
+  test.equal((await queue.find(cancelled.task._id))?.state, 'cancelled')
+})
 
 storage('a new task is stored as a claim, unless its _id is taken', async (test, queue) => {
   const claims = queue.claims()

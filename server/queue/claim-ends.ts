@@ -124,8 +124,8 @@ export class ClaimEnds implements ClaimStore {
       case 'retried':
         return this.isRecorded(claim, ending.error)
       case 'released':
-        // Without the token the task is somebody else's to run, which is what giving it back is for.
-        return true
+        // Without the token the task is somebody else's to run, which is what giving it back is for; unless nobody is to run it.
+        return (await this.fateOf(claim)) !== 'cancelled'
     }
   }
 
