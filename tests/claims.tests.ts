@@ -449,6 +449,8 @@ storage(
     test.isTrue(await needs({ state: 'scheduled' }))
     test.isFalse(await needs({ state: 'running', claim: claim(inAnHour()) }))
     test.isTrue(await needs({ state: 'running', claim: claim(new Date(0)) }))
+    test.isTrue(await needs({ state: 'running', claim: { token: 'by hand' } }))
+    test.isTrue(await needs({ state: 'running', claim: { leaseDuration: 'long' }, insertedAt: 'yesterday' }))
     test.isFalse(await needs({ state: 'failed' }))
     test.isTrue(await needs({ state: null }))
   },

@@ -45,6 +45,7 @@ export const drainNoop: Case = {
   isHigherBetter: true,
   onOneCollection: ['cluster', 'cluster-quiet', 'floor', 'floor-one-by-one', 'mongo-jobs'],
   subjects: [...SUBJECTS, 'floor-one-by-one', ...OTHER_DATABASES],
+  quickSubjects: ['cluster', 'floor', 'agenda', 'mongo-jobs', ...OTHER_DATABASES],
   measure: (subject, bench) => measureNoop(subject, bench, 2),
 }
 

@@ -52,6 +52,7 @@ export const idleOperations: Case = {
     'Commands that an idle process sends to the database, the driver’s heartbeats apart. Each has its default settings.',
   isHigherBetter: false,
   subjects: ['cluster', 'agenda', 'mongo-jobs'],
+  quickSubjects: ['cluster'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
       const measured = await start({ monitorsCommands: true })

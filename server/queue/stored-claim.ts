@@ -14,8 +14,14 @@ export interface StoredClaim {
   readonly leaseDuration?: number
 }
 
-/** A timestamp counts whole seconds. */
-const INSERTED_LEASE_END = { $add: [{ $toDate: '$insertedAt' }, '$claim.leaseDuration', 1000] }
+/** A timestamp counts whole seconds. What somebody wrote by hand must not fail the update of all others: it is null, which has expired. */
+const INSERTED_LEASE_END = {
+  $add: [
+    { $convert: { input: '$insertedAt', to: 'date', onError: null } },
+    orElse(isNumber('$claim.leaseDuration'), '$claim.leaseDuration', null),
+    1000,
+  ],
+}
 
 /** The first condition is a bound on the index; it holds where there is no `expiresAt`, too. */
 export const HAS_EXPIRED = {
