@@ -33,7 +33,8 @@ export class QueuedEntries {
   /** Also sets the state of its task, by its due date. */
   add(entry: Entry): void {
     const isDue = entry.task.dueDate <= new Date()
-    entry.task = { ...entry.task, state: isDue ? 'waiting' : 'scheduled' }
+    const state = isDue ? 'waiting' : 'scheduled'
+    if (entry.task.state !== state) entry.task = { ...entry.task, state }
     ;(isDue ? this.#waiting : this.#scheduled).add(entry)
   }
 
