@@ -131,14 +131,16 @@ export class Settlement {
   private store(claim: Claim, ending: Ending, told: Told): void {
     const { losses } = this.#parts
     this.#pending++
-    if (losses.jobEnded(claim)) this.settled(told(false))
-    else
-      this.#writer.write(claim, ending, isStored => {
-        // It may have been told while the write was on its way.
-        const isLost = !losses.jobEnded(claim) && !isStored
-        const telling = told(isStored)
-        this.settled(isLost ? losses.tell(claim) : telling)
-      })
+    if (losses.jobEnded(claim)) {
+      this.settled(told(false))
+      return
+    }
+    this.#writer.write(claim, ending, isStored => {
+      // It may have been told while the write was on its way.
+      const isLost = !losses.jobEnded(claim) && !isStored
+      const telling = told(isStored)
+      this.settled(isLost ? losses.tell(claim) : telling)
+    })
   }
 
   private settled(telling: Promise<void> | undefined): void {

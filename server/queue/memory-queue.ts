@@ -123,7 +123,7 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     const task: Task = { ...entry.task, state: 'cancelled', cancelledAt: new Date() }
     this.keep({ task, ...(entry.token === undefined ? {} : { cancelledToken: entry.token }) })
     this.#queued.forgetOutdated(this.#entries.size)
-    return { task: copyTask(entry.task), token: entry.token }
+    return { task: entry.task, token: entry.token }
   }
 
   /** Starts a failed or cancelled task anew. @returns the task, or undefined when there is none */
