@@ -1,7 +1,7 @@
 export { Cluster } from './cluster'
 export { TaskQueue } from './queue/task-queue'
 export type { TaskQueueCollection } from './queue/task-queue'
-export type { InMemoryTasks } from './queue/in-memory-tasks'
+export type { InMemoryTasks } from './queue/memory/in-memory-tasks'
 export type { TaskEventListener, TaskEventType, TaskEvents } from './queue/listeners'
 export type { ClusterOptions } from '../common/options'
 export type { IpcMessage, JobContext, MessageBroker, TaskFunction, ToggleIPC } from '../common/ipc'

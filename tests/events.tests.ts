@@ -4,9 +4,9 @@ import { createLog } from '../common/log'
 import type { Answer } from '../common/protocol'
 import { createTask } from '../common/task'
 import { consult } from '../server/master/broker'
-import { Events } from '../server/master/events'
+import { Events } from '../server/master/claims/events'
 import { Listeners } from '../server/queue/listeners'
-import { MemoryQueue } from '../server/queue/memory-queue'
+import { MemoryQueue } from '../server/queue/memory/memory-queue'
 import { sharedMaster } from './support/remote-master'
 
 interface ApplicationError extends Error {

@@ -1,5 +1,5 @@
 import { Tinytest } from 'meteor/tinytest'
-import { forkOptions } from '../server/master/fork-options'
+import { forkOptions } from '../server/pool/fork/fork-options'
 
 const fork = (env: NodeJS.ProcessEnv = {}, execArgv: string[] = []) =>
   forkOptions({ env, execArgv, pid: 42, ownerKey: '42@7' }, 3009)

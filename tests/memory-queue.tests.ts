@@ -1,8 +1,8 @@
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { createTask, type NewTask } from '../common/task'
-import { OrderedQueue } from '../server/queue/ordered-queue'
-import { MemoryQueue } from '../server/queue/memory-queue'
+import { OrderedQueue } from '../server/queue/memory/priority-queue'
+import { MemoryQueue } from '../server/queue/memory/memory-queue'
 import { complete, fail, release } from './support/claim-ends'
 
 function openQueue(): MemoryQueue {

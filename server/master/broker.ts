@@ -4,7 +4,7 @@ import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { Answer } from '../../common/protocol'
 import { copyTask, toJob } from '../../common/task'
-import type { Question } from './worker-events'
+import type { Question } from '../pool/worker-exit'
 
 /**
  * Puts a question of a task to the application's message broker, and sends back its first answer. Never rejects.

@@ -5,7 +5,7 @@ import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
 import type { Definitions } from '../../common/task-map'
 import { memoryQueue, wakeUp } from '../queue/task-queue'
-import { Parts } from './parts'
+import { Parts } from './create-master'
 import { stopOnSignal } from './shutdown'
 
 /** Of `stopTimeout`, the end in which a job that is told to end may do so. */

@@ -3,12 +3,12 @@ import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
 import { createId } from '../../common/id'
 import { type NewTask, type Task, checkText, createTask, createTasks } from '../../common/task'
 import { role } from '../role'
-import type { Retention } from './kept-tasks'
+import type { Retention } from './memory/retention'
 import { type TaskEventListener, type TaskEventType, Listeners } from './listeners'
-import type { InMemoryTasks } from './in-memory-tasks'
-import { MemoryQueue } from './memory-queue'
-import { cancelStored, checkSize, startStoredAnew, store, storeAll } from './stored-tasks'
-import { WakeUp } from './wake-up'
+import type { InMemoryTasks } from './memory/in-memory-tasks'
+import { MemoryQueue } from './memory/memory-queue'
+import { cancelStored, checkSize, startStoredAnew, store, storeAll } from './mongo/add'
+import { WakeUp } from './signals'
 
 /**
  * The queue: a `Mongo.Collection` of persistent tasks, with the in-memory tasks of this master beside it. Tasks may be found,

@@ -9,7 +9,7 @@ import { BSON } from 'mongodb'
 import { errorFromWire, errorToWire } from '../../common/wire'
 import { compareTasks } from '../../common/order'
 import { copyPlain, type PlainValue } from '../../common/plain'
-import { OrderedQueue } from '../../server/queue/ordered-queue'
+import { OrderedQueue } from '../../server/queue/memory/priority-queue'
 
 const RUNS = { numRuns: 2000 }
 

@@ -1,4 +1,4 @@
-import { NOT_INHERITED } from '../../server/master/fork-options'
+import { NOT_INHERITED } from '../../server/pool/fork/fork-options'
 
 /** For a server that this process forks: its own, less what belongs to itself. */
 export function serverEnvironment(): NodeJS.ProcessEnv {

@@ -1,0 +1,53 @@
+import { messageOf, textOf, toError } from '../../../common/errors'
+import type { Log } from '../../../common/log'
+import { type Task, copyTask } from '../../../common/task'
+import type { Listeners, TaskEvents, TaskEventType } from '../../queue/listeners'
+
+/** Tells the application's listeners. What they throw or reject with is logged, and stops nothing. */
+export class Events {
+  readonly #listeners: Listeners
+  readonly #log: Log
+
+  constructor(listeners: Listeners, log: Log) {
+    this.#listeners = listeners
+    this.#log = log
+  }
+
+  /** @param task as it was before. @returns as `tell` */
+  tellCancelled(task: Task): Promise<void> | undefined {
+    return this.tell('cancelled', { task: { ...task, state: 'cancelled', cancelledAt: new Date() } })
+  }
+
+  /**
+   * The task of a listener is its own, except for a done one, which nobody else has any more.
+   *
+   * @returns a promise, which never rejects, when the listener has not ended yet
+   */
+  tell<Type extends TaskEventType>(type: Type, event: TaskEvents[Type]): Promise<void> | undefined {
+    const listener = this.#listeners.get(type)
+    if (listener === undefined) return undefined
+    try {
+      const answer = listener(type === 'done' ? event : { ...event, task: copyTask(event.task) })
+      return isThenable(answer) ? this.await(type, event.task, answer) : undefined
+    } catch (thrown) {
+      this.logFailure(type, event.task, thrown)
+      return undefined
+    }
+  }
+
+  private async await(type: TaskEventType, task: Task, answer: PromiseLike<unknown>): Promise<void> {
+    try {
+      await answer
+    } catch (thrown) {
+      this.logFailure(type, task, thrown)
+    }
+  }
+
+  private logFailure(type: TaskEventType, task: Task, thrown: unknown): void {
+    this.#log.taskError(task, `the '${type}' listener threw: ${textOf(toError(thrown), 'stack') ?? messageOf(thrown)}`)
+  }
+}
+
+function isThenable(answer: unknown): answer is PromiseLike<unknown> {
+  return typeof (answer as { then?: unknown } | null | undefined)?.then === 'function'
+}

@@ -1,0 +1,65 @@
+import type { ForkOptions } from 'node:child_process'
+import { WORKER_VARIABLE } from '../../../common/protocol'
+
+/** What the master knows of itself when it forks. */
+export interface ForkContext {
+  readonly env: NodeJS.ProcessEnv
+  readonly execArgv: readonly string[]
+  readonly pid: number
+  /** Names this process for good, so that its next self can find the workers that it left behind. */
+  readonly ownerKey: string
+}
+
+/**
+ * The environment variables that a copy of the server must not inherit:
+ * - UNIX_SOCKET_PATH: it would unlink the master's socket and listen there instead.
+ * - METEOR_PRINT_ON_LISTEN: Meteor's tool would take the worker's line for the app's.
+ * - METEOR_SHELL_DIR: `meteor shell` would land in a worker.
+ * - METEOR_INSPECT_BRK: it would wait five minutes for a debugger.
+ * - MONGO_OPLOG_URL: each worker would tail the whole oplog, for live queries that nobody makes there.
+ */
+export const NOT_INHERITED = [
+  'UNIX_SOCKET_PATH',
+  'METEOR_PRINT_ON_LISTEN',
+  'METEOR_SHELL_DIR',
+  'METEOR_INSPECT_BRK',
+  'MONGO_OPLOG_URL',
+] as const
+
+/** How to fork a worker whose web server listens on `port`. */
+export function forkOptions({ env, execArgv, pid, ownerKey }: ForkContext, port: number): ForkOptions {
+  const inherited = { ...env }
+  for (const name of NOT_INHERITED) delete inherited[name]
+  if (env.NODE_OPTIONS !== undefined) {
+    inherited.NODE_OPTIONS = withoutInspector(env.NODE_OPTIONS.split(' ')).join(' ')
+  }
+  return {
+    env: {
+      ...inherited,
+      [WORKER_VARIABLE]: ownerKey,
+      PORT: String(port),
+      // Nobody outside should reach a worker.
+      BIND_IP: '127.0.0.1',
+      // Meteor's boot.js exits when this process is gone.
+      METEOR_PARENT_PID: String(pid),
+    },
+    execArgv: withoutInspector(execArgv),
+    serialization: 'json',
+    // What a worker writes to stderr passes through the master, which knows its last words then.
+    stdio: ['inherit', 'inherit', 'pipe', 'ipc'],
+  }
+}
+
+/** The inspector's port is taken by the master; `--inspect-brk` would halt the worker. */
+function withoutInspector(flags: readonly string[]): string[] {
+  return flags.filter((flag, index) => !isInspectorFlag(flag) && !takesPort(flags[index - 1]))
+}
+
+function isInspectorFlag(flag: string): boolean {
+  return flag.startsWith('--inspect') || flag.startsWith('--debug-port')
+}
+
+/** These may have their value as the next argument; `--inspect` and `--inspect-brk` may not. */
+function takesPort(flag: string | undefined): boolean {
+  return flag === '--inspect-port' || flag === '--debug-port'
+}

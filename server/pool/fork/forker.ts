@@ -1,0 +1,86 @@
+import type { ChildProcess } from 'node:child_process'
+import { messageOf } from '../../../common/errors'
+import type { Log } from '../../../common/log'
+import { ForkBreaker } from './fork-breaker'
+import { freePort } from './free-port'
+
+export interface ForkerOptions {
+  /** The port of the first worker. */
+  readonly port: number
+  /** Forks a copy of this server whose web server listens on `port`. */
+  readonly fork: (port: number) => ChildProcess
+  readonly log: Log
+}
+
+export interface ForkerEvents {
+  readonly portsInUse: () => ReadonlySet<number>
+  readonly forked: (child: ChildProcess, port: number) => void
+  /** After a pause, workers may be forked again. */
+  readonly mayForkAgain: () => void
+}
+
+/** Forks workers one after the other, since each looks for a free port; and none for a while after one that ended by itself. */
+export class Forker {
+  readonly #options: ForkerOptions
+  readonly #events: ForkerEvents
+  readonly #breaker = new ForkBreaker()
+  #pending = 0
+  #isForking = false
+
+  constructor(options: ForkerOptions, events: ForkerEvents) {
+    this.#options = options
+    this.#events = events
+  }
+
+  /** How many are still to be forked. */
+  get pending(): number {
+    return this.#pending
+  }
+
+  /** Unless the last ones could not boot. */
+  fork(count: number): void {
+    if (!this.#breaker.allowsFork) return
+    this.#pending += Math.max(0, count)
+    if (!this.#isForking) void this.forkPending()
+  }
+
+  cancelPending(): void {
+    this.#pending = 0
+  }
+
+  /** A worker has ended a job. */
+  succeeded(): void {
+    this.#breaker.succeeded()
+  }
+
+  /** Workers that end by themselves, again and again, must not become a fork storm. */
+  failed(reason: string): void {
+    this.cancelPending()
+    const { failures, pause } = this.#breaker.failed()
+    setTimeout(() => {
+      this.#events.mayForkAgain()
+    }, pause).unref()
+    this.#options.log.error(
+      `${reason}; ${String(failures)} in a row, no other is forked for ${String(pause)} ms. ` +
+        'What it wrote before it ended stands above.',
+    )
+  }
+
+  private async forkPending(): Promise<void> {
+    this.#isForking = true
+    while (this.#pending > 0) await this.forkOne()
+    this.#isForking = false
+  }
+
+  private async forkOne(): Promise<void> {
+    try {
+      const port = await freePort(this.#options.port, this.#events.portsInUse())
+      // Another worker may have failed meanwhile, which calls off those that are pending.
+      if (this.#pending === 0) return
+      this.#pending--
+      this.#events.forked(this.#options.fork(port), port)
+    } catch (error) {
+      this.failed(messageOf(error))
+    }
+  }
+}

@@ -1,0 +1,200 @@
+import type { ChildProcess } from 'node:child_process'
+import { monotonicNow } from '../../common/clock'
+import type { Claim } from '../queue/claim'
+import { Assignment } from './scheduler'
+import { Forker } from './fork/forker'
+import type { PoolEvents, PoolOptions } from './pool-options'
+import type { Limits, SentJob } from './job'
+import { type End, deathOf, isOwnFault, momentOf } from './worker-exit'
+import { WorkerHandle } from './worker'
+
+const USUAL_BOOT_TIME_MS = 1500
+
+/** The workers: forks them, gives them jobs, and closes them. */
+export class Pool {
+  /** Which worker gets the next job, and how many more could be sent. */
+  readonly assignment: Assignment
+  readonly #options: PoolOptions
+  readonly #events: PoolEvents
+  readonly #workers = new Set<WorkerHandle>()
+  readonly #forker: Forker
+  /** While it closes, and when it is closed: what running jobs are told. */
+  #closing: Error | undefined
+  #bootTime = USUAL_BOOT_TIME_MS
+  #abortTimer: NodeJS.Timeout | undefined
+  /** Called when the last worker is gone. */
+  readonly #whenEmpty: (() => void)[] = []
+
+  constructor(options: PoolOptions, events: PoolEvents) {
+    this.#options = options
+    this.#events = events
+    this.assignment = new Assignment(this.#workers, options)
+    this.#forker = new Forker(options, {
+      portsInUse: () => new Set([...this.#workers].map(({ port }) => port)),
+      forked: (child, port) => this.add(child, port),
+      mayForkAgain: events.changed,
+    })
+  }
+
+  /** Milliseconds that the last worker took to boot; a guess before. */
+  get bootTime(): number {
+    return this.#bootTime
+  }
+
+  /** How many more jobs could run without another fork: on workers that are free, and on those that are still to come. */
+  get freeSlots(): number {
+    return this.assignment.freeSlots + this.#forker.pending * this.#options.slots
+  }
+
+  /** How many more jobs could run at once if all workers were forked that may be. */
+  get slotsToFork(): number {
+    const { size, slots } = this.#options
+    return (size - this.#forker.pending - this.#workers.size) * slots
+  }
+
+  /**
+   * Sends a job to the worker that has the fewest, of those with room.
+   *
+   * @returns false when there is none
+   * @throws when the job holds what cannot be sent
+   */
+  run(claim: Claim, limits: Limits): boolean {
+    const worker = this.assignment.next()
+    if (worker === undefined) return false
+    const deadline = this.assignment.deadlineIn(worker)
+    const isAhead = deadline !== undefined
+    const startBefore = isAhead
+      ? Math.min(limits.startBefore ?? Infinity, monotonicNow() + deadline)
+      : limits.startBefore
+    worker.run(claim, { isAhead, isAlone: false }, { ...limits, startBefore })
+    return true
+  }
+
+  /**
+   * Sends a job to a worker that has no other, and gets none while it runs.
+   *
+   * @returns false when there is none yet
+   * @throws when the job holds what cannot be sent
+   */
+  runAlone(claim: Claim, limits: Limits): boolean {
+    const worker = this.assignment.nextAlone()
+    worker?.run(claim, { isAhead: false, isAlone: true }, limits)
+    return worker !== undefined
+  }
+
+  /** Tells the job of this claim to end, if a worker has it. @param grace milliseconds that it has for that */
+  abort({ token }: Claim, reason: Error, grace: number): void {
+    this.jobWith(token)?.abort(reason, grace)
+  }
+
+  /** The claim with this token, if a worker has its job. */
+  claimWith(token: string): Claim | undefined {
+    return this.jobWith(token)?.claim
+  }
+
+  /** Forks workers for this many more jobs, as far as there may be more, unless the last ones could not boot. */
+  grow(jobs: number): void {
+    const workers = Math.ceil(Math.min(jobs, this.slotsToFork) / this.#options.slots)
+    if (this.#closing === undefined) this.#forker.fork(workers)
+  }
+
+  /** Closes the workers that have had no job for this many milliseconds. */
+  closeIdle(milliseconds: number): void {
+    for (const worker of this.#workers) {
+      if (worker.isIdle && worker.idleFor() >= milliseconds) worker.close()
+    }
+  }
+
+  open(): void {
+    this.#closing = undefined
+  }
+
+  /**
+   * Closes all workers. Jobs that are running may go on for a while; then they are told to end, and those that do not are
+   * killed. A second call counts from when it is made.
+   *
+   * @param timeout milliseconds for which jobs may go on
+   * @param grace milliseconds that they have to end then; 0: their workers are killed at once
+   */
+  async close(timeout: number, grace: number, reason: Error): Promise<void> {
+    this.#closing = reason
+    this.#forker.cancelPending()
+    for (const worker of this.#workers) {
+      worker.recallWaiting()
+      if (worker.load > 0) continue
+      worker.close()
+      if (grace === 0) worker.kill()
+    }
+    clearTimeout(this.#abortTimer)
+    this.#abortTimer = setTimeout(() => {
+      for (const job of [...this.#workers].flatMap(({ jobs }) => jobs)) job.abort(reason, grace)
+    }, timeout)
+    if (this.#workers.size > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve))
+    clearTimeout(this.#abortTimer)
+  }
+
+  private add(child: ChildProcess, port: number): void {
+    const { changed, outcome, returned, question, nudged, cancelled } = this.#events
+    const worker: WorkerHandle = new WorkerHandle(child, port, {
+      ready: bootTime => {
+        this.#bootTime = bootTime
+        changed()
+      },
+      outcome: (claim, result, aborted, duration) => {
+        this.#forker.succeeded()
+        this.assignment.jobEnded(worker, duration)
+        outcome(claim, result, aborted)
+        this.jobLeft(worker)
+      },
+      returned: (claim, reason) => {
+        returned(claim, reason)
+        this.jobLeft(worker)
+      },
+      question,
+      nudged,
+      cancelled,
+      gone: end => {
+        this.workerGone(worker, end)
+        changed()
+      },
+    })
+    this.#workers.add(worker)
+  }
+
+  private jobLeft(worker: WorkerHandle): void {
+    const isLeaving = this.#closing !== undefined || this.assignment.isWornOut(worker)
+    if (isLeaving && worker.load === 0) worker.close()
+    else if (isLeaving) worker.recallWaiting()
+    this.#events.changed()
+  }
+
+  private workerGone(worker: WorkerHandle, end: End): void {
+    this.#workers.delete(worker)
+    this.assignment.forget(worker)
+    this.tellOfJobs(end)
+    this.countFailure(worker, end)
+    if (this.#workers.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
+  }
+
+  private tellOfJobs(end: End): void {
+    const death = deathOf(end)
+    for (const job of end.jobs) {
+      // Told to end one way or the other: also one that was signalled together with its master.
+      if (job.hasStarted) this.#events.died(job.claim, death, job.aborted ?? this.#closing)
+      else this.#events.returned(job.claim, 'its worker died before it had started')
+    }
+  }
+
+  private countFailure({ port, ended }: WorkerHandle, end: End): void {
+    if (this.#closing !== undefined || !isOwnFault(end, ended)) return
+    this.#forker.failed(`a worker on port ${String(port)} ended ${momentOf(end)} (${deathOf(end).how})`)
+  }
+
+  private jobWith(token: string): SentJob | undefined {
+    for (const worker of this.#workers) {
+      const job = worker.job(token)
+      if (job !== undefined) return job
+    }
+    return undefined
+  }
+}

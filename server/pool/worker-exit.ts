@@ -1,0 +1,77 @@
+import type { Outcome, Answer, ToMaster } from '../../common/protocol'
+import type { Claim } from '../queue/claim'
+import type { Nudge } from '../queue/signals'
+import type { SentJob } from './job'
+
+/** How a worker's process ended. */
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/** How a worker died while it ran a job. */
+export interface Death {
+  /** `exit code 1` or `signal SIGKILL`. */
+  readonly how: string
+  /** The last lines that it wrote to stderr. */
+  readonly lastWords: string
+  /** Whether it was the job's fault: certainly, possibly (it ran others too), or not (it was killed because another did not end). */
+  readonly blame: 'certain' | 'possible' | 'none'
+}
+
+/** A message of a running job to the message broker. */
+export interface Question {
+  readonly claim: Claim
+  readonly message: Extract<ToMaster, { kind: 'ask' }>
+  readonly answer: (answer: Answer) => void
+}
+
+/** What the master wants to know of a worker. */
+export interface WorkerEvents {
+  /** @param bootTime milliseconds since it was forked */
+  readonly ready: (bootTime: number) => void
+  /** The job of this claim ended by itself, after so many milliseconds. `aborted`: why it had been told to, if it had. */
+  readonly outcome: (claim: Claim, outcome: Outcome, aborted: Error | undefined, duration: number) => void
+  /** The worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
+  readonly returned: (claim: Claim, reason?: string) => void
+  readonly question: (question: Question) => void
+  /** A task was added in the worker, or retried. */
+  readonly nudged: (task: Nudge) => void
+  /** A claim, of whichever master, was cut short by a cancel in the worker. */
+  readonly cancelled: (token: string) => void
+  /** The process is gone and its pipe is read to the end. */
+  readonly gone: (end: End) => void
+}
+
+/** How a worker ended, and what it was doing. */
+export interface End {
+  readonly exit: Exit
+  /** The end of what it wrote to stderr. */
+  readonly lastWords: string
+  /** The jobs that were in it. */
+  readonly jobs: readonly SentJob[]
+  readonly state: WorkerState
+}
+
+export type WorkerState = 'booting' | 'ready' | 'closing' | 'gone'
+
+export function deathOf({ exit: { code, signal }, lastWords, jobs }: End): Death {
+  const how = signal === null ? `exit code ${String(code)}` : `signal ${signal}`
+  const started = jobs.filter(({ hasStarted }) => hasStarted)
+  const isKilled = started.some(({ aborted }) => aborted !== undefined)
+  return { how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
+}
+
+/** Whether it ended neither because it was told to, nor by the fault of a job. @param ended how many jobs had ended in it */
+export function isOwnFault({ jobs, state }: End, ended: number): boolean {
+  const isAsked = state === 'closing' || jobs.some(({ aborted }) => aborted !== undefined)
+  // One that has ended a job has shown that workers work: then it is the next job's fault.
+  return !isAsked && !(ended > 0 && jobs.some(({ hasStarted }) => hasStarted))
+}
+
+/** When in its life it was. */
+export function momentOf({ jobs, state }: End): string {
+  if (state === 'booting') return 'before it was ready'
+  if (jobs.length === 0) return 'without a job in it'
+  return jobs.some(({ hasStarted }) => hasStarted) ? 'in its first job' : 'before it had started its job'
+}

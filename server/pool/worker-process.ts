@@ -1,0 +1,104 @@
+import type { ChildProcess } from 'node:child_process'
+import { Batch } from '../../common/batch'
+import { type ToMaster, type ToWorker, isToMaster, sendTogether, unwrap } from '../../common/protocol'
+import { LastLines } from './last-lines'
+import type { Exit } from './worker-exit'
+
+/** How long a worker may take to boot before it is killed: a start-up hook that never ends would stop the queue silently. */
+const BOOT_DEADLINE_MS = 120_000
+
+/** How long an idle worker may take to exit before it is killed. */
+const CLOSE_GRACE_MS = 5000
+
+/** After the process is gone: what it forked may keep its stderr open for ever. */
+const STDERR_GRACE_MS = 100
+
+export interface ProcessEvents {
+  readonly message: (message: ToMaster) => void
+  /** Once: the process is gone and its pipe is read to the end. */
+  readonly end: (exit: Exit, lastWords: string) => void
+}
+
+/** The process of a worker: the master's end of its pipe, and its life from the fork to the exit. */
+export class WorkerProcess {
+  readonly #child: ChildProcess
+  readonly #events: ProcessEvents
+  readonly #stderr: LastLines
+  readonly #outgoing = new Batch<ToWorker>(messages => {
+    sendTogether(messages, message => {
+      if (this.#child.connected) this.#child.send(message, () => undefined)
+    })
+  })
+  #deadline: NodeJS.Timeout | undefined
+  #hasEnded = false
+
+  constructor(child: ChildProcess, events: ProcessEvents) {
+    this.#child = child
+    this.#events = events
+    this.#stderr = new LastLines(child.stderr, process.stderr)
+    child.on('message', raw => {
+      for (const message of unwrap(raw, isToMaster)) events.message(message)
+    })
+    // A fork that failed, or a write to a pipe that broke. The end of the process tells the rest.
+    child.on('error', () => {
+      if (child.pid === undefined) this.end({ code: null, signal: null })
+    })
+    this.awaitEnd()
+    this.killAfter(BOOT_DEADLINE_MS)
+  }
+
+  /** It has said that it is ready. */
+  booted(): void {
+    clearTimeout(this.#deadline)
+  }
+
+  /** Sends a message, with others of this turn. A pipe that closed is told by the end of the process. */
+  send(message: ToWorker): void {
+    this.#outgoing.add(message)
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  /** Lets it go: it exits when the pipe closes. */
+  close(): void {
+    this.#outgoing.flush()
+    this.killAfter(CLOSE_GRACE_MS)
+    if (this.#child.connected) this.#child.disconnect()
+  }
+
+  private killAfter(milliseconds: number): void {
+    clearTimeout(this.#deadline)
+    this.#deadline = setTimeout(() => {
+      this.kill()
+    }, milliseconds)
+    this.#deadline.unref()
+  }
+
+  /** `exit` alone may come while messages are still in the pipe; `disconnect` comes after the last of them. */
+  private awaitEnd(): void {
+    const exited = new Promise<Exit>(resolve => {
+      this.#child.once('exit', (code, signal) => {
+        clearTimeout(this.#deadline)
+        resolve({ code, signal })
+      })
+    })
+    const isPipeRead = new Promise<void>(resolve => this.#child.once('disconnect', resolve))
+    // Besides, stderr has ended.
+    this.#child.once('close', (code, signal) => {
+      this.end({ code, signal })
+    })
+    void Promise.all([exited, isPipeRead]).then(([exit]) => {
+      setTimeout(() => {
+        this.end(exit)
+      }, STDERR_GRACE_MS)
+    })
+  }
+
+  private end(exit: Exit): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#events.end(exit, this.#stderr.text)
+  }
+}

@@ -1,0 +1,218 @@
+import type { ChildProcess } from 'node:child_process'
+import { type Answer, type ToMaster, jobToWire } from '../../common/protocol'
+import { errorToWire } from '../../common/wire'
+import type { Claim } from '../queue/claim'
+import { type JobCommands, type Limits, type Manner, SentJob } from './job'
+import type { Exit, WorkerEvents, WorkerState } from './worker-exit'
+import { WorkerProcess } from './worker-process'
+
+/** One worker: what it is doing, and the jobs that it has. */
+export class WorkerHandle implements JobCommands {
+  readonly port: number
+  readonly #process: WorkerProcess
+  readonly #events: WorkerEvents
+  #state: WorkerState = 'booting'
+  /** By token, in the order in which they are started. */
+  readonly #jobs = new Map<string, SentJob>()
+  #ended = 0
+  #rss = 0
+  #isSilent = false
+  /** The token of a job that is to run alone. */
+  #alone: string | undefined
+  /** Monotonic milliseconds (performance.now). */
+  #idleSince = 0
+
+  constructor(child: ChildProcess, port: number, events: WorkerEvents) {
+    const forkedAt = performance.now()
+    this.port = port
+    this.#events = events
+    this.#process = new WorkerProcess(child, {
+      message: message => {
+        if (message.kind === 'ready') this.becomeReady(performance.now() - forkedAt)
+        else this.receive(message)
+      },
+      end: (exit, lastWords) => {
+        this.end(exit, lastWords)
+      },
+    })
+  }
+
+  get state(): WorkerState {
+    return this.#state
+  }
+
+  /** How many jobs it has, started or not. */
+  get load(): number {
+    return this.#jobs.size
+  }
+
+  get isIdle(): boolean {
+    return this.#state === 'ready' && this.#jobs.size === 0
+  }
+
+  /** How many jobs have ended in it. */
+  get ended(): number {
+    return this.#ended
+  }
+
+  /** Its resident memory in bytes, when its last job had ended; 0 where it is not limited. */
+  get rss(): number {
+    return this.#rss
+  }
+
+  get jobs(): readonly SentJob[] {
+    return [...this.#jobs.values()]
+  }
+
+  /** Those that it has not started. */
+  get waiting(): readonly SentJob[] {
+    return this.jobs.filter(({ hasStarted }) => !hasStarted)
+  }
+
+  /** Those of them that were to wait for another to end. */
+  get waitingAhead(): readonly SentJob[] {
+    return this.waiting.filter(({ isAhead }) => isAhead)
+  }
+
+  /** Whether its job is to run alone. */
+  get isReserved(): boolean {
+    return this.#alone !== undefined
+  }
+
+  /** Whether it has started, ended and returned no job since `listen`. What a running one says is no sign that the next will start soon. */
+  get isSilent(): boolean {
+    return this.#isSilent
+  }
+
+  idleFor(): number {
+    return this.isIdle ? performance.now() - this.#idleSince : 0
+  }
+
+  job(token: string): SentJob | undefined {
+    return this.#jobs.get(token)
+  }
+
+  /**
+   * Sends it a job.
+   *
+   * @throws when the job holds what cannot be sent; then it has not been sent
+   */
+  run(claim: Claim, { isAhead, isAlone }: Manner, limits: Limits): void {
+    const { token, task } = claim
+    const { startBefore } = limits
+    const wire = { kind: 'run', token, job: jobToWire(task), attempt: task.attempts ?? 1 } as const
+    this.#process.send(startBefore === undefined ? wire : { ...wire, startBefore })
+    this.#jobs.set(token, new SentJob(claim, isAhead, limits, this))
+    if (isAlone) this.#alone = token
+  }
+
+  /** From now on it is silent, until it comes to a job. */
+  listen(): void {
+    this.#isSilent = true
+  }
+
+  /** Asks for the jobs that it has not started: it returns them when it comes to that. */
+  recallWaiting(): void {
+    for (const { claim } of this.waiting) this.recall(claim.token)
+  }
+
+  /** It has come to nothing for so long that it will not start these any more, and needs not say so. */
+  takeBackOverdue(): void {
+    for (const { claim } of this.waitingAhead) this.returned(claim.token, 'its worker is busy')
+  }
+
+  recall(token: string): void {
+    this.#process.send({ kind: 'recall', token })
+  }
+
+  abort(token: string, reason: Error): void {
+    this.#process.send({ kind: 'abort', token, reason: errorToWire(reason) })
+  }
+
+  kill(): void {
+    this.#process.kill()
+  }
+
+  /** Lets it go; it should have no job. */
+  close(): void {
+    if (this.#state === 'closing' || this.#state === 'gone') return
+    this.#state = 'closing'
+    this.#process.close()
+  }
+
+  private receive(message: Exclude<ToMaster, { kind: 'ready' }>): void {
+    switch (message.kind) {
+      case 'started':
+        this.#isSilent = false
+        this.#jobs.get(message.token)?.started()
+        return
+      case 'outcome':
+        this.#rss = message.rss ?? 0
+        this.jobEnded(message)
+        return
+      case 'expired':
+        this.returned(message.token, 'it came too late to its worker to be started')
+        return
+      case 'recalled':
+        this.returned(message.token)
+        return
+      case 'nudge':
+        this.#events.nudged({ ...message, dueDate: new Date(message.dueDate) })
+        return
+      case 'cancelled':
+        this.#events.cancelled(message.token)
+        return
+      case 'ask':
+        this.receiveQuestion(message)
+    }
+  }
+
+  private becomeReady(bootTime: number): void {
+    if (this.#state !== 'booting') return
+    this.#state = 'ready'
+    this.#idleSince = performance.now()
+    this.#process.booted()
+    this.#events.ready(bootTime)
+  }
+
+  private jobEnded({ token, outcome, duration }: Extract<ToMaster, { kind: 'outcome' }>): void {
+    const job = this.take(token)
+    if (job === undefined) return
+    this.#ended++
+    this.#events.outcome(job.claim, outcome, job.aborted, duration)
+  }
+
+  private returned(token: string, reason?: string): void {
+    const job = this.take(token)
+    if (job !== undefined) this.#events.returned(job.claim, reason)
+  }
+
+  private take(token: string): SentJob | undefined {
+    const job = this.#jobs.get(token)
+    job?.end()
+    this.#isSilent = false
+    this.#jobs.delete(token)
+    if (this.#alone === token) this.#alone = undefined
+    if (this.#jobs.size === 0) this.#idleSince = performance.now()
+    return job
+  }
+
+  private receiveQuestion(message: Extract<ToMaster, { kind: 'ask' }>): void {
+    const { token, conversation } = message
+    const answer = (given: Answer) => {
+      this.#process.send({ kind: 'answer', token, conversation, answer: given })
+    }
+    const claim = this.#jobs.get(token)?.claim
+    if (claim !== undefined) this.#events.question({ claim, message, answer })
+    else answer({ kind: 'refused', error: errorToWire(new Error('nschwarz:cluster: the task that asks has ended.')) })
+  }
+
+  private end(exit: Exit, lastWords: string): void {
+    const { jobs } = this
+    const state = this.#state
+    for (const job of jobs) job.end()
+    this.#state = 'gone'
+    this.#jobs.clear()
+    this.#events.gone({ exit, lastWords, jobs, state })
+  }
+}

@@ -1,0 +1,215 @@
+import { DuplicateTaskError, WrongProcessError } from '../../../common/errors'
+import { compareTasks } from '../../../common/order'
+import { type Task, checkText, copyTask } from '../../../common/task'
+import { role } from '../../role'
+import type { Cancelled, Claim, ClaimEnd, ClaimStore, Ending, Fate } from '../claim'
+import type { InMemoryTasks } from './in-memory-tasks'
+import { releasedTask, retriedTask } from './ended-tasks'
+import { KeptTasks, type Retention } from './retention'
+import { type Entry, QueuedEntries } from './entries'
+import type { Nudge } from '../signals'
+
+/**
+ * The queue that lives and dies with its master. The map is the truth: an entry that is not in it is out of date.
+ */
+export class MemoryQueue implements InMemoryTasks, ClaimStore {
+  readonly #entries = new Map<string, Entry>()
+  readonly #queued = new QueuedEntries(entry => this.#entries.get(entry.task._id) === entry)
+  readonly #kept: KeptTasks
+  /** Of this queue, so that no other's tokens begin like its own. */
+  readonly #name: string
+  #claimed = 0
+  #isOpen = false
+  readonly hasLeases = false
+
+  /** @param name unique to this queue */
+  constructor(name: string, retention: Retention) {
+    this.#name = name
+    this.#kept = new KeptTasks(retention)
+  }
+
+  /** From now on this process has a master, which runs what is added. */
+  open(): void {
+    this.#isOpen = true
+  }
+
+  /** @throws DuplicateTaskError, or WrongProcessError when nobody here would run the task */
+  add(tasks: readonly Task[]): void {
+    this.check(tasks)
+    for (const task of tasks) this.enqueue(task)
+  }
+
+  /** Whether these could be added. @throws as `add` */
+  check(tasks: readonly Task[]): void {
+    if (tasks.length === 0) return
+    this.checkOpen()
+    this.dropSurplus()
+    const duplicates = tasks.map(({ _id }) => _id).filter(_id => this.#entries.has(_id))
+    if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
+  }
+
+  findById(_id: string): Task | undefined {
+    this.dropSurplus()
+    const entry = this.#entries.get(checkText('inMemory.findById._id', _id))
+    return entry && copyTask(entry.task)
+  }
+
+  removeById(_id: string): Task | undefined {
+    const entry = this.#entries.get(checkText('inMemory.removeById._id', _id))
+    if (entry !== undefined) this.drop(entry)
+    this.#queued.forgetOutdated(this.#entries.size)
+    return entry && copyTask(entry.task)
+  }
+
+  tasks(): Task[] {
+    return this.sorted(() => true)
+  }
+
+  availableTasks(): Task[] {
+    const now = new Date()
+    return this.sorted(task => isQueued(task) && task.dueDate <= now)
+  }
+
+  /**
+   * How many tasks could start now, counted no further than `limit`. Removed tasks that have not come up yet may be
+   * counted, unless there is nothing else.
+   */
+  countDue(limit: number): number {
+    return this.#queued.first() === undefined ? 0 : Math.min(limit, this.#queued.waitingCount)
+  }
+
+  /** Of those that could start now; -Infinity when there are none. */
+  get highestPriority(): number {
+    return this.#queued.first()?.task.priority ?? -Infinity
+  }
+
+  /** When the next of those that are not due may be. */
+  get nextDue(): Date | undefined {
+    return this.#queued.nextDue
+  }
+
+  /** The data of its task is that of the queue: nobody may change it. */
+  claim(): Claim | undefined {
+    this.dropSurplus()
+    const entry = this.#queued.take()
+    if (entry === undefined) return undefined
+    const task: Task = { ...entry.task, state: 'running', attempts: (entry.task.attempts ?? 0) + 1 }
+    const token = `${this.#name}:${String(this.#claimed++)}`
+    entry.task = task
+    entry.token = token
+    return { task, token, store: this }
+  }
+
+  end(ends: readonly ClaimEnd[]): Promise<ReadonlySet<Claim>> {
+    const written = ends.filter(({ claim, ending }) => this.endIfHeld(claim, ending))
+    return Promise.resolve(new Set(written.map(({ claim }) => claim)))
+  }
+
+  /** No write fails here, so none is unsure. */
+  endAgain({ claim, ending }: ClaimEnd): Promise<boolean> {
+    return Promise.resolve(this.endIfHeld(claim, ending))
+  }
+
+  fateOf({ task, token }: Claim): Promise<Fate> {
+    const entry = this.#entries.get(task._id)
+    if (entry === undefined) return Promise.resolve('removed')
+    return Promise.resolve(entry.cancelledToken === token ? 'cancelled' : 'taken')
+  }
+
+  /** @returns undefined when there is none that could be cancelled */
+  cancel(_id: string): Cancelled | undefined {
+    const entry = this.#entries.get(_id)
+    if (entry === undefined || !(isQueued(entry.task) || entry.task.state === 'running')) return undefined
+    const task: Task = { ...entry.task, state: 'cancelled', cancelledAt: new Date() }
+    this.keep({ task, ...(entry.token === undefined ? {} : { cancelledToken: entry.token }) })
+    this.#queued.forgetOutdated(this.#entries.size)
+    return { task: entry.task, token: entry.token }
+  }
+
+  /** Starts a failed or cancelled task anew. @returns the task, or undefined when there is none */
+  startAnew(_id: string): Nudge | undefined {
+    this.dropSurplus()
+    const entry = this.#entries.get(_id)
+    if (entry === undefined || !isKept(entry.task)) return undefined
+    const { error: _error, cancelledAt: _cancelledAt, isSuspect: _isSuspect, ...task } = entry.task
+    this.#kept.delete(_id)
+    const anew = { ...task, dueDate: new Date(), failures: 0, crashes: 0 }
+    this.enqueue(anew)
+    return anew
+  }
+
+  private checkOpen(): void {
+    if (role === 'worker') {
+      throw new WrongProcessError('in-memory tasks can be added on the master only; leave out inMemory to add it here.')
+    }
+    if (!this.#isOpen) {
+      throw new WrongProcessError(
+        'nobody would run an in-memory task: this app has no `new Cluster`; create it first, or leave out inMemory.',
+      )
+    }
+  }
+
+  /** A new entry each time: what is still queued of the one before is out of date then. */
+  private enqueue(task: Task): void {
+    const entry: Entry = { task }
+    this.#entries.set(task._id, entry)
+    this.#queued.add(entry)
+  }
+
+  /** A task that was removed, or removed and added again under its `_id`, has another token or none. */
+  private endIfHeld({ task: { _id }, token }: Claim, ending: Ending): boolean {
+    const entry = this.#entries.get(_id)
+    if (entry?.token !== token) return false
+    delete entry.token
+    this.write(entry, ending)
+    return true
+  }
+
+  private write(entry: Entry, ending: Ending): void {
+    switch (ending.kind) {
+      case 'completed':
+        this.drop(entry)
+        return
+      case 'failed':
+        this.keep({ task: { ...entry.task, ...ending.counts, error: ending.error, state: 'failed' } })
+        return
+      case 'retried':
+        this.enqueue(retriedTask(entry.task, ending))
+        return
+      case 'released':
+        this.enqueue(releasedTask(entry.task, ending))
+    }
+  }
+
+  private drop(entry: Entry): void {
+    this.#entries.delete(entry.task._id)
+    this.#kept.delete(entry.task._id)
+  }
+
+  private keep(entry: Entry): void {
+    this.#entries.set(entry.task._id, entry)
+    this.#kept.add(entry.task._id)
+    this.dropSurplus()
+  }
+
+  private dropSurplus(): void {
+    for (const _id of this.#kept.takeSurplus()) this.#entries.delete(_id)
+  }
+
+  private sorted(accepts: (task: Task) => boolean): Task[] {
+    this.dropSurplus()
+    return [...this.#entries.values()]
+      .map(entry => entry.task)
+      .filter(accepts)
+      .sort(compareTasks)
+      .map(copyTask)
+  }
+}
+
+function isQueued(task: Task): boolean {
+  return task.state === 'waiting' || task.state === 'scheduled'
+}
+
+function isKept(task: Task): boolean {
+  return task.state === 'failed' || task.state === 'cancelled'
+}

@@ -1,0 +1,178 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { RawCollection } from './updates'
+import type { Nudge } from '../signals'
+
+/** How long the server holds an answer back in which there is nothing. It is the only command of a feed to which nothing happens. */
+const MAX_AWAIT_MS = 10_000
+const REOPEN_AFTER_MS = 1000
+
+/** MongoDB's codes for a server that has no change streams: a standalone one, or one that does not know the stage. */
+const UNSUPPORTED = [40_573, 40_324]
+
+/**
+ * So many of this process's own tasks are remembered for so long, or until the feed tells of them. Of some it does not: of those that
+ * were retried, or are of other apps' types.
+ */
+const MOST_OWN = 10_000
+const OWN_MS = 5000
+
+export interface FeedEvents {
+  /** The feed is open, for the first time or again: what happened before it does not tell. */
+  readonly opened: () => void
+  /** A task was added by another process. */
+  readonly added: (task: Nudge) => void
+  /** A task was moved, or may be claimed again. `dueDate`: if that was changed. */
+  readonly changed: (dueDate: Date | undefined) => void
+  /** A task that was claimed too early waits for its due date, which may be near. */
+  readonly postponed: () => void
+  /** The claim with this token was cut short by `TaskQueue.cancel`. */
+  readonly cancelled: (token: string) => void
+  /** It cannot be opened, or broke. `isFinal`: for a reason that will not change, and it is not tried again. */
+  readonly failed: (error: unknown, isFinal: boolean) => void
+}
+
+interface Change {
+  readonly operationType: string
+  readonly documentKey: { readonly _id: string }
+  readonly task?: Omit<Nudge, '_id'> & { readonly state: string }
+  readonly updated?: { readonly dueDate?: Date; readonly state?: string; readonly cancelledToken?: string }
+}
+
+/**
+ * What other processes do to the queue, as they do it: one change stream. Each event is a hint; the tick finds what no event told.
+ * A stream that breaks is resumed where it was by the driver, or opened anew.
+ */
+export class ChangeFeed {
+  readonly #tasks: RawCollection
+  readonly #taskTypes: readonly string[]
+  readonly #events: FeedEvents
+  /** When they were added, on performance.now; the oldest first. */
+  readonly #own = new Map<string, number>()
+  #stream: ReturnType<RawCollection['watch']> | undefined
+  /** While it is started. */
+  #stopping: AbortController | undefined
+  #isOpen = false
+  #isUnsupported = false
+
+  constructor(tasks: RawCollection, taskTypes: readonly string[], events: FeedEvents) {
+    this.#tasks = tasks
+    this.#taskTypes = taskTypes
+    this.#events = events
+  }
+
+  /** Whether it tells of everything, as far as is known. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Once started, does nothing. */
+  start(): void {
+    if (this.#stopping !== undefined || this.#isUnsupported) return
+    this.#stopping = new AbortController()
+    void this.keepOpen(this.#stopping.signal)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping?.abort()
+    this.#stopping = undefined
+    this.#isOpen = false
+    await this.#stream?.close()
+  }
+
+  /** This process knows already that the task was added. */
+  ignore(_id: string): void {
+    if (!this.#isOpen) return
+    this.#own.set(_id, performance.now())
+    if (this.#own.size > MOST_OWN) this.#own.delete(this.#own.keys().next().value ?? '')
+  }
+
+  private async keepOpen(stopped: AbortSignal): Promise<void> {
+    do {
+      try {
+        await this.read(stopped)
+      } catch (error) {
+        this.#isUnsupported = UNSUPPORTED.includes((error as { code?: number }).code ?? 0)
+        if (!stopped.aborted) this.#events.failed(error, this.#isUnsupported)
+        if (this.#isUnsupported) return
+      }
+      // It may be stopped meanwhile.
+      await pause(REOPEN_AFTER_MS, undefined, { signal: stopped, ref: false }).catch(() => undefined)
+    } while (!stopped.aborted)
+  }
+
+  /** Until the stream ends, because the collection was dropped, or breaks. */
+  private async read(stopped: AbortSignal): Promise<void> {
+    const stream = this.#tasks.watch([{ $match: relevantTo(this.#taskTypes) }, { $project: IN_SHORT }], {
+      maxAwaitTimeMS: MAX_AWAIT_MS,
+    })
+    this.#stream = stream
+    this.#own.clear()
+    // The first answer of the server.
+    stream.once('resumeTokenChanged', () => {
+      this.#isOpen = !stopped.aborted
+      if (this.#isOpen) this.#events.opened()
+    })
+    try {
+      for await (const change of stream) this.tell(change as unknown as Change)
+    } finally {
+      // Another may be open by now.
+      if (this.#stream === stream) this.#isOpen = false
+      await stream.close()
+    }
+  }
+
+  private tell({ operationType, documentKey, task, updated = {} }: Change): void {
+    const { _id } = documentKey
+    if (operationType !== 'update') {
+      if (task !== undefined && !this.takeOwn(_id)) this.#events.added(nudgeFor(_id, task))
+    } else if (updated.state === 'cancelled') {
+      if (updated.cancelledToken !== undefined) this.#events.cancelled(updated.cancelledToken)
+    } else if (updated.state === 'scheduled' && updated.dueDate === undefined) {
+      this.#events.postponed()
+    } else {
+      this.#events.changed(updated.dueDate)
+    }
+  }
+
+  /** Whether this process has added it, and heard nothing of it yet. */
+  private takeOwn(_id: string): boolean {
+    const addedAt = this.#own.get(_id) ?? -Infinity
+    this.#own.delete(_id)
+    return performance.now() - addedAt < OWN_MS
+  }
+}
+
+/** What waits is due, also where the clock of who added it is ahead of this one. */
+function nudgeFor(_id: string, { state, taskType, priority, dueDate }: NonNullable<Change['task']>): Nudge {
+  return { _id, taskType, priority, dueDate: state === 'waiting' ? new Date(0) : dueDate }
+}
+
+const UPDATED = 'updateDescription.updatedFields'
+
+/** The changes after which there may be something to do. */
+function relevantTo(taskTypes: readonly string[]): object {
+  const isOurs = {
+    'fullDocument.state': { $in: ['waiting', 'scheduled'] },
+    'fullDocument.taskType': { $in: taskTypes },
+  }
+  return {
+    $or: [
+      { operationType: { $in: ['insert', 'replace'] }, ...isOurs },
+      { operationType: 'update', [`${UPDATED}.state`]: { $in: ['waiting', 'scheduled', 'cancelled'] } },
+      { operationType: 'update', [`${UPDATED}.dueDate`]: { $exists: true } },
+    ],
+  }
+}
+
+/** Of each only what that takes to know. */
+const IN_SHORT = {
+  operationType: 1,
+  documentKey: 1,
+  task: {
+    state: '$fullDocument.state',
+    taskType: '$fullDocument.taskType',
+    priority: '$fullDocument.priority',
+    dueDate: '$fullDocument.dueDate',
+  },
+  updated: { state: `$${UPDATED}.state`, dueDate: `$${UPDATED}.dueDate`, cancelledToken: `$${UPDATED}.cancelledToken` },
+}
