@@ -40,16 +40,18 @@ export type ToWorker =
 export type ToMaster =
   /** Booted and listening: jobs may be sent. */
   | { readonly kind: 'ready' }
-  /** This task was added in the worker, or retried. `dueDate`: milliseconds. */
+  /** This task was added in the worker, or started anew. `dueDate`: milliseconds. */
   | {
-      readonly kind: 'nudge'
+      readonly kind: 'taskAdded'
       readonly _id: string
       readonly taskType: string
       readonly priority: number
       readonly dueDate: number
     }
-  /** The claim with this token was cut short by a cancel in the worker. */
-  | { readonly kind: 'cancelled'; readonly token: string }
+  /** The worker asked to cancel the running task whose claim has this token. */
+  | { readonly kind: 'cancelRequested'; readonly token: string }
+  /** The worker cancelled this task, which was not running. */
+  | { readonly kind: 'taskCancelled'; readonly task: Encoded }
   /** The function of the job with this token is about to be called. */
   | { readonly kind: 'started'; readonly token: string }
   /**
@@ -122,13 +124,14 @@ export function isToMaster(message: unknown): message is ToMaster {
   if (!isRecord(message)) return false
   const { kind, token } = message
   if (kind === 'ready') return true
-  if (kind === 'nudge') return isNudge(message)
+  if (kind === 'taskAdded') return isTaskAdded(message)
+  if (kind === 'taskCancelled') return isRecord(message.task) && isEncoded(message.task)
   if (typeof token !== 'string') return false
   switch (kind) {
     case 'started':
     case 'expired':
     case 'recalled':
-    case 'cancelled':
+    case 'cancelRequested':
       return true
     case 'outcome':
       return isOutcomeMessage(message)
@@ -169,7 +172,7 @@ function isRun({ job, attempt, startBefore }: Record<string, unknown>): boolean 
   )
 }
 
-function isNudge({ _id, taskType, priority, dueDate }: Record<string, unknown>): boolean {
+function isTaskAdded({ _id, taskType, priority, dueDate }: Record<string, unknown>): boolean {
   return [_id, taskType].every(text => typeof text === 'string') && [priority, dueDate].every(Number.isFinite)
 }
 

@@ -41,6 +41,9 @@ export interface Task<Data = unknown> extends Job<Data>, AttemptPolicy {
   readonly cancelledAt?: Date
 }
 
+/** What a dispatcher needs to know of a task that was added, or may be claimed again. */
+export type TaskSignal = Pick<Task, '_id' | 'taskType' | 'priority' | 'dueDate'>
+
 /** Why and when an attempt failed, as it is kept on the task. */
 export interface TaskFailure {
   readonly name: string

@@ -1,4 +1,5 @@
 import { Meteor } from 'meteor/meteor'
+import { encode } from '../common/codec'
 import { InvalidArgumentError, WrongProcessError } from '../common/errors'
 import { createLog } from '../common/log'
 import { type ClusterOptions, type ResolvedOptions, checkOption, resolveOptions } from '../common/options'
@@ -6,8 +7,9 @@ import { isPlainObject } from '../common/plain'
 import { type Definitions, type TaskMap, resolveTaskMap } from '../common/task-map'
 import { afterStartup, onListening } from './boot'
 import { availableCpus } from './cpus'
-import { Master } from './master/master'
-import { retention, wakeUp } from './queue/task-queue'
+import { createMaster } from './master/create-master'
+import type { Master } from './master/master'
+import { retention, signals } from './queue/task-queue'
 import { role } from './role'
 import { JobRunner } from './worker/job-runner'
 import { ParentLink } from './worker/parent-link'
@@ -93,7 +95,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
 function startMaster(definitions: Definitions, options: ResolvedOptions, warnings: readonly string[]): Master {
   const log = createLog(options.logs)
   for (const warning of warnings) log.warn(warning)
-  const master = new Master(definitions, options, log)
+  const master = createMaster(definitions, options, log)
   if (options.autoInitialize) {
     afterStartup(() => {
       master.start()
@@ -103,12 +105,14 @@ function startMaster(definitions: Definitions, options: ResolvedOptions, warning
 }
 
 function startWorker(definitions: Definitions, options: ResolvedOptions, link: ParentLink): void {
-  wakeUp.listen({
-    nudged: ({ _id, taskType, priority, dueDate }) => {
-      link.send({ kind: 'nudge', _id, taskType, priority, dueDate: Number(dueDate) })
+  signals.passOn({
+    taskAdded: ({ _id, taskType, priority, dueDate }) => {
+      link.send({ kind: 'taskAdded', _id, taskType, priority, dueDate: Number(dueDate) })
     },
-    cancelled: ({ token }) => {
-      if (token !== undefined) link.send({ kind: 'cancelled', token })
+    taskCancelled: ({ task, token }) => {
+      link.send(
+        token === undefined ? { kind: 'taskCancelled', task: encode(task) } : { kind: 'cancelRequested', token },
+      )
     },
   })
   const runner = new JobRunner(definitions, link, createLog(options.logs), {

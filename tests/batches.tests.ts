@@ -7,7 +7,7 @@ import type { NewTask } from 'meteor/nschwarz:cluster'
 import { createTask } from '../common/task'
 import { Backlog } from '../server/master/dispatch/backlog'
 import { Overtakers } from '../server/master/dispatch/overtakers'
-import { Pace } from '../server/pool/prefetch'
+import { Prefetch } from '../server/pool/prefetch'
 import type { ChangeFeed } from '../server/queue/mongo/change-feed'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
@@ -388,20 +388,20 @@ Tinytest.addAsync('batches - of an in-memory task the database hears nothing', a
 })
 
 Tinytest.add('batches - what is worth having at hand follows how long jobs take', test => {
-  const pace = new Pace()
-  const worth = () => [pace.ahead(1, false), pace.ahead(1, true), pace.inHand(2)]
+  const prefetch = new Prefetch()
+  const worth = () => [prefetch.ahead(1, false), prefetch.ahead(1, true), prefetch.inHand(2)]
   test.equal(worth(), [0, 0, 0], 'nothing is known')
-  pace.record(0.1)
+  prefetch.record(0.1)
   test.equal(worth(), [40, 40, 1000])
-  pace.record(100)
+  prefetch.record(100)
   test.equal(worth(), [0, 1, 10], 'a longer one counts at once; one more is worth it while there are others enough')
-  pace.record(1000)
+  prefetch.record(1000)
   test.equal(worth(), [0, 0, 1])
-  for (let i = 0; i < 200; i++) pace.record(0.9)
+  for (let i = 0; i < 200; i++) prefetch.record(0.9)
   test.equal(worth(), [4, 4, 1000])
-  test.equal(pace.ahead(4, false), 17)
-  pace.recordSize(2 ** 20)
-  test.equal([pace.ahead(4, false), pace.inHand(2)], [8, 64], 'a larger one counts at once')
-  for (let i = 0; i < 200; i++) pace.recordSize(100)
-  test.equal(pace.ahead(4, false), 17)
+  test.equal(prefetch.ahead(4, false), 17)
+  prefetch.recordSize(2 ** 20)
+  test.equal([prefetch.ahead(4, false), prefetch.inHand(2)], [8, 64], 'a larger one counts at once')
+  for (let i = 0; i < 200; i++) prefetch.recordSize(100)
+  test.equal(prefetch.ahead(4, false), 17)
 })

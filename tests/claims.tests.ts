@@ -3,21 +3,21 @@ import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { createTask, type NewTask } from '../common/task'
 import type { Claim } from '../server/queue/claim'
-import { Claims } from '../server/queue/mongo/claim'
-import { Housekeeping } from '../server/queue/mongo/maintenance'
+import { MongoClaims } from '../server/queue/mongo/claim'
+import { MongoMaintenance } from '../server/queue/mongo/maintenance'
 import { type Owner, currentOwner, isGone } from '../server/queue/mongo/owner'
-import { cancelStored, storeAll } from '../server/queue/mongo/add'
-import { HAS_EXPIRED } from '../server/queue/mongo/schema'
-import { type StoredTask } from '../server/queue/mongo/updates'
-import { complete, fail, release } from './support/claim-ends'
+import { add, addAll } from '../server/queue/mongo/add'
+import { cancelTask, startAnew } from '../server/queue/mongo/cancel'
+import type { RawCollection as Raw, StoredTask } from '../server/queue/mongo/schema'
+import { MongoSettler } from '../server/queue/mongo/settle'
+import { HAS_EXPIRED } from '../server/queue/mongo/updates'
+import { complete, fail, release, settle } from './support/settle'
 import type { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
 import { withDatabase } from './support/remote-master'
 import { eventually } from './support/wait'
 
-type Raw = ConstructorParameters<typeof Claims>[0]
-
-const OTHER: Owner = { host: 'another', pid: 1, system: '', startedAt: '' }
+const OTHER: Owner = { id: 'other', host: 'another', pid: 1, system: '', startedAt: '' }
 const inAnHour = () => new Date(Date.now() + 3_600_000)
 
 const STARTED = { hasStarted: true }
@@ -28,16 +28,20 @@ class Queue {
     this.database = database
   }
 
-  claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): Claims {
-    return new Claims(this.database.tasks as unknown as Raw, owner, {
-      taskTypes: types,
-      leaseDuration,
-      keepFailed: null,
-    })
+  get raw(): Raw {
+    return this.database.tasks as unknown as Raw
   }
 
-  housekeeping(owner: Owner = currentOwner()): Housekeeping {
-    return new Housekeeping(this.database.tasks as unknown as Raw, owner, ['TEST'])
+  get settler(): MongoSettler {
+    return new MongoSettler(this.raw, null)
+  }
+
+  claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): MongoClaims {
+    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration })
+  }
+
+  maintenance(): MongoMaintenance {
+    return new MongoMaintenance(this.raw, { taskTypes: ['TEST'], keepFailed: null })
   }
 
   async add(given: Partial<NewTask> = {}): Promise<string> {
@@ -67,12 +71,12 @@ function storage(name: string, run: (test: TestCaseResults, queue: Queue) => Pro
 
 type TestCaseResults = Parameters<Parameters<typeof Tinytest.addAsync>[1]>[0]
 
-async function next(claims: Claims): Promise<Claim | undefined> {
+async function next(claims: MongoClaims): Promise<Claim | undefined> {
   const [claim] = await claims.claim(Random.id(), 1)
   return claim
 }
 
-async function claimed(claims: Claims): Promise<Claim> {
+async function claimed(claims: MongoClaims): Promise<Claim> {
   const claim = await next(claims)
   if (claim === undefined) throw new Error('nothing to claim')
   return claim
@@ -96,15 +100,15 @@ storage(
 
 storage('a claim carries the task, its owner and a token of its own', async (test, queue) => {
   const _id = await queue.add({ data: { when: new Date(5), bytes: Buffer.from('x') }, priority: 3 })
-  const { task, token } = await claimed(queue.claims())
+  const { task, token } = await claimed(queue.claims(['TEST'], OTHER))
   test.equal(task._id, _id)
   test.equal(task.data, { when: new Date(5), bytes: Buffer.from('x') })
   test.isTrue(task.createdAt instanceof Date && task.dueDate instanceof Date)
   test.equal(task.state, 'running')
   test.isFalse('claim' in task)
-  const stored = (await queue.find(_id)) as unknown as { claim: { token: string; owner: Owner; claimedAt: Date } }
-  test.equal([stored.claim.token, stored.claim.owner], [token, currentOwner()])
-  test.isTrue(stored.claim.claimedAt instanceof Date)
+  const { claim } = (await queue.find(_id)) as unknown as { claim: StoredTask['claim'] }
+  test.equal([claim?.token, claim?.owner], [token, OTHER])
+  test.isTrue(claim?.expiresAt instanceof Date)
 })
 
 storage('types of other apps are not claimed', async (test, queue) => {
@@ -119,7 +123,7 @@ storage('types of other apps are not claimed', async (test, queue) => {
 storage('two masters that claim at once never get the same task', async (test, queue) => {
   await Promise.all(Array.from({ length: 40 }, () => queue.add()))
   const masters = [queue.claims(), queue.claims(['TEST'], OTHER)]
-  const taken = await Promise.all(Array.from({ length: 40 }, (_item, index) => next(masters[index % 2] as Claims)))
+  const taken = await Promise.all(Array.from({ length: 40 }, (_item, index) => next(masters[index % 2] as MongoClaims)))
   test.equal(new Set(taken.map(claim => claim?.task._id)).size, 40)
 })
 
@@ -127,7 +131,7 @@ storage('a task that is due later is not claimed, and not counted', async (test,
   await queue.add({ dueDate: inAnHour() })
   await queue.add({ dueDate: new Date(Date.now() + 30 * 24 * 3_600_000) })
   const claims = queue.claims()
-  await queue.housekeeping().promoteDue()
+  await queue.maintenance().promoteDue()
   test.isUndefined(await next(claims))
   test.equal(await claims.countDue(10), 0)
 })
@@ -145,7 +149,7 @@ storage('a due date that is moved takes effect, in both directions', async (test
   const claims = queue.claims()
   test.isUndefined(await next(claims), 'a waiting task that was moved into the future')
   test.equal((await queue.find(later))?.state, 'scheduled')
-  await queue.housekeeping().promoteDue()
+  await queue.maintenance().promoteDue()
   test.equal((await claimed(claims)).task._id, sooner)
   test.isUndefined(await next(claims))
 })
@@ -153,7 +157,7 @@ storage('a due date that is moved takes effect, in both directions', async (test
 storage('a task that is done leaves the queue', async (test, queue) => {
   const _id = await queue.add()
   const claim = await claimed(queue.claims())
-  test.isTrue(await complete(claim))
+  test.isTrue(await complete(queue.settler, claim))
   test.equal(await queue.find(_id), null)
 })
 
@@ -162,7 +166,7 @@ storage('a task that failed stays with its error, and is not claimed again', asy
   const claims = queue.claims()
   const claim = await claimed(claims)
   const error = { name: 'Error', message: '$broken', stack: null, failedAt: new Date(7) }
-  test.isTrue(await fail(claim, error))
+  test.isTrue(await fail(queue.settler, claim, error))
   const stored = await queue.find(_id)
   test.equal([stored?.state, stored?.error, stored?.claim], ['failed', error, undefined])
   test.isUndefined(await next(claims))
@@ -172,23 +176,28 @@ storage('a task that is given back can be claimed again', async (test, queue) =>
   const _id = await queue.add()
   const claims = queue.claims()
   const claim = await claimed(claims)
-  test.isTrue(await release(claim, STARTED))
+  test.isTrue(await release(queue.settler, claim, STARTED))
   test.isUndefined((await queue.find(_id))?.claim)
   test.notEqual((await claimed(claims)).token, claim.token)
 })
 
+/** A claim of another master, whose lease has run out, and which this one has taken over. */
+async function takenOver(queue: Queue): Promise<Claim> {
+  const claim = await claimed(queue.claims(['TEST'], OTHER, 1))
+  await eventually('it is taken over', async () => (await queue.maintenance().rescueExpired([])).released > 0)
+  return claim
+}
+
 storage('whoever does not hold the task changes nothing', async (test, queue) => {
   const _id = await queue.add()
-  const claims = queue.claims()
-  const former = await claimed(claims)
-  await release(former, STARTED)
-  const holder = await claimed(claims)
+  const former = await takenOver(queue)
+  const holder = await claimed(queue.claims())
   const failure = { name: 'Error', message: 'late', stack: null, failedAt: new Date() }
-  test.isFalse(await complete(former))
-  test.isFalse(await fail(former, failure))
-  test.isFalse(await release(former, STARTED))
+  test.isFalse(await complete(queue.settler, former))
+  test.isFalse(await fail(queue.settler, former, failure))
+  test.isFalse(await release(queue.settler, former, STARTED))
   test.equal((await queue.find(_id))?.state, 'running')
-  test.isTrue(await complete(holder))
+  test.isTrue(await complete(queue.settler, holder))
 })
 
 storage('a task removed and added again under its _id is not ended by the job of the first', async (test, queue) => {
@@ -197,20 +206,22 @@ storage('a task removed and added again under its _id is not ended by the job of
   const former = await claimed(claims)
   await queue.database.tasks.deleteOne({ _id: 'again' })
   await queue.add({ _id: 'again' })
-  test.isFalse(await complete(former))
+  test.equal(await settle(queue.settler, former, { kind: 'released', hasStarted: true }), 'removed')
+  test.isTrue(await complete(queue.settler, former), 'its job is done, whoever removed the task')
   test.equal((await queue.find('again'))?.state, 'waiting')
 })
 
-storage('only the tasks of the named owners are given back', async (test, queue) => {
+storage('only the tasks of the named owners are released', async (test, queue) => {
   const gone: Owner = { ...currentOwner(), pid: 2 ** 22 + 1 }
+  const maintenance = queue.maintenance()
   const [first, second] = [await queue.add({ priority: 2 }), await queue.add({ priority: 1 })]
   await claimed(queue.claims(['TEST'], gone))
   await claimed(queue.claims(['TEST'], OTHER))
-  const owners = await queue.housekeeping().owners()
+  const owners = await maintenance.owners()
   test.equal(owners.filter(isGone), [gone])
-  test.equal(await queue.housekeeping().releaseAllOf(owners.filter(isGone)), 1)
+  test.equal(await maintenance.rescueFrom(owners.filter(isGone)), { released: 1, cancelled: [] })
   test.equal([(await queue.find(first))?.state, (await queue.find(second))?.state], ['waiting', 'running'])
-  test.equal(await queue.housekeeping().releaseAllOf([]), 0)
+  test.equal(await maintenance.rescueFrom([]), { released: 0, cancelled: [] })
 })
 
 Tinytest.add('storage - a process is gone only when that is certain', test => {
@@ -231,32 +242,25 @@ storage('a lease that was not renewed in time gives the task to others, one that
   const other = queue.claims(['TEST'], OTHER, 1)
   const claim = await claimed(other)
   await claimed(other)
-  const claims = queue.claims(['TEST'], currentOwner(), 1)
-  await claimed(claims)
+  const held = await claimed(queue.claims(['TEST'], currentOwner(), 1))
   const renewing = queue.claims(['TEST'], OTHER, 60_000)
-  test.equal([...(await renewing.renew([claim]))], [claim.token])
-  await eventually('the lease has run out', async () => (await queue.housekeeping().releaseExpired()) > 0)
+  test.equal([...(await renewing.renew([claim]))], [])
+  const rescue = () => queue.maintenance().rescueExpired([held.token])
+  await eventually('the lease has run out', async () => (await rescue()).released > 0)
   test.equal((await queue.find(expired))?.state, 'waiting')
   test.equal((await queue.find(renewed))?.state, 'running')
-  test.equal((await queue.find(own))?.state, 'running', 'its own it renews or gives back by name')
+  test.equal((await queue.find(own))?.state, 'running', 'its own it renews, however late')
 })
 
 storage(
   'who ended a task that was taken over can be told from what is left of it (invariant 2)',
   async (test, queue) => {
     await queue.add({ _id: 'taken over' })
-    const former = queue.claims(['TEST'], OTHER, 1)
-    const lost = await claimed(former)
-    const claims = queue.claims()
-    await eventually('it is taken over', async () => (await queue.housekeeping().releaseExpired()) > 0)
-    const holder = await claimed(claims)
-    test.isTrue(await complete(holder))
-    // As if the acknowledgement of each had been lost.
-    const ending = { kind: 'completed' } as const
-    test.isTrue(await claims.ends.endAgain({ claim: holder, ending }))
-    test.isFalse(await complete(lost))
-    test.isFalse(await former.ends.endAgain({ claim: lost, ending }))
-    test.equal(await former.ends.fateOf(lost), 'taken')
+    const lost = await takenOver(queue)
+    const holder = await claimed(queue.claims())
+    test.isTrue(await complete(queue.settler, holder))
+    test.isTrue(await complete(queue.settler, holder), 'again, as if the acknowledgement had been lost')
+    test.equal(await settle(queue.settler, lost, { kind: 'done' }), 'takenOver')
     const kept = await queue.find('taken over')
     test.equal([kept?.state, kept?.removeAt instanceof Date], ['done', true])
   },
@@ -285,67 +289,131 @@ storage(
     const held = await claims.claim(Random.id(), 12)
     const [removed, taken] = [held[3], held[8]]
     await queue.database.tasks.deleteOne({ _id: removed?.task._id ?? '' })
-    if (taken) await release(taken, STARTED)
+    const lost = { 'claim.expiresAt': new Date(0) }
+    await queue.database.tasks.updateOne({ _id: taken?.task._id ?? '' }, { $set: lost })
+    await queue.maintenance().rescueExpired([])
     const error = { name: 'Error', message: 'broken', stack: null, failedAt: new Date(7) }
-    const ended = await claims.ends.end(
-      held.map((claim, index) =>
-        index % 2 === 0
-          ? { claim, ending: { kind: 'failed', error, counts: {} } }
-          : { claim, ending: { kind: 'completed' } },
-      ),
+    const verdicts = await queue.settler.settleAll(
+      held.map((claim, index) => ({
+        claim,
+        settlement: index % 2 === 0 ? { kind: 'failed', error, counts: {} } : { kind: 'done' },
+        isLeaseOver: false,
+      })),
     )
-    const lost = held.filter(claim => !ended.has(claim))
-    test.equal(lost, [removed, taken])
+    // The job of the one that was removed is done.
+    test.equal(
+      verdicts.map((verdict, index) => [verdict, index] as const).filter(([verdict]) => verdict !== 'settled'),
+      [['takenOver', 8]],
+    )
     test.equal(await queue.database.tasks.countDocuments({ state: 'failed' }), 5)
     test.equal(await queue.database.tasks.countDocuments({ state: 'waiting' }), 1)
     test.equal(await queue.database.tasks.countDocuments(), 6)
   },
 )
 
-storage('when one of many that are given back was cancelled, it is known which', async (test, queue) => {
-  const claims = queue.claims()
-  await queue.add()
-  await queue.add()
-  const [cancelled, other] = await claims.claim('batch', 2)
-  if (cancelled === undefined || other === undefined) throw new Error('too few claims')
-  await cancelStored(queue.database.tasks as unknown as Raw, cancelled.task._id, null)
-  const ending = { kind: 'released', hasStarted: false } as const
-  const ended = await claims.ends.end([cancelled, other].map(claim => ({ claim, ending })))
-  test.equal([...ended], [other])
-  test.equal((await queue.find(cancelled.task._id))?.state, 'cancelled')
+storage('a request to cancel one of many wins, whatever becomes of the others', async (test, queue) => {
+  const error = { name: 'Error', message: 'broken', stack: null, failedAt: new Date(7) }
+  const settlements = [
+    { kind: 'done' },
+    { kind: 'failed', error, counts: { failures: 1 } },
+    { kind: 'retried', error, counts: { failures: 1 }, delay: 1000 },
+    { kind: 'released', hasStarted: true },
+  ] as const
+  for (const settlement of settlements) {
+    await queue.add()
+    await queue.add()
+    const [asked, other] = await queue.claims().claim(Random.id(), 2)
+    if (asked === undefined || other === undefined) throw new Error('too few claims')
+    const cancellation = await cancelTask(queue.raw, asked.task._id, null)
+    test.equal([cancellation?.token, cancellation?.task.state], [asked.token, 'running'])
+    test.isUndefined(await startAnew(queue.raw, asked.task._id), 'it has not ended')
+    const requests = [asked, other].map(claim => ({ claim, settlement, isLeaseOver: false }))
+    test.equal(await queue.settler.settleAll(requests), ['cancelled', 'settled'])
+    test.equal((await queue.find(asked.task._id))?.state, 'cancelled')
+    test.equal(await settle(queue.settler, asked, settlement), 'cancelled', 'as if the acknowledgement had been lost')
+    await queue.database.tasks.deleteMany({})
+  }
 })
 
 storage('a new task is stored as a claim, unless its _id is taken', async (test, queue) => {
   const claims = queue.claims()
   const data = { text: '$no.path', nested: { list: [new Date(3), Buffer.from('x')] } }
   const task = createTask({ taskType: 'TEST', data, _id: 'new' })
-  const claim = await claims.insert('batch', task)
-  test.equal([claim?.token, claim?.task.state, claim?.task.attempts], ['batch:new', 'running', 1])
-  const [own] = await claims.findOwn()
-  test.equal(own?.token, claim?.token)
-  const { claim: _claim, insertedAt: _insertedAt, ...kept } = (await queue.find('new')) as unknown as StoredTask
+  const claim = await claims.addClaimed('batch', task)
+  test.equal([claim.token, claim.task.state, claim.task.attempts], ['batch:new', 'running', 1])
+  const { claim: stored, ...kept } = (await queue.find('new')) as unknown as StoredTask
+  test.equal(stored?.token, claim.token)
   test.equal(Object.keys(kept).sort(), [...Object.keys(task), 'attempts'].sort())
-  test.isUndefined(await claims.insert('another', task))
-  test.isTrue(claim && (await complete(claim)))
+  test.equal(kept.createdAt, task.createdAt)
+  await refused(test, claims.addClaimed('another', task), /a task with the _id "new"/)
+  test.isTrue(await complete(queue.settler, claim))
 })
+
+storage(
+  'a done task that is kept gives up its _id, and its former holder can tell (invariant 2)',
+  async (test, queue) => {
+    for (const isClaimed of [true, false]) {
+      await queue.add({ _id: 'kept' })
+      const lost = await claimed(queue.claims(['TEST'], OTHER, 1))
+      await eventually('it is taken over', async () => (await queue.maintenance().rescueExpired([])).released > 0)
+      const holder = await claimed(queue.claims())
+      await complete(queue.settler, holder)
+      const anew = createTask({ taskType: 'TEST', data: {}, _id: 'kept' })
+      if (isClaimed) await queue.claims().addClaimed(Random.id(), anew)
+      else await add(anew, queue.raw)
+      test.equal(await settle(queue.settler, lost, { kind: 'done' }), 'takenOver')
+      test.isTrue(await complete(queue.settler, holder), 'again, as if the acknowledgement had been lost')
+      test.equal((await queue.find('kept'))?.state, isClaimed ? 'running' : 'waiting')
+      await queue.database.tasks.deleteMany({})
+    }
+  },
+)
 
 storage("the lease of a task that is stored as a claim runs by the database's clock", async (test, queue) => {
   const claims = queue.claims(['TEST'], OTHER, 1500)
   const task = (_id: string) => createTask({ taskType: 'TEST', data: {}, _id })
-  await claims.insert('batch', task('left alone'))
-  const renewed = await claims.insert('batch', task('renewed'))
-  const house = queue.housekeeping()
-  test.isFalse(await house.needsAttention())
-  test.equal(await house.releaseExpired(), 0)
-  await queue.claims(['TEST'], OTHER, 60_000).renew(renewed === undefined ? [] : [renewed])
-  await eventually('it needs attention', () => house.needsAttention())
-  test.equal(await house.releaseExpired(), 1)
+  await claims.addClaimed('batch', task('left alone'))
+  const renewed = await claims.addClaimed('batch', task('renewed'))
+  const maintenance = queue.maintenance()
+  test.isFalse(await maintenance.needsAttention())
+  test.equal((await maintenance.rescueExpired([])).released, 0)
+  await queue.claims(['TEST'], OTHER, 60_000).renew([renewed])
+  await eventually('it needs attention', () => maintenance.needsAttention())
+  test.equal((await maintenance.rescueExpired([])).released, 1)
   const [left, kept] = [await queue.find('left alone'), await queue.find('renewed')]
-  test.equal([left?.state, left?.claim, left?.insertedAt, kept?.state], ['waiting', undefined, undefined, 'running'])
+  test.equal([left?.state, left?.claim, kept?.state], ['waiting', undefined, 'running'])
+})
+
+storage('a lease that ran out and was not taken over is renewed as one in time', async (test, queue) => {
+  await queue.add()
+  const late = await claimed(queue.claims(['TEST'], OTHER, 1))
+  await eventually('it has run out', () => queue.maintenance().needsAttention())
+  test.equal([...(await queue.claims(['TEST'], OTHER, 60_000).renew([late]))], [])
+  test.isFalse(await queue.maintenance().needsAttention())
+  test.isTrue(await complete(queue.settler, late))
+})
+
+storage('whoever takes over a task with a request to cancel it cancels it, once', async (test, queue) => {
+  const claims = queue.claims(['TEST'], OTHER, 1)
+  await queue.add({ priority: 2 })
+  await queue.add()
+  const [asked, other] = [await claimed(claims), await claimed(claims)]
+  await cancelTask(queue.raw, asked.task._id, null)
+  const rescues: { released: number; cancelled: readonly { _id: string; state: string }[] }[] = []
+  await eventually('both are taken over', async () => {
+    rescues.push(await queue.maintenance().rescueExpired([]))
+    return (await queue.database.tasks.countDocuments({ state: 'running' })) === 0
+  })
+  test.equal(
+    rescues.flatMap(({ cancelled }) => cancelled).map(({ _id, state }) => [_id, state]),
+    [[asked.task._id, 'cancelled']],
+  )
+  test.equal(await settle(queue.settler, asked, { kind: 'done' }), 'cancelledElsewhere')
+  test.equal(await settle(queue.settler, other, { kind: 'done' }), 'takenOver')
 })
 
 storage('what has expired is found by the index, without a look at any other claim', async (test, queue) => {
-  await queue.housekeeping().createIndexes()
+  await queue.maintenance().createIndexes()
   const claims = queue.claims(['TEST'], OTHER, 60_000)
   for (let count = 0; count < 20; count++) await queue.add()
   await claims.claim('batch', 20)
@@ -385,7 +453,7 @@ storage('among many claimed at once, a document that the driver cannot read hold
   const claims = queue.claims()
   await refused(test, claims.claim(Random.id(), 10), /"unreadable".* cannot be run, and is failed/)
   test.equal(await queue.database.tasks.countDocuments({ _id: 'unreadable', state: 'failed' }), 1)
-  test.equal((await claims.findOwn()).length, 5, 'the others, which the next renewal gives back')
+  test.equal(await queue.database.tasks.countDocuments({ state: 'running' }), 5, 'the others, whose lease runs out')
 })
 
 storage('among many claimed at once, one whose _id is no text is claimed too, to be failed', async (test, queue) => {
@@ -403,7 +471,7 @@ storage('a task of a process whose clock is ahead waits again when it is given b
     createdAt,
     dueDate: createdAt,
   })
-  await release(await claimed(queue.claims()), STARTED)
+  await release(queue.settler, await claimed(queue.claims()), STARTED)
   test.equal((await queue.find(insertedId))?.state, 'waiting')
 })
 
@@ -415,7 +483,7 @@ storage('many tasks that could not be stored are not taken for stored', async (t
   try {
     await tasks.findOne()
     gate.shut()
-    await storeAll(
+    await addAll(
       ['a', 'b'].map(_id => createTask({ taskType: 'TEST', data: {}, _id })),
       tasks,
     )
@@ -432,7 +500,7 @@ storage('many tasks that could not be stored are not taken for stored', async (t
 storage(
   'a queue needs attention when something is due, expired or has no state, and only then',
   async (test, queue) => {
-    const house = queue.housekeeping()
+    const house = queue.maintenance()
     const { tasks } = queue.database
     const needs = async (changed: Record<string, unknown>) => {
       const _id = await queue.add()
@@ -450,7 +518,6 @@ storage(
     test.isFalse(await needs({ state: 'running', claim: claim(inAnHour()) }))
     test.isTrue(await needs({ state: 'running', claim: claim(new Date(0)) }))
     test.isTrue(await needs({ state: 'running', claim: { token: 'by hand' } }))
-    test.isTrue(await needs({ state: 'running', claim: { leaseDuration: 'long' }, insertedAt: 'yesterday' }))
     test.isFalse(await needs({ state: 'failed' }))
     test.isTrue(await needs({ state: null }))
   },
@@ -461,17 +528,18 @@ storage('renewing tells which claims are no longer valid', async (test, queue) =
   await queue.add()
   await queue.add()
   const [kept, lost] = [await claimed(claims), await claimed(claims)]
-  await release(lost, STARTED)
+  await release(queue.settler, lost, STARTED)
   await claimed(claims)
-  test.equal([...(await claims.renew([kept, lost]))], [kept.token])
-  test.equal((await claims.findOwn()).length, 2)
+  const removed = { ...lost, task: { ...lost.task, _id: 'nobody has it' } }
+  test.equal([...(await claims.renew([kept, lost]))], [[lost.token, 'takenOver']])
+  test.equal([...(await claims.renew([kept, removed]))], [[lost.token, 'removed']])
 })
 
 for (const limit of [1, 20]) {
   storage(
     `a claim of ${String(limit)} is an index scan without a range and without a sort stage`,
     async (test, queue) => {
-      await queue.housekeeping().createIndexes()
+      await queue.maintenance().createIndexes()
       for (let i = 0; i < 30; i++) {
         await queue.add({ taskType: 'A', priority: i })
         await queue.add({ taskType: 'B', dueDate: inAnHour() })
@@ -487,14 +555,14 @@ for (const limit of [1, 20]) {
 
 // MongoDB would try them all anew for each write, each for a while: that takes longer than the write, once many tasks were claimed.
 storage('a claim leaves the database no choice between indexes', async (test, queue) => {
-  await queue.housekeeping().createIndexes()
+  await queue.maintenance().createIndexes()
   for (let i = 0; i < 30; i++) await queue.add({ taskType: 'A', priority: i })
   const { rejectedPlans } = await explainClaim(queue, ['A'], 20)
   test.equal(rejectedPlans, [])
 })
 
 storage('a claim examines as many keys with 300 types as it has types and tasks', async (test, queue) => {
-  await queue.housekeeping().createIndexes()
+  await queue.maintenance().createIndexes()
   const types = Array.from({ length: 300 }, (_type, index) => `T${String(index)}`)
   const tasks = types.flatMap(taskType => [1, 2, 3].map(priority => ({ taskType, data: {}, priority })))
   await queue.database.tasks.insertMany(tasks.map(task => ({ ...createTask(task) })))
@@ -506,7 +574,7 @@ storage('a claim examines as many keys with 300 types as it has types and tasks'
 })
 
 storage('what a claim examines does not grow with what is scheduled, failed or done', async (test, queue) => {
-  await queue.housekeeping().createIndexes()
+  await queue.maintenance().createIndexes()
   const before = await explainClaimAmong(queue, 100)
   const after = await explainClaimAmong(queue, 10_000)
   test.equal(after, before)
@@ -557,12 +625,10 @@ async function explainClaim(
       updates.push({ update: collectionName, updates: [{ q, u, multi: true, ...(hint && { hint }) }] })
       return tasks.updateMany(q, u, options)
     },
-    updateOne: tasks.updateOne.bind(tasks),
-    bulkWrite: tasks.bulkWrite.bind(tasks),
   }
-  const options = { taskTypes, leaseDuration: 15_000, keepFailed: null }
-  const claims = new Claims(collection as unknown as Raw, currentOwner(), options)
-  for (const claim of await claims.claim(Random.id(), limit)) await release(claim, { hasStarted: false })
+  const options = { taskTypes, leaseDuration: 15_000 }
+  const claims = new MongoClaims(collection as unknown as Raw, currentOwner(), options)
+  for (const claim of await claims.claim(Random.id(), limit)) await release(queue.settler, claim, { hasStarted: false })
   const explain = (commands: readonly object[]) =>
     Promise.all(commands.map(command => queue.database.db.command({ explain: command, verbosity: 'executionStats' })))
   const explained = await explain(sent)
@@ -588,11 +654,12 @@ storage('documents of 2.x are taken over, those marked as running at the start o
     { _id: 'by hand', taskType: 'TEST' },
   ])
   const claims = queue.claims()
-  await queue.housekeeping().createIndexes()
-  test.equal(await queue.housekeeping().adopt(false), 4)
-  test.isUndefined((await queue.find('ongoing'))?.state)
-  test.equal(await queue.housekeeping().adopt(true), 1)
-  test.equal(await queue.housekeeping().adopt(true), 0)
+  await queue.maintenance().createIndexes()
+  const without = () => queue.database.tasks.countDocuments({ state: null })
+  await queue.maintenance().adopt(false)
+  test.equal([await without(), (await queue.find('ongoing'))?.state], [1, undefined])
+  await queue.maintenance().adopt(true)
+  test.equal(await without(), 0)
   const stored = await queue.find('waiting')
   test.equal(stored, { _id: 'waiting', ...of2x, sequence: 0, state: 'waiting' })
   test.equal((await queue.find('scheduled'))?.state, 'scheduled')

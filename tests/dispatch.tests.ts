@@ -248,7 +248,7 @@ Tinytest.addAsync('dispatch - a task that is added in a worker waits for no tick
     const adding = await master.addTask({ taskType: 'holdAddHold', data: added })
     const other = await master.addTask({ taskType: 'hold', data: {} })
     await Promise.all([master.held(adding), master.held(other)])
-    // From here on nothing but the nudge is a reason to look.
+    // From here on nothing but the signal is a reason to poll.
     await master.call('release', other)
     await master.ending(other)
     await master.call('release', adding)

@@ -6,7 +6,6 @@ import { createTask } from '../common/task'
 import { consult } from '../server/master/broker'
 import { Events } from '../server/master/claims/events'
 import { Listeners } from '../server/queue/listeners'
-import { MemoryQueue } from '../server/queue/memory/memory-queue'
 import { sharedMaster } from './support/remote-master'
 
 interface ApplicationError extends Error {
@@ -136,13 +135,13 @@ Tinytest.addAsync('events - what an application does to the data of a task that 
   const set = new Listeners()
   for (const type of ['error', 'retry', 'cancelled'] as const) set.set(type, event => change(event.task))
   const events = new Events(set, log)
-  for (const type of ['error', 'retry'] as const) await events.tell(type, { value: new Error('broken'), task })
-  await events.tellCancelled(task)
+  for (const type of ['error', 'retry'] as const) await events.emit(type, { value: new Error('broken'), task })
+  await events.emit('cancelled', { task })
   const answered = new Promise<Answer>(answer => {
     const broker: MessageBroker = (respond, _message, job) => {
       respond(change(job))
     }
-    const claim = { task, token: 'any', store: new MemoryQueue('any', { keepFailed: null }) }
+    const claim = { task, token: 'any', inMemory: true, isTakenOver: false, isCancelRequested: false }
     const message = { kind: 'ask', token: 'any', conversation: 0, status: 2, data: {} } as const
     void consult(broker, { claim, message, answer }, true, log)
   })

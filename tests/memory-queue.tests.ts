@@ -1,13 +1,13 @@
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { createTask, type NewTask } from '../common/task'
-import { OrderedQueue } from '../server/queue/memory/priority-queue'
+import { PriorityQueue } from '../server/queue/memory/priority-queue'
 import { MemoryQueue } from '../server/queue/memory/memory-queue'
-import { complete, fail, release } from './support/claim-ends'
+import { complete, fail, release } from './support/settle'
 
 function openQueue(): MemoryQueue {
   const queue = new MemoryQueue(Random.id(), { keepFailed: null })
-  queue.open()
+  queue.open(() => undefined)
   return queue
 }
 
@@ -84,7 +84,7 @@ Tinytest.addAsync('memory queue - a task that was removed while running lets its
   add(queue, { _id: 'gone' })
   const claim = queue.claim()
   queue.removeById('gone')
-  test.isFalse(claim && (await complete(claim)))
+  test.isFalse(claim && (await complete(queue, claim)))
 })
 
 Tinytest.addAsync(
@@ -95,11 +95,11 @@ Tinytest.addAsync(
     const first = queue.claim()
     queue.removeById('again')
     add(queue, { _id: 'again' })
-    test.isFalse(first && (await complete(first)))
+    test.isFalse(first && (await complete(queue, first)))
     test.equal(queue.findById('again')?.state, 'waiting')
     const second = queue.claim()
-    test.isFalse(first && (await fail(first, failure)))
-    test.isTrue(second && (await complete(second)))
+    test.isFalse(first && (await fail(queue, first, failure)))
+    test.isTrue(second && (await complete(queue, second)))
   },
 )
 
@@ -107,7 +107,7 @@ Tinytest.addAsync('memory queue - a task that is given back runs again', async t
   const queue = openQueue()
   const _id = add(queue)
   const claim = queue.claim()
-  test.isTrue(claim && (await release(claim, { hasStarted: true })))
+  test.isTrue(claim && (await release(queue, claim, { hasStarted: true })))
   test.equal(ids(queue.availableTasks()), [_id])
   test.equal(queue.claim()?.task._id, _id)
 })
@@ -118,7 +118,7 @@ Tinytest.addAsync('memory queue - failed tasks are kept with their error, the la
   for (let i = 0; i < 1001; i++) {
     failed.push(add(queue))
     const claim = queue.claim()
-    if (claim) await fail(claim, failure)
+    if (claim) await fail(queue, claim, failure)
   }
   test.isUndefined(queue.findById(failed[0] ?? ''))
   test.equal(queue.findById(failed[1] ?? '')?.state, 'failed')
@@ -127,8 +127,8 @@ Tinytest.addAsync('memory queue - failed tasks are kept with their error, the la
   test.equal(queue.availableTasks(), [])
 })
 
-Tinytest.add('memory queue - an ordered queue keeps its order while it is filled and emptied', test => {
-  const queue = new OrderedQueue<number>((a, b) => a - b)
+Tinytest.add('memory queue - a priority queue keeps its order while it is filled and emptied', test => {
+  const queue = new PriorityQueue<number>((a, b) => a - b)
   const numbers = Array.from({ length: 10_000 }, (_item, index) => index)
   // Of every eight, one comes before others that are there.
   for (const number of numbers) queue.add(number % 8 === 0 ? number - 20_000 : number)

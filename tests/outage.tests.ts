@@ -2,14 +2,17 @@ import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
 import { createTask } from '../common/task'
 import { errorToWire, toWire } from '../common/wire'
+import { Claims } from '../server/master/claims/claims'
 import { Events } from '../server/master/claims/events'
-import { Leases } from '../server/master/claims/claims'
-import { Losses } from '../server/master/claims/losses'
-import { Settlement } from '../server/master/claims/settler'
+import { Outbox } from '../server/master/claims/outbox'
+import { Settler } from '../server/master/claims/settler'
 import type { ClaimStore } from '../server/queue/claim'
-import { Claims } from '../server/queue/mongo/claim'
 import { Listeners } from '../server/queue/listeners'
+import { MemoryQueue } from '../server/queue/memory/memory-queue'
+import { MongoClaims } from '../server/queue/mongo/claim'
 import { currentOwner } from '../server/queue/mongo/owner'
+import type { RawCollection } from '../server/queue/mongo/schema'
+import { MongoSettler } from '../server/queue/mongo/settle'
 import { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
 import { type MasterSettings, type RemoteMaster, withDatabase, withMaster } from './support/remote-master'
@@ -79,20 +82,23 @@ Tinytest.addAsync('outage - a database that hangs for longer than a lease costs 
 })
 
 /** Makes the write, and then loses its acknowledgement, the first time. */
-function losingFirstAcknowledgement({ ends }: Claims): ClaimStore {
+function losingFirstAcknowledgement(store: ClaimStore): ClaimStore {
   let isLost = false
   return {
-    hasLeases: true,
-    end: async batch => {
-      const written = await ends.end(batch)
-      if (isLost) return written
+    settleAll: async requests => {
+      const verdicts = await store.settleAll(requests)
+      if (isLost) return verdicts
       isLost = true
       throw new Error('acknowledgement lost')
     },
-    endAgain: end => ends.endAgain(end),
-    fateOf: claim => ends.fateOf(claim),
+    settleOne: request => store.settleOne(request),
   }
 }
+
+const OUTCOMES = {
+  done: { kind: 'done', value: toWire(1) },
+  error: { kind: 'failed', error: errorToWire(new Error('broken')) },
+} as const
 
 for (const kind of ['done', 'error'] as const) {
   Tinytest.addAsync(
@@ -101,41 +107,28 @@ for (const kind of ['done', 'error'] as const) {
       await withDatabase(async database => {
         const task = createTask({ taskType: 'TEST', data: {} })
         await database.tasks.insertOne({ ...task })
-        const collection = database.tasks as unknown as ConstructorParameters<typeof Claims>[0]
-        const claims = new Claims(collection, currentOwner(), {
-          taskTypes: ['TEST'],
-          leaseDuration: 15_000,
-          keepFailed: null,
-        })
+        const tasks = database.tasks as unknown as RawCollection
         const log = createLog('error')
-        const leases = new Leases(claims, 15_000, log)
+        const queue = new MongoClaims(tasks, currentOwner(), { taskTypes: ['TEST'], leaseDuration: 15_000 })
+        const claims = new Claims({ queue, leaseDuration: 15_000, log })
         const told: unknown[] = []
         const listeners = new Listeners()
         listeners.set(kind, ({ task: { _id } }) => told.push(_id))
-        const [claim] = await leases.claim(1)
-        if (claim === undefined) throw new Error('nothing to claim')
-        const outcome =
-          kind === 'done'
-            ? ({ kind: 'done', value: toWire(1) } as const)
-            : ({ kind: 'failed', error: errorToWire(new Error('broken')) } as const)
-        const store = losingFirstAcknowledgement(claims)
-        const events = new Events(listeners, log)
-        const nobody = () => undefined
-        const losses = new Losses({ leases, events, log, abort: nobody })
-        const parts = {
-          leases,
-          losses,
-          events,
+        const settler = new Settler({
+          claims,
           definitions: new Map(),
-          maxCrashes: 3,
+          events: new Events(listeners, log),
           log,
-          givenBack: nobody,
-          retriedIn: nobody,
-        }
-        const settlement = new Settlement(parts)
-        settlement.settle({ ...claim, store }, outcome)
-        await settlement.idle()
-        test.equal(told, [task._id])
+          maxCrashes: 3,
+          memory: new MemoryQueue('any', { keepFailed: null }),
+          outbox: new Outbox(losingFirstAcknowledgement(new MongoSettler(tasks, null)), log),
+        })
+        const [held] = await claims.fetch(1)
+        if (held === undefined) throw new Error('nothing to claim')
+        held.moveTo('sent')
+        settler.jobEnded(held, OUTCOMES[kind])
+        await settler.idle()
+        test.equal([told, held.isOver, claims.get(held.claim.token)], [[task._id], true, undefined])
       })
     },
   )

@@ -3,9 +3,11 @@ import { Meteor } from 'meteor/meteor'
 import { ClusterStoppedError } from '../../common/errors'
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
-import type { Definitions } from '../../common/task-map'
-import { memoryQueue, wakeUp } from '../queue/task-queue'
-import { Parts } from './create-master'
+import type { Pool } from '../pool/pool'
+import type { PoolListener } from '../pool/pool-options'
+import type { Claims } from './claims/claims'
+import type { Settler } from './claims/settler'
+import type { Dispatcher } from './dispatch/dispatcher'
 import { stopOnSignal } from './shutdown'
 
 /** Of `stopTimeout`, the end in which a job that is told to end may do so. */
@@ -14,23 +16,27 @@ const LONGEST_LAST_GRACE_MS = 1000
 /** How long a stop waits for the database, after the jobs have ended. What is not written then, the leases give back. */
 const STORE_PATIENCE_MS = 2000
 
+export interface MasterParts {
+  readonly claims: Claims
+  readonly dispatcher: Dispatcher
+  readonly log: Log
+  readonly options: ResolvedOptions
+  readonly pool: Pool
+  readonly reactions: PoolListener
+  readonly settler: Settler
+}
+
 /** The life of a master: starts and stops its parts. */
 export class Master {
-  readonly #options: ResolvedOptions
-  readonly #parts: Parts
-  readonly #log: Log
+  readonly #parts: MasterParts
   /** Whether the last call was a start. */
   #isWanted = false
   #isEnding = false
   #stopping: Promise<void> | undefined
   #ignoreSignals: () => void = () => undefined
 
-  constructor(definitions: Definitions, options: ResolvedOptions, log: Log) {
-    this.#options = options
-    this.#log = log
-    this.#parts = new Parts(definitions, options, log)
-    memoryQueue.open()
-    wakeUp.listen(this.#parts)
+  constructor(parts: MasterParts) {
+    this.#parts = parts
   }
 
   /** Starts to dispatch; once started, does nothing. During a stop: when that has ended. */
@@ -38,9 +44,10 @@ export class Master {
     this.#isWanted = true
     if (this.#parts.dispatcher.isRunning || this.#stopping !== undefined || this.#isEnding) return
     this.#ignoreSignals = stopOnSignal(signal => this.endBy(signal), Meteor.isProduction)
-    this.#parts.pool.open()
-    if (!this.#options.inMemoryOnly) this.#parts.leases.start()
-    this.#parts.dispatcher.start()
+    const { claims, dispatcher, options, pool, reactions } = this.#parts
+    pool.open(reactions)
+    if (!options.inMemoryOnly) claims.start()
+    dispatcher.start()
   }
 
   /**
@@ -49,7 +56,7 @@ export class Master {
    * @param timeout milliseconds for which running jobs may go on
    * @param grace milliseconds that they have to end then, before they are killed
    */
-  async stop(timeout: number, grace = timeout === 0 ? 0 : this.#options.abortGrace): Promise<void> {
+  async stop(timeout: number, grace = timeout === 0 ? 0 : this.#parts.options.abortGrace): Promise<void> {
     this.#isWanted = false
     if (!this.#parts.dispatcher.isRunning && this.#stopping === undefined) return
     const isClosed = this.#parts.pool.close(timeout, grace, new ClusterStoppedError())
@@ -62,10 +69,10 @@ export class Master {
   }
 
   private async finishStop(isClosed: Promise<void>): Promise<void> {
-    const isLookOver = this.#parts.dispatcher.stop()
+    const isPollOver = this.#parts.dispatcher.stop()
     await isClosed
-    await Promise.race([isLookOver.then(() => this.#parts.settlement.idle()), pause(STORE_PATIENCE_MS)])
-    this.#parts.leases.stop()
+    await Promise.race([isPollOver.then(() => this.#parts.settler.idle()), pause(STORE_PATIENCE_MS)])
+    this.#parts.claims.stop()
     this.#stopping = undefined
     if (!this.#isEnding) this.#ignoreSignals()
     if (this.#isWanted) this.start()
@@ -74,12 +81,12 @@ export class Master {
   /** In development the tool waits for the process, to start the next. */
   private async endBy(signal: NodeJS.Signals): Promise<void> {
     this.#isEnding = true
-    const { abortGrace, stopTimeout } = this.#options
+    const { abortGrace, stopTimeout } = this.#parts.options
     if (!Meteor.isProduction || stopTimeout === 0) {
       await this.stop(0)
       return
     }
-    this.#log.warn(`${signal}: running jobs have ${String(stopTimeout)} ms to end`)
+    this.#parts.log.warn(`${signal}: running jobs have ${String(stopTimeout)} ms to end`)
     const grace = Math.min(abortGrace, LONGEST_LAST_GRACE_MS, stopTimeout)
     await this.stop(stopTimeout - grace, grace)
   }

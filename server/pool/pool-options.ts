@@ -1,12 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Log } from '../../common/log'
 import type { Outcome } from '../../common/protocol'
+import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
-import type { Nudge } from '../queue/signals'
-import type { AssignmentOptions } from './scheduler'
+import type { SchedulerOptions } from './scheduler'
 import type { Death, Question } from './worker-exit'
 
-export interface PoolOptions extends AssignmentOptions {
+export interface PoolOptions extends SchedulerOptions {
   /** The port of the first worker. */
   readonly port: number
   /** How many workers may live at once. */
@@ -16,19 +16,24 @@ export interface PoolOptions extends AssignmentOptions {
   readonly log: Log
 }
 
-/** What the pool tells its owner. */
-export interface PoolEvents {
+/** What happens in the pool, for the master. */
+export interface PoolListener {
   /** There may be more that can be done now: a worker is free or gone, or another may be forked again. */
-  readonly changed: () => void
+  poolChanged(): void
+  /** The function of this job is about to be called. */
+  jobStarted(claim: Claim): void
   /** A job ended by itself. `aborted`: why it had been told to, if it had. */
-  readonly outcome: (claim: Claim, outcome: Outcome, aborted: Error | undefined) => void
+  jobEnded(claim: Claim, outcome: Outcome, aborted: Error | undefined): void
   /** A worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
-  readonly returned: (claim: Claim, reason?: string) => void
-  readonly question: (question: Question) => void
-  /** A task was added in a worker, or retried. */
-  readonly nudged: (task: Nudge) => void
-  /** A claim, of whichever master, was cut short by a cancel in a worker. */
-  readonly cancelled: (token: string) => void
+  jobReturned(claim: Claim, reason?: string): void
   /** A worker died while it ran this job. `aborted`: why the job had been told to end, if it had. */
-  readonly died: (claim: Claim, death: Death, aborted: Error | undefined) => void
+  workerDied(claim: Claim, death: Death, aborted: Error | undefined): void
+  /** A job asks the message broker. */
+  questionAsked(question: Question): void
+  /** A task was added in a worker, or started anew. */
+  taskAdded(task: TaskSignal): void
+  /** A worker asked to cancel a running task, of whichever master. */
+  workerRequestedCancel(token: string): void
+  /** A worker cancelled a task that was not running. */
+  workerCancelled(task: Task): void
 }

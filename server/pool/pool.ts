@@ -1,22 +1,23 @@
 import type { ChildProcess } from 'node:child_process'
 import { monotonicNow } from '../../common/clock'
 import type { Claim } from '../queue/claim'
-import { Assignment } from './scheduler'
 import { Forker } from './fork/forker'
-import type { PoolEvents, PoolOptions } from './pool-options'
+import type { PoolListener, PoolOptions } from './pool-options'
+import { Scheduler } from './scheduler'
 import type { Limits, SentJob } from './job'
 import { type End, deathOf, isOwnFault, momentOf } from './worker-exit'
-import { WorkerHandle } from './worker'
+import { Worker } from './worker'
 
 const USUAL_BOOT_TIME_MS = 1500
 
 /** The workers: forks them, gives them jobs, and closes them. */
 export class Pool {
   /** Which worker gets the next job, and how many more could be sent. */
-  readonly assignment: Assignment
+  readonly scheduler: Scheduler
   readonly #options: PoolOptions
-  readonly #events: PoolEvents
-  readonly #workers = new Set<WorkerHandle>()
+  /** Set by `open`, before the first worker is forked. */
+  #listener: PoolListener | undefined
+  readonly #workers = new Set<Worker>()
   readonly #forker: Forker
   /** While it closes, and when it is closed: what running jobs are told. */
   #closing: Error | undefined
@@ -25,14 +26,13 @@ export class Pool {
   /** Called when the last worker is gone. */
   readonly #whenEmpty: (() => void)[] = []
 
-  constructor(options: PoolOptions, events: PoolEvents) {
+  constructor(options: PoolOptions) {
     this.#options = options
-    this.#events = events
-    this.assignment = new Assignment(this.#workers, options)
+    this.scheduler = new Scheduler(this.#workers, options)
     this.#forker = new Forker(options, {
       portsInUse: () => new Set([...this.#workers].map(({ port }) => port)),
       forked: (child, port) => this.add(child, port),
-      mayForkAgain: events.changed,
+      mayForkAgain: () => this.listener.poolChanged(),
     })
   }
 
@@ -43,7 +43,7 @@ export class Pool {
 
   /** How many more jobs could run without another fork: on workers that are free, and on those that are still to come. */
   get freeSlots(): number {
-    return this.assignment.freeSlots + this.#forker.pending * this.#options.slots
+    return this.scheduler.freeSlots + this.#forker.pending * this.#options.slots
   }
 
   /** How many more jobs could run at once if all workers were forked that may be. */
@@ -59,9 +59,9 @@ export class Pool {
    * @throws when the job holds what cannot be sent
    */
   run(claim: Claim, limits: Limits): boolean {
-    const worker = this.assignment.next()
+    const worker = this.scheduler.next()
     if (worker === undefined) return false
-    const deadline = this.assignment.deadlineIn(worker)
+    const deadline = this.scheduler.deadlineIn(worker)
     const isAhead = deadline !== undefined
     const startBefore = isAhead
       ? Math.min(limits.startBefore ?? Infinity, monotonicNow() + deadline)
@@ -77,7 +77,7 @@ export class Pool {
    * @throws when the job holds what cannot be sent
    */
   runAlone(claim: Claim, limits: Limits): boolean {
-    const worker = this.assignment.nextAlone()
+    const worker = this.scheduler.nextAlone()
     worker?.run(claim, { isAhead: false, isAlone: true }, limits)
     return worker !== undefined
   }
@@ -85,11 +85,6 @@ export class Pool {
   /** Tells the job of this claim to end, if a worker has it. @param grace milliseconds that it has for that */
   abort({ token }: Claim, reason: Error, grace: number): void {
     this.jobWith(token)?.abort(reason, grace)
-  }
-
-  /** The claim with this token, if a worker has its job. */
-  claimWith(token: string): Claim | undefined {
-    return this.jobWith(token)?.claim
   }
 
   /** Forks workers for this many more jobs, as far as there may be more, unless the last ones could not boot. */
@@ -105,7 +100,9 @@ export class Pool {
     }
   }
 
-  open(): void {
+  /** Workers may be forked from now on. */
+  open(listener: PoolListener): void {
+    this.#listener = listener
     this.#closing = undefined
   }
 
@@ -133,44 +130,51 @@ export class Pool {
     clearTimeout(this.#abortTimer)
   }
 
+  private get listener(): PoolListener {
+    if (this.#listener === undefined) throw new Error('nschwarz:cluster: the pool is not open')
+    return this.#listener
+  }
+
   private add(child: ChildProcess, port: number): void {
-    const { changed, outcome, returned, question, nudged, cancelled } = this.#events
-    const worker: WorkerHandle = new WorkerHandle(child, port, {
+    const { listener } = this
+    const worker: Worker = new Worker(child, port, {
       ready: bootTime => {
         this.#bootTime = bootTime
-        changed()
+        listener.poolChanged()
       },
-      outcome: (claim, result, aborted, duration) => {
+      jobStarted: claim => listener.jobStarted(claim),
+      jobEnded: (claim, outcome, aborted, duration) => {
         this.#forker.succeeded()
-        this.assignment.jobEnded(worker, duration)
-        outcome(claim, result, aborted)
+        this.scheduler.jobEnded(worker, duration)
+        listener.jobEnded(claim, outcome, aborted)
         this.jobLeft(worker)
       },
-      returned: (claim, reason) => {
-        returned(claim, reason)
+      jobReturned: (claim, reason) => {
+        listener.jobReturned(claim, reason)
         this.jobLeft(worker)
       },
-      question,
-      nudged,
-      cancelled,
+      questionAsked: question => listener.questionAsked(question),
+      taskAdded: task => listener.taskAdded(task),
+      cancelRequested: token => listener.workerRequestedCancel(token),
+      taskCancelled: task => listener.workerCancelled(task),
       gone: end => {
         this.workerGone(worker, end)
-        changed()
+        listener.poolChanged()
       },
     })
     this.#workers.add(worker)
   }
 
-  private jobLeft(worker: WorkerHandle): void {
-    const isLeaving = this.#closing !== undefined || this.assignment.isWornOut(worker)
+  private jobLeft(worker: Worker): void {
+    const isLeaving = this.#closing !== undefined || this.scheduler.isWornOut(worker)
     if (isLeaving && worker.load === 0) worker.close()
     else if (isLeaving) worker.recallWaiting()
-    this.#events.changed()
+    this.listener.poolChanged()
   }
 
-  private workerGone(worker: WorkerHandle, end: End): void {
+  private workerGone(worker: Worker, end: End): void {
     this.#workers.delete(worker)
-    this.assignment.forget(worker)
+    this.scheduler.forget(worker)
     this.tellOfJobs(end)
     this.countFailure(worker, end)
     if (this.#workers.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
@@ -180,12 +184,12 @@ export class Pool {
     const death = deathOf(end)
     for (const job of end.jobs) {
       // Told to end one way or the other: also one that was signalled together with its master.
-      if (job.hasStarted) this.#events.died(job.claim, death, job.aborted ?? this.#closing)
-      else this.#events.returned(job.claim, 'its worker died before it had started')
+      if (job.hasStarted) this.listener.workerDied(job.claim, death, job.aborted ?? this.#closing)
+      else this.listener.jobReturned(job.claim, 'its worker died before it had started')
     }
   }
 
-  private countFailure({ port, ended }: WorkerHandle, end: End): void {
+  private countFailure({ port, ended }: Worker, end: End): void {
     if (this.#closing !== undefined || !isOwnFault(end, ended)) return
     this.#forker.failed(`a worker on port ${String(port)} ended ${momentOf(end)} (${deathOf(end).how})`)
   }

@@ -24,7 +24,7 @@ const WEIGHT = 0.25
  * How long jobs take and how large they are, and so how many are worth having at hand before a worker is free for them. Short jobs would
  * else wait for messages and for the database; long ones are better left to whoever is free first.
  */
-export class Pace {
+export class Prefetch {
   /** Milliseconds. As long as nothing is known, nothing is worth it. */
   #mean = Infinity
   #bytes = 0

@@ -1,7 +1,6 @@
 import type { Claim } from '../queue/claim'
-import { sizeOf } from '../queue/mongo/add'
-import { Pace } from './prefetch'
-import type { WorkerHandle } from './worker'
+import { Prefetch } from './prefetch'
+import type { Worker } from './worker'
 
 /** How often it is looked whether a worker that has jobs to start is heard of. One that is not, for longer than usual, is busy with a long one. */
 const CHECK_EVERY_MS = 50
@@ -14,7 +13,7 @@ const CHECKS_UNTIL_TAKEN_BACK = 60
 
 const MEGABYTE = 1024 * 1024
 
-export interface AssignmentOptions {
+export interface SchedulerOptions {
   /** How many jobs a worker runs at once. */
   readonly slots: number
   /** After how many jobs a worker is replaced, or null. */
@@ -24,20 +23,20 @@ export interface AssignmentOptions {
 }
 
 /** Which worker gets the next job. */
-export class Assignment {
-  readonly #workers: ReadonlySet<WorkerHandle>
-  readonly #options: AssignmentOptions
-  readonly #pace = new Pace()
+export class Scheduler {
+  readonly #workers: ReadonlySet<Worker>
+  readonly #options: SchedulerOptions
+  readonly #prefetch = new Prefetch()
   /** Gets no job until it has none, and then one that is to run alone. */
-  #reserved: WorkerHandle | undefined
+  #reserved: Worker | undefined
   #isChecking = false
-  readonly #filling = new Set<WorkerHandle>()
+  readonly #filling = new Set<Worker>()
   /** What was sent ahead has been called back from these; they get no more of it until a job of theirs has ended. */
-  readonly #slow = new Set<WorkerHandle>()
+  readonly #slow = new Set<Worker>()
   /** How often in a row a worker was silent that has jobs to start. */
-  readonly #silence = new Map<WorkerHandle, number>()
+  readonly #silence = new Map<Worker, number>()
 
-  constructor(workers: ReadonlySet<WorkerHandle>, options: AssignmentOptions) {
+  constructor(workers: ReadonlySet<Worker>, options: SchedulerOptions) {
     this.#workers = workers
     this.#options = options
   }
@@ -55,12 +54,12 @@ export class Assignment {
 
   /** Whether jobs are so long that it matters which worker has the next one. */
   get areJobsLong(): boolean {
-    return this.#pace.areLong(this.#options.slots)
+    return this.#prefetch.areLong(this.#options.slots)
   }
 
   /** How many jobs should be at hand, beside those that the workers have. */
   get inHand(): number {
-    return this.#pace.inHand(this.readySlots)
+    return this.#prefetch.inHand(this.readySlots)
   }
 
   /** How many claimed tasks there may be at hand: as many as will run soon. */
@@ -76,25 +75,25 @@ export class Assignment {
   }
 
   /** Whether a worker is to be replaced once its jobs have ended. */
-  isWornOut({ ended, rss }: WorkerHandle): boolean {
+  isWornOut({ ended, rss }: Worker): boolean {
     const { maxJobs, maxMemory } = this.#options
     return ended >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
   }
 
   /** A job has ended in this worker. @param duration milliseconds */
-  jobEnded(worker: WorkerHandle, duration: number): void {
+  jobEnded(worker: Worker, duration: number): void {
     this.#slow.delete(worker)
-    this.#pace.record(duration)
+    this.#prefetch.record(duration)
   }
 
-  /** These are at hand. The first stands for the size of all. */
-  claimed([sample]: readonly Claim[]): void {
-    if (sample !== undefined) this.#pace.recordSize(sizeOf(sample.task))
+  /** Jobs of about this size are buffered. @param bytes of BSON */
+  recordSize(bytes: number): void {
+    this.#prefetch.recordSize(bytes)
   }
 
   /** No worker has had room for another job for so many milliseconds. */
   slowedDown(milliseconds: number): void {
-    this.#pace.record(milliseconds)
+    this.#prefetch.record(milliseconds)
   }
 
   /** Whether such a job waits in a worker for another to end. */
@@ -122,8 +121,8 @@ export class Assignment {
   }
 
   /** Of those that have room, the worker with the fewest jobs, or undefined. */
-  next(): WorkerHandle | undefined {
-    let [best, fewest]: [WorkerHandle | undefined, number] = [undefined, Infinity]
+  next(): Worker | undefined {
+    let [best, fewest]: [Worker | undefined, number] = [undefined, Infinity]
     for (const worker of this.#workers) {
       if (worker.load < fewest && this.roomIn(worker, true) > 0) [best, fewest] = [worker, worker.load]
     }
@@ -131,7 +130,7 @@ export class Assignment {
   }
 
   /** A worker for a job that is to run alone, or undefined: then one is kept free of others. */
-  nextAlone(): WorkerHandle | undefined {
+  nextAlone(): Worker | undefined {
     const [least] = [...this.#workers].filter(isReady).sort((a, b) => a.load - b.load)
     const isFree = least?.isIdle === true
     this.#reserved = isFree ? undefined : (this.#reserved ?? least)
@@ -144,23 +143,23 @@ export class Assignment {
   }
 
   /** Milliseconds within which a job that is sent to this worker now must start; undefined where it can start at once. */
-  deadlineIn(worker: WorkerHandle): number | undefined {
+  deadlineIn(worker: Worker): number | undefined {
     if (worker.load < this.#options.slots) return undefined
     if (!this.#isChecking) this.checkLater()
     return STARTED_WITHIN_MS
   }
 
-  forget(worker: WorkerHandle): void {
+  forget(worker: Worker): void {
     for (const workers of [this.#silence, this.#slow, this.#filling]) workers.delete(worker)
     if (this.#reserved === worker) this.#reserved = undefined
   }
 
   /** A worker that has half of what it should have at hand gets the other half in one message; until then, none. */
-  private roomIn(worker: WorkerHandle, isPlenty: boolean): number {
+  private roomIn(worker: Worker, isPlenty: boolean): number {
     if (!isReady(worker) || worker === this.#reserved || worker.isReserved || this.isWornOut(worker)) return 0
     const { slots, maxJobs, maxMemory } = this.#options
     // A worker that is to be replaced after a job tells so only when that has ended.
-    const ahead = this.#slow.has(worker) ? 0 : this.#pace.ahead(slots, isPlenty && maxMemory === null)
+    const ahead = this.#slow.has(worker) ? 0 : this.#prefetch.ahead(slots, isPlenty && maxMemory === null)
     const room = Math.min(slots + ahead, (maxJobs ?? Infinity) - worker.ended) - worker.load
     if (room <= 0) this.#filling.delete(worker)
     else if (worker.load <= slots + ahead / 2) this.#filling.add(worker)
@@ -188,11 +187,11 @@ export class Assignment {
     if (this.#silence.size > 0) this.checkLater()
   }
 
-  private checkWaiting(worker: WorkerHandle): void {
+  private checkWaiting(worker: Worker): void {
     const checks = worker.isSilent ? (this.#silence.get(worker) ?? 0) + 1 : 0
     this.#silence.set(worker, checks)
     worker.listen()
-    if (checks >= Math.max(1, this.#pace.patience / CHECK_EVERY_MS) && !this.#slow.has(worker)) {
+    if (checks >= Math.max(1, this.#prefetch.patience / CHECK_EVERY_MS) && !this.#slow.has(worker)) {
       this.#slow.add(worker)
       worker.recallWaiting()
     }
@@ -203,13 +202,13 @@ export class Assignment {
     return this.sum(worker => (worker.state === 'ready' ? this.#options.slots : 0))
   }
 
-  private sum(count: (worker: WorkerHandle) => number): number {
+  private sum(count: (worker: Worker) => number): number {
     let total = 0
     for (const worker of this.#workers) total += count(worker)
     return total
   }
 }
 
-function isReady(worker: WorkerHandle): boolean {
+function isReady(worker: Worker): boolean {
   return worker.state === 'ready'
 }

@@ -1,6 +1,6 @@
 import type { Outcome, Answer, ToMaster } from '../../common/protocol'
+import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
-import type { Nudge } from '../queue/signals'
 import type { SentJob } from './job'
 
 /** How a worker's process ended. */
@@ -26,21 +26,25 @@ export interface Question {
   readonly answer: (answer: Answer) => void
 }
 
-/** What the master wants to know of a worker. */
-export interface WorkerEvents {
+/** What happens in a worker, for the pool. */
+export interface WorkerListener {
   /** @param bootTime milliseconds since it was forked */
-  readonly ready: (bootTime: number) => void
-  /** The job of this claim ended by itself, after so many milliseconds. `aborted`: why it had been told to, if it had. */
-  readonly outcome: (claim: Claim, outcome: Outcome, aborted: Error | undefined, duration: number) => void
+  ready(bootTime: number): void
+  /** The function of this job is about to be called. */
+  jobStarted(claim: Claim): void
+  /** The job ended by itself, after `duration` milliseconds. `aborted`: why it had been told to, if it had. */
+  jobEnded(claim: Claim, outcome: Outcome, aborted: Error | undefined, duration: number): void
   /** The worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
-  readonly returned: (claim: Claim, reason?: string) => void
-  readonly question: (question: Question) => void
-  /** A task was added in the worker, or retried. */
-  readonly nudged: (task: Nudge) => void
-  /** A claim, of whichever master, was cut short by a cancel in the worker. */
-  readonly cancelled: (token: string) => void
+  jobReturned(claim: Claim, reason?: string): void
+  questionAsked(question: Question): void
+  /** A task was added in the worker, or started anew. */
+  taskAdded(task: TaskSignal): void
+  /** The worker asked to cancel a running task, of whichever master. */
+  cancelRequested(token: string): void
+  /** The worker cancelled a task that was not running. */
+  taskCancelled(task: Task): void
   /** The process is gone and its pipe is read to the end. */
-  readonly gone: (end: End) => void
+  gone(end: End): void
 }
 
 /** How a worker ended, and what it was doing. */

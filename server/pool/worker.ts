@@ -1,16 +1,18 @@
 import type { ChildProcess } from 'node:child_process'
+import { decode } from '../../common/codec'
 import { type Answer, type ToMaster, jobToWire } from '../../common/protocol'
+import type { Task } from '../../common/task'
 import { errorToWire } from '../../common/wire'
 import type { Claim } from '../queue/claim'
 import { type JobCommands, type Limits, type Manner, SentJob } from './job'
-import type { Exit, WorkerEvents, WorkerState } from './worker-exit'
+import type { Exit, WorkerListener, WorkerState } from './worker-exit'
 import { WorkerProcess } from './worker-process'
 
 /** One worker: what it is doing, and the jobs that it has. */
-export class WorkerHandle implements JobCommands {
+export class Worker implements JobCommands {
   readonly port: number
   readonly #process: WorkerProcess
-  readonly #events: WorkerEvents
+  readonly #listener: WorkerListener
   #state: WorkerState = 'booting'
   /** By token, in the order in which they are started. */
   readonly #jobs = new Map<string, SentJob>()
@@ -22,10 +24,10 @@ export class WorkerHandle implements JobCommands {
   /** Monotonic milliseconds (performance.now). */
   #idleSince = 0
 
-  constructor(child: ChildProcess, port: number, events: WorkerEvents) {
+  constructor(child: ChildProcess, port: number, listener: WorkerListener) {
     const forkedAt = performance.now()
     this.port = port
-    this.#events = events
+    this.#listener = listener
     this.#process = new WorkerProcess(child, {
       message: message => {
         if (message.kind === 'ready') this.becomeReady(performance.now() - forkedAt)
@@ -144,7 +146,7 @@ export class WorkerHandle implements JobCommands {
     switch (message.kind) {
       case 'started':
         this.#isSilent = false
-        this.#jobs.get(message.token)?.started()
+        this.jobStarted(message.token)
         return
       case 'outcome':
         this.#rss = message.rss ?? 0
@@ -156,11 +158,14 @@ export class WorkerHandle implements JobCommands {
       case 'recalled':
         this.returned(message.token)
         return
-      case 'nudge':
-        this.#events.nudged({ ...message, dueDate: new Date(message.dueDate) })
+      case 'taskAdded':
+        this.#listener.taskAdded({ ...message, dueDate: new Date(message.dueDate) })
         return
-      case 'cancelled':
-        this.#events.cancelled(message.token)
+      case 'cancelRequested':
+        this.#listener.cancelRequested(message.token)
+        return
+      case 'taskCancelled':
+        this.#listener.taskCancelled(decode(message.task) as Task)
         return
       case 'ask':
         this.receiveQuestion(message)
@@ -172,19 +177,26 @@ export class WorkerHandle implements JobCommands {
     this.#state = 'ready'
     this.#idleSince = performance.now()
     this.#process.booted()
-    this.#events.ready(bootTime)
+    this.#listener.ready(bootTime)
+  }
+
+  private jobStarted(token: string): void {
+    const job = this.#jobs.get(token)
+    if (job === undefined || job.hasStarted) return
+    job.started()
+    this.#listener.jobStarted(job.claim)
   }
 
   private jobEnded({ token, outcome, duration }: Extract<ToMaster, { kind: 'outcome' }>): void {
     const job = this.take(token)
     if (job === undefined) return
     this.#ended++
-    this.#events.outcome(job.claim, outcome, job.aborted, duration)
+    this.#listener.jobEnded(job.claim, outcome, job.aborted, duration)
   }
 
   private returned(token: string, reason?: string): void {
     const job = this.take(token)
-    if (job !== undefined) this.#events.returned(job.claim, reason)
+    if (job !== undefined) this.#listener.jobReturned(job.claim, reason)
   }
 
   private take(token: string): SentJob | undefined {
@@ -203,7 +215,7 @@ export class WorkerHandle implements JobCommands {
       this.#process.send({ kind: 'answer', token, conversation, answer: given })
     }
     const claim = this.#jobs.get(token)?.claim
-    if (claim !== undefined) this.#events.question({ claim, message, answer })
+    if (claim !== undefined) this.#listener.questionAsked({ claim, message, answer })
     else answer({ kind: 'refused', error: errorToWire(new Error('nschwarz:cluster: the task that asks has ended.')) })
   }
 
@@ -213,6 +225,6 @@ export class WorkerHandle implements JobCommands {
     for (const job of jobs) job.end()
     this.#state = 'gone'
     this.#jobs.clear()
-    this.#events.gone({ exit, lastWords, jobs, state })
+    this.#listener.gone({ exit, lastWords, jobs, state })
   }
 }

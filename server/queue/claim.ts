@@ -1,3 +1,4 @@
+/** The only door between the queue and what runs its tasks: what a claim is, and what may become of it. */
 import type { Task, TaskFailure } from '../../common/task'
 
 /** A task taken for this master, and the token that every later write about it must match. */
@@ -5,64 +6,78 @@ export interface Claim {
   readonly task: Task
   /** Unique to this claim, and never used again. */
   readonly token: string
-  /** The queue that the task came from, and goes back to. */
-  readonly store: ClaimStore
-  /** Whether it was taken from a master that may still live, and may still try to end it. */
-  readonly isTakenOver?: boolean
+  /** In-memory claims have no lease: they die with their master. */
+  readonly inMemory: boolean
+  /** The claim was taken from a master that may still live, and may still try to settle the task. */
+  readonly isTakenOver: boolean
+  /** `TaskQueue.cancel` was called after the task was claimed and before this master read it. */
+  readonly isCancelRequested: boolean
 }
 
-/** What has become of the task of a claim that is no longer valid. */
-export type Fate = 'removed' | 'cancelled' | 'taken'
-
-/** What the end of a job changes in its task's counts; what is not named stays. */
+/** The counters that a settlement changes; a counter that is not named stays as it is. */
 export type Counts = Partial<Pick<Task, 'attempts' | 'failures' | 'crashes'>>
 
-/** What giving a task back changes about it; it may be claimed again. */
+/** What releasing a claim changes about its task. */
 export interface Release {
-  /** Whether its function was called. Otherwise the claim counts as no attempt. */
+  /** Whether the task function was called. If not, the claim counts as no attempt. */
   readonly hasStarted: boolean
-  /** How often a worker has died while it ran the task, if that has changed. */
+  /** How many workers have died while they ran the task, if that has changed. */
   readonly crashes?: number
-  /** Its worker died while it ran others too: see Task. */
+  /** The worker died while it ran other tasks too: see Task. */
   readonly isSuspect?: true
 }
 
-/** How a claim ends. */
-export type Ending =
+/** What is to become of a claimed task. A request to cancel it wins over all of these. */
+export type Settlement =
   /** The job is done: the task leaves the queue. */
-  | { readonly kind: 'completed' }
-  /** There is no other attempt: the task stays, `failed`. */
+  | { readonly kind: 'done' }
+  /** No attempt is left: the task stays, `failed`. */
   | { readonly kind: 'failed'; readonly error: TaskFailure; readonly counts: Counts }
   /** The attempt failed, and the next is due in `delay` milliseconds. */
   | { readonly kind: 'retried'; readonly error: TaskFailure; readonly counts: Counts; readonly delay: number }
-  /** The job did not end: the task may be claimed again. */
+  /** The job did not finish: the task may be claimed again. */
   | ({ readonly kind: 'released' } & Release)
+  /** The task was cancelled, and its job has ended or never started. */
+  | { readonly kind: 'cancelled'; readonly hasStarted: boolean }
 
-export interface ClaimEnd {
+export interface SettleRequest {
   readonly claim: Claim
-  readonly ending: Ending
+  readonly settlement: Settlement
+  /** By this master's clock, the lease had run out before the settlement was first sent. */
+  readonly isLeaseOver: boolean
 }
 
-/** A task that was cancelled, as it was, and the token of the claim that this cut short, if it was running. */
-export interface Cancelled {
+/** Why a claim is void: its task carries another token, or none. Nothing was written. */
+export type Loss =
+  /** Somebody removed the task; it may have been added again under its `_id`. */
+  | 'removed'
+  /** The lease ran out, and another master released or claimed the task. */
+  | 'takenOver'
+  /** As `takenOver`, and the other master found a request to cancel the task. */
+  | 'cancelledElsewhere'
+
+/** What became of a claimed task: settled as asked, cancelled as asked or because of a request, or lost. */
+export type Verdict = 'settled' | 'cancelled' | Loss
+
+export function isLoss(verdict: Verdict): verdict is Loss {
+  return verdict !== 'settled' && verdict !== 'cancelled'
+}
+
+/** Where persistent claims are settled. */
+export interface ClaimStore {
+  /**
+   * Settles many claims in as few writes as possible.
+   *
+   * @returns one verdict for each request, in their order
+   * @throws when the database does not answer (rejects): each settlement may be written or not
+   */
+  settleAll(requests: readonly SettleRequest[]): Promise<readonly Verdict[]>
+  /** Settles one claim, which may be settled already. @throws as `settleAll` */
+  settleOne(request: SettleRequest): Promise<Verdict>
+}
+
+/** A task as `TaskQueue.cancel` left it, and the token of its claim if it is running. */
+export interface Cancellation {
   readonly task: Task
   readonly token: string | undefined
-}
-
-/** Where claims end, in either queue. */
-export interface ClaimStore {
-  /** Whether a claim must be renewed, or is lost. In-memory tasks die with their master. */
-  readonly hasLeases: boolean
-  /**
-   * Writes the ends of these claims: all that it can in one write.
-   *
-   * @returns those that are written; the task of another no longer carries its token (it was removed or cancelled, or somebody else
-   * holds it now), and nothing was changed
-   * @throws when that is not known of all of them (rejects): each may be written or not
-   */
-  end(ends: readonly ClaimEnd[]): Promise<ReadonlySet<Claim>>
-  /** Writes the end of a claim that may be written already. @returns whether it is */
-  endAgain(end: ClaimEnd): Promise<boolean>
-  /** Why this claim is not valid any more. */
-  fateOf(claim: Claim): Promise<Fate>
 }

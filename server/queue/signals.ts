@@ -1,46 +1,50 @@
-import type { Task } from '../../common/task'
-import type { Cancelled } from './claim'
+import type { Task, TaskSignal } from '../../common/task'
+import type { Cancellation } from './claim'
 
-/** What is to be known of a task that was added. */
-export type Nudge = Pick<Task, '_id' | 'taskType' | 'priority' | 'dueDate'>
-
-/** What the dispatcher of this process wants to hear. */
-export interface WakeUpListener {
-  /** A persistent task was added, or retried by hand. */
-  nudged(task: Nudge): void
-  /** An in-memory task was: the database needs not be asked. */
-  nudgedInMemory?(task: Nudge): void
-  /** Stores this new task already claimed, if it can be run here at once. @returns whether it did (rejects with the database's error) */
-  take?(task: Task): Promise<boolean>
-  /** This task was cancelled in this process. */
-  cancelled(what: Cancelled): void
+/** What happens to the queue in this process, for its master, or for the master of this worker. */
+export interface QueueListener {
+  /** A persistent task was added, or started anew. */
+  taskAdded(task: TaskSignal): void
+  /** `TaskQueue.cancel` cancelled a task, or asked the holder of its claim to. */
+  taskCancelled(cancellation: Cancellation): void
 }
 
-/**
- * Hints that there may be something to do now, so that nobody waits for the next tick. A hint is never the truth, and
- * nothing is lost when nobody listens.
- */
-export class WakeUp {
-  #listener: WakeUpListener | undefined
+/** A QueueListener that is a master. */
+export interface MasterListener extends QueueListener {
+  /** An in-memory task was added, or started anew. */
+  inMemoryTaskAdded(task: TaskSignal): void
+  /** An in-memory task was removed while it was running. */
+  inMemoryTaskRemoved(token: string): void
+  /** Whether a worker of this master could start this new task at once, before all others. */
+  canStartNow(task: Task): boolean
+  /** Stores a new task already claimed. @throws as `TaskQueue.addTask` (rejects) */
+  addClaimed(task: Task): Promise<void>
+}
 
-  /** One listener: the dispatcher of this process. */
-  listen(listener: WakeUpListener): void {
+/** Hints that there may be work, so that nobody waits for the next tick. A hint is never the truth, always re-checked, and may be lost. */
+export class Signals {
+  #listener: QueueListener | undefined
+  #master: MasterListener | undefined
+
+  /** In a worker: `listener` passes the signals on to its master. */
+  passOn(listener: QueueListener): void {
     this.#listener = listener
   }
 
-  async take(task: Task): Promise<boolean> {
-    return (await this.#listener?.take?.(task)) ?? false
+  listenAsMaster(master: MasterListener): void {
+    this.#listener = master
+    this.#master = master
   }
 
-  nudge(task: Nudge): void {
-    this.#listener?.nudged(task)
+  get master(): MasterListener | undefined {
+    return this.#master
   }
 
-  nudgeInMemory(task: Nudge): void {
-    this.#listener?.nudgedInMemory?.(task)
+  taskAdded(task: TaskSignal): void {
+    this.#listener?.taskAdded(task)
   }
 
-  cancelled(what: Cancelled): void {
-    this.#listener?.cancelled(what)
+  taskCancelled(cancellation: Cancellation): void {
+    this.#listener?.taskCancelled(cancellation)
   }
 }

@@ -3,12 +3,13 @@ import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
 import { createId } from '../../common/id'
 import { type NewTask, type Task, checkText, createTask, createTasks } from '../../common/task'
 import { role } from '../role'
-import type { Retention } from './memory/retention'
 import { type TaskEventListener, type TaskEventType, Listeners } from './listeners'
 import type { InMemoryTasks } from './memory/in-memory-tasks'
 import { MemoryQueue } from './memory/memory-queue'
-import { cancelStored, checkSize, startStoredAnew, store, storeAll } from './mongo/add'
-import { WakeUp } from './signals'
+import type { Retention } from './memory/retention'
+import { add, addAll, checkSize } from './mongo/add'
+import { cancelTask, startAnew } from './mongo/cancel'
+import { Signals } from './signals'
 
 /**
  * The queue: a `Mongo.Collection` of persistent tasks, with the in-memory tasks of this master beside it. Tasks may be found,
@@ -17,16 +18,16 @@ import { WakeUp } from './signals'
 export class TaskQueueCollection extends Mongo.Collection<Task> {
   readonly #memory: MemoryQueue
   readonly #listeners: Listeners
-  readonly #wakeUp: WakeUp
+  readonly #signals: Signals
   readonly #retention: Retention
 
-  constructor(name: string, memory: MemoryQueue, listeners: Listeners, wakeUp: WakeUp, retention: Retention) {
+  constructor(name: string, memory: MemoryQueue, listeners: Listeners, signals: Signals, retention: Retention) {
     // Keeps clients out, with the `insecure` and `autopublish` packages too. The types do not know the second.
     const closed: object = { defineMutationMethods: false, _preventAutopublish: true }
     super(name, closed)
     this.#memory = memory
     this.#listeners = listeners
-    this.#wakeUp = wakeUp
+    this.#signals = signals
     this.#retention = retention
   }
 
@@ -63,45 +64,46 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
       ;(isInMemory ? inMemory : persistent).push(task)
     }
     this.#memory.check(inMemory)
-    const duplicates = await storeAll(persistent, this.rawCollection())
-    for (const task of firstOfEachType(persistent)) this.#wakeUp.nudge(task)
+    const duplicates = await addAll(persistent, this.rawCollection())
+    for (const task of firstOfEachType(persistent)) this.#signals.taskAdded(task)
     this.addInMemory(inMemory)
     if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
     return tasks.map(({ _id }) => _id)
   }
 
   /**
-   * Cancels a task that has not ended, from any process; an in-memory task on its master only. A task that waits is not started. The
-   * `signal` of a running job is aborted, at once from the master that runs it and from its workers, else at its next look at the queue; what the job reports
-   * is ignored. The task stays in the queue, `cancelled`.
+   * Cancels a task that has not ended, from any process; an in-memory task on its master only. A task that waits is `cancelled` at once.
+   * A running one is asked to end: its job's `signal` is aborted, at once if `cancel` is called on the master that runs it or in one of
+   * its workers, else at that master's next poll. The task becomes `cancelled` when its job has ended or was killed, whatever that
+   * reported. Cancelled tasks stay in the queue.
    *
-   * @returns whether there was such a task
+   * @returns whether there was a task that had not ended
    * @throws InvalidArgumentError (rejects) for what is no `_id`
    */
   async cancel(_id: string): Promise<boolean> {
     checkText('cancel._id', _id)
     const { keepFailed } = this.#retention
-    const cancelled = this.#memory.cancel(_id) ?? (await cancelStored(this.rawCollection(), _id, keepFailed))
-    if (cancelled !== undefined) this.#wakeUp.cancelled(cancelled)
-    return cancelled !== undefined
+    const cancellation = this.#memory.cancel(_id) ?? (await cancelTask(this.rawCollection(), _id, keepFailed))
+    if (cancellation !== undefined) this.#signals.taskCancelled(cancellation)
+    return cancellation !== undefined
   }
 
   /**
    * Starts a failed or cancelled task anew, from any process; an in-memory task on its master only. It is due now, and has all its
    * retries again.
    *
-   * @returns whether there was such a task
+   * @returns whether there was such a task; a running one that was asked to end is not
    * @throws InvalidArgumentError (rejects) for what is no `_id`
    */
   async retry(_id: string): Promise<boolean> {
     checkText('retry._id', _id)
     const inMemory = this.#memory.startAnew(_id)
     if (inMemory !== undefined) {
-      this.#wakeUp.nudgeInMemory(inMemory)
+      this.#signals.master?.inMemoryTaskAdded(inMemory)
       return true
     }
-    const task = await startStoredAnew(this.rawCollection(), _id)
-    if (task !== undefined) this.#wakeUp.nudge(task)
+    const task = await startAnew(this.rawCollection(), _id)
+    if (task !== undefined) this.#signals.taskAdded(task)
     return task !== undefined
   }
 
@@ -139,14 +141,19 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
 
   private addInMemory(tasks: readonly Task[]): void {
     this.#memory.add(tasks)
-    for (const task of firstOfEachType(tasks)) this.#wakeUp.nudgeInMemory(task)
+    for (const task of firstOfEachType(tasks)) this.#signals.master?.inMemoryTaskAdded(task)
   }
 
+  /** An idle master adds a task already claimed: its job starts after one write instead of two. */
   private async addPersistent(task: Task): Promise<void> {
     checkSize('addTask', task)
-    if (await this.#wakeUp.take(task)) return
-    await store(task, this.rawCollection())
-    this.#wakeUp.nudge(task)
+    const { master } = this.#signals
+    if (master?.canStartNow(task) === true) {
+      await master.addClaimed(task)
+      return
+    }
+    await add(task, this.rawCollection())
+    this.#signals.taskAdded(task)
   }
 }
 
@@ -166,6 +173,6 @@ function firstOfEachType(tasks: readonly Task[]): Iterable<Task> {
 export const retention: Retention = { keepFailed: null }
 export const memoryQueue = new MemoryQueue(createId(), retention)
 export const listeners = new Listeners()
-export const wakeUp = new WakeUp()
+export const signals = new Signals()
 export const QUEUE_NAME = 'taskQueue'
-export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, memoryQueue, listeners, wakeUp, retention)
+export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, memoryQueue, listeners, signals, retention)

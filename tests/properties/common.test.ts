@@ -9,7 +9,7 @@ import { BSON } from 'mongodb'
 import { errorFromWire, errorToWire } from '../../common/wire'
 import { compareTasks } from '../../common/order'
 import { copyPlain, type PlainValue } from '../../common/plain'
-import { OrderedQueue } from '../../server/queue/memory/priority-queue'
+import { PriorityQueue } from '../../server/queue/memory/priority-queue'
 
 const RUNS = { numRuns: 2000 }
 
@@ -85,10 +85,10 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.constant('retain' as const) },
 )
 
-void test('an ordered queue gives the first of what is in it, whatever was done to it', () => {
+void test('a priority queue gives the first of what is in it, whatever was done to it', () => {
   fc.assert(
     fc.property(fc.array(step), steps => {
-      const queue = new OrderedQueue<number>((a, b) => a - b)
+      const queue = new PriorityQueue<number>((a, b) => a - b)
       let expected: number[] = []
       const isEven = (number: number) => number % 2 === 0
       for (const next of steps) {

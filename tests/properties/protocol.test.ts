@@ -1,5 +1,6 @@
 /** Bad input on the pipe between master and worker, in both directions: the application may use the same pipe. */
 import assert from 'node:assert/strict'
+import { decode } from '../../common/codec'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
@@ -45,7 +46,7 @@ const refused = nearly({ kind: fc.constant('refused'), error })
 
 const toMaster = fc.oneof(
   nearly({ kind: fc.constant('ready') }),
-  nearly({ kind: fc.constant('nudge'), taskType: name, priority: number }),
+  nearly({ kind: fc.constant('taskAdded'), taskType: name, priority: number }),
   nearly({ kind: fc.constantFrom('started', 'expired', 'recalled', 'cancelled'), token }),
   nearly({
     kind: fc.constant('outcome'),
@@ -90,8 +91,12 @@ function assertValue(wire: WireValue): void {
 
 function receiveAsMaster(message: ToMaster): void {
   if (message.kind === 'ready') return
-  if (message.kind === 'nudge') {
+  if (message.kind === 'taskAdded') {
     assert.equal(typeof message.taskType, 'string')
+    return
+  }
+  if (message.kind === 'taskCancelled') {
+    assert.doesNotThrow(() => decode(message.task))
     return
   }
   assert.equal(typeof message.token, 'string')

@@ -4,114 +4,123 @@ import { messageOf } from '../../../common/errors'
 import { createId } from '../../../common/id'
 import type { Log } from '../../../common/log'
 import type { Task } from '../../../common/task'
-import type { Claim } from '../../queue/claim'
-import type { Claims } from '../../queue/mongo/claim'
-import { isOfBatch } from '../../queue/mongo/schema'
+import type { Claim, Loss } from '../../queue/claim'
+import type { MongoClaims } from '../../queue/mongo/claim'
+import { HeldClaim } from './held-claim'
 
 /** A lease survives a renewal that fails, and one that comes late. */
 const RENEWALS_PER_LEASE = 3
 
-interface Held {
-  readonly claim: Claim
-  /** Its end is being written: the token may be gone from the database before `forget`. */
-  isEnding: boolean
-  /** On the monotonic clock; never later than the database has it, since it counts from before the write. */
-  expiresAt: number
+/** What happens to a claim from outside, while it is held. */
+export interface ClaimsListener {
+  /** The task is to be cancelled. Called once for each claim. */
+  claimToCancel(held: HeldClaim): void
+  /** The claim is void: its task was removed, or taken over. Called once for each claim. */
+  claimLost(held: HeldClaim, loss: Loss): void
+}
+
+export interface ClaimsParts {
+  readonly queue: MongoClaims
+  /** Milliseconds. */
+  readonly leaseDuration: number
+  readonly log: Log
 }
 
 /**
- * The claims that this master has in hand. It renews exactly these, so that a job may block its worker for as long as it
- * likes, and gives back what it finds under its name in the database and does not know: a claim whose acknowledgement was
- * lost on the way.
+ * The registry of the claims that this master holds, in either queue. It renews the leases of exactly these, by a timer of its own, so
+ * that a job may block its worker for as long as it likes. A claim whose acknowledgement was lost is not in the registry: it is not
+ * renewed, expires, and is rescued like any other.
  */
-export class Leases {
-  readonly #claims: Claims
-  readonly #duration: number
-  readonly #log: Log
+export class Claims {
+  readonly #parts: ClaimsParts
   /** By token. */
-  readonly #held = new Map<string, Held>()
-  /** The first parts of the tokens of claims that are on their way. */
-  readonly #inFlight = new Set<string>()
-  #onLost: (claim: Claim) => void = () => undefined
+  readonly #held = new Map<string, HeldClaim>()
+  #listener: ClaimsListener | undefined
+  #fetchesInFlight = 0
+  /** A cancel was requested for a claim that may be in a fetch in flight. */
+  #isRequestUnplaced = false
   #interval: number | undefined
   #isRenewing = false
-  /** Since a claim failed, which may have been made all the same. */
-  #isUnsure = false
 
-  /** @param duration milliseconds */
-  constructor(claims: Claims, duration: number, log: Log) {
-    this.#claims = claims
-    this.#duration = duration
-    this.#log = log
+  constructor(parts: ClaimsParts) {
+    this.#parts = parts
   }
 
-  /** Called once for each claim in hand that turns out to be valid no more. */
-  onLost(listener: (claim: Claim) => void): void {
-    this.#onLost = listener
+  listen(listener: ClaimsListener): void {
+    this.#listener = listener
   }
 
-  /** Takes the next tasks that are due, in their order. @param limit how many at most, from 1 */
-  claim(limit: number): Promise<Claim[]> {
-    return this.hold(batch => this.#claims.claim(batch, limit))
+  /** Claims the next tasks that are due, in their order. @param limit the highest number of tasks, from 1 */
+  fetch(limit: number): Promise<HeldClaim[]> {
+    return this.fetchBy(batch => this.#parts.queue.claim(batch, limit))
   }
 
-  /** Stores a new task as a claim of this master. @returns none when its `_id` is taken */
-  insert(task: Task): Promise<Claim[]> {
-    return this.hold(async batch => {
-      const claim = await this.#claims.insert(batch, task)
-      return claim === undefined ? [] : [claim]
-    })
+  /** Stores a new task already claimed. @throws DuplicateTaskError (rejects) */
+  async addClaimed(task: Task): Promise<HeldClaim[]> {
+    return this.fetchBy(async batch => [await this.#parts.queue.addClaimed(batch, task)])
   }
 
-  private async hold(take: (batch: string) => Promise<Claim[]>): Promise<Claim[]> {
-    const batch = createId()
-    const expiresAt = monotonicNow() + this.#duration
-    this.#inFlight.add(batch)
-    try {
-      const claims = await take(batch)
-      for (const claim of claims) this.#held.set(claim.token, { claim, expiresAt, isEnding: false })
-      return claims
-    } catch (error) {
-      this.#isUnsure = true
-      throw error
-    } finally {
-      this.#inFlight.delete(batch)
-    }
+  /** Holds a claim of the in-memory queue. */
+  hold(claim: Claim, expiresAt = Infinity): HeldClaim {
+    const held = new HeldClaim(claim, expiresAt)
+    this.#held.set(claim.token, held)
+    return held
   }
 
-  /** The moment, on the monotonic clock, from which this claim's job must not be started any more. */
-  expiryOf({ token }: Claim): number | undefined {
-    return this.#held.get(token)?.expiresAt
+  get(token: string): HeldClaim | undefined {
+    return this.#held.get(token)
   }
 
-  claimWith(token: string): Claim | undefined {
-    return this.#held.get(token)?.claim
+  /** Whether a task of this `_id` is held, or may be in a fetch in flight. */
+  mayHold(_id: string): boolean {
+    return this.#fetchesInFlight > 0 || this.leased().some(({ claim }) => claim.task._id === _id)
   }
 
-  get areNone(): boolean {
-    return this.#held.size === 0
+  /** The tokens of the persistent claims, those included whose settlement is being written. */
+  get tokens(): string[] {
+    return this.leased().map(({ claim }) => claim.token)
   }
 
-  /** Whether this claim is certain to be valid: its lease has not run out, as far as this master knows. */
-  isValid(claim: Claim): boolean {
-    const held = this.#held.get(claim.token)
-    return !claim.store.hasLeases || (held !== undefined && monotonicNow() < held.expiresAt)
+  /** Whether the job of this claim may be started: its lease has not run out, as far as this master knows. */
+  isValid({ expiresAt, validity }: HeldClaim): boolean {
+    return validity === 'held' && monotonicNow() < expiresAt
   }
 
-  /** The end of this claim is about to be written. */
-  end({ token }: Claim): void {
+  /** By this master's clock, the lease has run out. */
+  isLeaseOver({ expiresAt }: HeldClaim): boolean {
+    return monotonicNow() >= expiresAt
+  }
+
+  /** Lets go of a claim whose job has left and which is settled or void. */
+  forgetIfOver(held: HeldClaim): void {
+    if (held.isOver) this.#held.delete(held.claim.token)
+  }
+
+  /** The task of the claim with this token is to be cancelled. A claim of another master hears of it there. */
+  requestCancel(token: string): void {
     const held = this.#held.get(token)
-    if (held !== undefined) held.isEnding = true
+    if (held !== undefined) this.markRequested(held)
+    else this.#isRequestUnplaced ||= this.#fetchesInFlight > 0
   }
 
-  /** The end of this claim is written. */
-  forget({ token }: Claim): void {
-    this.#held.delete(token)
+  /** The claim with this token is void. */
+  lose(token: string, loss: Loss): void {
+    const held = this.#held.get(token)
+    // The verdict of a settlement on its way says more.
+    if (held?.validity !== 'held') return
+    held.become('void')
+    this.#listener?.claimLost(held, loss)
   }
 
-  /** From now on renews, by a timer of its own, since a look at the queue may take long. */
+  /** Asks the database for requests to cancel a task of these claims. @throws when the database is away (rejects) */
+  async findCancelRequests(): Promise<void> {
+    this.#isRequestUnplaced ||= this.#fetchesInFlight > 0
+    await this.findRequestsAmong(this.leased())
+  }
+
+  /** Renews the leases from now on. */
   start(): void {
-    this.#interval ??= Meteor.setInterval(() => void this.renew(), this.#duration / RENEWALS_PER_LEASE)
+    this.#interval ??= Meteor.setInterval(() => void this.renew(), this.#parts.leaseDuration / RENEWALS_PER_LEASE)
   }
 
   stop(): void {
@@ -119,59 +128,65 @@ export class Leases {
     this.#interval = undefined
   }
 
-  /** Lets go of the claims that somebody cancelled. @throws when the database is away */
-  async dropCancelled(): Promise<void> {
-    const held = [...this.#held.values()]
-    if (held.length === 0) return
-    const cancelled = await this.#claims.cancelledAmong(held.map(({ claim }) => claim))
-    for (const entry of held) if (cancelled.has(entry.claim.token)) this.lose(entry)
+  private async fetchBy(fetch: (batch: string) => Promise<readonly Claim[]>): Promise<HeldClaim[]> {
+    const expiresAt = monotonicNow() + this.#parts.leaseDuration
+    this.#fetchesInFlight++
+    try {
+      const claims = await fetch(createId())
+      return claims.map(claim => this.hold(claim, expiresAt))
+    } finally {
+      this.#fetchesInFlight--
+      if (this.#isRequestUnplaced) this.placeRequests()
+    }
   }
 
-  /** When the database is away the leases run on, and the next renewal may still be in time. */
+  /** A request came while this fetch was in flight: whether it was for one of its claims is asked once they are in the registry. */
+  private placeRequests(): void {
+    this.#isRequestUnplaced = this.#fetchesInFlight > 0
+    // When the database is away, the next renewal finds them.
+    this.findRequestsAmong(this.leased()).catch(() => undefined)
+  }
+
+  private async findRequestsAmong(helds: readonly HeldClaim[]): Promise<void> {
+    const unknown = helds.filter(({ isCancelRequested, validity }) => !isCancelRequested && validity === 'held')
+    if (unknown.length === 0) return
+    const requested = await this.#parts.queue.cancelRequestedAmong(unknown.map(({ claim }) => claim))
+    for (const held of unknown) if (requested.has(held.claim.token)) this.markRequested(held)
+  }
+
+  private markRequested(held: HeldClaim): void {
+    if (held.isCancelRequested || held.validity !== 'held') return
+    held.isCancelRequested = true
+    this.#listener?.claimToCancel(held)
+  }
+
+  private leased(): HeldClaim[] {
+    const hasLease = ({ claim, validity }: HeldClaim) =>
+      !claim.inMemory && (validity === 'held' || validity === 'settling')
+    return [...this.#held.values()].filter(hasLease)
+  }
+
+  /** When the database is away the leases run on, and a later renewal is as good as one in time while nobody took the task over. */
   private async renew(): Promise<void> {
-    if (this.#isRenewing || (this.#held.size === 0 && !this.#isUnsure)) return
+    const helds = this.leased()
+    if (this.#isRenewing || helds.length === 0) return
     this.#isRenewing = true
     try {
-      await this.renewHeld()
-      await this.giveBackUnknown()
+      await this.renewLeasesOf(helds)
+      await this.findRequestsAmong(helds)
     } catch (error) {
-      this.#log.error(`cannot renew the leases, trying again: ${messageOf(error)}`)
+      this.#parts.log.error(`cannot renew the leases, trying again: ${messageOf(error)}`)
     }
     this.#isRenewing = false
   }
 
-  private async renewHeld(): Promise<void> {
-    const held = [...this.#held.values()]
-    if (held.length === 0) return
-    const expiresAt = monotonicNow() + this.#duration
-    const valid = await this.#claims.renew(held.map(({ claim }) => claim))
-    for (const entry of held) {
-      if (valid.has(entry.claim.token)) entry.expiresAt = expiresAt
-      else this.lose(entry)
+  private async renewLeasesOf(helds: readonly HeldClaim[]): Promise<void> {
+    const expiresAt = monotonicNow() + this.#parts.leaseDuration
+    const losses = await this.#parts.queue.renew(helds.map(({ claim }) => claim))
+    for (const held of helds) {
+      const loss = losses.get(held.claim.token)
+      if (loss === undefined) held.expiresAt = expiresAt
+      else this.lose(held.claim.token, loss)
     }
-  }
-
-  private lose({ claim, isEnding }: Held): void {
-    if (!isEnding && this.#held.delete(claim.token)) this.#onLost(claim)
-  }
-
-  /**
-   * Gives back the claims that the database has under this master's name, and that it does not know. One that arrives while the
-   * database is asked is known afterwards; one that ends meanwhile was known before.
-   *
-   * @throws when the database is away
-   */
-  async giveBackUnknown(): Promise<void> {
-    const before = new Set(this.#held.keys())
-    const own = await this.#claims.findOwn()
-    this.#isUnsure = false
-    const unknown = own.filter(({ token }) => !before.has(token) && !this.#held.has(token) && !this.isInFlight(token))
-    const ending = { kind: 'released', hasStarted: false } as const
-    const released = await this.#claims.ends.end(unknown.map(claim => ({ claim, ending })))
-    for (const { task } of released) this.#log.taskError(task, 'given back: this master never got its claim')
-  }
-
-  private isInFlight(token: string): boolean {
-    return [...this.#inFlight].some(batch => isOfBatch(batch, token))
   }
 }

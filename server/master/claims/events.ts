@@ -3,7 +3,7 @@ import type { Log } from '../../../common/log'
 import { type Task, copyTask } from '../../../common/task'
 import type { Listeners, TaskEvents, TaskEventType } from '../../queue/listeners'
 
-/** Tells the application's listeners. What they throw or reject with is logged, and stops nothing. */
+/** Emits events to the application's listeners. What they throw or reject with is logged, and stops nothing. */
 export class Events {
   readonly #listeners: Listeners
   readonly #log: Log
@@ -13,17 +13,12 @@ export class Events {
     this.#log = log
   }
 
-  /** @param task as it was before. @returns as `tell` */
-  tellCancelled(task: Task): Promise<void> | undefined {
-    return this.tell('cancelled', { task: { ...task, state: 'cancelled', cancelledAt: new Date() } })
-  }
-
   /**
-   * The task of a listener is its own, except for a done one, which nobody else has any more.
+   * The task of a listener is its own copy, except for a done one, which nobody else has any more.
    *
-   * @returns a promise, which never rejects, when the listener has not ended yet
+   * @returns a promise, which never rejects, while the listener has not finished
    */
-  tell<Type extends TaskEventType>(type: Type, event: TaskEvents[Type]): Promise<void> | undefined {
+  emit<Type extends TaskEventType>(type: Type, event: TaskEvents[Type]): Promise<void> | undefined {
     const listener = this.#listeners.get(type)
     if (listener === undefined) return undefined
     try {

@@ -1,109 +1,87 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
-import type { Claim, ClaimEnd, ClaimStore, Ending } from '../../queue/claim'
-import type { Leases } from './claims'
+import type { ClaimStore, SettleRequest, Verdict } from '../../queue/claim'
 
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5000
 
 const LARGEST_WRITE = 500
 
-/** After a write of so many, more are to be expected: they are collected for a while. A few are written at once. */
+/** After a write of this many settlements more are to be expected: they are collected for a while. Fewer are written at once. */
 const MANY = 5
 const COLLECTED_MS = 20
 
-/** Called once the end is written, or the task is known to be no longer its claim's. */
-type Settle = (isWritten: boolean) => void
-
 interface Pending {
-  readonly end: ClaimEnd
-  readonly settle: Settle
+  readonly request: SettleRequest
+  /** Must not throw. */
+  readonly conclude: (verdict: Verdict) => void
 }
 
-/** The ends that are still to be written to one queue. */
-interface Outbox {
-  readonly store: ClaimStore
-  readonly waiting: Pending[]
-  isWriting: boolean
-}
-
-/** Writes the ends of claims to their queue: each until it is there, or known to be void. */
-export class ClaimWriter {
-  readonly #leases: Leases
+/** The settlements of persistent claims on their way to the database: each is written until there is a verdict. */
+export class Outbox {
+  readonly #store: ClaimStore
   readonly #log: Log
-  readonly #outboxes = new Map<ClaimStore, Outbox>()
+  readonly #pending: Pending[] = []
+  #isWriting = false
 
-  constructor(leases: Leases, log: Log) {
-    this.#leases = leases
+  constructor(store: ClaimStore, log: Log) {
+    this.#store = store
     this.#log = log
   }
 
-  /** @param settle must not throw */
-  write(claim: Claim, ending: Ending, settle: Settle): void {
-    this.#leases.end(claim)
-    const outbox = this.outboxOf(claim.store)
-    outbox.waiting.push({ end: { claim, ending }, settle })
-    // What ends in the same turn goes into the same write.
-    if (outbox.waiting.length === 1) queueMicrotask(() => void this.send(outbox))
+  /** @param conclude called once, with what became of the claim; it must not throw */
+  write(request: SettleRequest, conclude: (verdict: Verdict) => void): void {
+    this.#pending.push({ request, conclude })
+    // Settlements of the same turn go into the same write.
+    if (this.#pending.length === 1) queueMicrotask(() => void this.writePending())
   }
 
-  private outboxOf(store: ClaimStore): Outbox {
-    const outbox = this.#outboxes.get(store) ?? { store, waiting: [], isWriting: false }
-    this.#outboxes.set(store, outbox)
-    return outbox
-  }
-
-  /** One write at a time: what ends meanwhile goes together into the next. */
-  private async send(outbox: Outbox): Promise<void> {
-    if (outbox.isWriting) return
-    outbox.isWriting = true
-    while (outbox.waiting.length > 0) {
-      const batch = outbox.waiting.splice(0, LARGEST_WRITE)
-      await this.writeTogether(outbox.store, batch)
-      const isWorthIt = outbox.store.hasLeases && batch.length >= MANY && outbox.waiting.length < LARGEST_WRITE
-      if (isWorthIt) await pause(COLLECTED_MS)
+  /** One write at a time: what is added meanwhile goes together into the next. */
+  private async writePending(): Promise<void> {
+    if (this.#isWriting) return
+    this.#isWriting = true
+    while (this.#pending.length > 0) {
+      const batch = this.#pending.splice(0, LARGEST_WRITE)
+      await this.writeTogether(batch)
+      const isWorthCollecting = batch.length >= MANY && this.#pending.length < LARGEST_WRITE
+      if (isWorthCollecting) await pause(COLLECTED_MS)
     }
-    outbox.isWriting = false
+    this.#isWriting = false
   }
 
-  private async writeTogether(store: ClaimStore, batch: readonly Pending[]): Promise<void> {
-    let written: ReadonlySet<Claim>
+  private async writeTogether(batch: readonly Pending[]): Promise<void> {
+    let verdicts: readonly Verdict[]
     try {
-      written = await store.end(batch.map(({ end }) => end))
+      verdicts = await this.#store.settleAll(batch.map(({ request }) => request))
     } catch (error) {
-      // Beside the others, which may fare better.
+      // Beside the next batches, which may fare better.
       void this.writeEach(batch, error)
       return
     }
-    for (const pending of batch) this.settle(pending, written.has(pending.end.claim))
+    for (const [index, { conclude }] of batch.entries()) conclude(verdicts[index] as Verdict)
   }
 
-  /** A write that failed may have been made all the same, only its acknowledgement was lost: that is looked up, not guessed. */
+  // Invariant 10: a write whose acknowledgement was lost is looked up, not guessed.
   private async writeEach(batch: readonly Pending[], error: unknown): Promise<void> {
     let [left, reason] = [batch, error]
     for (let wait = FIRST_PAUSE_MS; left.length > 0; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
       this.logFailure(left, wait, reason)
       await pause(wait)
-      const tries = await Promise.allSettled(left.map(({ end }) => end.claim.store.endAgain(end)))
-      left = left.filter((pending, index) => {
+      const tries = await Promise.allSettled(left.map(({ request }) => this.#store.settleOne(request)))
+      left = left.filter(({ conclude }, index) => {
         const result = tries[index]
-        if (result?.status === 'fulfilled') this.settle(pending, result.value)
+        if (result?.status === 'fulfilled') conclude(result.value)
         else reason = result?.reason
         return result?.status !== 'fulfilled'
       })
     }
   }
 
-  private settle({ end, settle }: Pending, isWritten: boolean): void {
-    this.#leases.forget(end.claim)
-    settle(isWritten)
-  }
-
   private logFailure([first, ...others]: readonly Pending[], wait: number, reason: unknown): void {
     if (first === undefined) return
     const also = others.length === 0 ? '' : ` (and ${String(others.length)} others)`
     const text = `cannot be stored, trying again in ${String(wait)} ms${also}: ${messageOf(reason)}`
-    this.#log.taskError(first.end.claim.task, text)
+    this.#log.taskError(first.request.claim.task, text)
   }
 }

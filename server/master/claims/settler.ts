@@ -4,155 +4,226 @@ import type { Outcome } from '../../../common/protocol'
 import { type Task, type TaskFailure, failuresOf } from '../../../common/task'
 import { type Definitions, policyOf } from '../../../common/task-map'
 import { type WireValue, errorFromWire, fromWire } from '../../../common/wire'
-import type { Claim, Counts, Ending, Release } from '../../queue/claim'
-import { delayAfter } from './backoff'
-import { ClaimWriter } from './outbox'
-import type { Events } from './events'
-import type { Leases } from './claims'
-import type { Losses } from './losses'
+import { type Counts, type Loss, type Release, type Settlement, type Verdict, isLoss } from '../../queue/claim'
+import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import type { Death } from '../../pool/worker-exit'
+import { delayAfter } from './backoff'
+import type { Claims } from './claims'
+import type { Events } from './events'
+import type { HeldClaim } from './held-claim'
+import type { Outbox } from './outbox'
 
 /** Characters of an error that are kept on the task. */
 const MAX_TEXT = 10_000
 
-export interface SettlementParts {
-  readonly leases: Leases
-  readonly losses: Losses
-  readonly events: Events
-  readonly definitions: Definitions
-  readonly maxCrashes: number
-  readonly log: Log
+/** What follows from a settlement for the master. */
+export interface SettlerListener {
   /** A task may be claimed again. */
-  readonly givenBack: () => void
-  /** A persistent task may be claimed again in so many milliseconds. */
-  readonly retriedIn: (delay: number) => void
+  taskReleased(): void
+  /** A persistent task may be claimed again in `delay` milliseconds. */
+  taskRetried(task: Task, delay: number): void
 }
 
-/** Called when the end of a claim is stored, or turned out to be void. @returns a promise while somebody is still being told */
-type Told = (isStored: boolean) => Promise<void> | undefined
+export interface SettlerParts {
+  readonly claims: Claims
+  readonly definitions: Definitions
+  readonly events: Events
+  readonly log: Log
+  readonly maxCrashes: number
+  readonly memory: MemoryQueue
+  readonly outbox: Outbox
+}
 
-/** What becomes of a claim: stored first, told to the listeners second. */
-export class Settlement {
-  readonly #parts: SettlementParts
-  readonly #writer: ClaimWriter
-  /** How many ends are still to be written or told. */
+/** Tells the listeners of a settlement that was written. @returns a promise while a listener has not finished */
+type Emit = () => Promise<void> | undefined
+
+const EMIT_NOTHING: Emit = () => undefined
+
+/** Decides what becomes of a claim whose job has left: stored first, emitted second. */
+export class Settler {
+  readonly #parts: SettlerParts
+  #listener: SettlerListener | undefined
+  /** Settlements that are still to be written, or whose listeners have not finished. */
   #pending = 0
   readonly #whenIdle: (() => void)[] = []
 
-  constructor(parts: SettlementParts) {
+  constructor(parts: SettlerParts) {
     this.#parts = parts
-    this.#writer = new ClaimWriter(parts.leases, parts.log)
+  }
+
+  listen(listener: SettlerListener): void {
+    this.#listener = listener
   }
 
   /** The job ended by itself. @param aborted why it had been told to end early, if it had */
-  settle(claim: Claim, outcome: Outcome, aborted?: Error): void {
-    if (outcome.kind === 'done') this.complete(claim, outcome.value)
-    else this.attemptFailed(claim, errorFromWire(outcome.error), aborted)
+  jobEnded(held: HeldClaim, outcome: Outcome, aborted?: Error): void {
+    if (outcome.kind === 'done') this.complete(held, outcome.value)
+    else this.attemptFailed(held, errorFromWire(outcome.error), aborted)
   }
 
   /** The worker died while it ran the job: that is the job's fault, unless the worker was killed because the job did not end. */
-  died(claim: Claim, death: Death, aborted?: Error): void {
-    if (aborted === undefined) this.crash(claim, death)
-    else this.attemptFailed(claim, aborted, aborted)
+  workerDied(held: HeldClaim, death: Death, aborted?: Error): void {
+    if (aborted === undefined) this.crash(held, death)
+    else this.attemptFailed(held, aborted, aborted)
   }
 
   /** The task cannot be run: no retries. */
-  fail(claim: Claim, error: Error, counts: Counts): void {
+  fail(held: HeldClaim, error: Error, counts: Counts): void {
     const failure = toFailure(error)
-    this.store(claim, { kind: 'failed', error: failure, counts }, isStored => {
-      if (!isStored) return undefined
-      const task: Task = { ...claim.task, ...counts, state: 'failed', error: failure }
-      return this.#parts.events.tell('error', { value: error, task })
+    this.settle(held, { kind: 'failed', error: failure, counts }, () => {
+      const task: Task = { ...held.claim.task, ...counts, state: 'failed', error: failure }
+      return this.#parts.events.emit('error', { value: error, task })
     })
   }
 
-  /** Gives the task back, so that it runs again from the beginning. @param reason for the log, if any */
-  release(claim: Claim, change: Release, reason?: string): void {
-    this.store(claim, { kind: 'released', ...change }, isStored => {
-      if (isStored && reason !== undefined) this.#parts.log.taskError(claim.task, `given back: ${reason}`)
-      this.#parts.givenBack()
+  /** Releases the task, so that it runs again from the beginning. @param reason for the log, if any */
+  release(held: HeldClaim, change: Release, reason?: string): void {
+    this.settle(held, { kind: 'released', ...change }, () => {
+      if (reason !== undefined) this.#parts.log.taskError(held.claim.task, `released: ${reason}`)
       return undefined
     })
   }
 
-  /** Until everything is written and told. */
+  /** Settles a claim whose job never started as cancelled. */
+  cancelUnstarted(held: HeldClaim): void {
+    this.settle(held, { kind: 'cancelled', hasStarted: false }, EMIT_NOTHING)
+  }
+
+  /** The claim is void before its job has ended. */
+  lost(held: HeldClaim, loss: Loss): void {
+    this.pend(this.emitLoss(held, loss))
+  }
+
+  /** Until everything is written and emitted. */
   async idle(): Promise<void> {
     while (this.#pending > 0) await new Promise<void>(resolve => this.#whenIdle.push(resolve))
   }
 
-  private complete(claim: Claim, value: WireValue): void {
-    this.store(claim, { kind: 'completed' }, isStored =>
-      isStored ? this.#parts.events.tell('done', { value: fromWire(value), task: claim.task }) : undefined,
+  private complete(held: HeldClaim, value: WireValue): void {
+    this.settle(held, { kind: 'done' }, () =>
+      this.#parts.events.emit('done', { value: fromWire(value), task: held.claim.task }),
     )
   }
 
-  private attemptFailed(claim: Claim, error: Error, aborted: Error | undefined): void {
-    if (aborted instanceof ClusterStoppedError) this.release(claim, { hasStarted: true }, 'the cluster stops')
-    else if (aborted instanceof TaskTimeoutError) this.retryOrFail(claim, aborted)
-    else this.retryOrFail(claim, error)
+  private attemptFailed(held: HeldClaim, error: Error, aborted: Error | undefined): void {
+    if (aborted instanceof ClusterStoppedError) this.release(held, { hasStarted: true }, 'the cluster stops')
+    else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, aborted)
+    else this.retryOrFail(held, error)
   }
 
-  private retryOrFail(claim: Claim, error: Error): void {
-    const { task } = claim
+  private retryOrFail(held: HeldClaim, error: Error): void {
+    const { task } = held.claim
     const counts = { failures: failuresOf(task) + 1 }
     const policy = policyOf(task, this.#parts.definitions)
-    if (counts.failures > policy.retries) this.fail(claim, error, counts)
-    else this.retry(claim, error, counts, delayAfter(policy, task, counts.failures, error, this.#parts.log))
+    if (counts.failures > policy.retries) this.fail(held, error, counts)
+    else this.retry(held, error, counts, delayAfter(policy, task, counts.failures, error, this.#parts.log))
   }
 
-  private retry(claim: Claim, error: Error, counts: Counts, delay: number): void {
+  private retry(held: HeldClaim, error: Error, counts: Counts, delay: number): void {
     const failure = toFailure(error)
-    this.store(claim, { kind: 'retried', error: failure, counts, delay }, isStored => {
+    this.settle(held, { kind: 'retried', error: failure, counts, delay }, () => {
       const dueDate = new Date(Date.now() + delay)
-      const task: Task = { ...claim.task, ...counts, state: 'scheduled', dueDate, error: failure }
-      if (isStored && claim.store.hasLeases) this.#parts.retriedIn(delay)
-      const telling = isStored ? this.#parts.events.tell('retry', { value: error, task }) : undefined
-      this.#parts.givenBack()
-      return telling
+      const task: Task = { ...held.claim.task, ...counts, state: 'scheduled', dueDate, error: failure }
+      if (!held.claim.inMemory) this.#listener?.taskRetried(task, delay)
+      return this.#parts.events.emit('retry', { value: error, task })
     })
   }
 
-  private crash(claim: Claim, { blame, how, lastWords }: Death): void {
-    const crashes = (claim.task.crashes ?? 0) + 1
+  private crash(held: HeldClaim, { blame, how, lastWords }: Death): void {
+    const { task } = held.claim
+    const crashes = (task.crashes ?? 0) + 1
     if (blame === 'none') {
-      this.release(claim, { hasStarted: true }, `its worker was killed for another job (${how})`)
+      this.release(held, { hasStarted: true }, `its worker was killed for another job (${how})`)
     } else if (blame === 'possible') {
       const reason = `its worker died (${how}) while it ran others too: it runs alone from now on`
-      this.release(claim, { hasStarted: true, isSuspect: true }, reason)
+      this.release(held, { hasStarted: true, isSuspect: true }, reason)
     } else if (crashes < this.#parts.maxCrashes) {
-      this.release(claim, { hasStarted: true, crashes }, `its worker died (${how})`)
+      this.release(held, { hasStarted: true, crashes }, `its worker died (${how})`)
     } else {
-      this.#parts.log.taskError(claim.task, `failed: its worker died (${how}), for the ${String(crashes)}. time`)
-      this.fail(claim, new WorkerCrashError(crashes, how, lastWords), { crashes })
+      this.#parts.log.taskError(task, `failed: its worker died (${how}), crash ${String(crashes)}`)
+      this.fail(held, new WorkerCrashError(crashes, how, lastWords), { crashes })
     }
   }
 
-  /** Writes how the claim ends, unless it is void. */
-  private store(claim: Claim, ending: Ending, told: Told): void {
-    const { losses } = this.#parts
-    this.#pending++
-    if (losses.jobEnded(claim)) {
-      this.settled(told(false))
+  /**
+   * Writes what becomes of the claim, unless it is void. A request to cancel the task wins over `settlement`.
+   *
+   * @param emit called once the settlement is written as asked
+   */
+  private settle(held: HeldClaim, settlement: Settlement, emit: Emit): void {
+    const { claims, memory, outbox } = this.#parts
+    held.moveTo('left')
+    if (held.validity === 'void') {
+      claims.forgetIfOver(held)
+      this.#listener?.taskReleased()
       return
     }
-    this.#writer.write(claim, ending, isStored => {
-      // It may have been told while the write was on its way.
-      const isLost = !losses.jobEnded(claim) && !isStored
-      const telling = told(isStored)
-      this.settled(isLost ? losses.tell(claim) : telling)
+    const asked = held.isCancelRequested ? asCancelled(settlement) : settlement
+    held.become('settling')
+    this.#pending++
+    const conclude = (verdict: Verdict) => {
+      this.conclude(held, asked, verdict, emit)
+      this.#pending--
+      this.resolveIfIdle()
+    }
+    if (held.claim.inMemory) conclude(memory.settle(held.claim, asked))
+    else outbox.write({ claim: held.claim, settlement: asked, isLeaseOver: claims.isLeaseOver(held) }, conclude)
+  }
+
+  // Invariant 3: store first, emit second.
+  private conclude(held: HeldClaim, settlement: Settlement, verdict: Verdict, emit: Emit): void {
+    held.become(isLoss(verdict) ? 'void' : 'settled')
+    this.#parts.claims.forgetIfOver(held)
+    if (isLoss(verdict)) this.pend(this.emitLoss(held, verdict))
+    else if (verdict === 'cancelled') this.pend(this.emitCancelled(held, settlement))
+    else this.pend(emit())
+    if (isLoss(verdict) || mayRunAgain(settlement)) this.#listener?.taskReleased()
+  }
+
+  private emitCancelled({ claim: { task } }: HeldClaim, settlement: Settlement): Promise<void> | undefined {
+    this.#parts.log.task(task, 'cancelled')
+    const { attempts = 1 } = task
+    const counted = hasStarted(settlement) ? attempts : attempts - 1
+    const cancelled: Task = { ...task, attempts: counted, state: 'cancelled', cancelledAt: new Date() }
+    return this.#parts.events.emit('cancelled', { task: cancelled })
+  }
+
+  private emitLoss({ claim: { task } }: HeldClaim, loss: Loss): Promise<void> | undefined {
+    const { events, log } = this.#parts
+    log.taskError(task, `lease lost: ${HOW_LOST[loss]}; what its job reports is ignored`)
+    return loss === 'takenOver' ? events.emit('stalled', { task }) : undefined
+  }
+
+  private pend(emitting: Promise<void> | undefined): void {
+    if (emitting === undefined) return
+    this.#pending++
+    void emitting.then(() => {
+      this.#pending--
+      this.resolveIfIdle()
     })
   }
 
-  private settled(telling: Promise<void> | undefined): void {
-    if (telling !== undefined) {
-      void telling.then(() => {
-        this.settled(undefined)
-      })
-      return
-    }
-    this.#pending--
+  private resolveIfIdle(): void {
     if (this.#pending === 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
+}
+
+const HOW_LOST: Readonly<Record<Loss, string>> = {
+  removed: 'the task was removed',
+  takenOver: 'another master took the task over',
+  cancelledElsewhere: 'another master took the task over and cancelled it',
+}
+
+function asCancelled(settlement: Settlement): Settlement {
+  return { kind: 'cancelled', hasStarted: hasStarted(settlement) }
+}
+
+function hasStarted(settlement: Settlement): boolean {
+  return !('hasStarted' in settlement) || settlement.hasStarted
+}
+
+function mayRunAgain({ kind }: Settlement): boolean {
+  return kind === 'released' || kind === 'retried'
 }
 
 function toFailure(error: Error): TaskFailure {

@@ -1,44 +1,48 @@
 import { compareTasks } from '../../../common/order'
-import type { Claim } from '../../queue/claim'
-import { OrderedQueue } from '../../queue/memory/priority-queue'
+import { PriorityQueue } from '../../queue/memory/priority-queue'
+import type { HeldClaim } from '../claims/held-claim'
 
-/** The claimed tasks that no worker has yet, in their order. */
-export class JobsInHand {
-  readonly #claims = new OrderedQueue<Claim>((a, b) => compareTasks(a.task, b.task))
-  /** Of them, or lower. */
+/** The claims whose jobs no worker has, in the order of their tasks. */
+export class ClaimBuffer {
+  readonly #claims = new PriorityQueue<HeldClaim>((a, b) => compareTasks(a.claim.task, b.claim.task))
+  /** Of the buffered tasks, or lower. */
   #lowestPriority = Infinity
 
   get size(): number {
     return this.#claims.size
   }
 
-  /** -Infinity when there are none. */
+  /** -Infinity when the buffer is empty. */
   get highestPriority(): number {
-    return this.#claims.first()?.task.priority ?? -Infinity
+    return this.#claims.first()?.claim.task.priority ?? -Infinity
   }
 
-  add(claim: Claim): void {
-    this.#claims.add(claim)
-    this.#lowestPriority = Math.min(this.#lowestPriority, claim.task.priority)
+  add(held: HeldClaim): void {
+    this.#claims.add(held)
+    this.#lowestPriority = Math.min(this.#lowestPriority, held.claim.task.priority)
   }
 
-  take(): Claim | undefined {
-    const claim = this.#claims.take()
+  shift(): HeldClaim | undefined {
+    const held = this.#claims.take()
     if (this.#claims.size === 0) this.#lowestPriority = Infinity
-    return claim
+    return held
   }
 
-  takeAll(): Claim[] {
-    const claims: Claim[] = []
-    for (let claim = this.take(); claim; claim = this.take()) claims.push(claim)
-    return claims
+  remove(held: HeldClaim): void {
+    this.#claims.retain(other => other !== held)
   }
 
-  /** All but the first so many. */
-  takeAllBut(count: number): Claim[] {
-    const claims = this.takeAll()
-    for (const claim of claims.splice(0, count)) this.add(claim)
-    return claims
+  clear(): HeldClaim[] {
+    const helds: HeldClaim[] = []
+    for (let held = this.shift(); held; held = this.shift()) helds.push(held)
+    return helds
+  }
+
+  /** Removes all but the first `count`. */
+  clearAfter(count: number): HeldClaim[] {
+    const helds = this.clear()
+    for (const held of helds.splice(0, count)) this.add(held)
+    return helds
   }
 
   /** Whether a task of this priority may come before one of them. */

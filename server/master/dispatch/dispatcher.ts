@@ -2,34 +2,34 @@ import { Meteor } from 'meteor/meteor'
 import { oncePerTurn } from '../../../common/batch'
 import type { Log } from '../../../common/log'
 import type { ResolvedOptions } from '../../../common/options'
+import type { TaskSignal } from '../../../common/task'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
-import type { Nudge } from '../../queue/signals'
 import { Backlog } from './backlog'
 import type { DueTimer } from './due-timer'
-import type { Feeder } from './local-queue'
-import type { Leases } from '../claims/claims'
+import type { LocalQueue } from './local-queue'
+import type { Claims } from '../claims/claims'
 import { Overtakers } from './overtakers'
-import type { PoolSize } from './scaling'
+import type { Scaling } from './scaling'
 import { QueueOutage } from '../maintenance/outage'
-import type { Upkeep } from '../maintenance/maintenance'
+import type { Maintenance } from '../maintenance/maintenance'
 
 export interface DispatcherParts {
   readonly dueTimer: DueTimer
   readonly memory: MemoryQueue
   readonly memoryTimer: DueTimer
   readonly feed: ChangeFeed
-  readonly feeder: Feeder
-  readonly leases: Leases
-  readonly poolSize: PoolSize
-  readonly upkeep: Upkeep
+  readonly localQueue: LocalQueue
+  readonly claims: Claims
+  readonly scaling: Scaling
+  readonly maintenance: Maintenance
   readonly options: ResolvedOptions
   readonly log: Log
 }
 
 /**
- * Claims due tasks, as many as the workers can use. It looks at the queue at every tick, and between ticks whenever something hints
- * that there is work; one look at a time.
+ * Claims due tasks, as many as the workers can use. It polls the queue at every tick, and between ticks whenever a signal says that there
+ * may be work; one poll at a time.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -38,12 +38,12 @@ export class Dispatcher {
   readonly #outage: QueueOutage
   #refreshRate: number
   #interval: number | undefined
-  /** The look that is on. */
-  #looking: Promise<void> | undefined
-  #lookAgain = false
+  /** The poll in flight. */
+  #polling: Promise<void> | undefined
+  #pollAgain = false
   #isTickDue = false
 
-  /** There may be something to do: what, is looked up once all that happens in this turn is known. */
+  /** Schedules one pass at the end of this turn; further calls in the same turn are merged into it. */
   readonly wake = oncePerTurn(() => {
     this.act()
   })
@@ -51,7 +51,7 @@ export class Dispatcher {
   constructor(parts: DispatcherParts) {
     this.#parts = parts
     this.#backlog = new Backlog(parts.feed)
-    this.#overtakers = new Overtakers(priority => parts.feeder.wouldOvertake(priority))
+    this.#overtakers = new Overtakers(priority => parts.localQueue.wouldOvertake(priority))
     this.#outage = new QueueOutage(parts.log)
     this.#refreshRate = parts.options.refreshRate
   }
@@ -61,23 +61,23 @@ export class Dispatcher {
   }
 
   start(): void {
-    const { feed, feeder, options } = this.#parts
-    feeder.open()
+    const { feed, localQueue, options } = this.#parts
+    localQueue.open()
     if (!options.inMemoryOnly) feed.start()
     this.restartInterval()
     this.tickInAnyCase()
   }
 
-  /** No task is claimed any more; resolves when a look that is on has ended. */
+  /** No task is claimed any more; resolves when the poll in flight has returned. */
   async stop(): Promise<void> {
-    const { dueTimer, feed, feeder, memoryTimer } = this.#parts
+    const { dueTimer, feed, localQueue, memoryTimer } = this.#parts
     if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
     this.#interval = undefined
     dueTimer.stop()
     memoryTimer.stop()
-    feeder.close()
+    localQueue.close()
     // A claim that is on its way may open the feed.
-    await this.#looking
+    await this.#polling
     await feed.stop()
   }
 
@@ -88,7 +88,7 @@ export class Dispatcher {
   }
 
   /** This task was added to the database, or may be claimed again. */
-  nudge({ priority, dueDate }: Nudge): void {
+  taskAdded({ priority, dueDate }: TaskSignal): void {
     const delay = Number(dueDate) - Date.now()
     if (delay > 0) this.dueIn(delay, true)
     else {
@@ -99,12 +99,18 @@ export class Dispatcher {
 
   /** Whether a task that is added now would be the next to run, at once. */
   get isIdle(): boolean {
-    return this.isRunning && this.#backlog.isEmpty && this.#looking === undefined && this.#parts.feeder.isIdle
+    return this.isRunning && this.#backlog.isEmpty && this.#polling === undefined && this.#parts.localQueue.isIdle
   }
 
   /** A task will be due in so many milliseconds. @param isOurs whether it is known to be of this app */
   dueIn(delay: number, isOurs: boolean): void {
     if (this.isRunning) this.#parts.dueTimer.add(delay, isOurs)
+  }
+
+  /** A task that failed will be due in `delay` milliseconds. */
+  retriedIn(task: TaskSignal, delay: number): void {
+    if (delay > 0) this.dueIn(delay, true)
+    else this.taskAdded(task)
   }
 
   /** There may be something to claim. */
@@ -115,19 +121,19 @@ export class Dispatcher {
 
   /** Much may have happened. */
   tickInAnyCase(): void {
-    this.#parts.upkeep.demand()
+    this.#parts.maintenance.demand()
     this.tick()
   }
 
   private act(): void {
     if (!this.isRunning) return
-    const { feeder, memory, memoryTimer, poolSize } = this.#parts
-    feeder.feed()
-    poolSize.growForMemory()
+    const { localQueue, memory, memoryTimer, scaling } = this.#parts
+    localQueue.assign()
+    scaling.growForMemory()
     memoryTimer.addDate(memory.nextDue)
-    if (!this.#isTickDue && !this.canClaim && !poolSize.canGrow) return
-    this.#lookAgain = true
-    this.#looking ??= this.lookUntilDone()
+    if (!this.#isTickDue && !this.canClaim && !scaling.canGrow) return
+    this.#pollAgain = true
+    this.#polling ??= this.pollUntilDone()
   }
 
   private restartInterval(): void {
@@ -139,78 +145,78 @@ export class Dispatcher {
 
   private tick(): void {
     this.#isTickDue = true
-    this.#parts.feeder.giveBackStale()
+    this.#parts.localQueue.releaseStale()
     this.wake()
   }
 
   private get wanted(): number {
-    return this.#parts.feeder.wanted(this.#backlog.isLeft, this.#overtakers.count)
+    return this.#parts.localQueue.wanted(this.#backlog.isLeft, this.#overtakers.count)
   }
 
   private get mayBeMore(): boolean {
-    const { options, upkeep } = this.#parts
-    return this.isRunning && !options.inMemoryOnly && upkeep.isPrepared && !this.#backlog.isEmpty
+    const { options, maintenance } = this.#parts
+    return this.isRunning && !options.inMemoryOnly && maintenance.isPrepared && !this.#backlog.isEmpty
   }
 
   private get canClaim(): boolean {
     return this.mayBeMore && this.wanted > 0
   }
 
-  private async lookUntilDone(): Promise<void> {
-    while (this.#lookAgain && this.isRunning) {
-      this.#lookAgain = false
+  private async pollUntilDone(): Promise<void> {
+    while (this.#pollAgain && this.isRunning) {
+      this.#pollAgain = false
       try {
-        await this.look()
+        await this.poll()
       } catch (error) {
-        this.lookFailed(error)
+        this.pollFailed(error)
       }
     }
-    this.#looking = undefined
+    this.#polling = undefined
   }
 
-  private async look(): Promise<void> {
+  private async poll(): Promise<void> {
     const startedAt = performance.now()
     const isTick = this.#isTickDue
     this.#isTickDue = false
     const hasWork = !isTick || (await this.keepInOrder())
     if (hasWork) await this.claimWanted()
-    await this.#parts.poolSize.grow(hasWork && this.mayBeMore)
-    // A worker that became free during this look was not offered anything yet.
+    await this.#parts.scaling.grow(hasWork && this.mayBeMore)
+    // A worker that became free during this poll was not offered anything yet.
     if (!isTick) return
-    this.#parts.poolSize.shrink(performance.now() - startedAt)
-    this.#outage.lookSucceeded()
+    this.#parts.scaling.shrink(performance.now() - startedAt)
+    this.#outage.pollSucceeded()
   }
 
   /** @returns whether there may be something to claim */
   private async keepInOrder(): Promise<boolean> {
-    const { options, upkeep } = this.#parts
+    const { options, maintenance } = this.#parts
     if (options.inMemoryOnly) return false
-    if (upkeep.mayWait()) return !this.#backlog.isEmpty
+    if (maintenance.skipsTick()) return !this.#backlog.isEmpty
     this.#backlog.asked()
-    const hasWork = await upkeep.run()
+    const hasWork = await maintenance.run()
     if (hasWork) this.#backlog.heard()
     return hasWork
   }
 
   private async claimWanted(): Promise<void> {
-    const { feeder, leases } = this.#parts
+    const { claims, localQueue } = this.#parts
     while (this.canClaim) {
       const limit = this.#backlog.limit(this.wanted)
       const isOvertaking = this.#overtakers.count > 0
       this.#overtakers.claiming(limit)
       this.#backlog.asked()
-      const claims = await leases.claim(limit)
-      this.#backlog.claimed(claims.length, limit)
-      feeder.take(claims)
-      if (isOvertaking) feeder.giveBackSurplus()
-      this.#overtakers.claimed(claims.length < limit)
-      if (claims.length < limit && this.#overtakers.count === 0) return
+      const helds = await claims.fetch(limit)
+      this.#backlog.claimed(helds.length, limit)
+      localQueue.take(helds)
+      if (isOvertaking) localQueue.releaseSurplus()
+      this.#overtakers.claimed(helds.length < limit)
+      if (helds.length < limit && this.#overtakers.count === 0) return
     }
   }
 
-  private lookFailed(error: unknown): void {
+  private pollFailed(error: unknown): void {
     this.#backlog.heard()
-    this.#parts.upkeep.demand()
-    this.#outage.lookFailed(error)
+    this.#parts.maintenance.demand()
+    this.#outage.pollFailed(error)
   }
 }

@@ -1,53 +1,56 @@
 import { UnsendableValueError } from '../../../common/errors'
 import { type Task, faultOf } from '../../../common/task'
 import { type Definitions, policyOf } from '../../../common/task-map'
+import type { Limits } from '../../pool/job'
+import type { Pool } from '../../pool/pool'
 import type { Claim, Counts } from '../../queue/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
-import { JobsInHand } from './claim-buffer'
-import type { Leases } from '../claims/claims'
-import type { Losses } from '../claims/losses'
-import type { Pool } from '../../pool/pool'
-import type { Limits } from '../../pool/job'
-import type { Settlement } from '../claims/settler'
+import { sizeOf } from '../../queue/mongo/add'
+import type { Claims } from '../claims/claims'
+import type { HeldClaim } from '../claims/held-claim'
+import type { Settler } from '../claims/settler'
+import { ClaimBuffer } from './claim-buffer'
 
 /** No claim is larger: it would only take longer, and hold up those of others. */
 const LARGEST_CLAIM = 500
 
-/** Twice what is in hand is meant to last. */
+/** Twice what is buffered is meant to last. */
 const STALE_AFTER_MS = 1000
 
 const NOT_STARTED = { hasStarted: false }
 
-export interface FeederParts {
+export interface LocalQueueParts {
   readonly definitions: Definitions
   readonly memory: MemoryQueue
   readonly pool: Pool
-  readonly leases: Leases
-  readonly losses: Losses
-  readonly settlement: Settlement
+  readonly claims: Claims
+  readonly settler: Settler
   /** Milliseconds that a job has to end after its timeout. */
   readonly abortGrace: number
 }
 
-/** Keeps workers busy with what is in memory and in hand. Feeding is synchronous: nothing comes between a look at a worker and a job for it. */
-export class Feeder {
-  readonly #parts: FeederParts
-  readonly #inHand = new JobsInHand()
-  /** Those that are to run alone, until a worker has no other job. */
-  #suspects: Claim[] = []
+/**
+ * The claims between the queue and the workers: those that were fetched and not sent yet. It assigns them to workers, in-memory tasks
+ * first. Assigning is synchronous: nothing comes between the choice of a worker and the job for it.
+ */
+export class LocalQueue {
+  readonly #parts: LocalQueueParts
+  readonly #buffer = new ClaimBuffer()
+  /** Claims that are to run alone, until a worker has no other job. */
+  #suspects: HeldClaim[] = []
   #isOpen = false
-  /** When a worker last had room for what is in hand, or it came; on performance.now. */
+  /** When a worker last had room for a buffered claim, or the buffer was empty; on performance.now. */
   #movedAt = 0
-  /** How many new tasks are on their way to the queue, for workers that are idle. */
-  #coming = 0
+  /** New tasks on their way to the queue, for workers that are idle. */
+  #adding = 0
 
-  constructor(parts: FeederParts) {
+  constructor(parts: LocalQueueParts) {
     this.#parts = parts
   }
 
-  /** How many claimed tasks no worker has yet. */
+  /** How many claims no worker has yet. */
   get size(): number {
-    return this.#inHand.size + this.#suspects.length
+    return this.#buffer.size + this.#suspects.length
   }
 
   /**
@@ -57,159 +60,196 @@ export class Feeder {
    * @param overtaking how many come before some of those that are here
    */
   wanted(isBacklog: boolean, overtaking: number): number {
-    const missing = isBacklog ? this.missingAhead : this.#parts.pool.assignment.idleSlots - this.#inHand.size
-    return Math.min(LARGEST_CLAIM, Math.max(Math.min(overtaking, this.#parts.pool.assignment.enough), missing))
+    const missing = isBacklog ? this.missingAhead : this.#parts.pool.scheduler.idleSlots - this.#buffer.size
+    return Math.min(LARGEST_CLAIM, Math.max(Math.min(overtaking, this.#parts.pool.scheduler.enough), missing))
   }
 
-  /** Whether a worker could run another job at once, which none that is here would come before. */
+  /** Whether a worker could run another job at once, and nothing waits that comes before it. */
   get isIdle(): boolean {
     const { memory, pool } = this.#parts
-    return this.#isOpen && this.size === 0 && memory.countDue(1) === 0 && pool.assignment.idleSlots > this.#coming
+    return this.#isOpen && this.size === 0 && memory.countDue(1) === 0 && pool.scheduler.idleSlots > this.#adding
   }
 
-  /** Stores a new task as a claim of this master, and has it run. @returns false when its `_id` is taken */
-  async insert(task: Task): Promise<boolean> {
-    this.#coming++
+  /** Stores a new task already claimed, and has it run. @throws DuplicateTaskError (rejects) */
+  async addClaimed(task: Task): Promise<void> {
+    this.#adding++
     try {
-      const claims = await this.#parts.leases.insert(task)
-      this.take(claims)
-      return claims.length > 0
+      this.take(await this.#parts.claims.addClaimed(task))
     } finally {
-      this.#coming--
+      this.#adding--
     }
   }
 
   /** Whether a task of this priority may come before one that was claimed and has not started. */
   wouldOvertake(priority: number): boolean {
-    const { assignment } = this.#parts.pool
-    if (this.#inHand.wouldOvertake(priority)) return true
-    const isBehind = ({ store, task }: Claim) => store.hasLeases && task.priority < priority
-    return assignment.areJobsLong && assignment.waitsAhead(isBehind)
+    const { scheduler } = this.#parts.pool
+    if (this.#buffer.wouldOvertake(priority)) return true
+    const isBehind = ({ inMemory, task }: Claim) => !inMemory && task.priority < priority
+    return scheduler.areJobsLong && scheduler.waitsAhead(isBehind)
   }
 
   open(): void {
     this.#isOpen = true
   }
 
-  /** Gives back what no worker has. */
+  /** Releases the claims that no worker has. */
   close(): void {
     this.#isOpen = false
-    for (const claim of [...this.#suspects.splice(0), ...this.#inHand.takeAll()]) this.giveBack(claim)
+    for (const held of [...this.#suspects.splice(0), ...this.#buffer.clear()]) this.release(held)
   }
 
-  /** Takes these claims, and gives workers what they have room for. */
-  take(claims: readonly Claim[]): void {
-    this.#parts.pool.assignment.claimed(claims)
-    for (const claim of claims) this.keepUnlessMalformed(claim)
-    this.feed()
+  /** Takes these claims, and assigns as many as workers have room for. */
+  take(helds: readonly HeldClaim[]): void {
+    for (const held of helds) {
+      // It may have been cancelled or lost since it was fetched.
+      if (held.place === 'buffered') this.bufferUnlessUnfit(held)
+    }
+    this.assign()
   }
 
-  /** A job that was sent, and was not started. @param reason for the log, if any */
-  returned(claim: Claim, reason?: string): void {
-    if (reason !== undefined || !claim.store.hasLeases) this.giveBack(claim, reason)
-    else this.keep(claim)
+  /** A job that was sent was not started. @param reason for the log, if any */
+  jobReturned(held: HeldClaim, reason?: string): void {
+    if (held.validity === 'void' || held.isCancelRequested) this.withdraw(held)
+    else if (reason !== undefined || held.claim.inMemory) this.release(held, reason)
+    else {
+      held.moveTo('buffered')
+      this.buffer(held)
+    }
+  }
+
+  /** Drops a buffered claim that is void, or whose task is to be cancelled. */
+  drop(held: HeldClaim): void {
+    this.#buffer.remove(held)
+    this.#suspects = this.#suspects.filter(other => other !== held)
+    this.withdraw(held)
   }
 
   /** Workers are busy for longer than it seemed: what they do not come to is for whoever is free. */
-  giveBackStale(): void {
+  releaseStale(): void {
     const waited = performance.now() - this.#movedAt
-    if (this.#inHand.size === 0 || waited < STALE_AFTER_MS) return
-    this.#parts.pool.assignment.slowedDown(waited)
-    for (const claim of this.#inHand.takeAll()) this.giveBack(claim)
+    if (this.#buffer.size === 0 || waited < STALE_AFTER_MS) return
+    this.#parts.pool.scheduler.slowedDown(waited)
+    for (const held of this.#buffer.clear()) this.release(held)
   }
 
-  /** Gives back those that were overtaken by so many that others may come to them first. */
-  giveBackSurplus(): void {
-    const { enough } = this.#parts.pool.assignment
-    if (this.#inHand.size <= 2 * enough) return
-    for (const claim of this.#inHand.takeAllBut(enough)) this.giveBack(claim)
+  /** Releases what was overtaken by so many urgent tasks that other masters may come to it first. */
+  releaseSurplus(): void {
+    const { enough } = this.#parts.pool.scheduler
+    if (this.#buffer.size <= 2 * enough) return
+    for (const held of this.#buffer.clearAfter(enough)) this.release(held)
   }
 
   /** In-memory tasks go first, whatever their priority. */
-  feed(): void {
+  assign(): void {
     if (!this.#isOpen) return
     const { memory, pool } = this.#parts
-    this.#suspects = this.#suspects.filter(claim => !this.send(claim))
-    while (pool.assignment.room(this.left) > 0) {
-      const claim = memory.claim() ?? this.takeInHand()
-      if (claim === undefined) break
-      if (!this.send(claim)) this.#suspects.push(claim)
+    this.#suspects = this.#suspects.filter(held => !this.send(held))
+    while (pool.scheduler.room(this.left) > 0) {
+      const held = this.nextInMemory() ?? this.shift()
+      if (held === undefined) break
+      if (!this.send(held)) this.#suspects.push(held)
     }
-    if (this.#suspects.length === 0) pool.assignment.releaseReserved()
-    if (pool.assignment.areJobsLong) this.callBackMisplaced()
+    if (this.#suspects.length === 0) pool.scheduler.releaseReserved()
+    if (pool.scheduler.areJobsLong) this.recallMisplaced(memory.highestPriority)
   }
 
-  /** By how many there are too few for a while; 0 until half of them are used up. */
+  /** How many claims to fetch to refill the buffer; 0 while it is more than half full. */
   private get missingAhead(): number {
     const { memory, pool } = this.#parts
-    const { size } = this.#inHand
+    const { size } = this.#buffer
     // In-memory tasks go first: what is claimed would wait for them.
-    const goal = memory.countDue(1) > 0 ? 0 : pool.assignment.inHand
-    return size > goal / 2 ? 0 : goal + pool.assignment.room(Infinity) - size
+    const target = memory.countDue(1) > 0 ? 0 : pool.scheduler.inHand
+    return size > target / 2 ? 0 : target + pool.scheduler.room(Infinity) - size
   }
 
   /** How many jobs there are to send; counted only where it matters. */
   private get left(): number {
     const { memory, pool } = this.#parts
-    return pool.assignment.areJobsLong ? this.#inHand.size + memory.countDue(Infinity) : 0
+    return pool.scheduler.areJobsLong ? this.#buffer.size + memory.countDue(Infinity) : 0
   }
 
-  /** Jobs that wait in a worker though another is idle, or that are behind what has come since. */
-  private callBackMisplaced(): void {
-    const { memory, pool } = this.#parts
-    const { idleSlots } = pool.assignment
+  /** Recalls jobs that wait in a worker though another is idle, or that are behind what has come since. */
+  private recallMisplaced(inMemory: number): void {
+    const { scheduler } = this.#parts.pool
+    const { idleSlots } = scheduler
     if (idleSlots > 0) {
-      pool.assignment.callBack(() => true, idleSlots)
+      scheduler.callBack(() => true, idleSlots)
       return
     }
-    const inMemory = memory.highestPriority
-    const inHand = this.#inHand.highestPriority
-    const isOvertaken = ({ store, task: { priority } }: Claim) =>
-      store.hasLeases ? inMemory > -Infinity || inHand > priority : inMemory > priority
-    pool.assignment.callBack(isOvertaken, Infinity)
+    const buffered = this.#buffer.highestPriority
+    const isOvertaken = (claim: Claim) =>
+      claim.inMemory ? inMemory > claim.task.priority : inMemory > -Infinity || buffered > claim.task.priority
+    scheduler.callBack(isOvertaken, Infinity)
   }
 
-  private takeInHand(): Claim | undefined {
+  private nextInMemory(): HeldClaim | undefined {
+    const claim = this.#parts.memory.claim()
+    return claim && this.#parts.claims.hold(claim)
+  }
+
+  private shift(): HeldClaim | undefined {
     this.#movedAt = performance.now()
-    return this.#inHand.take()
+    return this.#buffer.shift()
   }
 
-  /** What is in memory was checked when it was added; a document somebody may have written by hand. */
-  private keepUnlessMalformed(claim: Claim): void {
-    const fault = faultOf(claim.task)
-    if (fault === undefined) this.keep(claim)
-    else this.#parts.settlement.fail(claim, fault, uncounted(claim.task))
+  /** What is in memory was checked when it was added; a document somebody else may have written. */
+  private bufferUnlessUnfit(held: HeldClaim): void {
+    const { task } = held.claim
+    const fault = faultOf(task) ?? this.recordSize(task)
+    if (held.isCancelRequested) this.withdraw(held)
+    else if (fault !== undefined) this.#parts.settler.fail(held, fault, uncounted(task))
+    else this.buffer(held)
   }
 
-  private keep(claim: Claim): void {
-    if (this.#inHand.size === 0) this.#movedAt = performance.now()
-    if (this.#isOpen) this.#inHand.add(claim)
-    else this.giveBack(claim)
+  private buffer(held: HeldClaim): void {
+    if (this.#buffer.size === 0) this.#movedAt = performance.now()
+    if (this.#isOpen) this.#buffer.add(held)
+    else this.release(held)
   }
 
-  private giveBack(claim: Claim, reason?: string): void {
-    this.#parts.settlement.release(claim, NOT_STARTED, reason)
+  private release(held: HeldClaim, reason?: string): void {
+    this.#parts.settler.release(held, NOT_STARTED, reason)
+  }
+
+  /** The job will not start: its task is to be cancelled, or is another's by now. */
+  private withdraw(held: HeldClaim): void {
+    this.#parts.settler.cancelUnstarted(held)
+  }
+
+  /** @returns what is wrong with a document that the driver can read, but not write */
+  private recordSize(task: Task): Error | undefined {
+    try {
+      this.#parts.pool.scheduler.recordSize(sizeOf(task))
+      return undefined
+    } catch (error) {
+      return new UnsendableValueError('the data of the task', error)
+    }
   }
 
   /** @returns whether nothing more is to be done about this claim here */
-  private send(claim: Claim): boolean {
-    const { losses, pool, settlement } = this.#parts
-    if (!losses.isValid(claim)) {
-      this.giveBack(claim, 'its lease ran out before its job could start')
+  private send(held: HeldClaim): boolean {
+    const { claims, pool } = this.#parts
+    if (!claims.isValid(held)) {
+      this.release(held, 'its lease ran out before its job could start')
       return true
     }
+    const { claim } = held
     try {
-      return claim.task.isSuspect ? pool.runAlone(claim, this.limitsOf(claim)) : pool.run(claim, this.limitsOf(claim))
+      const isSent = claim.task.isSuspect
+        ? pool.runAlone(claim, this.limitsOf(held))
+        : pool.run(claim, this.limitsOf(held))
+      if (isSent) held.moveTo('sent')
+      return isSent
     } catch (error) {
-      settlement.fail(claim, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
+      this.#parts.settler.fail(held, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
       return true
     }
   }
 
-  private limitsOf(claim: Claim): Limits {
-    const { abortGrace, definitions, leases } = this.#parts
+  private limitsOf({ claim, expiresAt }: HeldClaim): Limits {
+    const { abortGrace, definitions } = this.#parts
     const { timeout } = policyOf(claim.task, definitions)
-    return { startBefore: leases.expiryOf(claim), timeout, grace: abortGrace }
+    return { startBefore: claim.inMemory ? undefined : expiresAt, timeout, grace: abortGrace }
   }
 }
 

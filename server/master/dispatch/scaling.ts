@@ -1,14 +1,14 @@
 import type { ResolvedOptions } from '../../../common/options'
-import type { Claims } from '../../queue/mongo/claim'
+import type { MongoClaims } from '../../queue/mongo/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import type { DueTimer } from './due-timer'
-import type { Feeder } from './local-queue'
+import type { LocalQueue } from './local-queue'
 import type { Pool } from '../../pool/pool'
 
-export interface PoolSizeParts {
-  readonly claims: Claims
+export interface ScalingParts {
+  readonly queue: MongoClaims
   readonly dueTimer: DueTimer
-  readonly feeder: Feeder
+  readonly localQueue: LocalQueue
   readonly memory: MemoryQueue
   readonly memoryTimer: DueTimer
   readonly pool: Pool
@@ -16,10 +16,10 @@ export interface PoolSizeParts {
 }
 
 /** How many workers there are: as many as there is work for, and as `keepAlive` says. */
-export class PoolSize {
-  readonly #parts: PoolSizeParts
+export class Scaling {
+  readonly #parts: ScalingParts
 
-  constructor(parts: PoolSizeParts) {
+  constructor(parts: ScalingParts) {
     this.#parts = parts
   }
 
@@ -36,7 +36,7 @@ export class PoolSize {
 
   /** @param mayBeMore whether there may be tasks that are due and not claimed; it throws when the database is away then (rejects) */
   async grow(mayBeMore: boolean): Promise<void> {
-    const { claims, feeder, memory, options, pool } = this.#parts
+    const { localQueue, memory, options, pool, queue } = this.#parts
     const { freeSlots, slotsToFork } = pool
     if (slotsToFork === 0) return
     if (options.keepAlive === 'always') {
@@ -44,10 +44,10 @@ export class PoolSize {
       return
     }
     const limit = freeSlots + slotsToFork
-    const atHand = memory.countDue(limit) + feeder.size
+    const local = memory.countDue(limit) + localQueue.size
     // Where a worker is idle, all that is due has been claimed.
-    const isUnknown = mayBeMore && pool.assignment.idleSlots === 0 && atHand < limit
-    pool.grow(atHand + (isUnknown ? await claims.countDue(limit - atHand) : 0) - freeSlots)
+    const isUnknown = mayBeMore && pool.scheduler.idleSlots === 0 && local < limit
+    pool.grow(local + (isUnknown ? await queue.countDue(limit - local) : 0) - freeSlots)
   }
 
   /** A task will be due when a worker that is forked now has booted. */

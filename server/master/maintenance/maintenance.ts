@@ -1,28 +1,35 @@
 import type { Log } from '../../../common/log'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
-import type { Housekeeping } from '../../queue/mongo/maintenance'
+import type { MongoMaintenance, Rescue } from '../../queue/mongo/maintenance'
 import { isGone } from '../../queue/mongo/owner'
+import type { Claims } from '../claims/claims'
+import type { Events } from '../claims/events'
 import type { DueTimer } from '../dispatch/due-timer'
-import type { Leases } from '../claims/claims'
 import { endOrphans } from './orphans'
 
-export interface UpkeepParts {
-  readonly queue: Housekeeping
-  readonly leases: Leases
+/** A document with a state that no version has is somebody's slip: the feed tells of it, and what the feed missed waits for this. */
+const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
+
+export interface MaintenanceParts {
+  readonly queue: MongoMaintenance
+  readonly claims: Claims
+  readonly events: Events
   readonly feed: ChangeFeed
   readonly dueTimer: DueTimer
   readonly log: Log
 }
 
 /** Keeps the persistent queue in order, at ticks. */
-export class Upkeep {
-  readonly #parts: UpkeepParts
+export class Maintenance {
+  readonly #parts: MaintenanceParts
   #isPrepared = false
-  /** Whether the next tick is to look in any case. */
+  /** The next tick runs in any case. */
   #isDemanded = true
-  #wasLeftOut = false
+  #wasSkipped = false
+  /** On performance.now: when documents with an unknown state are next adopted. */
+  #adoptUnknownAt = 0
 
-  constructor(parts: UpkeepParts) {
+  constructor(parts: MaintenanceParts) {
     this.#parts = parts
   }
 
@@ -31,30 +38,37 @@ export class Upkeep {
     return this.#isPrepared
   }
 
-  /** The next tick is to look in any case: a task is due, or nobody knows what has happened. */
+  /** The next tick runs in any case: a task is due, or nobody knows what has happened. */
   demand(): void {
     this.#isDemanded = true
   }
 
+  /** Somebody wrote a document without a state, or with an unknown one. */
+  demandAdoption(): void {
+    this.#adoptUnknownAt = 0
+    this.demand()
+  }
+
   /**
-   * Asked at each tick. While a feed tells what happens, every second one is enough for what it does not tell: expired leases,
-   * documents by hand.
+   * Called at each tick. While a feed reports what happens, every second tick is enough for what it does not report: expired leases,
+   * documents without a state.
    */
-  mayWait(): boolean {
-    this.#wasLeftOut = this.#parts.feed.isOpen && !this.#isDemanded && !this.#wasLeftOut
-    return this.#wasLeftOut
+  skipsTick(): boolean {
+    this.#wasSkipped = this.#parts.feed.isOpen && !this.#isDemanded && !this.#wasSkipped
+    return this.#wasSkipped
   }
 
   /**
    * @returns false when there was nothing to do, and there is nothing to claim
-   * @throws when the database is away; what was not done is done the next time
+   * @throws when the database is away (rejects); what was not done is done the next time
    */
   async run(): Promise<boolean> {
     const isDemanded = this.#isDemanded
     this.#isDemanded = false
     if (!this.#isPrepared) await this.prepare()
-    const { dueTimer, feed, leases, queue } = this.#parts
-    if (isDemanded || !feed.isOpen) await leases.dropCancelled()
+    await this.adoptUnknownInTime()
+    const { claims, dueTimer, feed, queue } = this.#parts
+    if (isDemanded || !feed.isOpen) await claims.findCancelRequests()
     const hasWork = await queue.needsAttention()
     if (hasWork) await this.putInOrder()
     if (hasWork || isDemanded) {
@@ -65,23 +79,39 @@ export class Upkeep {
   }
 
   private async putInOrder(): Promise<void> {
-    const { leases, log, queue } = this.#parts
+    const { claims, log, queue } = this.#parts
     await queue.adopt(false)
     await queue.promoteDue()
-    const count = await queue.releaseExpired()
-    if (count > 0) log.warn(`${String(count)} tasks of a master that did not renew its leases run again`)
-    // A claim that was made so late that it was looked for too early: by now it has run out.
-    if (leases.areNone) await leases.giveBackUnknown()
+    // Invariant 5: a master touches its own tasks and expired ones.
+    const released = this.emitCancelled(await queue.rescueExpired(claims.tokens))
+    if (released > 0) log.warn(`${String(released)} tasks of a master that did not renew its leases run again`)
   }
 
+  // Invariant 2: the former workers have ended before their tasks run again.
   private async prepare(): Promise<void> {
-    await this.#parts.queue.createIndexes()
-    await this.#parts.queue.adopt(true)
-    const former = (await this.#parts.queue.owners()).filter(isGone)
+    const { log, queue } = this.#parts
+    await queue.createIndexes()
+    await queue.adopt(true)
+    const former = (await queue.owners()).filter(isGone)
     await endOrphans()
-    const count = await this.#parts.queue.releaseAllOf(former)
-    if (count > 0)
-      this.#parts.log.warn(`${String(count)} unfinished tasks of a former master on this machine run again`)
+    const released = this.emitCancelled(await queue.rescueFrom(former))
+    if (released > 0) log.warn(`${String(released)} unfinished tasks of a former master on this machine run again`)
     this.#isPrepared = true
+  }
+
+  private async adoptUnknownInTime(): Promise<void> {
+    if (performance.now() < this.#adoptUnknownAt) return
+    await this.#parts.queue.adoptUnknown()
+    this.#adoptUnknownAt = performance.now() + ADOPT_UNKNOWN_EVERY_MS
+  }
+
+  /** @returns how many tasks were released */
+  private emitCancelled({ cancelled, released }: Rescue): number {
+    const { events, log } = this.#parts
+    for (const task of cancelled) {
+      log.task(task, 'cancelled')
+      void events.emit('cancelled', { task })
+    }
+    return released
   }
 }

@@ -1,14 +1,14 @@
 import { compareTasks } from '../../../common/order'
 import type { Task } from '../../../common/task'
-import { OrderedQueue } from './priority-queue'
+import { PriorityQueue } from './priority-queue'
 
 /** A task in memory. */
 export interface Entry {
   task: Task
   /** While running. */
   token?: string
-  /** Once cancelled: the token of the claim that was cut short. */
-  cancelledToken?: string
+  /** While running: `TaskQueue.cancel` was called. */
+  isCancelRequested?: true
 }
 
 /** In fewer it is not worth the while to look for entries that are out of date. */
@@ -16,8 +16,8 @@ const MIN_OUTDATED = 16
 
 /** The entries that are waiting or scheduled, in order. Those that are out of date are skipped when they come up. */
 export class QueuedEntries {
-  readonly #waiting = new OrderedQueue<Entry>((a, b) => compareTasks(a.task, b.task))
-  readonly #scheduled = new OrderedQueue<Entry>((a, b) => Number(a.task.dueDate) - Number(b.task.dueDate))
+  readonly #waiting = new PriorityQueue<Entry>((a, b) => compareTasks(a.task, b.task))
+  readonly #scheduled = new PriorityQueue<Entry>((a, b) => Number(a.task.dueDate) - Number(b.task.dueDate))
   readonly #isCurrent: (entry: Entry) => boolean
 
   /** @param isCurrent whether an entry still stands for its task */

@@ -1,26 +1,24 @@
 import { DuplicateTaskError, WrongProcessError } from '../../../common/errors'
 import { compareTasks } from '../../../common/order'
-import { type Task, checkText, copyTask } from '../../../common/task'
+import { type Task, type TaskSignal, checkText, copyTask } from '../../../common/task'
 import { role } from '../../role'
-import type { Cancelled, Claim, ClaimEnd, ClaimStore, Ending, Fate } from '../claim'
-import type { InMemoryTasks } from './in-memory-tasks'
-import { releasedTask, retriedTask } from './ended-tasks'
-import { KeptTasks, type Retention } from './retention'
+import type { Cancellation, Claim, Release, Settlement, Verdict } from '../claim'
 import { type Entry, QueuedEntries } from './entries'
-import type { Nudge } from '../signals'
+import type { InMemoryTasks } from './in-memory-tasks'
+import { KeptTasks, type Retention } from './retention'
 
 /**
  * The queue that lives and dies with its master. The map is the truth: an entry that is not in it is out of date.
  */
-export class MemoryQueue implements InMemoryTasks, ClaimStore {
+export class MemoryQueue implements InMemoryTasks {
   readonly #entries = new Map<string, Entry>()
   readonly #queued = new QueuedEntries(entry => this.#entries.get(entry.task._id) === entry)
   readonly #kept: KeptTasks
   /** Of this queue, so that no other's tokens begin like its own. */
   readonly #name: string
   #claimed = 0
-  #isOpen = false
-  readonly hasLeases = false
+  /** Called with the token of a running task that was removed. Undefined while this process has no master. */
+  #runningRemoved: ((token: string) => void) | undefined
 
   /** @param name unique to this queue */
   constructor(name: string, retention: Retention) {
@@ -28,9 +26,13 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     this.#kept = new KeptTasks(retention)
   }
 
-  /** From now on this process has a master, which runs what is added. */
-  open(): void {
-    this.#isOpen = true
+  /**
+   * From now on this process has a master, which runs what is added.
+   *
+   * @param runningRemoved called with the token of a running task that was removed
+   */
+  open(runningRemoved: (token: string) => void): void {
+    this.#runningRemoved = runningRemoved
   }
 
   /** @throws DuplicateTaskError, or WrongProcessError when nobody here would run the task */
@@ -58,6 +60,7 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     const entry = this.#entries.get(checkText('inMemory.removeById._id', _id))
     if (entry !== undefined) this.drop(entry)
     this.#queued.forgetOutdated(this.#entries.size)
+    if (entry?.token !== undefined) this.#runningRemoved?.(entry.token)
     return entry && copyTask(entry.task)
   }
 
@@ -97,37 +100,39 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     const token = `${this.#name}:${String(this.#claimed++)}`
     entry.task = task
     entry.token = token
-    return { task, token, store: this }
+    return { task, token, inMemory: true, isTakenOver: false, isCancelRequested: false }
   }
 
-  end(ends: readonly ClaimEnd[]): Promise<ReadonlySet<Claim>> {
-    const written = ends.filter(({ claim, ending }) => this.endIfHeld(claim, ending))
-    return Promise.resolve(new Set(written.map(({ claim }) => claim)))
-  }
-
-  /** No write fails here, so none is unsure. */
-  endAgain({ claim, ending }: ClaimEnd): Promise<boolean> {
-    return Promise.resolve(this.endIfHeld(claim, ending))
-  }
-
-  fateOf({ task, token }: Claim): Promise<Fate> {
-    const entry = this.#entries.get(task._id)
-    if (entry === undefined) return Promise.resolve('removed')
-    return Promise.resolve(entry.cancelledToken === token ? 'cancelled' : 'taken')
-  }
-
-  /** @returns undefined when there is none that could be cancelled */
-  cancel(_id: string): Cancelled | undefined {
+  /** No write fails here. A task that was removed, or removed and added again under its `_id`, has another token or none. */
+  settle({ task: { _id }, token }: Claim, settlement: Settlement): Verdict {
     const entry = this.#entries.get(_id)
-    if (entry === undefined || !(isQueued(entry.task) || entry.task.state === 'running')) return undefined
-    const task: Task = { ...entry.task, state: 'cancelled', cancelledAt: new Date() }
-    this.keep({ task, ...(entry.token === undefined ? {} : { cancelledToken: entry.token }) })
+    if (entry?.token !== token) return 'removed'
+    delete entry.token
+    if (entry.isCancelRequested === true || settlement.kind === 'cancelled') {
+      delete entry.isCancelRequested
+      this.keep({ task: cancelledTask(entry.task, !('hasStarted' in settlement) || settlement.hasStarted) })
+      return 'cancelled'
+    }
+    this.leave(entry, settlement)
+    return 'settled'
+  }
+
+  /** Cancels a task that is not running; records a request on one that is. @returns undefined when no task could be cancelled */
+  cancel(_id: string): Cancellation | undefined {
+    const entry = this.#entries.get(_id)
+    if (entry?.token !== undefined) {
+      entry.isCancelRequested = true
+      return { task: entry.task, token: entry.token }
+    }
+    if (entry === undefined || !isQueued(entry.task)) return undefined
+    const task = cancelledTask(entry.task, true)
+    this.keep({ task })
     this.#queued.forgetOutdated(this.#entries.size)
-    return { task: entry.task, token: entry.token }
+    return { task, token: undefined }
   }
 
   /** Starts a failed or cancelled task anew. @returns the task, or undefined when there is none */
-  startAnew(_id: string): Nudge | undefined {
+  startAnew(_id: string): TaskSignal | undefined {
     this.dropSurplus()
     const entry = this.#entries.get(_id)
     if (entry === undefined || !isKept(entry.task)) return undefined
@@ -142,7 +147,7 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     if (role === 'worker') {
       throw new WrongProcessError('in-memory tasks can be added on the master only; leave out inMemory to add it here.')
     }
-    if (!this.#isOpen) {
+    if (this.#runningRemoved === undefined) {
       throw new WrongProcessError(
         'nobody would run an in-memory task: this app has no `new Cluster`; create it first, or leave out inMemory.',
       )
@@ -156,28 +161,19 @@ export class MemoryQueue implements InMemoryTasks, ClaimStore {
     this.#queued.add(entry)
   }
 
-  /** A task that was removed, or removed and added again under its `_id`, has another token or none. */
-  private endIfHeld({ task: { _id }, token }: Claim, ending: Ending): boolean {
-    const entry = this.#entries.get(_id)
-    if (entry?.token !== token) return false
-    delete entry.token
-    this.write(entry, ending)
-    return true
-  }
-
-  private write(entry: Entry, ending: Ending): void {
-    switch (ending.kind) {
-      case 'completed':
+  private leave(entry: Entry, settlement: Exclude<Settlement, { kind: 'cancelled' }>): void {
+    switch (settlement.kind) {
+      case 'done':
         this.drop(entry)
         return
       case 'failed':
-        this.keep({ task: { ...entry.task, ...ending.counts, error: ending.error, state: 'failed' } })
+        this.keep({ task: { ...entry.task, ...settlement.counts, error: settlement.error, state: 'failed' } })
         return
       case 'retried':
-        this.enqueue(retriedTask(entry.task, ending))
+        this.enqueue(retriedTask(entry.task, settlement))
         return
       case 'released':
-        this.enqueue(releasedTask(entry.task, ending))
+        this.enqueue(releasedTask(entry.task, settlement))
     }
   }
 
@@ -212,4 +208,27 @@ function isQueued(task: Task): boolean {
 
 function isKept(task: Task): boolean {
   return task.state === 'failed' || task.state === 'cancelled'
+}
+
+function retriedTask(task: Task, { counts, error, delay }: Extract<Settlement, { kind: 'retried' }>): Task {
+  return { ...task, ...counts, error, dueDate: new Date(Date.now() + delay) }
+}
+
+function releasedTask(task: Task, { hasStarted, crashes, isSuspect }: Release): Task {
+  return {
+    ...task,
+    attempts: countedAttempts(task, hasStarted),
+    ...(crashes === undefined ? {} : { crashes }),
+    ...(isSuspect === undefined ? {} : { isSuspect }),
+  }
+}
+
+function cancelledTask(task: Task, hasStarted: boolean): Task {
+  const attempts = task.attempts === undefined ? {} : { attempts: countedAttempts(task, hasStarted) }
+  return { ...task, ...attempts, state: 'cancelled', cancelledAt: new Date() }
+}
+
+/** The claim counted an attempt. */
+function countedAttempts({ attempts = 1 }: Task, hasStarted: boolean): number {
+  return hasStarted ? attempts : attempts - 1
 }

@@ -1,10 +1,9 @@
-/** What any process may do to a task in the persistent queue, with or without a cluster in it. */
+/** How any process adds tasks to the persistent queue, with or without a cluster in it. */
 import { MongoInternals } from 'meteor/mongo'
 import { DuplicateTaskError, InvalidArgumentError } from '../../../common/errors'
 import type { Task } from '../../../common/task'
-import type { Cancelled } from '../claim'
-import { DURABLE, START_ANEW, type RawCollection, cancelled, toTask } from './updates'
-import type { Nudge } from '../signals'
+import { literal } from './expressions'
+import { DURABLE, type RawCollection } from './schema'
 
 /** MongoDB's code for a value that a unique index holds already. */
 const DUPLICATE_KEY = 11_000
@@ -13,7 +12,7 @@ const DUPLICATE_KEY = 11_000
 const MAX_BYTES = 15 * 1024 * 1024
 
 /** @throws DuplicateTaskError (rejects) */
-export async function store(task: Task, tasks: RawCollection): Promise<void> {
+export async function add(task: Task, tasks: RawCollection): Promise<void> {
   try {
     await tasks.insertOne(task, DURABLE)
   } catch (error) {
@@ -22,8 +21,8 @@ export async function store(task: Task, tasks: RawCollection): Promise<void> {
   }
 }
 
-/** Stores them in as few writes as the driver makes of it. @returns the `_id`s of those that are in the queue already */
-export async function storeAll(added: readonly Task[], tasks: RawCollection): Promise<string[]> {
+/** Adds them in as few writes as the driver makes of it. @returns the `_id`s of those that are in the queue already */
+export async function addAll(added: readonly Task[], tasks: RawCollection): Promise<string[]> {
   try {
     if (added.length > 0) await tasks.insertMany([...added], { ...DURABLE, ordered: false })
     return []
@@ -49,38 +48,14 @@ function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined 
   return writeErrors.flatMap(({ index }) => added[index] ?? [])
 }
 
-/** A done task that is still there does not take up its `_id`. */
+/** A done task that is still kept does not take up its `_id`; the new one names who settled it, for its former holder. */
 async function replaceDone(task: Task, tasks: RawCollection): Promise<boolean> {
-  const { matchedCount } = await tasks.replaceOne({ _id: task._id, state: 'done' }, task, DURABLE)
+  const update = [{ $replaceWith: { $mergeObjects: [literal(task), { replaced: '$settledBy' }] } }]
+  const { matchedCount } = await tasks.updateOne({ _id: task._id, state: 'done' }, update, DURABLE)
   return matchedCount === 1
 }
 
-/** @returns undefined when there is none that could be cancelled */
-export async function cancelStored(
-  tasks: RawCollection,
-  _id: string,
-  keepFailed: number | null,
-): Promise<Cancelled | undefined> {
-  const { value } = await tasks.findOneAndUpdate(
-    { _id, state: { $in: ['scheduled', 'waiting', 'running'] } },
-    cancelled(keepFailed),
-    { ...DURABLE, returnDocument: 'before', includeResultMetadata: true, promoteBuffers: true },
-  )
-  return value === null ? undefined : { task: toTask(value), token: value.claim?.token }
-}
-
-/** Starts a failed or cancelled task anew. @returns the task, or undefined when there is none */
-export async function startStoredAnew(tasks: RawCollection, _id: string): Promise<Nudge | undefined> {
-  const { value } = await tasks.findOneAndUpdate({ _id, state: { $in: ['failed', 'cancelled'] } }, START_ANEW, {
-    ...DURABLE,
-    returnDocument: 'after',
-    projection: { taskType: 1, priority: 1, dueDate: 1 },
-    includeResultMetadata: true,
-  })
-  return value ?? undefined
-}
-
-/** In bytes of BSON. */
+/** Bytes of BSON. @throws when the driver cannot write the task */
 export function sizeOf(task: Task): number {
   const { BSON } = MongoInternals.NpmModules.mongodb.module
   return BSON.calculateObjectSize(task, { ignoreUndefined: true })
@@ -94,7 +69,7 @@ export function checkSize(where: string, task: Task): void {
   throw new InvalidArgumentError(`${where}.data`, task.data, allowed)
 }
 
-/** Whether the `_id` is. A unique index of the application's own on this collection reports the same code. */
+/** Whether the `_id` is taken. A unique index of the application's own on this collection reports the same code. */
 export function isTaken(error: unknown): boolean {
   const { code, keyPattern } = error as { code?: unknown; keyPattern?: object }
   return code === DUPLICATE_KEY && Object.hasOwn(keyPattern ?? { _id: 1 }, '_id')

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { RawCollection } from './updates'
-import type { Nudge } from '../signals'
+import type { TaskSignal } from '../../../common/task'
+import { HAS_UNKNOWN_STATE, type RawCollection } from './schema'
 
 /** How long the server holds an answer back in which there is nothing. It is the only command of a feed to which nothing happens. */
 const MAX_AWAIT_MS = 10_000
@@ -16,26 +16,29 @@ const UNSUPPORTED = [40_573, 40_324]
 const MOST_OWN = 10_000
 const OWN_MS = 5000
 
-export interface FeedEvents {
-  /** The feed is open, for the first time or again: what happened before it does not tell. */
-  readonly opened: () => void
-  /** A task was added by another process. */
-  readonly added: (task: Nudge) => void
+/** What other processes do to the queue. */
+export interface FeedListener {
+  /** The feed is open, for the first time or again: it does not report what happened before. */
+  feedOpened(): void
+  /** Another process added a task. */
+  feedTaskAdded(task: TaskSignal): void
   /** A task was moved, or may be claimed again. `dueDate`: if that was changed. */
-  readonly changed: (dueDate: Date | undefined) => void
+  taskChanged(dueDate: Date | undefined): void
   /** A task that was claimed too early waits for its due date, which may be near. */
-  readonly postponed: () => void
-  /** The claim with this token was cut short by `TaskQueue.cancel`. */
-  readonly cancelled: (token: string) => void
-  /** It cannot be opened, or broke. `isFinal`: for a reason that will not change, and it is not tried again. */
-  readonly failed: (error: unknown, isFinal: boolean) => void
+  taskPostponed(): void
+  /** Somebody wrote a document with a state that no version has, or without one. */
+  foreignTaskAdded(): void
+  /** `TaskQueue.cancel` was called for a running task. */
+  cancelRequested(_id: string): void
+  /** The feed cannot be opened, or broke. `isFinal`: for a reason that will not change, and it is not tried again. */
+  feedFailed(error: unknown, isFinal: boolean): void
 }
 
 interface Change {
   readonly operationType: string
   readonly documentKey: { readonly _id: string }
-  readonly task?: Omit<Nudge, '_id'> & { readonly state: string }
-  readonly updated?: { readonly dueDate?: Date; readonly state?: string; readonly cancelledToken?: string }
+  readonly task?: Omit<TaskSignal, '_id'> & { readonly state: unknown }
+  readonly updated?: { readonly dueDate?: Date; readonly state?: string; readonly cancelRequestedAt?: Date }
 }
 
 /**
@@ -45,7 +48,7 @@ interface Change {
 export class ChangeFeed {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
-  readonly #events: FeedEvents
+  #listener: FeedListener | undefined
   /** When they were added, on performance.now; the oldest first. */
   readonly #own = new Map<string, number>()
   #stream: ReturnType<RawCollection['watch']> | undefined
@@ -54,13 +57,16 @@ export class ChangeFeed {
   #isOpen = false
   #isUnsupported = false
 
-  constructor(tasks: RawCollection, taskTypes: readonly string[], events: FeedEvents) {
+  constructor(tasks: RawCollection, taskTypes: readonly string[]) {
     this.#tasks = tasks
     this.#taskTypes = taskTypes
-    this.#events = events
   }
 
-  /** Whether it tells of everything, as far as is known. */
+  listen(listener: FeedListener): void {
+    this.#listener = listener
+  }
+
+  /** Whether the feed reports everything, as far as is known. */
   get isOpen(): boolean {
     return this.#isOpen
   }
@@ -92,7 +98,7 @@ export class ChangeFeed {
         await this.read(stopped)
       } catch (error) {
         this.#isUnsupported = UNSUPPORTED.includes((error as { code?: number }).code ?? 0)
-        if (!stopped.aborted) this.#events.failed(error, this.#isUnsupported)
+        if (!stopped.aborted) this.#listener?.feedFailed(error, this.#isUnsupported)
         if (this.#isUnsupported) return
       }
       // It may be stopped meanwhile.
@@ -110,10 +116,10 @@ export class ChangeFeed {
     // The first answer of the server.
     stream.once('resumeTokenChanged', () => {
       this.#isOpen = !stopped.aborted
-      if (this.#isOpen) this.#events.opened()
+      if (this.#isOpen) this.#listener?.feedOpened()
     })
     try {
-      for await (const change of stream) this.tell(change as unknown as Change)
+      for await (const change of stream) this.report(change as unknown as Change)
     } finally {
       // Another may be open by now.
       if (this.#stream === stream) this.#isOpen = false
@@ -121,17 +127,18 @@ export class ChangeFeed {
     }
   }
 
-  private tell({ operationType, documentKey, task, updated = {} }: Change): void {
-    const { _id } = documentKey
-    if (operationType !== 'update') {
-      if (task !== undefined && !this.takeOwn(_id)) this.#events.added(nudgeFor(_id, task))
-    } else if (updated.state === 'cancelled') {
-      if (updated.cancelledToken !== undefined) this.#events.cancelled(updated.cancelledToken)
-    } else if (updated.state === 'scheduled' && updated.dueDate === undefined) {
-      this.#events.postponed()
-    } else {
-      this.#events.changed(updated.dueDate)
-    }
+  private report({ operationType, documentKey: { _id }, task, updated = {} }: Change): void {
+    if (operationType !== 'update') this.reportAdded(_id, task)
+    else if (updated.cancelRequestedAt !== undefined) this.#listener?.cancelRequested(_id)
+    else if (updated.state !== undefined && !isQueued(updated.state)) this.#listener?.foreignTaskAdded()
+    else if (updated.state === 'scheduled' && updated.dueDate === undefined) this.#listener?.taskPostponed()
+    else this.#listener?.taskChanged(updated.dueDate)
+  }
+
+  private reportAdded(_id: string, task: Change['task']): void {
+    if (task === undefined) return
+    if (!isQueued(task.state)) this.#listener?.foreignTaskAdded()
+    else if (!this.takeOwn(_id)) this.#listener?.feedTaskAdded(signalFor(_id, task))
   }
 
   /** Whether this process has added it, and heard nothing of it yet. */
@@ -142,8 +149,12 @@ export class ChangeFeed {
   }
 }
 
-/** What waits is due, also where the clock of who added it is ahead of this one. */
-function nudgeFor(_id: string, { state, taskType, priority, dueDate }: NonNullable<Change['task']>): Nudge {
+function isQueued(state: unknown): boolean {
+  return state === 'waiting' || state === 'scheduled'
+}
+
+/** A task that waits is due, also if the clock of the process that added it is ahead of this one's. */
+function signalFor(_id: string, { state, taskType, priority, dueDate }: NonNullable<Change['task']>): TaskSignal {
   return { _id, taskType, priority, dueDate: state === 'waiting' ? new Date(0) : dueDate }
 }
 
@@ -155,16 +166,19 @@ function relevantTo(taskTypes: readonly string[]): object {
     'fullDocument.state': { $in: ['waiting', 'scheduled'] },
     'fullDocument.taskType': { $in: taskTypes },
   }
+  const isForeign = { 'fullDocument.state': HAS_UNKNOWN_STATE.state }
   return {
     $or: [
-      { operationType: { $in: ['insert', 'replace'] }, ...isOurs },
-      { operationType: 'update', [`${UPDATED}.state`]: { $in: ['waiting', 'scheduled', 'cancelled'] } },
+      { operationType: { $in: ['insert', 'replace'] }, $or: [isOurs, isForeign] },
+      { operationType: 'update', [`${UPDATED}.state`]: { $in: ['waiting', 'scheduled'] } },
+      { operationType: 'update', [`${UPDATED}.state`]: { $exists: true, ...HAS_UNKNOWN_STATE.state } },
       { operationType: 'update', [`${UPDATED}.dueDate`]: { $exists: true } },
+      { operationType: 'update', [`${UPDATED}.cancelRequestedAt`]: { $exists: true } },
     ],
   }
 }
 
-/** Of each only what that takes to know. */
+/** Of each change only what its report needs. */
 const IN_SHORT = {
   operationType: 1,
   documentKey: 1,
@@ -174,5 +188,9 @@ const IN_SHORT = {
     priority: '$fullDocument.priority',
     dueDate: '$fullDocument.dueDate',
   },
-  updated: { state: `$${UPDATED}.state`, dueDate: `$${UPDATED}.dueDate`, cancelledToken: `$${UPDATED}.cancelledToken` },
+  updated: {
+    state: `$${UPDATED}.state`,
+    dueDate: `$${UPDATED}.dueDate`,
+    cancelRequestedAt: `$${UPDATED}.cancelRequestedAt`,
+  },
 }

@@ -1,14 +1,27 @@
+import { DuplicateTaskError } from '../../../common/errors'
 import { TASK_ORDER, compareTasks } from '../../../common/order'
 import type { Task } from '../../../common/task'
-import type { Claim } from '../claim'
-import { ClaimEnds } from './settle'
-import type { Owner } from './owner'
-import { heldByAny, heldTokens } from './held'
+import type { Claim, Loss } from '../claim'
 import { isTaken } from './add'
+import type { Owner } from './owner'
 import { failUnclaimable, failUnreadable } from './poison'
-import { inMilliseconds } from './expressions'
-import { claimFor, claimedTask, tokenOf, tokensOf } from './schema'
-import { BY_ID, DURABLE, IS_STILL_DUE, type RawCollection, type StoredTask, inOneReply, toTask } from './updates'
+import {
+  AS_IN_MEMORY,
+  BY_ID,
+  CANCEL_REQUESTED,
+  DURABLE,
+  type Filter,
+  type RawCollection,
+  type StoredTask,
+  inOneReply,
+  toTask,
+  tokenOf,
+  tokensOf,
+} from './schema'
+import { heldByAny } from './settle'
+import { IS_STILL_DUE, type Pipeline, claimFor, claimOf, renewed } from './updates'
+import { literal } from './expressions'
+import { FOUND_FIELDS, lossAmong } from './verdict'
 
 /**
  * MongoDB merges the sorted index scans of several types, but no more than 200 of them (internalQueryMaxScansToExplode); above, it
@@ -16,59 +29,61 @@ import { BY_ID, DURABLE, IS_STILL_DUE, type RawCollection, type StoredTask, inOn
  */
 const TYPES_PER_QUERY = 100
 
-/** Halves of the largest claim, side by side: while one is read the other may still be updated (measured: a twentieth faster). */
+/** Two halves of the largest claim, side by side: while one is read the other may still be updated (5 % of drain-noop). */
 const TASKS_PER_UPDATE = 250
 
-export interface ClaimsOptions {
+export interface MongoClaimsOptions {
   /** The types that this master has functions for: it claims no others. */
   readonly taskTypes: readonly string[]
-  /** How long a claim is valid without being renewed, in milliseconds. */
+  /** Milliseconds for which a claim is valid without being renewed. */
   readonly leaseDuration: number
-  /** How long failed tasks are kept, in milliseconds, or null for good. */
-  readonly keepFailed: number | null
 }
 
 /** What a task is ordered by, which the index holds. */
 type Candidate = Pick<StoredTask, '_id' | 'priority' | 'dueDate' | 'createdAt' | 'sequence'>
 const ORDERED_FIELDS = { _id: 1, priority: 1, dueDate: 1, createdAt: 1, sequence: 1 } as const
 
-/** How this master takes tasks of the persistent queue, and what becomes of its claims. */
-export class Claims {
-  /** Where they end. */
-  readonly ends: ClaimEnds
+/** Takes tasks of the persistent queue for this master, and keeps its claims valid. */
+export class MongoClaims {
   readonly #tasks: RawCollection
   readonly #owner: Owner
   readonly #leaseDuration: number
   readonly #typeChunks: readonly (readonly string[])[]
 
-  constructor(tasks: RawCollection, owner: Owner, options: ClaimsOptions) {
-    this.ends = new ClaimEnds(tasks, options.keepFailed)
+  constructor(tasks: RawCollection, owner: Owner, { leaseDuration, taskTypes }: MongoClaimsOptions) {
     this.#tasks = tasks
     this.#owner = owner
-    this.#leaseDuration = options.leaseDuration
-    this.#typeChunks = chunksOf(options.taskTypes, TYPES_PER_QUERY)
+    this.#leaseDuration = leaseDuration
+    this.#typeChunks = chunksOf(taskTypes, TYPES_PER_QUERY)
   }
 
   /**
-   * Takes the next tasks that are due, in their order.
+   * Claims the next tasks that are due, in their order.
    *
    * @param batch the first part of their tokens, which no other call has
-   * @param limit how many at most, from 1
+   * @param limit the highest number of tasks, from 1
    */
   claim(batch: string, limit: number): Promise<Claim[]> {
     return limit === 1 && this.#typeChunks.length === 1 ? this.claimNext(batch) : this.claimMany(batch, limit)
   }
 
-  /** Stores a new task as a claim of this master. @returns undefined when its `_id` is taken */
-  async insert(batch: string, task: Task): Promise<Claim | undefined> {
-    const claimed = claimedTask(task, batch, this.#owner, this.#leaseDuration)
+  /**
+   * Stores a new task as a claim of this master: one round trip, by the database's clock, and retryable. It replaces a done task that
+   * is still kept.
+   *
+   * @throws DuplicateTaskError (rejects) when the `_id` is taken
+   */
+  async addClaimed(batch: string, task: Task): Promise<Claim> {
+    const stored = literal({ ...task, state: 'running', attempts: 1 })
+    const claim = claimOf(batch, this.#owner, this.#leaseDuration)
+    const update = [{ $replaceWith: { $mergeObjects: [stored, { claim, replaced: '$settledBy' }] } }]
     try {
-      await this.#tasks.insertOne(claimed, DURABLE)
+      await this.#tasks.updateOne({ _id: task._id, state: 'done' }, update, { ...DURABLE, upsert: true })
     } catch (error) {
-      if (isTaken(error)) return undefined
+      if (isTaken(error)) throw new DuplicateTaskError([task._id], { cause: error })
       throw error
     }
-    return this.toClaim(claimed, tokenOf(batch, task._id))
+    return toClaim({ ...task, state: 'running', attempts: 1 }, tokenOf(batch, task._id))
   }
 
   /** How many tasks could be claimed now, counted no further than `limit`. */
@@ -81,28 +96,33 @@ export class Claims {
     return count
   }
 
-  /** Which of these claims were cut short by `TaskQueue.cancel`: their tokens. */
-  async cancelledAmong(claims: readonly Claim[]): Promise<Set<string>> {
-    const filter = { _id: { $in: claims.map(({ task }) => task._id) }, state: 'cancelled' as const }
-    const found = await this.#tasks.find(filter, { projection: { cancelledToken: 1 } }).toArray()
-    return new Set(found.map(({ cancelledToken = '' }) => cancelledToken))
+  /**
+   * Extends the leases of these claims. One that ran out and was not taken over meanwhile is as good as before.
+   *
+   * @returns why the others are lost, by token
+   */
+  async renew(claims: readonly Claim[]): Promise<ReadonlyMap<string, Loss>> {
+    const { matchedCount } = await this.#tasks.updateMany(heldByAny(claims), renewed(this.#leaseDuration), DURABLE)
+    return matchedCount === claims.length ? new Map() : this.lossesAmong(claims)
   }
 
-  /** Extends the leases of these claims, where the task still carries their token. @returns the tokens that do */
-  async renew(claims: readonly Claim[]): Promise<Set<string>> {
-    const { matchedCount } = await this.#tasks.updateMany(
-      heldByAny(claims),
-      [{ $set: { 'claim.expiresAt': inMilliseconds(this.#leaseDuration) } }],
-      DURABLE,
+  /** The tokens of those of these claims whose task somebody has asked to cancel. */
+  async cancelRequestedAmong(claims: readonly Claim[]): Promise<ReadonlySet<string>> {
+    const filter = { ...heldByAny(claims), ...CANCEL_REQUESTED }
+    const found = await this.#tasks.find(filter, { projection: { 'claim.token': 1 } }).toArray()
+    return new Set(found.flatMap(({ claim }) => claim?.token ?? []))
+  }
+
+  private async lossesAmong(claims: readonly Claim[]): Promise<ReadonlyMap<string, Loss>> {
+    const filter = { _id: { $in: claims.map(({ task }) => task._id) } }
+    const found = await this.#tasks.find(filter, { projection: FOUND_FIELDS, ...inOneReply(claims.length) }).toArray()
+    const byId = new Map(found.map(task => [task._id, task]))
+    return new Map(
+      claims.flatMap(claim => {
+        const loss = lossAmong(claim, byId.get(claim.task._id) ?? null)
+        return loss === undefined ? [] : [[claim.token, loss] as const]
+      }),
     )
-    return matchedCount === claims.length ? new Set(claims.map(({ token }) => token)) : heldTokens(this.#tasks, claims)
-  }
-
-  /** The claims that the database has under this master's name; their tasks come without data, which may be large. */
-  async findOwn(): Promise<Claim[]> {
-    const filter = { state: 'running' as const, 'claim.owner': this.#owner }
-    const tasks = await this.#tasks.find(filter, { projection: { data: 0 } }).toArray()
-    return tasks.map(task => this.toClaim(task, task.claim?.token ?? ''))
   }
 
   /** One command for one task. */
@@ -119,7 +139,7 @@ export class Claims {
       })
       const { value } = await claiming.catch((error: unknown) => failUnclaimable(this.#tasks, next, batch, error))
       if (value === null) return []
-      if (value.state === 'running') return [this.toClaim(value, tokenOf(batch, value._id))]
+      if (value.state === 'running') return [toClaim(value, tokenOf(batch, value._id))]
     }
   }
 
@@ -153,7 +173,7 @@ export class Claims {
       .updateMany(among, this.update(batch), { ...DURABLE, ...BY_ID })
       .catch((error: unknown) => failUnclaimable(this.#tasks, among, batch, error))
     const claimed = await this.readClaimed(batch, ids)
-    return claimed.sort(compareTasks).map(task => this.toClaim(task, tokenOf(batch, task._id)))
+    return claimed.sort(compareTasks).map(task => toClaim(task, tokenOf(batch, task._id)))
   }
 
   private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
@@ -166,22 +186,22 @@ export class Claims {
     }
   }
 
-  private update(batch: string): ReturnType<typeof claimFor> {
+  private update(batch: string): Pipeline {
     return claimFor(batch, this.#owner, this.#leaseDuration)
-  }
-
-  private toClaim(stored: StoredTask, token: string): Claim {
-    return { task: toTask(stored), token, store: this.ends, isTakenOver: stored.isTakenOver ?? false }
   }
 }
 
-/** Binary comes as a Buffer, as it does from the in-memory queue. */
-const AS_IN_MEMORY = { promoteBuffers: true } as const
+function toClaim(stored: StoredTask, token: string): Claim {
+  return {
+    task: toTask(stored),
+    token,
+    inMemory: false,
+    isTakenOver: stored.isTakenOver ?? false,
+    isCancelRequested: (stored.cancelRequestedAt ?? undefined) !== undefined,
+  }
+}
 
-function waiting(types: readonly string[]): {
-  readonly state: 'waiting'
-  readonly taskType: { readonly $in: string[] }
-} {
+function waiting(types: readonly string[]): Filter & { readonly state: 'waiting' } {
   return { state: 'waiting', taskType: { $in: [...types] } }
 }
 

@@ -1,34 +1,57 @@
 import { TASK_ORDER } from '../../../common/order'
-import type { TaskState } from '../../../common/task'
+import { createId } from '../../../common/id'
+import type { Task, TaskState } from '../../../common/task'
 import type { Owner } from './owner'
-import { HAS_EXPIRED } from './schema'
 import {
-  ADOPT,
+  AS_IN_MEMORY,
   BY_ID,
+  CANCEL_REQUESTED,
   DURABLE,
-  FOLLOW_DUE_DATE,
-  GIVE_BACK,
-  IS_DUE,
-  IS_STILL_DUE,
+  type Filter,
+  HAS_UNKNOWN_STATE,
+  NO_CANCEL_REQUESTED,
   type RawCollection,
-  TAKE_OVER,
   inOneReply,
-} from './updates'
+  toTask,
+} from './schema'
+import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, IS_STILL_DUE, rescued } from './updates'
 
-/** So that a claim need not wait for a long update. */
-const PROMOTED_AT_ONCE = 1000
+/** The highest number of tasks in one update, so that a claim need not wait for a long one. */
+const BATCH_SIZE = 1000
 
-/** What keeps the persistent queue in order: nothing of it is about a claim of this master. */
-export class Housekeeping {
+/**
+ * The types that MongoDB sorts after dates. A due date of one of these is never reached; such a task is promoted, claimed, and failed
+ * for it. (Types that sort before dates count as past.)
+ */
+const NEVER_DUE = { dueDate: { $type: ['timestamp', 'regex', 'javascript', 'maxKey'] } } as object
+
+/** A condition on `dueDate` alone: a range over the index of scheduled tasks. */
+const IS_DUE_BY_INDEX = { $expr: { $lte: ['$dueDate', '$$NOW'] } }
+
+/** What a rescue did. */
+export interface Rescue {
+  readonly released: number
+  /** Tasks with a request to cancel them, which this master has cancelled in place of their holder. */
+  readonly cancelled: readonly Task[]
+}
+
+export interface MaintenanceOptions {
+  /** The types that this master has functions for. */
+  readonly taskTypes: readonly string[]
+  /** Milliseconds for which failed and cancelled tasks are kept, or null for good. */
+  readonly keepFailed: number | null
+}
+
+/** Keeps the persistent queue in order. None of it is about a claim that this master holds. */
+export class MongoMaintenance {
   readonly #tasks: RawCollection
-  readonly #owner: Owner
   readonly #taskTypes: readonly string[]
+  readonly #keepFailed: number | null
 
-  /** @param taskTypes those that this master has functions for */
-  constructor(tasks: RawCollection, owner: Owner, taskTypes: readonly string[]) {
+  constructor(tasks: RawCollection, { keepFailed, taskTypes }: MaintenanceOptions) {
     this.#tasks = tasks
-    this.#owner = owner
     this.#taskTypes = taskTypes
+    this.#keepFailed = keepFailed
   }
 
   /**
@@ -47,26 +70,27 @@ export class Housekeeping {
     await this.#tasks.createIndex({ removeAt: 1 }, { expireAfterSeconds: 0, sparse: true })
   }
 
-  /** Gives back the tasks whose holder, another than this master, did not renew its lease in time. @returns how many */
-  async releaseExpired(): Promise<number> {
-    const filter = { state: 'running' as const, 'claim.owner': { $ne: this.#owner }, $expr: HAS_EXPIRED }
-    const { modifiedCount } = await this.#tasks.updateMany(filter, TAKE_OVER, DURABLE)
-    return modifiedCount
+  /**
+   * Releases the tasks whose holder did not renew its lease in time. Tasks with a request are cancelled one by one, since each needs an
+   * event.
+   *
+   * @param held the tokens of this master's own claims: it renews them, however late
+   */
+  rescueExpired(held: readonly string[]): Promise<Rescue> {
+    return this.rescue({ state: 'running', 'claim.token': { $nin: [...held] }, $expr: HAS_EXPIRED }, true)
   }
 
-  /** Gives back all tasks of these former masters. @returns how many */
-  async releaseAllOf(owners: readonly Owner[]): Promise<number> {
-    if (owners.length === 0) return 0
-    const filter = { state: 'running' as const, 'claim.owner': { $in: [...owners] } }
-    const { modifiedCount } = await this.#tasks.updateMany(filter, GIVE_BACK, DURABLE)
-    return modifiedCount
+  /** Releases all tasks of former masters whose processes are gone. */
+  async rescueFrom(owners: readonly Owner[]): Promise<Rescue> {
+    if (owners.length === 0) return { released: 0, cancelled: [] }
+    return this.rescue({ state: 'running', 'claim.owner.id': { $in: owners.map(({ id }) => id) } }, false)
   }
 
   /** Whoever holds a running task, this master included. */
   async owners(): Promise<Owner[]> {
     const owners: unknown[] = await this.#tasks.distinct('claim.owner', { state: 'running' })
-    // Null where somebody wrote that by hand.
-    return owners.filter(owner => owner !== null) as Owner[]
+    // Somebody else may have written anything there.
+    return owners.filter(owner => typeof (owner as Partial<Owner> | null)?.id === 'string') as Owner[]
   }
 
   /**
@@ -76,46 +100,74 @@ export class Housekeeping {
   async needsAttention(): Promise<boolean> {
     const cases: object[] = [
       { state: 'waiting', taskType: { $in: [...this.#taskTypes] }, $expr: IS_STILL_DUE },
-      { state: 'scheduled', $expr: IS_DUE },
+      { state: 'scheduled', ...IS_DUE_BY_INDEX },
+      { state: 'scheduled', ...NEVER_DUE },
       { state: 'running', $expr: HAS_EXPIRED },
       { state: null },
     ]
     return (await this.#tasks.findOne({ $or: cases }, { projection: { _id: 1 } })) !== null
   }
 
-  /** Makes the tasks waiting that became due. One that somebody moved into the future is made scheduled when it would be claimed. */
+  /** Makes the tasks waiting that became due. A task that somebody moved into the future becomes scheduled when it would be claimed. */
   async promoteDue(): Promise<void> {
-    const due = { state: 'scheduled' as const, $expr: IS_DUE }
-    const oneReply = inOneReply(PROMOTED_AT_ONCE)
-    const next = { sort: { dueDate: 1 }, limit: PROMOTED_AT_ONCE, projection: { _id: 1 }, ...oneReply } as const
+    const due = { state: 'scheduled' as const, $or: [IS_DUE_BY_INDEX, NEVER_DUE] }
+    const oneReply = inOneReply(BATCH_SIZE)
+    const next = { sort: { dueDate: 1 }, limit: BATCH_SIZE, projection: { _id: 1 }, ...oneReply } as const
     let found
     do {
       found = await this.#tasks.find(due, next).toArray()
       const filter = { _id: { $in: found.map(({ _id }) => _id) }, state: 'scheduled' as const }
       if (found.length > 0) await this.#tasks.updateMany(filter, FOLLOW_DUE_DATE, { ...DURABLE, ...BY_ID })
-    } while (found.length === PROMOTED_AT_ONCE)
+    } while (found.length === BATCH_SIZE)
   }
 
-  /** In how many milliseconds the next scheduled task is due, by the database's clock, and whether it is of this app. */
+  /** Milliseconds until the next scheduled task is due, by the database's clock, and whether this app has its type. */
   async nextDue(): Promise<{ readonly wait: number; readonly isOurs: boolean } | undefined> {
     const projection = { taskType: 1, wait: { $subtract: ['$dueDate', '$$NOW'] } }
     const next = await this.#tasks.findOne<{ readonly taskType: string; readonly wait: number }>(
-      { state: 'scheduled' },
+      { state: 'scheduled', dueDate: { $type: 'date' } } as Filter,
       { sort: { dueDate: 1 }, projection },
     )
     return next === null ? undefined : { wait: next.wait, isOurs: this.#taskTypes.includes(next.taskType) }
   }
 
   /**
-   * Makes tasks of documents without a state: those that version 2.x wrote, or somebody by hand.
+   * Makes tasks of documents without a state: those that version 2.x wrote, or somebody else.
    *
    * @param includeOngoing also those marked as running, which 2.x resets at its own start, and only then
-   * @returns how many
    */
-  async adopt(includeOngoing: boolean): Promise<number> {
-    const filter = includeOngoing ? { state: null } : { state: null, onGoing: { $ne: true } }
-    const { modifiedCount } = await this.#tasks.updateMany(filter as object, ADOPT, DURABLE)
-    return modifiedCount
+  async adopt(includeOngoing: boolean): Promise<void> {
+    await this.adoptThose({ state: null } as object, includeOngoing)
+  }
+
+  /** As `adopt`, for documents with a state that no version has. It reads the whole collection. */
+  async adoptUnknown(): Promise<void> {
+    await this.adoptThose(HAS_UNKNOWN_STATE, false)
+  }
+
+  private async adoptThose(filter: Filter, includeOngoing: boolean): Promise<void> {
+    await this.#tasks.updateMany(includeOngoing ? filter : { ...filter, onGoing: { $ne: true } }, ADOPT, DURABLE)
+  }
+
+  /** @param mayLive whether the former holders may still live */
+  private async rescue(filter: Filter, mayLive: boolean): Promise<Rescue> {
+    const update = rescued(mayLive, this.#keepFailed)
+    const { modifiedCount } = await this.#tasks.updateMany({ ...filter, ...NO_CANCEL_REQUESTED }, update, DURABLE)
+    return { released: modifiedCount, cancelled: await this.cancelInPlace({ ...filter, ...CANCEL_REQUESTED }, mayLive) }
+  }
+
+  private async cancelInPlace(filter: Filter, mayLive: boolean): Promise<Task[]> {
+    const cancelled: Task[] = []
+    for (;;) {
+      const { value } = await this.#tasks.findOneAndUpdate(filter, rescued(mayLive, this.#keepFailed, createId()), {
+        ...DURABLE,
+        returnDocument: 'after',
+        includeResultMetadata: true,
+        ...AS_IN_MEMORY,
+      })
+      if (value === null) return cancelled
+      cancelled.push(toTask(value))
+    }
   }
 
   private async createIndex(keys: Record<string, 1 | -1>, state: TaskState | null): Promise<void> {

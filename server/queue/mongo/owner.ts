@@ -1,11 +1,14 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { createId } from '../../../common/id'
 
-/**
- * Which process holds a claim, written so that another process on the same machine can tell whether it still lives. Two
- * owners are the same process exactly when all fields match.
- */
+/** Which master holds a claim, with what another process on the same machine needs to tell whether it still lives. */
 export interface Owner {
+  /**
+   * Random. The other fields are no identity: in copies of one virtual machine, or in sandboxes, two living masters may agree in all of
+   * them.
+   */
+  readonly id: string
   readonly host: string
   readonly pid: number
   /** This boot of the machine, and the namespace in which `pid` counts; empty where the system does not tell. */
@@ -16,6 +19,7 @@ export interface Owner {
 
 export function currentOwner(): Owner {
   return {
+    id: createId(),
     host: hostname(),
     pid: process.pid,
     system: currentSystem(),
@@ -38,7 +42,7 @@ export function isGoneByKey(key: string): boolean {
  * Whether this owner's process is certain to be gone. In doubt (another machine or container, a system without /proc) the
  * answer is false.
  */
-export function isGone(owner: Owner): boolean {
+export function isGone(owner: Omit<Owner, 'id'>): boolean {
   const system = currentSystem()
   if (system === '' || owner.host !== hostname() || owner.system !== system) return false
   if (!isAlive(owner.pid)) return true

@@ -1,9 +1,7 @@
 import { TASK_ORDER } from '../../../common/order'
 import { messageOf } from '../../../common/errors'
-import { tokensOf } from './schema'
-import { DURABLE, type RawCollection, WITHOUT_CLAIM, isTooLarge } from './updates'
-
-type Filter = NonNullable<Parameters<RawCollection['findOne']>[0]>
+import { DURABLE, type Filter, type RawCollection, isTooLarge, tokenOf, tokensOf } from './schema'
+import { type Pipeline, failedWithoutError } from './updates'
 
 /** Less is never too large: documents may have 16 MB, and a claim takes less than the difference. */
 const SUSPICIOUS_BYTES = 16 * 1024 * 1024 - 4096
@@ -28,7 +26,8 @@ export async function failUnclaimable(
   const large = { $and: [next, IS_SUSPICIOUS] }
   const first = await tasks.findOne(large, { sort: TASK_ORDER, projection: { _id: 1 } })
   if (first === null) throw error
-  return fail(tasks, { _id: first._id, state: 'waiting' }, error)
+  // Nothing else is written on it: there may be no room.
+  return fail(tasks, { _id: first._id, state: 'waiting' }, [{ $set: { state: 'failed' } }], error)
 }
 
 /**
@@ -48,14 +47,20 @@ export async function failUnreadable(tasks: RawCollection, batch: string, error:
       () => true,
       () => false,
     )
-    if (!isReadable) return fail(tasks, { _id, state: 'running', 'claim.token': tokensOf(batch) }, error)
+    if (isReadable) continue
+    const held = { _id, state: 'running' as const, 'claim.token': tokensOf(batch) }
+    return fail(tasks, held, failedWithoutError(tokenOf(batch, _id), null), error)
   }
   throw error
 }
 
-async function fail(tasks: RawCollection, filter: Filter & { readonly _id: string }, error: unknown): Promise<never> {
-  // Nothing else is written on it: there may be no room.
-  const { modifiedCount } = await tasks.updateOne(filter, [{ $set: { state: 'failed' } }, ...WITHOUT_CLAIM], DURABLE)
+async function fail(
+  tasks: RawCollection,
+  filter: Filter & { readonly _id: string },
+  update: Pipeline,
+  error: unknown,
+): Promise<never> {
+  const { modifiedCount } = await tasks.updateOne(filter, update, DURABLE)
   if (modifiedCount === 0) throw error
   throw new Error(`the task "${filter._id}" cannot be run, and is failed: ${messageOf(error)}`, { cause: error })
 }

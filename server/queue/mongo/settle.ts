@@ -1,158 +1,135 @@
-import type { TaskFailure } from '../../../common/task'
-import type { Claim, ClaimEnd, ClaimStore, Ending, Fate } from '../claim'
-import { heldByAny, heldTokens } from './held'
-import {
-  DURABLE,
-  type Pipeline,
-  type RawCollection,
-  doneBy,
-  failed,
-  isTooLarge,
-  released,
-  retried,
-  withError,
-} from './updates'
+import type { Claim, ClaimStore, SettleRequest, Verdict } from '../claim'
+import { COMMITTED, DURABLE, type Filter, NO_CANCEL_REQUESTED, type RawCollection, isTooLarge } from './schema'
+import { type Pipeline, failedWithoutError, settledAs } from './updates'
+import { FOUND_FIELDS, type Finding, findingOf } from './verdict'
 
-/** How claims of the persistent queue end. Each write names the token that it expects. */
-export class ClaimEnds implements ClaimStore {
-  readonly hasLeases = true
+/**
+ * Settles claims of the persistent queue. Each write names the token that it expects, and those of many claims also that nobody has
+ * asked to cancel the task: where their count falls short, each claim is settled by itself, and the look-up tells what became of it.
+ */
+export class MongoSettler implements ClaimStore {
   readonly #tasks: RawCollection
   readonly #keepFailed: number | null
 
-  /** @param keepFailed milliseconds for which failed tasks are kept, or null for good */
+  /** @param keepFailed milliseconds for which failed and cancelled tasks are kept, or null for good */
   constructor(tasks: RawCollection, keepFailed: number | null) {
     this.#tasks = tasks
     this.#keepFailed = keepFailed
   }
 
-  async end(ends: readonly ClaimEnd[]): Promise<ReadonlySet<Claim>> {
-    const written = await Promise.all([this.remove(ends.filter(leavesNothing)), this.update(ends.filter(leavesTask))])
-    return new Set(written.flat())
+  async settleAll(requests: readonly SettleRequest[]): Promise<readonly Verdict[]> {
+    const [only] = requests
+    if (only !== undefined && requests.length === 1) return [await this.settleOne(only)]
+    const verdicts = new Map<SettleRequest, Verdict>()
+    const settle = async (
+      group: readonly SettleRequest[],
+      write: (group: readonly SettleRequest[]) => Promise<boolean>,
+    ) => {
+      if (group.length === 0) return
+      const areWritten = group.length > 1 && (await write(group))
+      const each = areWritten
+        ? group.map(() => 'settled' as const)
+        : await Promise.all(group.map(one => this.settleOne(one)))
+      for (const [index, request] of group.entries()) verdicts.set(request, each[index] as Verdict)
+    }
+    await Promise.all([
+      settle(requests.filter(isDeletion), group => this.deleteAll(group)),
+      settle(
+        requests.filter(request => !isDeletion(request)),
+        group => this.updateAll(group),
+      ),
+    ])
+    return requests.map(request => verdicts.get(request) as Verdict)
   }
 
-  async endAgain(end: ClaimEnd): Promise<boolean> {
-    return (await this.endOne(end)) || (await this.isWritten(end))
+  /** Writing and looking up alternate until one of them has an answer. Neither changes what another holder has. */
+  async settleOne(request: SettleRequest): Promise<Verdict> {
+    let current = request
+    for (;;) {
+      const written = await this.write(current)
+      if (written !== undefined) return written
+      const finding = await this.lookUp(current)
+      if (finding !== 'settleAsAsked' && finding !== 'settleAsCancelled') return finding
+      // An update yields `cancelled` by itself.
+      if (finding === 'settleAsCancelled' && isDeletion(current)) current = asCancelled(current)
+    }
   }
 
-  async fateOf({ task, token }: Claim): Promise<Fate> {
-    const found = await this.#tasks.findOne({ _id: task._id }, { projection: { state: 1, cancelledToken: 1 } })
-    if (found === null) return 'removed'
-    return found.state === 'cancelled' && found.cancelledToken === token ? 'cancelled' : 'taken'
+  /** @returns whether all of these are settled as asked */
+  private async deleteAll(requests: readonly SettleRequest[]): Promise<boolean> {
+    const filter = { ...heldByAny(requests.map(({ claim }) => claim)), ...NO_CANCEL_REQUESTED }
+    const { deletedCount } = await this.#tasks.deleteMany(filter, DURABLE)
+    return deletedCount === requests.length
   }
 
-  /**
-   * A task that is gone does not tell by whom: so it is looked up first which are still held. (A transaction would tell too; but that of a
-   * master which is killed stays open for a minute, and nobody else can write its tasks meanwhile.)
-   */
-  private async remove(ends: readonly ClaimEnd[]): Promise<Claim[]> {
-    if (ends.length < 2) return settleEach(ends, end => this.endOne(end))
-    const tokens = await heldTokens(
-      this.#tasks,
-      ends.map(({ claim }) => claim),
-    )
-    const held = ends.filter(({ claim }) => tokens.has(claim.token))
-    const claims = held.map(({ claim }) => claim)
-    const { deletedCount } = await this.#tasks.deleteMany(heldByAny(claims), DURABLE)
-    if (deletedCount === held.length) return claims
-    // What is gone was held when its job had ended, whoever removed it since.
-    return settleEach(held, ({ claim }) => this.isCompleted(claim))
-  }
-
-  private async update(ends: readonly ClaimEnd[]): Promise<Claim[]> {
-    if (ends.length > 1 && (await this.updateAll(ends))) return ends.map(({ claim }) => claim)
-    return settleEach(ends, end => (ends.length === 1 ? this.endOne(end) : this.endAgain(end)))
-  }
-
-  /** @returns false when some may not be written */
-  private async updateAll(ends: readonly ClaimEnd[]): Promise<boolean> {
-    const writes = ends.map(({ claim, ending }) => ({
-      updateOne: { filter: heldBy(claim), update: this.updateFor(claim, ending) },
+  /** @returns whether all of these are settled as asked */
+  private async updateAll(requests: readonly SettleRequest[]): Promise<boolean> {
+    const writes = requests.map(request => ({
+      updateOne: { filter: { ...heldBy(request.claim), ...NO_CANCEL_REQUESTED }, update: this.updateFor(request) },
     }))
     try {
       const { matchedCount } = await this.#tasks.bulkWrite(writes, { ...DURABLE, ordered: false })
-      return matchedCount === ends.length
+      return matchedCount === requests.length
     } catch (error) {
-      // Which of the writes were made is looked up.
+      // One that is too large for its document, for instance: which of the others were made is looked up.
       if ('writeErrors' in (error as object)) return false
       throw error
     }
   }
 
-  private async endOne({ claim, ending }: ClaimEnd): Promise<boolean> {
-    if (leavesNothing({ claim, ending })) {
-      const { deletedCount } = await this.#tasks.deleteOne(heldBy(claim), DURABLE)
-      return deletedCount === 1
+  /** @returns undefined when the task does not carry the claim's token, or is to be deleted and has a request to cancel it */
+  private async write(request: SettleRequest): Promise<Verdict | undefined> {
+    if (isDeletion(request)) {
+      const { deletedCount } = await this.#tasks.deleteOne(
+        { ...heldBy(request.claim), ...NO_CANCEL_REQUESTED },
+        DURABLE,
+      )
+      return deletedCount === 1 ? 'settled' : undefined
     }
     try {
-      return await this.updateOne(claim, this.updateFor(claim, ending))
-    } catch (thrown) {
-      if (!isTooLarge(thrown)) throw thrown
-      // A document by hand may leave no room for the error; it ends all the same.
-      return this.updateOne(claim, this.updateWithoutError(claim, ending))
+      return await this.update(request, this.updateFor(request))
+    } catch (error) {
+      if (!isTooLarge(error) || request.settlement.kind !== 'failed') throw error
+      return this.update(request, failedWithoutError(request.claim.token, this.#keepFailed))
     }
   }
 
-  private async updateOne(claim: Claim, update: Pipeline): Promise<boolean> {
-    const { matchedCount } = await this.#tasks.updateOne(heldBy(claim), update, DURABLE)
-    return matchedCount === 1
+  private async update({ claim }: SettleRequest, update: Pipeline): Promise<Verdict | undefined> {
+    const { value } = await this.#tasks.findOneAndUpdate(heldBy(claim), update, {
+      ...DURABLE,
+      returnDocument: 'after',
+      projection: { state: 1 },
+      // Driver 4 always gives { value }, driver 6 only when asked.
+      includeResultMetadata: true,
+    })
+    if (value === null) return undefined
+    return value.state === 'cancelled' ? 'cancelled' : 'settled'
   }
 
-  private updateFor(claim: Claim, ending: Ending): Pipeline {
-    const update = this.updateWithoutError(claim, ending)
-    return 'error' in ending ? [...update, ...withError(ending.error)] : update
+  private async lookUp({ claim, settlement, isLeaseOver }: SettleRequest): Promise<Finding> {
+    const found = await this.#tasks.findOne({ _id: claim.task._id }, { projection: FOUND_FIELDS, ...COMMITTED })
+    return findingOf(claim, settlement.kind, found, isLeaseOver)
   }
 
-  private updateWithoutError({ token }: Claim, ending: Ending): Pipeline {
-    switch (ending.kind) {
-      case 'completed':
-        return doneBy(token)
-      case 'failed':
-        return failed(ending.counts, this.#keepFailed)
-      case 'retried':
-        return retried(ending.counts, ending.delay)
-      case 'released':
-        return released(ending)
-    }
-  }
-
-  /** Whether the queue is as this end would leave it. */
-  private async isWritten({ claim, ending }: ClaimEnd): Promise<boolean> {
-    switch (ending.kind) {
-      case 'completed':
-        return this.isCompleted(claim)
-      case 'failed':
-      case 'retried':
-        return this.isRecorded(claim, ending.error)
-      case 'released':
-        // Without the token the task is somebody else's to run, which is what giving it back is for; unless nobody is to run it.
-        return (await this.fateOf(claim)) !== 'cancelled'
-    }
-  }
-
-  private async isCompleted({ task, token }: Claim): Promise<boolean> {
-    const found = await this.#tasks.findOne({ _id: task._id }, { projection: { state: 1, doneToken: 1 } })
-    return found === null || (found.state === 'done' && found.doneToken === token)
-  }
-
-  private async isRecorded({ task }: Claim, { failedAt }: TaskFailure): Promise<boolean> {
-    return (await this.#tasks.countDocuments({ _id: task._id, 'error.failedAt': failedAt })) === 1
+  private updateFor({ claim, settlement }: SettleRequest): Pipeline {
+    return settledAs(settlement, claim.token, this.#keepFailed)
   }
 }
 
-/** Of a task that was taken over, `doneBy` stays. */
-function leavesNothing({ claim, ending }: ClaimEnd): boolean {
-  return ending.kind === 'completed' && !claim.isTakenOver
+/** Tasks of these claims that still carry their tokens. A token is of one claim: no task can match with that of another. */
+export function heldByAny(claims: readonly Claim[]): Filter {
+  return { _id: { $in: claims.map(({ task }) => task._id) }, 'claim.token': { $in: claims.map(({ token }) => token) } }
 }
 
-function leavesTask(end: ClaimEnd): boolean {
-  return !leavesNothing(end)
-}
-
-function heldBy({ task, token }: Claim): { readonly _id: string; readonly 'claim.token': string } {
+function heldBy({ task, token }: Claim): Filter {
   return { _id: task._id, 'claim.token': token }
 }
 
-async function settleEach(ends: readonly ClaimEnd[], settle: (end: ClaimEnd) => Promise<boolean>): Promise<Claim[]> {
-  const isWritten = await Promise.all(ends.map(settle))
-  return ends.filter((_end, index) => isWritten[index]).map(({ claim }) => claim)
+/** A done task that was taken over is kept for its former holder. */
+function isDeletion({ claim, settlement }: SettleRequest): boolean {
+  return settlement.kind === 'done' && !claim.isTakenOver
+}
+
+function asCancelled(request: SettleRequest): SettleRequest {
+  return { ...request, settlement: { kind: 'cancelled', hasStarted: true } }
 }

@@ -1,138 +1,159 @@
 /** The updates of tasks in the persistent queue, as pipelines: the database's clock (`$$NOW`) decides, not this machine's. */
-import type { Mongo } from 'meteor/mongo'
-import type { Task, TaskFailure } from '../../../common/task'
-import type { Counts, Release } from '../claim'
+import type { Release, Settlement } from '../claim'
 import { inMilliseconds, isNumber, isOfType, literal, orElse } from './expressions'
-import type { StoredClaim } from './schema'
+import type { Owner } from './owner'
+import { tokenExpression } from './schema'
 
 export type Pipeline = Record<string, unknown>[]
 
-/** A task as MongoDB keeps it. */
-export interface StoredTask extends Task {
-  /** While it is running. */
-  readonly claim?: StoredClaim
-  /** Of a task that was stored as a claim, until that ends: when, by the database's clock, as a BSON timestamp. */
-  readonly insertedAt?: object
-  /** On a cancelled task: the token of the claim that was cut short, by which its master knows that it was its own. */
-  readonly cancelledToken?: string
-  /** When MongoDB removes it: failed and cancelled tasks, with `keepFailed`, and done ones. */
-  readonly removeAt?: Date
-  /** It was taken from a master that may still live, and may still try to end it. */
-  readonly isTakenOver?: true
-  /** On a done task: the token of the claim that ended it. */
-  readonly doneToken?: string
-}
-
-export type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
-
-/** Without what only the queue itself is to know. */
-export function toTask(stored: StoredTask): Task {
-  const {
-    claim: _claim,
-    insertedAt: _insertedAt,
-    cancelledToken: _token,
-    removeAt: _removeAt,
-    isTakenOver: _over,
-    doneToken: _done,
-    ...task
-  } = stored
-  return task
-}
-
-/** MongoDB's code for an update whose result would be larger than a document may be. */
-const TOO_LARGE = 17_419
-
-export function isTooLarge(error: unknown): boolean {
-  return (error as { code?: unknown }).code === TOO_LARGE
-}
-
-/** Acknowledged once it cannot be rolled back, whatever the connection string says. */
-export const DURABLE = { writeConcern: { w: 'majority' } } as const
+/** A due date that is no date counts as past: the task is claimed, and failed for it. */
+const IS_DUE = { $or: [{ $lte: ['$dueDate', '$$NOW'] }, { $ne: [{ $type: '$dueDate' }, 'date'] }] }
 
 /**
- * For an update of tasks that were found before, by `_id` and state. Left to choose, MongoDB tries the index of that state too, which is full
- * of what was claimed lately: half of what a claim of 250 tasks took (measured).
- */
-export const BY_ID = { hint: { _id: 1 } } as const
-
-/**
- * For a query that finds at most so many: MongoDB sends them in one reply, as far as 16 MB allow, and no empty one after it. (By itself it sends
- * 101 first.)
- */
-export function inOneReply(count: number): { readonly batchSize: number } {
-  return { batchSize: count + 1 }
-}
-
-export const IS_DUE = { $lte: ['$dueDate', '$$NOW'] }
-
-/**
- * Of a task that was due: nobody has moved it into the future. One that was given no due date is due from its creation on, also where
- * the clock of who added it is ahead.
+ * Nobody has moved the task into the future. A task that was added without a due date is due from its creation on, even if the clock
+ * of the process that added it is ahead.
  */
 export const IS_STILL_DUE = { $or: [IS_DUE, { $eq: ['$dueDate', '$createdAt'] }] }
-
-export const WITHOUT_CLAIM: Pipeline = [{ $unset: ['claim', 'insertedAt'] }]
 
 const STATE_BY_DUE_DATE = { $cond: [IS_STILL_DUE, 'waiting', 'scheduled'] }
 
 export const FOLLOW_DUE_DATE: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }]
 
-export const GIVE_BACK: Pipeline = [...FOLLOW_DUE_DATE, ...WITHOUT_CLAIM]
-
-/** From a master that may still live. */
-export const TAKE_OVER: Pipeline = [...GIVE_BACK, { $set: { isTakenOver: true } }]
-
-/** For so long a master may be cut off from the database, and still find out who ended its task. */
-const DONE_KEPT_MS = 24 * 3_600_000
+/** A claim without an expiry, or with one that is no date, was written by somebody else and counts as expired. */
+export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 
 /**
- * The end of a task that was taken over. A done task leaves the queue; but were this one gone, its former master, which may have lost
- * the acknowledgement of the same end, would take it for its own.
+ * Claims a waiting task if it is due, and makes it `scheduled` otherwise: the search for the next task then needs no condition on due
+ * dates, which would be a range over the index.
+ *
+ * @param batch the first part of its token
+ * @param leaseDuration milliseconds
  */
-export function doneBy(token: string): Pipeline {
+export function claimFor(batch: string, owner: Owner, leaseDuration: number): Pipeline {
+  const attempts = orElse(isNumber('$attempts'), '$attempts', 0)
   return [
-    { $set: { state: 'done', doneToken: literal(token), removeAt: inMilliseconds(DONE_KEPT_MS) } },
-    ...WITHOUT_CLAIM,
+    {
+      $set: {
+        state: { $cond: [IS_STILL_DUE, 'running', 'scheduled'] },
+        claim: { $cond: [IS_STILL_DUE, claimOf(batch, owner, leaseDuration), '$$REMOVE'] },
+        attempts: { $cond: [IS_STILL_DUE, { $add: [attempts, 1] }, attempts] },
+      },
+    },
   ]
 }
 
-/** @param keepFailed milliseconds for which failed tasks are kept, or null for good */
-export function failed(counts: Counts, keepFailed: number | null): Pipeline {
-  return [{ $set: { state: 'failed', ...counts, ...removal(keepFailed) } }, ...WITHOUT_CLAIM]
+export function claimOf(batch: string, owner: Owner, leaseDuration: number): object {
+  return { token: tokenExpression(batch), owner: literal(owner), expiresAt: inMilliseconds(leaseDuration) }
 }
 
-/** @param delay milliseconds until the next attempt */
-export function retried(counts: Counts, delay: number): Pipeline {
-  return [{ $set: { ...counts, dueDate: inMilliseconds(delay) } }, ...GIVE_BACK]
+/** @param leaseDuration milliseconds */
+export function renewed(leaseDuration: number): Pipeline {
+  return [{ $set: { 'claim.expiresAt': inMilliseconds(leaseDuration) } }]
 }
 
-export function released({ hasStarted, crashes, isSuspect }: Release): Pipeline {
-  const attempts = hasStarted ? '$attempts' : { $subtract: ['$attempts', 1] }
-  const suspicion = isSuspect === undefined ? {} : { isSuspect }
-  return [...GIVE_BACK, { $set: { attempts, crashes: crashes ?? '$crashes', ...suspicion } }]
+/** Missing sorts before null. `NO_CANCEL_REQUESTED` is the same condition as a filter, negated. */
+const IS_CANCEL_REQUESTED = { $gt: ['$cancelRequestedAt', null] }
+
+interface Leaving {
+  /** Set in any case. */
+  readonly always?: Record<string, unknown>
+  /** Set unless there is a request to cancel the task. */
+  readonly otherwise: Record<string, unknown>
+  /** The token of the claim that is settled; undefined when another master than its holder ends it. */
+  readonly settledBy?: string
+  /** Milliseconds for which failed and cancelled tasks are kept, or null for good. */
+  readonly keepFailed: number | null
 }
 
-export function withError(error: TaskFailure): Pipeline {
-  return [{ $set: { error: literal(error) } }]
+/** Makes every update that takes a task out of `running`. A task with a request to cancel it becomes `cancelled`. */
+export function leaveRunning({ always = {}, otherwise, settledBy, keepFailed }: Leaving): Pipeline {
+  const cancelled: Record<string, unknown> = { state: 'cancelled', cancelledAt: '$$NOW', ...removal(keepFailed) }
+  const fields = new Set([...Object.keys(otherwise), ...Object.keys(cancelled)])
+  const chosen = Object.fromEntries(
+    // A field that only one branch sets stays as it is in the other.
+    [...fields].map(field => [
+      field,
+      { $cond: [IS_CANCEL_REQUESTED, cancelled[field] ?? `$${field}`, otherwise[field] ?? `$${field}`] },
+    ]),
+  )
+  const settled = settledBy === undefined ? {} : { settledBy: literal(settledBy) }
+  return [{ $set: { ...always, ...chosen, ...settled } }, { $unset: ['claim', 'cancelRequestedAt'] }]
 }
 
-/** For so long at least, so that the master which runs the task sees it. */
-const LEAST_CANCELLED_MS = 60_000
+/** A done task that was taken over is kept for a day: for this long, its former holder can find out who settled it. */
+const DONE_KEPT_MS = 24 * 3_600_000
 
-/** @param keepFailed milliseconds for which cancelled tasks are kept, or null for good */
+/**
+ * Settles a claim of this master in the way of `settlement`.
+ *
+ * @param keepFailed milliseconds for which failed and cancelled tasks are kept, or null for good
+ */
+export function settledAs(settlement: Settlement, settledBy: string, keepFailed: number | null): Pipeline {
+  switch (settlement.kind) {
+    case 'done':
+      return leaveRunning({
+        otherwise: { state: 'done', removeAt: inMilliseconds(DONE_KEPT_MS) },
+        settledBy,
+        keepFailed,
+      })
+    case 'failed':
+      return leaveRunning({
+        otherwise: { state: 'failed', ...settlement.counts, error: literal(settlement.error), ...removal(keepFailed) },
+        settledBy,
+        keepFailed,
+      })
+    case 'retried':
+      return leaveRunning({ otherwise: retried(settlement), settledBy, keepFailed })
+    case 'released':
+      return leaveRunning({ ...released(settlement), settledBy, keepFailed })
+    case 'cancelled':
+      return cancelledBy(settlement.hasStarted, settledBy, keepFailed)
+  }
+}
+
+/** As `settledAs` for a failed task, without the error: a document may have no room for it. */
+export function failedWithoutError(settledBy: string, keepFailed: number | null): Pipeline {
+  return leaveRunning({ otherwise: { state: 'failed', ...removal(keepFailed) }, settledBy, keepFailed })
+}
+
+/**
+ * Takes the task from a holder that did not renew its lease, or whose process is gone.
+ *
+ * @param mayLive whether the former holder may still live, and try to settle the task
+ */
+export function rescued(mayLive: boolean, keepFailed: number | null, settledBy?: string): Pipeline {
+  const takenOver = mayLive ? { isTakenOver: true } : {}
+  return leaveRunning({ otherwise: { state: STATE_BY_DUE_DATE, ...takenOver }, settledBy, keepFailed })
+}
+
+/** Cancels a task that is not running; records a request on one that is, for its holder. */
 export function cancelled(keepFailed: number | null): Pipeline {
-  const kept = keepFailed === null ? null : Math.max(keepFailed, LEAST_CANCELLED_MS)
-  const change = { state: 'cancelled', cancelledAt: '$$NOW', cancelledToken: '$claim.token' }
-  return [{ $set: { ...change, ...removal(kept) } }, ...WITHOUT_CLAIM]
+  const ifRunning = (then: unknown, otherwise: unknown) => ({
+    $cond: [{ $eq: ['$state', 'running'] }, then, otherwise],
+  })
+  const { removeAt } = removal(keepFailed)
+  return [
+    {
+      $set: {
+        state: ifRunning('running', 'cancelled'),
+        cancelRequestedAt: ifRunning({ $ifNull: ['$cancelRequestedAt', '$$NOW'] }, '$$REMOVE'),
+        cancelledAt: ifRunning('$cancelledAt', '$$NOW'),
+        removeAt: ifRunning('$removeAt', removeAt ?? '$removeAt'),
+        // No earlier holder may take this for its own write.
+        settledBy: ifRunning('$settledBy', '$$REMOVE'),
+      },
+    },
+    { $unset: ['onGoing'] },
+  ]
 }
 
-/** A failed or cancelled task starts anew; its attempts count on. */
+/** Starts a failed or cancelled task anew; `attempts` counts on. */
 export const START_ANEW: Pipeline = [
   { $set: { state: 'waiting', dueDate: '$$NOW', failures: 0, crashes: 0 } },
-  { $unset: ['error', 'cancelledAt', 'cancelledToken', 'removeAt', 'isSuspect'] },
+  { $unset: ['error', 'cancelledAt', 'removeAt', 'isSuspect', 'settledBy'] },
 ]
 
-/** Makes a task of a document without a state: what 2.x may have left out, or a hand may have got wrong, gets its default. */
+/** Makes a task of a document that 2.x or somebody else wrote: each field that is missing or wrong gets its default. */
 export const ADOPT: Pipeline = [
   {
     $set: {
@@ -144,9 +165,30 @@ export const ADOPT: Pipeline = [
     },
   },
   { $set: { state: STATE_BY_DUE_DATE } },
-  { $unset: ['onGoing', 'inMemory'] },
+  { $unset: ['onGoing', 'inMemory', 'claim', 'cancelRequestedAt'] },
 ]
 
-function removal(keepFailed: number | null): object {
+function retried({ counts, delay, error }: Extract<Settlement, { kind: 'retried' }>): Record<string, unknown> {
+  const state = delay > 0 ? 'scheduled' : 'waiting'
+  return { state, dueDate: inMilliseconds(delay), ...counts, error: literal(error) }
+}
+
+function released({ hasStarted, crashes, isSuspect }: Release): Pick<Leaving, 'always' | 'otherwise'> {
+  const crashed = crashes === undefined ? {} : { crashes }
+  const suspicion = isSuspect === undefined ? {} : { isSuspect }
+  return { always: attempts(hasStarted), otherwise: { state: STATE_BY_DUE_DATE, ...crashed, ...suspicion } }
+}
+
+function cancelledBy(hasStarted: boolean, settledBy: string, keepFailed: number | null): Pipeline {
+  const otherwise = { state: 'cancelled', cancelledAt: '$$NOW', ...removal(keepFailed) }
+  return leaveRunning({ always: attempts(hasStarted), otherwise, settledBy, keepFailed })
+}
+
+/** The claim counted an attempt. */
+function attempts(hasStarted: boolean): Record<string, unknown> {
+  return hasStarted ? {} : { attempts: { $subtract: ['$attempts', 1] } }
+}
+
+function removal(keepFailed: number | null): { readonly removeAt?: object } {
   return keepFailed === null ? {} : { removeAt: inMilliseconds(keepFailed) }
 }

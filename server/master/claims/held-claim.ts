@@ -1,0 +1,80 @@
+import type { Claim } from '../../queue/claim'
+
+/**
+ * Where the job of a claim is:
+ *
+ * | place    | entered when                                   | left when                           |
+ * | buffered | the claim was fetched, or its job was returned | it is sent to a worker, or released |
+ * | sent     | a worker was given the job                     | the worker starts or returns it     |
+ * | started  | the task function is being called              | the job ended, or its worker exited |
+ * | left     | no worker and no buffer has the job            |                                     |
+ */
+export type Place = 'buffered' | 'sent' | 'started' | 'left'
+
+/**
+ * What the claim is worth:
+ *
+ * | validity | entered when                                        | left when                             |
+ * | held     | the claim was fetched                               | its settlement is written, or it is lost |
+ * | settling | its settlement is given to the outbox               | the outbox has a verdict              |
+ * | settled  | the settlement is written                           |                                       |
+ * | void     | the task was found to carry another token, or none  |                                       |
+ */
+export type Validity = 'held' | 'settling' | 'settled' | 'void'
+
+const PLACES_AFTER: Readonly<Record<Place, readonly Place[]>> = {
+  buffered: ['sent', 'left'],
+  sent: ['started', 'buffered', 'left'],
+  started: ['left'],
+  left: [],
+}
+
+const VALIDITIES_AFTER: Readonly<Record<Validity, readonly Validity[]>> = {
+  held: ['settling', 'settled', 'void'],
+  settling: ['settled', 'void'],
+  settled: [],
+  void: [],
+}
+
+/** One claim of this master, from its fetch until its job has left and the claim is settled or void. */
+export class HeldClaim {
+  readonly claim: Claim
+  /** On the monotonic clock; never later than the database has it, since it counts from before the write. Infinity in memory. */
+  expiresAt: number
+  isCancelRequested: boolean
+  #place: Place = 'buffered'
+  #validity: Validity = 'held'
+
+  constructor(claim: Claim, expiresAt: number) {
+    this.claim = claim
+    this.expiresAt = expiresAt
+    this.isCancelRequested = claim.isCancelRequested
+  }
+
+  get place(): Place {
+    return this.#place
+  }
+
+  get validity(): Validity {
+    return this.#validity
+  }
+
+  get isOver(): boolean {
+    return this.#place === 'left' && (this.#validity === 'settled' || this.#validity === 'void')
+  }
+
+  moveTo(place: Place): void {
+    assertTransition(this, PLACES_AFTER[this.#place].includes(place), this.#place, place)
+    this.#place = place
+  }
+
+  become(validity: Validity): void {
+    assertTransition(this, VALIDITIES_AFTER[this.#validity].includes(validity), this.#validity, validity)
+    this.#validity = validity
+  }
+}
+
+function assertTransition({ claim: { task } }: HeldClaim, isAllowed: boolean, from: string, to: string): void {
+  if (isAllowed) return
+  throw new Error(`nschwarz:cluster: the claim of ${task.taskType}:${task._id} cannot go from ${from} to ${to}`)
+}

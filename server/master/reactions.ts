@@ -1,0 +1,198 @@
+import { LeaseLostError, TaskCancelledError, messageOf } from '../../common/errors'
+import type { MessageBroker } from '../../common/ipc'
+import type { Log } from '../../common/log'
+import type { Outcome } from '../../common/protocol'
+import type { Task, TaskSignal } from '../../common/task'
+import type { Definitions } from '../../common/task-map'
+import type { Pool } from '../pool/pool'
+import type { PoolListener } from '../pool/pool-options'
+import type { Death, Question } from '../pool/worker-exit'
+import type { Cancellation, Claim, Loss } from '../queue/claim'
+import type { ChangeFeed, FeedListener } from '../queue/mongo/change-feed'
+import type { MasterListener } from '../queue/signals'
+import { consult } from './broker'
+import type { Claims, ClaimsListener } from './claims/claims'
+import type { Events } from './claims/events'
+import type { HeldClaim } from './claims/held-claim'
+import type { Settler, SettlerListener } from './claims/settler'
+import type { Dispatcher } from './dispatch/dispatcher'
+import type { LocalQueue } from './dispatch/local-queue'
+import type { Maintenance } from './maintenance/maintenance'
+import type { UnknownTypes } from './maintenance/unknown-types'
+
+export interface ReactionsParts {
+  /** Milliseconds. */
+  readonly abortGrace: number
+  readonly claims: Claims
+  readonly definitions: Definitions
+  readonly dispatcher: Dispatcher
+  readonly events: Events
+  readonly feed: ChangeFeed
+  readonly localQueue: LocalQueue
+  readonly log: Log
+  readonly maintenance: Maintenance
+  readonly messageBroker: MessageBroker | null
+  readonly pool: Pool
+  readonly settler: Settler
+  readonly unknownTypes: UnknownTypes
+}
+
+/**
+ * What a master does about what happens in the queue of this process, in its pool, in the change feed and to its claims. All arrows
+ * back to the dispatcher and to the settler are here.
+ */
+export class Reactions implements MasterListener, PoolListener, FeedListener, ClaimsListener, SettlerListener {
+  readonly #parts: ReactionsParts
+
+  constructor(parts: ReactionsParts) {
+    this.#parts = parts
+  }
+
+  // In the queue of this process, or of a worker.
+
+  taskAdded(task: TaskSignal): void {
+    const { dispatcher, feed, unknownTypes } = this.#parts
+    unknownTypes.warnOf(task.taskType)
+    // This process knows already: the feed need not report it.
+    feed.ignore(task._id)
+    dispatcher.taskAdded(task)
+  }
+
+  inMemoryTaskAdded(task: TaskSignal): void {
+    this.#parts.unknownTypes.warnOf(task.taskType)
+    this.#parts.dispatcher.wake()
+  }
+
+  inMemoryTaskRemoved(token: string): void {
+    this.#parts.claims.lose(token, 'removed')
+  }
+
+  canStartNow({ createdAt, dueDate, taskType }: Task): boolean {
+    // For a due date that was given, the database's clock decides.
+    const isDue = dueDate.getTime() === createdAt.getTime()
+    return isDue && this.#parts.definitions.has(taskType) && this.#parts.dispatcher.isIdle
+  }
+
+  async addClaimed(task: Task): Promise<void> {
+    await this.#parts.localQueue.addClaimed(task)
+    // Its worker may be gone by now.
+    this.#parts.dispatcher.wake()
+  }
+
+  taskCancelled({ task, token }: Cancellation): void {
+    if (token !== undefined) {
+      this.#parts.claims.requestCancel(token)
+      return
+    }
+    this.#parts.log.task(task, 'cancelled')
+    void this.#parts.events.emit('cancelled', { task })
+  }
+
+  // In the change feed.
+
+  feedOpened(): void {
+    this.#parts.dispatcher.tickInAnyCase()
+  }
+
+  feedTaskAdded(task: TaskSignal): void {
+    this.#parts.dispatcher.taskAdded(task)
+  }
+
+  taskChanged(dueDate: Date | undefined): void {
+    const { dispatcher } = this.#parts
+    if (dueDate === undefined) dispatcher.mayClaim()
+    else dispatcher.dueIn(Number(dueDate) - Date.now(), false)
+  }
+
+  taskPostponed(): void {
+    this.#parts.dispatcher.tickInAnyCase()
+  }
+
+  foreignTaskAdded(): void {
+    this.#parts.maintenance.demandAdoption()
+    this.#parts.dispatcher.tickInAnyCase()
+  }
+
+  /** The database knows for which claim: the task may have been claimed anew since. */
+  cancelRequested(_id: string): void {
+    // When the database is away, the next renewal finds the request.
+    if (this.#parts.claims.mayHold(_id)) void this.#parts.claims.findCancelRequests().catch(() => undefined)
+  }
+
+  feedFailed(error: unknown, isFinal: boolean): void {
+    const ending = isFinal ? ' (MongoDB has change streams in replica sets)' : ', trying again'
+    this.#parts.log.warn(
+      'cannot follow the changes that other processes make, so they are found at each tick only' +
+        `${ending}: ${messageOf(error)}`,
+    )
+  }
+
+  // In the pool.
+
+  poolChanged(): void {
+    this.#parts.dispatcher.wake()
+  }
+
+  jobStarted({ token }: Claim): void {
+    this.#parts.claims.get(token)?.moveTo('started')
+  }
+
+  jobEnded({ token }: Claim, outcome: Outcome, aborted: Error | undefined): void {
+    this.withClaim(token, held => this.#parts.settler.jobEnded(held, outcome, aborted))
+  }
+
+  jobReturned({ token }: Claim, reason?: string): void {
+    this.withClaim(token, held => this.#parts.localQueue.jobReturned(held, reason))
+  }
+
+  workerDied({ token }: Claim, death: Death, aborted: Error | undefined): void {
+    this.withClaim(token, held => this.#parts.settler.workerDied(held, death, aborted))
+  }
+
+  questionAsked(question: Question): void {
+    const { claims, log, messageBroker } = this.#parts
+    const held = claims.get(question.claim.token)
+    void consult(messageBroker, question, held !== undefined && claims.isValid(held), log)
+  }
+
+  /** A worker asked to cancel a running task, of whichever master. */
+  workerRequestedCancel(token: string): void {
+    this.#parts.claims.requestCancel(token)
+  }
+
+  workerCancelled(task: Task): void {
+    this.taskCancelled({ task, token: undefined })
+  }
+
+  // To a claim.
+
+  claimToCancel(held: HeldClaim): void {
+    this.end(held, new TaskCancelledError())
+  }
+
+  claimLost(held: HeldClaim, loss: Loss): void {
+    this.end(held, new LeaseLostError())
+    this.#parts.settler.lost(held, loss)
+  }
+
+  // To a task that was settled.
+
+  taskReleased(): void {
+    this.#parts.dispatcher.wake()
+  }
+
+  taskRetried(task: Task, delay: number): void {
+    this.#parts.dispatcher.retriedIn(task, delay)
+  }
+
+  private end(held: HeldClaim, reason: Error): void {
+    if (held.place === 'buffered') this.#parts.localQueue.drop(held)
+    else if (held.place !== 'left') this.#parts.pool.abort(held.claim, reason, this.#parts.abortGrace)
+  }
+
+  /** A claim stays in the registry until its job has left: without one, nothing is left to do. */
+  private withClaim(token: string, react: (held: HeldClaim) => void): void {
+    const held = this.#parts.claims.get(token)
+    if (held !== undefined) react(held)
+  }
+}

@@ -1,0 +1,36 @@
+/** How any process cancels tasks of the persistent queue, and starts them anew. */
+import type { TaskSignal } from '../../../common/task'
+import type { Cancellation } from '../claim'
+import { AS_IN_MEMORY, DURABLE, HAS_NOT_ENDED, type RawCollection, toTask } from './schema'
+import { START_ANEW, cancelled } from './updates'
+
+/**
+ * Cancels a task that is not running, or asks the holder of a running one to settle it as cancelled: one write, in which the state that
+ * the database has decides.
+ *
+ * @returns undefined when no task of this `_id` could be cancelled
+ */
+export async function cancelTask(
+  tasks: RawCollection,
+  _id: string,
+  keepFailed: number | null,
+): Promise<Cancellation | undefined> {
+  const { value } = await tasks.findOneAndUpdate({ _id, ...HAS_NOT_ENDED }, cancelled(keepFailed), {
+    ...DURABLE,
+    returnDocument: 'after',
+    includeResultMetadata: true,
+    ...AS_IN_MEMORY,
+  })
+  return value === null ? undefined : { task: toTask(value), token: value.claim?.token }
+}
+
+/** Starts a failed or cancelled task anew. @returns undefined when there is no such task */
+export async function startAnew(tasks: RawCollection, _id: string): Promise<TaskSignal | undefined> {
+  const { value } = await tasks.findOneAndUpdate({ _id, state: { $in: ['failed', 'cancelled'] } }, START_ANEW, {
+    ...DURABLE,
+    returnDocument: 'after',
+    projection: { taskType: 1, priority: 1, dueDate: 1 },
+    includeResultMetadata: true,
+  })
+  return value ?? undefined
+}

@@ -1,0 +1,75 @@
+/** What became of a claim, judged by the task's document: the rules that every master and the model of them share. */
+import type { Claim, Loss, Settlement, Verdict } from '../claim'
+import type { StoredTask } from './schema'
+
+/** What the rules look at. */
+export type Found = Partial<
+  Pick<StoredTask, 'state' | 'createdAt' | 'sequence' | 'settledBy' | 'replaced' | 'cancelRequestedAt'>
+> & { readonly claim?: { readonly token?: string } }
+
+export const FOUND_FIELDS = {
+  state: 1,
+  createdAt: 1,
+  sequence: 1,
+  settledBy: 1,
+  replaced: 1,
+  cancelRequestedAt: 1,
+  'claim.token': 1,
+} as const
+
+/** `settleAsAsked` and `settleAsCancelled`: the claim still holds the task, and the settlement has to be written again. */
+export type Finding = Verdict | 'settleAsAsked' | 'settleAsCancelled'
+
+/**
+ * What a look-up says about a settlement that may have been written, or not.
+ *
+ * @param found the task's document, read with read concern majority; null if there is none
+ * @param isLeaseOver by this master's clock, the lease had run out before the settlement was first sent
+ */
+export function findingOf(
+  claim: Pick<Claim, 'task' | 'token'>,
+  kind: Settlement['kind'],
+  found: Found | null,
+  isLeaseOver: boolean,
+): Finding {
+  if (found === null) return kind === 'done' ? doneUnless(isLeaseOver) : 'removed'
+  if (!isSameTask(claim, found)) return kind === 'done' ? replacedBy(found, claim.token, isLeaseOver) : 'removed'
+  if (found.claim?.token === claim.token) {
+    return hasCancelRequest(found) ? 'settleAsCancelled' : 'settleAsAsked'
+  }
+  if (found.settledBy === claim.token) return found.state === 'cancelled' ? 'cancelled' : 'settled'
+  return lossOf(found)
+}
+
+/** What a look-up says about a claim that nothing was written for: undefined while it holds the task. */
+export function lossAmong(claim: Pick<Claim, 'task' | 'token'>, found: Found | null): Loss | undefined {
+  if (found === null || !isSameTask(claim, found)) return 'removed'
+  return found.claim?.token === claim.token ? undefined : lossOf(found)
+}
+
+/** Null and missing count as no request. */
+export function hasCancelRequest({ cancelRequestedAt }: Found): boolean {
+  return (cancelRequestedAt ?? undefined) !== undefined
+}
+
+function lossOf({ state }: Found): Loss {
+  return state === 'cancelled' ? 'cancelledElsewhere' : 'takenOver'
+}
+
+/** A task that was removed and added again under its `_id` is another one. */
+function isSameTask({ task }: Pick<Claim, 'task'>, { createdAt, sequence }: Found): boolean {
+  return Number(createdAt) === Number(task.createdAt) && sequence === task.sequence
+}
+
+/**
+ * A task that is gone was deleted by its holder, or removed by somebody: its job is done in both cases. After its lease has run out it
+ * may also have been taken over and removed since.
+ */
+function doneUnless(isLeaseOver: boolean): Verdict {
+  return isLeaseOver ? 'takenOver' : 'settled'
+}
+
+/** As above; a done task that was taken over is kept, and the task that replaces it names who had settled it. */
+function replacedBy({ replaced }: Found, token: string, isLeaseOver: boolean): Verdict {
+  return replaced === undefined || replaced === token ? doneUnless(isLeaseOver) : 'takenOver'
+}
