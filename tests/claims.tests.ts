@@ -297,7 +297,7 @@ storage(
       held.map((claim, index) => ({
         claim,
         settlement: index % 2 === 0 ? { kind: 'failed', error, counts: {} } : { kind: 'done' },
-        isLeaseOver: false,
+        leaseEndsAt: Infinity,
       })),
     )
     // The job of the one that was removed is done.
@@ -327,7 +327,7 @@ storage('a request to cancel one of many wins, whatever becomes of the others', 
     const cancellation = await cancelTask(queue.raw, asked.task._id, null)
     test.equal([cancellation?.token, cancellation?.task.state], [asked.token, 'running'])
     test.isUndefined(await startAnew(queue.raw, asked.task._id), 'it has not ended')
-    const requests = [asked, other].map(claim => ({ claim, settlement, isLeaseOver: false }))
+    const requests = [asked, other].map(claim => ({ claim, settlement, leaseEndsAt: Infinity }))
     test.equal(await queue.settler.settleAll(requests), ['cancelled', 'settled'])
     test.equal((await queue.find(asked.task._id))?.state, 'cancelled')
     test.equal(await settle(queue.settler, asked, settlement), 'cancelled', 'as if the acknowledgement had been lost')

@@ -43,8 +43,8 @@ export type Settlement =
 export interface SettleRequest {
   readonly claim: Claim
   readonly settlement: Settlement
-  /** By this master's clock, the lease had run out before the settlement was first sent. */
-  readonly isLeaseOver: boolean
+  /** When the lease runs out, on the monotonic clock of this master. */
+  readonly leaseEndsAt: number
 }
 
 /** Why a claim is void: its task carries another token, or none. Nothing was written. */
@@ -72,8 +72,13 @@ export interface ClaimStore {
    * @throws when the database does not answer (rejects): each settlement may be written or not
    */
   settleAll(requests: readonly SettleRequest[]): Promise<readonly Verdict[]>
-  /** Settles one claim, which may be settled already. @throws as `settleAll` */
-  settleOne(request: SettleRequest): Promise<Verdict>
+  /**
+   * Settles one claim, which may be settled already.
+   *
+   * @param firstSentAt when a write of unknown effect was first sent, if there was one; on the monotonic clock
+   * @throws as `settleAll`
+   */
+  settleOne(request: SettleRequest, firstSentAt?: number): Promise<Verdict>
 }
 
 /** A task as `TaskQueue.cancel` left it, and the token of its claim if it is running. */

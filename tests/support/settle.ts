@@ -7,7 +7,7 @@ type Store = Pick<ClaimStore, 'settleOne'> | Pick<MemoryQueue, 'settle'>
 
 export async function settle(store: Store, claim: Claim, settlement: Settlement): Promise<Verdict> {
   if ('settle' in store) return store.settle(claim, settlement)
-  return store.settleOne({ claim, settlement, isLeaseOver: false })
+  return store.settleOne({ claim, settlement, leaseEndsAt: Infinity })
 }
 
 /** @returns whether the claim still held its task */

@@ -86,11 +86,6 @@ export class Claims {
     return validity === 'held' && monotonicNow() < expiresAt
   }
 
-  /** By this master's clock, the lease has run out. */
-  isLeaseOver({ expiresAt }: HeldClaim): boolean {
-    return monotonicNow() >= expiresAt
-  }
-
   /** Lets go of a claim whose job has left and which is settled or void. */
   forgetIfOver(held: HeldClaim): void {
     if (held.isOver) this.#held.delete(held.claim.token)

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { monotonicNow } from '../../../common/clock'
 import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 import type { ClaimStore, SettleRequest, Verdict } from '../../queue/claim'
@@ -51,24 +52,25 @@ export class Outbox {
   }
 
   private async writeTogether(batch: readonly Pending[]): Promise<void> {
+    const sentAt = monotonicNow()
     let verdicts: readonly Verdict[]
     try {
       verdicts = await this.#store.settleAll(batch.map(({ request }) => request))
     } catch (error) {
       // Beside the next batches, which may fare better.
-      void this.writeEach(batch, error)
+      void this.writeEach(batch, sentAt, error)
       return
     }
     for (const [index, { conclude }] of batch.entries()) conclude(verdicts[index] as Verdict)
   }
 
   // Invariant 10: a write whose acknowledgement was lost is looked up, not guessed.
-  private async writeEach(batch: readonly Pending[], error: unknown): Promise<void> {
+  private async writeEach(batch: readonly Pending[], sentAt: number, error: unknown): Promise<void> {
     let [left, reason] = [batch, error]
     for (let wait = FIRST_PAUSE_MS; left.length > 0; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
       this.logFailure(left, wait, reason)
       await pause(wait)
-      const tries = await Promise.allSettled(left.map(({ request }) => this.#store.settleOne(request)))
+      const tries = await Promise.allSettled(left.map(({ request }) => this.#store.settleOne(request, sentAt)))
       left = left.filter(({ conclude }, index) => {
         const result = tries[index]
         if (result?.status === 'fulfilled') conclude(result.value)

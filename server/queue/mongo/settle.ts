@@ -1,3 +1,4 @@
+import { monotonicNow } from '../../../common/clock'
 import type { Claim, ClaimStore, SettleRequest, Verdict } from '../claim'
 import { COMMITTED, DURABLE, type Filter, NO_CANCEL_REQUESTED, type RawCollection, isTooLarge } from './schema'
 import { type Pipeline, failedWithoutError, settledAs } from './updates'
@@ -18,41 +19,42 @@ export class MongoSettler implements ClaimStore {
   }
 
   async settleAll(requests: readonly SettleRequest[]): Promise<readonly Verdict[]> {
-    const [only] = requests
-    if (only !== undefined && requests.length === 1) return [await this.settleOne(only)]
     const verdicts = new Map<SettleRequest, Verdict>()
-    const settle = async (
-      group: readonly SettleRequest[],
-      write: (group: readonly SettleRequest[]) => Promise<boolean>,
-    ) => {
-      if (group.length === 0) return
-      const areWritten = group.length > 1 && (await write(group))
-      const each = areWritten
-        ? group.map(() => 'settled' as const)
-        : await Promise.all(group.map(one => this.settleOne(one)))
-      for (const [index, request] of group.entries()) verdicts.set(request, each[index] as Verdict)
-    }
+    const deletions = requests.filter(isDeletion)
+    const updates = requests.filter(request => !isDeletion(request))
     await Promise.all([
-      settle(requests.filter(isDeletion), group => this.deleteAll(group)),
-      settle(
-        requests.filter(request => !isDeletion(request)),
-        group => this.updateAll(group),
-      ),
+      this.settleGroup(deletions, verdicts, () => this.deleteAll(deletions)),
+      this.settleGroup(updates, verdicts, () => this.updateAll(updates)),
     ])
     return requests.map(request => verdicts.get(request) as Verdict)
   }
 
   /** Writing and looking up alternate until one of them has an answer. Neither changes what another holder has. */
-  async settleOne(request: SettleRequest): Promise<Verdict> {
+  async settleOne(request: SettleRequest, firstSentAt?: number): Promise<Verdict> {
     let current = request
     for (;;) {
       const written = await this.write(current)
       if (written !== undefined) return written
-      const finding = await this.lookUp(current)
+      const finding = await this.lookUp(current, firstSentAt)
       if (finding !== 'settleAsAsked' && finding !== 'settleAsCancelled') return finding
       // An update yields `cancelled` by itself.
       if (finding === 'settleAsCancelled' && isDeletion(current)) current = asCancelled(current)
     }
+  }
+
+  /** @param write settles all of the group at once. @returns (its own) whether all were settled as asked */
+  private async settleGroup(
+    group: readonly SettleRequest[],
+    verdicts: Map<SettleRequest, Verdict>,
+    write: () => Promise<boolean>,
+  ): Promise<void> {
+    const isMany = group.length > 1
+    const sentAt = isMany ? monotonicNow() : undefined
+    const isWritten = isMany && (await write())
+    const settle = async (request: SettleRequest) => {
+      verdicts.set(request, isWritten ? 'settled' : await this.settleOne(request, sentAt))
+    }
+    await Promise.all(group.map(settle))
   }
 
   /** @returns whether all of these are settled as asked */
@@ -106,8 +108,9 @@ export class MongoSettler implements ClaimStore {
     return value.state === 'cancelled' ? 'cancelled' : 'settled'
   }
 
-  private async lookUp({ claim, settlement, isLeaseOver }: SettleRequest): Promise<Finding> {
+  private async lookUp({ claim, leaseEndsAt, settlement }: SettleRequest, firstSentAt?: number): Promise<Finding> {
     const found = await this.#tasks.findOne({ _id: claim.task._id }, { projection: FOUND_FIELDS, ...COMMITTED })
+    const isLeaseOver = (firstSentAt ?? monotonicNow()) >= leaseEndsAt
     return findingOf(claim, settlement.kind, found, isLeaseOver)
   }
 

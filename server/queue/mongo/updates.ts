@@ -122,8 +122,8 @@ export function failedWithoutError(settledBy: string, keepFailed: number | null)
  * @param mayLive whether the former holder may still live, and try to settle the task
  */
 export function rescued(mayLive: boolean, keepFailed: number | null, settledBy?: string): Pipeline {
-  const takenOver = mayLive ? { isTakenOver: true } : {}
-  return leaveRunning({ otherwise: { state: STATE_BY_DUE_DATE, ...takenOver }, settledBy, keepFailed })
+  const always = mayLive ? { isTakenOver: true } : {}
+  return leaveRunning({ always, otherwise: { state: STATE_BY_DUE_DATE }, settledBy, keepFailed })
 }
 
 /** Cancels a task that is not running; records a request on one that is, for its holder. */
@@ -147,7 +147,7 @@ export function cancelled(keepFailed: number | null): Pipeline {
   ]
 }
 
-/** Starts a failed or cancelled task anew; `attempts` counts on. */
+/** Starts a failed or cancelled task anew; `attempts` counts on, and so does `isTakenOver`: a former holder may still live. */
 export const START_ANEW: Pipeline = [
   { $set: { state: 'waiting', dueDate: '$$NOW', failures: 0, crashes: 0 } },
   { $unset: ['error', 'cancelledAt', 'removeAt', 'isSuspect', 'settledBy'] },

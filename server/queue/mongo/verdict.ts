@@ -24,7 +24,8 @@ export type Finding = Verdict | 'settleAsAsked' | 'settleAsCancelled'
  * What a look-up says about a settlement that may have been written, or not.
  *
  * @param found the task's document, read with read concern majority; null if there is none
- * @param isLeaseOver by this master's clock, the lease had run out before the settlement was first sent
+ * @param isLeaseOver by this master's clock, the lease had run out before a write of unknown effect was first sent, or, if there was none,
+ * before the look-up
  */
 export function findingOf(
   claim: Pick<Claim, 'task' | 'token'>,
