@@ -47,6 +47,10 @@ export const attemptTasks: TaskMap = {
     },
   },
   context: (_job, _toggleIPC, { attempt, token, signal }) => ({ attempt, token, aborted: signal.aborted }),
+  holdThenTellAttempt: async (job, toggleIPC, { attempt }) => {
+    await hold(job, toggleIPC)
+    return attempt
+  },
   holdUntilAborted,
   timedOut: { run: holdUntilAborted, timeout: 50 },
   /** Succeeds after it was told to end. */

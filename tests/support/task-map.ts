@@ -81,9 +81,10 @@ export const taskMap: TaskMap = {
     isMasterBeforeCluster,
     hasMasterImports: hasMasterImports(),
   }),
-  /** Blocks the event loop until a file is there. */
-  blockUntil: job => {
+  /** Blocks the event loop until a file is there. @returns which attempt it was */
+  blockUntil: (job, _toggleIPC, { attempt }) => {
     while (!existsSync((job.data as { file: string }).file));
+    return attempt
   },
   holdThenFail: async (job, toggleIPC) => {
     await hold(job, toggleIPC)

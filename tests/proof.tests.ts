@@ -1,0 +1,438 @@
+/**
+ * Faults of the engine that no other suite would notice, driven from outside: the tap between a master and its database
+ * decides what arrives when.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Tinytest } from 'meteor/tinytest'
+import { behindTap, isClaim, isOnQueue, isRenewal, isSettlement, isWrite, tapped, withTap } from './support/behind-tap'
+import type { TestDatabase } from './support/database'
+import { isAlive } from './support/processes'
+import { RemoteMaster, withMaster } from './support/remote-master'
+import { ticks } from './support/ticks'
+import { comesTrue, eventually } from './support/wait'
+import type { WireTap } from './support/wire-tap'
+
+const NO_TICKS = 3_600_000
+/** Longer than any test. */
+const LONG_LEASE = 300_000
+
+type Path = 'added' | 'polled'
+const PATHS: Record<Path, string> = { added: 'of a task that an idle master adds', polled: 'of a poll' }
+
+/** Adds a task so that its claim takes this path. @returns once it is added, which may be after its claim is acknowledged */
+async function addOn(way: Path, master: RemoteMaster, _id: string, taskType: string): Promise<void> {
+  if (way === 'added') await master.addTask({ taskType, data: {}, _id })
+  else await insert(master.database, { _id, taskType })
+}
+
+/** Adds a task as another process would. */
+async function insert(database: TestDatabase, task: { readonly _id: string; readonly [field: string]: unknown }) {
+  const now = new Date()
+  const defaults = {
+    state: 'waiting',
+    taskType: 'echo',
+    data: {},
+    priority: 1,
+    dueDate: now,
+    createdAt: now,
+    sequence: 0,
+  }
+  await database.tasks.insertOne({ ...defaults, ...task })
+}
+
+async function expiryOf({ tasks }: TestDatabase, _id: string): Promise<number> {
+  const claim = (await tasks.findOne({ _id }))?.claim as { readonly expiresAt?: Date } | undefined
+  return Number(claim?.expiresAt ?? 0)
+}
+
+/** Until the lease of this task was renewed so often. */
+async function renewed(database: TestDatabase, _id: string, times: number): Promise<void> {
+  for (let left = times; left > 0; left--) {
+    const before = await expiryOf(database, _id)
+    await eventually('the lease was renewed', async () => (await expiryOf(database, _id)) > before)
+  }
+}
+
+/** Until the master sends nothing about the queue for a while: it has polled, and waits for a signal. */
+async function quiet(tap: WireTap): Promise<void> {
+  let count = -1
+  const onQueue = () => tap.commands.filter(command => isOnQueue(command) && command.name !== 'getMore').length
+  while (count !== onQueue()) {
+    count = onQueue()
+    await pause(500)
+  }
+}
+
+/** Whether a job started that must not, judged once all the workers of the master have come to later jobs. */
+async function startsMeanwhile(master: RemoteMaster, _id: string): Promise<boolean> {
+  const hasStarted = () => master.notices('held').some(({ taskId }) => taskId === _id)
+  for (const round of ['first', 'second']) {
+    const later = await master.addTask({ taskType: 'echo', data: { round }, inMemory: true })
+    const hasEnded = () => master.endings.some(({ task }) => task._id === later)
+    await master.until('a later job', () => hasStarted() || hasEnded())
+  }
+  return hasStarted()
+}
+
+function startsOf(master: RemoteMaster, _id: string): number {
+  return [...master.output.matchAll(new RegExp(`:${_id}\tstarted`, 'g'))].length
+}
+
+/** A file that blocks jobs until it is written, and one that never did. */
+async function withFiles(test: (missing: string, present: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'cluster-test-'))
+  try {
+    const present = path.join(folder, 'present')
+    await writeFile(present, '')
+    await test(path.join(folder, 'missing'), present)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+for (const way of ['added', 'polled'] as const) {
+  Tinytest.addAsync(
+    `proof - a claim ${PATHS[way]} that is acknowledged after its lease starts nothing (invariant 2)`,
+    async test => {
+      await behindTap({ leaseDuration: 1500 }, async (late, tap) => {
+        const { database } = late
+        await late.resultOf({ taskType: 'echo', data: {} })
+        const answers = tap.holdAnswers(isClaim)
+        const adding = addOn(way, late, 'slow', 'hold')
+        await eventually('the claim is made', () => answers.count > 0)
+        await withMaster({ database, options: { leaseDuration: LONG_LEASE } }, async holder => {
+          await holder.held('slow')
+          answers.release()
+          test.isFalse(await startsMeanwhile(late, 'slow'))
+          await adding
+          await holder.call('release', 'slow', 'of the holder')
+          test.equal((await holder.ending('slow')).value, 'of the holder')
+          test.isFalse(late.endings.some(({ task }) => task._id === 'slow'))
+        })
+      })
+    },
+  )
+
+  Tinytest.addAsync(
+    `proof - a claim ${PATHS[way]} that is acknowledged after a renewal runs once (invariant 2)`,
+    async test => {
+      await behindTap({ leaseDuration: 9000, maxAvailableWorkers: 3 }, async (master, tap) => {
+        const { database } = master
+        const other = await master.addTask({ taskType: 'hold', data: {} })
+        await master.held(other)
+        const answers = tap.holdAnswers(isClaim)
+        const adding = addOn(way, master, 'slow', 'hold')
+        await eventually('the claim is made', () => answers.count > 0)
+        await renewed(database, other, 1)
+        answers.release()
+        await adding
+        await master.held('slow')
+        await ticks(database)
+        await renewed(database, other, 1)
+        await master.call('release', 'slow')
+        test.equal((await master.ending('slow')).task.attempts, 1)
+        test.isFalse(await comesTrue(() => startsOf(master, 'slow') > 1, 300))
+        test.equal(await database.tasks.countDocuments({ _id: 'slow' }), 0)
+        test.notMatches(master.output, /slow\t(given back|lease lost)/)
+        await master.call('release', other)
+      })
+    },
+  )
+}
+
+Tinytest.addAsync(
+  'proof - a renewal that is acknowledged after the lease starts no job that still waits (invariant 2)',
+  async test => {
+    await behindTap({ leaseDuration: 3000, tasksPerWorker: 2 }, async (late, tap) => {
+      const { database } = late
+      const ids = await late.call('addTasks', [
+        { taskType: 'hold', data: {} },
+        { taskType: 'hold', data: {} },
+      ])
+      const [worker] = await Promise.all(ids.map(_id => late.held(_id)))
+      // Both are suspects now: one runs alone, and the other waits for that.
+      process.kill(worker ?? 0, 'SIGKILL')
+      await late.until('one runs again', () => late.notices('held').length === 3)
+      const running = late.notices('held').at(-1)?.taskId ?? ''
+      const behind = ids.find(_id => _id !== running) ?? ''
+      await eventually(
+        'both are claimed',
+        async () => (await database.tasks.countDocuments({ state: 'running' })) === 2,
+      )
+      const answers = tap.holdAnswers(() => true)
+      await renewed(database, behind, 1)
+      const options = { leaseDuration: LONG_LEASE, maxAvailableWorkers: 2 }
+      await withMaster({ database, options }, async holder => {
+        await holder.held(behind)
+        answers.passThese()
+        await late.call('release', running)
+        test.isFalse(await startedAgain(late, behind, 2))
+        await holder.call('release', behind, 'of the holder')
+        test.equal((await holder.ending(behind)).value, 'of the holder')
+        answers.release()
+      })
+    })
+  },
+)
+
+/** As `startsMeanwhile`, for a job that was started before. */
+async function startedAgain(master: RemoteMaster, _id: string, count: number): Promise<boolean> {
+  const hasStarted = () => master.notices('held').filter(({ taskId }) => taskId === _id).length >= count
+  for (const round of ['first', 'second']) {
+    const later = await master.addTask({ taskType: 'echo', data: { round }, inMemory: true })
+    const hasEnded = () => master.endings.some(({ task }) => task._id === later)
+    await master.until('a later job', () => hasStarted() || hasEnded())
+  }
+  return hasStarted()
+}
+
+Tinytest.addAsync(
+  'proof - a job that was taken back from a blocked worker is not started there later (invariant 2)',
+  async test => {
+    await withFiles(async (missing, present) => {
+      const options = { leaseDuration: LONG_LEASE, maxAvailableWorkers: 2, keepAlive: 'always' } as const
+      await withMaster({ options }, async master => {
+        const short = { taskType: 'blockUntil', data: { file: present } }
+        const known = await master.call(
+          'addTasks',
+          Array.from({ length: 200 }, () => short),
+        )
+        await Promise.all(known.map(_id => master.ending(_id)))
+        const blocking = { ...short, data: { file: missing }, priority: 9 }
+        const [blocked = '', ...ids] = await master.call('addTasks', [
+          blocking,
+          ...Array.from({ length: 39 }, () => short),
+        ])
+        await Promise.all(ids.map(_id => master.ending(_id)))
+        test.isFalse(master.endings.some(({ task }) => task._id === blocked))
+        await writeFile(missing, '')
+        await master.ending(blocked)
+        await bothWorkersHold(master)
+        test.equal(
+          ids.map(_id => startsOf(master, _id)),
+          ids.map(() => 1),
+        )
+        test.equal(startsOf(master, blocked), 1)
+      })
+    })
+  },
+)
+
+/** Until both workers of the master have come to a later job. */
+async function bothWorkersHold(master: RemoteMaster): Promise<void> {
+  const ids = await master.call('addTasks', [
+    { taskType: 'hold', data: {} },
+    { taskType: 'hold', data: {} },
+  ])
+  await Promise.all(ids.map(_id => master.held(_id)))
+  for (const _id of ids) await master.call('release', _id)
+}
+
+Tinytest.addAsync(
+  'proof - a former worker is ended before any master can run what it had (invariants 2 and 8)',
+  async test => {
+    await withTap(async (database, tap) => {
+      const former = await RemoteMaster.start({ database, options: { leaseDuration: LONG_LEASE } })
+      try {
+        await former.addTask({ taskType: 'hold', data: {}, _id: 'left' })
+        const worker = await former.held('left')
+        // It can neither notice the end of its master, nor be told.
+        process.kill(worker, 'SIGSTOP')
+        await withMaster({ database, options: { keepAlive: 'always' } }, async other => {
+          await other.resultOf({ taskType: 'echo', data: {} })
+          former.killAlone()
+          await eventually('the master is gone', () => !isAlive(former.pid))
+          // The restarted master makes no second step before the other one runs the task.
+          const answers = tap.holdAnswers((command, { n }) => isWrite(command) && Number(n) > 0)
+          await withMaster(tapped(database, tap, {}), async () => {
+            await other.held('left')
+            test.isFalse(isAlive(worker))
+            test.equal(answers.count, 1)
+            answers.release()
+            await other.call('release', 'left')
+            test.equal((await other.ending('left')).event, 'done')
+          })
+        })
+      } finally {
+        await former.stop()
+      }
+    })
+  },
+)
+
+Tinytest.addAsync(
+  'proof - a job whose lease has run out gets no answer of the messageBroker (invariant 2)',
+  async test => {
+    await behindTap({ leaseDuration: 1000 }, async (master, tap) => {
+      const { database } = master
+      await master.resultOf({ taskType: 'echo', data: {} })
+      const _id = await master.addTask({ taskType: 'holdAddHold', data: { taskType: 'echo', data: {} } })
+      await master.held(_id)
+      await renewed(database, _id, 1)
+      const renewals = tap.holdCommands(isRenewal)
+      await eventually('the lease has run out', async () => (await expiryOf(database, _id)) < Date.now())
+      await master.call('release', _id)
+      const hasEnded = () => master.endings.some(({ task }) => task._id === _id)
+      const heldTimes = () => master.notices('held').filter(({ taskId }) => taskId === _id).length
+      await master.until('the second question', () => hasEnded() || heldTimes() > 1)
+      test.equal(heldTimes(), 1)
+      test.isTrue(renewals.count > 0)
+      renewals.release()
+      test.equal(((await master.ending(_id)).value as Error).name, 'LeaseLostError')
+    })
+  },
+)
+
+const SETTLED = { hold: 'done', holdThenFail: 'error' } as const
+
+for (const taskType of ['hold', 'holdThenFail'] as const) {
+  for (const count of [1, 3]) {
+    Tinytest.addAsync(
+      `proof - what is renewed while the end of ${String(count)} × ${taskType} is written is not lost (invariant 3)`,
+      async test => {
+        await behindTap({ leaseDuration: 900, maxAvailableWorkers: count + 1 }, async (master, tap) => {
+          const { database } = master
+          const other = await master.addTask({ taskType: 'hold', data: {} })
+          await master.held(other)
+          const tasks = Array.from({ length: count }, () => ({ taskType, data: {} }))
+          const ids = await master.call('addTasks', tasks)
+          await Promise.all(ids.map(_id => master.held(_id)))
+          const answers = tap.holdAnswers(isSettlement)
+          for (const _id of ids) await master.call('release', _id)
+          await eventually('an end is written', () => answers.count > 0)
+          await renewed(database, other, 3)
+          answers.release()
+          const endings = await Promise.all(ids.map(_id => master.ending(_id)))
+          test.equal(
+            endings.map(({ event }) => event),
+            ids.map(() => SETTLED[taskType]),
+          )
+          test.equal(master.notices('stalled'), [])
+          test.notMatches(master.output, /lease lost/)
+          await master.call('release', other)
+        })
+      },
+    )
+  }
+}
+
+Tinytest.addAsync('proof - a poll that failed is made again at the next occasion (invariant 10)', async test => {
+  await behindTap({ refreshRate: NO_TICKS }, async (master, tap) => {
+    await master.resultOf({ taskType: 'echo', data: {} })
+    await master.workersAre(1)
+    await quiet(tap)
+    const hasFailed = tap.failNext(command => isOnQueue(command) && command.name !== 'getMore', 50)
+    await insert(master.database, { _id: 'after the blip' })
+    await eventually('the poll has failed', hasFailed)
+    // It tells of no persistent task, but a worker is free.
+    await master.resultOf({ taskType: 'echo', data: {}, inMemory: true })
+    test.equal((await master.ending('after the blip')).event, 'done')
+  })
+})
+
+const isFeedOpening = ({ name, body }: { name: string; body: Readonly<Record<string, unknown>> }) =>
+  name === 'aggregate' && JSON.stringify(body.pipeline).includes('$changeStream')
+
+Tinytest.addAsync('proof - what was added before the change stream opened is found when it opens', async test => {
+  await withTap(async (database, tap) => {
+    const openings = tap.holdCommands(isFeedOpening)
+    await withMaster(tapped(database, tap, { refreshRate: NO_TICKS }), async master => {
+      await master.resultOf({ taskType: 'echo', data: {} })
+      await master.workersAre(1)
+      await quiet(tap)
+      await insert(database, { _id: 'before' })
+      test.isTrue(openings.count > 0)
+      openings.release()
+      test.equal((await master.ending('before')).event, 'done')
+    })
+  })
+})
+
+/** MongoDB's code for a change stream that cannot be resumed. */
+const HISTORY_LOST = 286
+
+Tinytest.addAsync('proof - what was added while the change stream was broken is found when it reopens', async test => {
+  await behindTap({ refreshRate: NO_TICKS }, async (master, tap) => {
+    await master.resultOf({ taskType: 'echo', data: {} })
+    await master.workersAre(1)
+    await quiet(tap)
+    const openings = tap.holdCommands(isFeedOpening)
+    const hasBroken = tap.failNext(command => isOnQueue(command) && command.name === 'getMore', HISTORY_LOST)
+    // The stream asks for the next when it has told of one.
+    await insert(master.database, { _id: 'last told' })
+    await eventually('the stream has broken', hasBroken)
+    await eventually('it is opened again', () => openings.count > 0)
+    await master.ending('last told')
+    await quiet(tap)
+    await insert(master.database, { _id: 'untold' })
+    openings.release()
+    test.equal((await master.ending('untold')).event, 'done')
+  })
+})
+
+for (const inMemory of [false, true]) {
+  const queue = inMemory ? 'in-memory' : 'persistent'
+
+  Tinytest.addAsync(`proof - ${queue}: a job that ran counts as an attempt, also when its worker died`, async test => {
+    await withMaster({}, async master => {
+      const _id = await master.addTask({ taskType: 'holdThenTellAttempt', data: {}, inMemory })
+      process.kill(await master.held(_id), 'SIGKILL')
+      await master.held(_id, 2)
+      test.equal((await master.find(_id, inMemory))?.attempts, 2)
+      await master.call('release', _id)
+      const { task, value } = await master.ending(_id)
+      test.equal([task.attempts, value], [2, 2])
+    })
+  })
+
+  Tinytest.addAsync(`proof - ${queue}: a job that is returned without a start counts as no attempt`, async test => {
+    await withFiles(async (missing, present) => {
+      await withMaster({ options: { leaseDuration: LONG_LEASE, keepAlive: 'always' } }, async master => {
+        const { tasks } = master.database
+        const short = { taskType: 'blockUntil', data: { file: present }, inMemory }
+        const known = await master.call(
+          'addTasks',
+          Array.from({ length: 200 }, () => short),
+        )
+        await Promise.all(known.map(_id => master.ending(_id)))
+        const stored = async () => (inMemory ? master.call('tasks') : tasks.find().toArray())
+        const blocking = { ...short, data: { file: missing }, priority: 9 }
+        const [blocked = '', ...ids] = await master.call('addTasks', [
+          blocking,
+          ...Array.from({ length: 20 }, () => short),
+        ])
+        await eventually('some are claimed and not started', async () => {
+          return (await stored()).filter(({ state }) => state === 'running').length > 2
+        })
+        const stopping = master.call('stop', { timeout: 120_000 })
+        await master.call('setRefreshRate', 50)
+        await writeFile(missing, '')
+        await stopping
+        test.equal((await master.ending(blocked)).value, 1)
+        const left = await stored()
+        test.isTrue(left.length > 0)
+        for (const { state, attempts } of left) test.equal([state, Number(attempts ?? 0)], ['waiting', 0])
+        await master.call('initialize')
+        for (const _id of ids) {
+          const { task, value } = await master.ending(_id)
+          test.equal([task.attempts, value, startsOf(master, _id)], [1, 1, 1])
+        }
+      })
+    })
+  })
+}
+
+Tinytest.addAsync('proof - a job that comes too late to its worker counts as no attempt', async test => {
+  await withMaster({ options: { leaseDuration: 900, keepAlive: 'always' } }, async master => {
+    const worker = (await master.resultOf({ taskType: 'block', data: { milliseconds: 0 } })) as number
+    process.kill(worker, 'SIGSTOP')
+    const _id = await master.addTask({ taskType: 'context', data: {} })
+    await renewed(master.database, _id, 6)
+    process.kill(worker, 'SIGCONT')
+    const { task, value } = await master.ending(_id)
+    test.equal([task.attempts, (value as { attempt: number }).attempt, startsOf(master, _id)], [1, 1, 1])
+  })
+})
