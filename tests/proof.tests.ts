@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { MongoInternals } from 'meteor/mongo'
 import { Tinytest } from 'meteor/tinytest'
 import { behindTap, isClaim, isOnQueue, isRenewal, isSettlement, isWrite, tapped, withTap } from './support/behind-tap'
 import type { TestDatabase } from './support/database'
@@ -29,7 +30,10 @@ async function addOn(way: Path, master: RemoteMaster, _id: string, taskType: str
 }
 
 /** Adds a task as another process would. */
-async function insert(database: TestDatabase, task: { readonly _id: string; readonly [field: string]: unknown }) {
+async function insert(
+  database: TestDatabase,
+  task: { readonly _id: string; readonly [field: string]: unknown },
+): Promise<void> {
   const now = new Date()
   const defaults = {
     state: 'waiting',
@@ -66,9 +70,13 @@ async function quiet(tap: WireTap): Promise<void> {
   }
 }
 
-/** Whether a job started that must not, judged once all the workers of the master have come to later jobs. */
-async function startsMeanwhile(master: RemoteMaster, _id: string): Promise<boolean> {
-  const hasStarted = () => master.notices('held').some(({ taskId }) => taskId === _id)
+/**
+ * Whether a `hold` task that must not start, does so: judged once the only worker of the master has come to later jobs.
+ *
+ * @param before how often it was started before
+ */
+async function startsMeanwhile(master: RemoteMaster, _id: string, before = 0): Promise<boolean> {
+  const hasStarted = () => master.notices('held').filter(({ taskId }) => taskId === _id).length > before
   for (const round of ['first', 'second']) {
     const later = await master.addTask({ taskType: 'echo', data: { round }, inMemory: true })
     const hasEnded = () => master.endings.some(({ task }) => task._id === later)
@@ -77,8 +85,15 @@ async function startsMeanwhile(master: RemoteMaster, _id: string): Promise<boole
   return hasStarted()
 }
 
+/** How often a job of this task has started so far. */
 function startsOf(master: RemoteMaster, _id: string): number {
   return [...master.output.matchAll(new RegExp(`:${_id}\tstarted`, 'g'))].length
+}
+
+/** As `startsOf`, once the first start is in the log: events come another way. */
+async function startsInLog(master: RemoteMaster, _id: string): Promise<number> {
+  await master.until(`the start of ${_id}`, () => startsOf(master, _id) > 0)
+  return startsOf(master, _id)
 }
 
 /** A file that blocks jobs until it is written, and one that never did. */
@@ -119,7 +134,7 @@ for (const way of ['added', 'polled'] as const) {
   Tinytest.addAsync(
     `proof - a claim ${PATHS[way]} that is acknowledged after a renewal runs once (invariant 2)`,
     async test => {
-      await behindTap({ leaseDuration: 9000, maxAvailableWorkers: 3 }, async (master, tap) => {
+      await behindTap({ leaseDuration: 9000, tasksPerWorker: 3 }, async (master, tap) => {
         const { database } = master
         const other = await master.addTask({ taskType: 'hold', data: {} })
         await master.held(other)
@@ -169,7 +184,7 @@ Tinytest.addAsync(
         await holder.held(behind)
         answers.passThese()
         await late.call('release', running)
-        test.isFalse(await startedAgain(late, behind, 2))
+        test.isFalse(await startsMeanwhile(late, behind, 1))
         await holder.call('release', behind, 'of the holder')
         test.equal((await holder.ending(behind)).value, 'of the holder')
         answers.release()
@@ -177,17 +192,6 @@ Tinytest.addAsync(
     })
   },
 )
-
-/** As `startsMeanwhile`, for a job that was started before. */
-async function startedAgain(master: RemoteMaster, _id: string, count: number): Promise<boolean> {
-  const hasStarted = () => master.notices('held').filter(({ taskId }) => taskId === _id).length >= count
-  for (const round of ['first', 'second']) {
-    const later = await master.addTask({ taskType: 'echo', data: { round }, inMemory: true })
-    const hasEnded = () => master.endings.some(({ task }) => task._id === later)
-    await master.until('a later job', () => hasStarted() || hasEnded())
-  }
-  return hasStarted()
-}
 
 Tinytest.addAsync(
   'proof - a job that was taken back from a blocked worker is not started there later (invariant 2)',
@@ -228,6 +232,8 @@ async function bothWorkersHold(master: RemoteMaster): Promise<void> {
     { taskType: 'hold', data: {} },
   ])
   await Promise.all(ids.map(_id => master.held(_id)))
+  // What a worker wrote before is in the log then, too.
+  await Promise.all(ids.map(_id => startsInLog(master, _id)))
   for (const _id of ids) await master.call('release', _id)
 }
 
@@ -293,7 +299,7 @@ for (const taskType of ['hold', 'holdThenFail'] as const) {
     Tinytest.addAsync(
       `proof - what is renewed while the end of ${String(count)} × ${taskType} is written is not lost (invariant 3)`,
       async test => {
-        await behindTap({ leaseDuration: 900, maxAvailableWorkers: count + 1 }, async (master, tap) => {
+        await behindTap({ leaseDuration: 900, tasksPerWorker: count + 1 }, async (master, tap) => {
           const { database } = master
           const other = await master.addTask({ taskType: 'hold', data: {} })
           await master.held(other)
@@ -373,6 +379,107 @@ Tinytest.addAsync('proof - what was added while the change stream was broken is 
   })
 })
 
+/** The claim of a master that did not renew it. */
+function claimBy(owner: object, expiresAt: Date): object {
+  return { token: 'of another', owner, claimedAt: new Date(0), expiresAt }
+}
+
+/** Ends of claims: done, failed, retried and released, of one task and of many. */
+async function driveEnds(master: RemoteMaster): Promise<void> {
+  const echo = { taskType: 'echo', data: {} }
+  const fail = { taskType: 'fail', data: { message: 'failed' } }
+  const retried = { taskType: 'failUntil', data: { attempt: 2 }, retries: 1, backoff: 1 }
+  for (const task of [echo, fail, retried]) {
+    await master.run(task)
+    const ids = await master.call(
+      'addTasks',
+      Array.from({ length: 12 }, () => task),
+    )
+    await Promise.all(ids.map(_id => master.ending(_id)))
+  }
+  const crashing = await master.addTask({ taskType: 'hold', data: {} })
+  process.kill(await master.held(crashing), 'SIGKILL')
+  await master.held(crashing, 2)
+  await renewed(master.database, crashing, 2)
+  const behind = await master.call(
+    'addTasks',
+    Array.from({ length: 12 }, () => echo),
+  )
+  const stopping = master.call('stop', { timeout: 60_000 })
+  await master.call('release', crashing)
+  await stopping
+  await master.call('initialize')
+  await Promise.all([crashing, ...behind].map(_id => master.ending(_id)))
+}
+
+/** What users do: adding, adding in place of a done task, cancelling, and trying again. */
+async function driveUsers(master: RemoteMaster): Promise<void> {
+  const echo = { taskType: 'echo', data: {} }
+  const done = ['done 1', 'done 2', 'done 3']
+  for (const _id of done) await insert(master.database, { _id, state: 'done' })
+  await master.addTask({ ...echo, _id: 'done 1' })
+  await master.call('addTasks', [
+    { ...echo, _id: 'done 2' },
+    { ...echo, _id: 'done 3' },
+  ])
+  await Promise.all(done.map(_id => master.ending(_id)))
+  await master.run({ ...echo, dueDate: new Date(Date.now() + 300) })
+  await master.run({ taskType: 'add', data: { ...echo, _id: 'of a worker' } })
+  await master.ending('of a worker')
+  const waiting = await master.addTask({ ...echo, dueDate: new Date(Date.now() + NO_TICKS) })
+  const running = await master.addTask({ taskType: 'holdUntilAborted', data: {} })
+  await master.held(running)
+  for (const _id of [waiting, running]) await master.call('cancel', _id)
+  await master.written(new RegExp(`${running} was aborted`))
+  await master.call('retry', waiting)
+  await master.ending(waiting)
+}
+
+/** Documents that others left, or wrote by hand. */
+async function driveOthers(master: RemoteMaster): Promise<void> {
+  const { database } = master
+  await database.tasks.insertOne({ _id: 'of 2.x', taskType: 'echo', data: {}, onGoing: false })
+  const expired = claimBy({ host: 'another', pid: 1, system: '', startedAt: '' }, new Date(1000))
+  await insert(database, { _id: 'expired', state: 'running', attempts: 1, claim: expired })
+  await insert(database, { _id: 'moved', dueDate: new Date(Date.now() + 300) })
+  for (const _id of ['of 2.x', 'expired', 'moved']) await master.ending(_id)
+  await insert(database, { _id: 'malformed', priority: 'high' })
+  await insert(database, { _id: 'large', data: { text: 'x'.repeat(16 * 1024 * 1024 - 300) } })
+  const { BSON } = MongoInternals.NpmModules.mongodb.module
+  // What PCRE knows and JavaScript does not: the driver cannot read it.
+  await insert(database, { _id: 'unreadable', data: { pattern: new BSON.BSONRegExp('(?i)x') } })
+  for (const _id of ['malformed', 'large', 'unreadable']) {
+    await eventually(
+      `${_id} has failed`,
+      async () => (await database.tasks.countDocuments({ _id, state: 'failed' })) === 1,
+    )
+  }
+}
+
+Tinytest.addAsync('proof - every write of the queue waits for a majority (invariant 1)', async test => {
+  await withTap(async (database, tap) => {
+    const options = { leaseDuration: 1500, maxAvailableWorkers: 2 }
+    await withMaster(tapped(database, tap, options), async master => {
+      await driveUsers(master)
+      await driveEnds(master)
+      await driveOthers(master)
+      await master.addTask({ taskType: 'hold', data: {}, _id: 'left' })
+      await master.held('left')
+      await master.kill('SIGKILL')
+    })
+    await withMaster(tapped(database, tap, { leaseDuration: LONG_LEASE }), async master => {
+      await master.held('left')
+    })
+    const writes = tap.commands.filter(isWrite)
+    const weak = writes.filter(({ body }) => (body.writeConcern as { w?: unknown } | undefined)?.w !== 'majority')
+    test.equal(
+      weak.map(({ body }) => JSON.stringify(body).slice(0, 300)),
+      [],
+    )
+    test.equal([...new Set(writes.map(({ name }) => name))].sort(), ['delete', 'findAndModify', 'insert', 'update'])
+  })
+})
+
 for (const inMemory of [false, true]) {
   const queue = inMemory ? 'in-memory' : 'persistent'
 
@@ -418,7 +525,7 @@ for (const inMemory of [false, true]) {
         await master.call('initialize')
         for (const _id of ids) {
           const { task, value } = await master.ending(_id)
-          test.equal([task.attempts, value, startsOf(master, _id)], [1, 1, 1])
+          test.equal([task.attempts, value, await startsInLog(master, _id)], [1, 1, 1])
         }
       })
     })
@@ -433,6 +540,7 @@ Tinytest.addAsync('proof - a job that comes too late to its worker counts as no 
     await renewed(master.database, _id, 6)
     process.kill(worker, 'SIGCONT')
     const { task, value } = await master.ending(_id)
-    test.equal([task.attempts, (value as { attempt: number }).attempt, startsOf(master, _id)], [1, 1, 1])
+    const { attempt } = value as { attempt: number }
+    test.equal([task.attempts, attempt, await startsInLog(master, _id)], [1, 1, 1])
   })
 })

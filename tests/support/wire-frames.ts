@@ -20,12 +20,17 @@ const OP_MSG = 2013
 const BODY = 0
 
 interface Bson {
-  deserialize(bytes: Uint8Array): Document
+  deserialize(bytes: Uint8Array, options: object): Document
   serialize(document: Document): Uint8Array
 }
 
 function bson(): Bson {
   return (MongoInternals.NpmModules.mongodb.module as unknown as { BSON: Bson }).BSON
+}
+
+/** Also a pattern that no RegExp can be made of. */
+function read(bytes: Uint8Array): Document {
+  return bson().deserialize(bytes, { bsonRegExp: true })
 }
 
 /** Cuts a stream of bytes into messages. */
@@ -78,7 +83,7 @@ function bodyOf(frame: Buffer): Document {
   for (let at = BODY_AT; at < end;) {
     const size = frame.readInt32LE(at + 1)
     const section = frame.subarray(at + 1, at + 1 + size)
-    parts.push(frame[at] === BODY ? bson().deserialize(section) : listOf(section))
+    parts.push(frame[at] === BODY ? read(section) : listOf(section))
     at += 1 + size
   }
   return Object.assign({}, ...parts) as Document
@@ -89,7 +94,7 @@ function listOf(section: Buffer): Document {
   const nameEnd = section.indexOf(0, 4)
   const documents: Document[] = []
   for (let at = nameEnd + 1; at < section.length; at += section.readInt32LE(at)) {
-    documents.push(bson().deserialize(section.subarray(at, at + section.readInt32LE(at))))
+    documents.push(read(section.subarray(at, at + section.readInt32LE(at))))
   }
   return { [section.toString('utf8', 4, nameEnd)]: documents }
 }
