@@ -193,37 +193,53 @@ Tinytest.addAsync(
   },
 )
 
+/** How often a worker is blocked, at most, until jobs were behind the one that blocks it: that depends on how fast jobs are. */
+const MOST_BLOCKS = 5
+
 Tinytest.addAsync(
   'proof - a job that was taken back from a blocked worker is not started there later (invariant 2)',
   async test => {
-    await withFiles(async (missing, present) => {
-      const options = { leaseDuration: LONG_LEASE, maxAvailableWorkers: 2, keepAlive: 'always' } as const
-      await withMaster({ options }, async master => {
-        const short = { taskType: 'blockUntil', data: { file: present } }
-        const known = await master.call(
-          'addTasks',
-          Array.from({ length: 200 }, () => short),
-        )
-        await Promise.all(known.map(_id => master.ending(_id)))
-        const blocking = { ...short, data: { file: missing }, priority: 9 }
-        const [blocked = '', ...ids] = await master.call('addTasks', [
-          blocking,
-          ...Array.from({ length: 39 }, () => short),
-        ])
-        await Promise.all(ids.map(_id => master.ending(_id)))
-        test.isFalse(master.endings.some(({ task }) => task._id === blocked))
-        await writeFile(missing, '')
-        await master.ending(blocked)
-        await bothWorkersHold(master)
+    const options = { leaseDuration: LONG_LEASE, maxAvailableWorkers: 2, keepAlive: 'always' } as const
+    await withMaster({ options }, async master => {
+      let [wereBehind, ids]: [boolean, string[]] = [false, []]
+      for (let block = 0; block < MOST_BLOCKS && !wereBehind; block++) {
+        ;({ wereBehind, ids } = await blockOneWorker(master))
         test.equal(
           ids.map(_id => startsOf(master, _id)),
           ids.map(() => 1),
         )
-        test.equal(startsOf(master, blocked), 1)
-      })
+      }
     })
   },
 )
+
+/** Adds short jobs while a job of the same type blocks one of two workers, and lets that end when all others have. */
+async function blockOneWorker(master: RemoteMaster): Promise<{ wereBehind: boolean; ids: string[] }> {
+  let result = { wereBehind: false, ids: [''] }
+  await withFiles(async (missing, present) => {
+    const short = { taskType: 'blockUntil', data: { file: present } }
+    const known = await master.call(
+      'addTasks',
+      Array.from({ length: 100 }, () => short),
+    )
+    await Promise.all(known.map(_id => master.ending(_id)))
+    const blocking = { ...short, data: { file: missing }, priority: 9 }
+    // Longer than was to be expected: what is behind the blocking job counts as misplaced.
+    const last = { taskType: 'block', data: { milliseconds: 40 }, priority: -9 }
+    const ids = await master.call('addTasks', [blocking, ...Array.from({ length: 38 }, () => short), last, last])
+    const [blocked = '', ...others] = ids
+    await master.resultOf({ taskType: 'echo', data: {}, inMemory: true })
+    await master.resultOf({ taskType: 'echo', data: {}, inMemory: true })
+    // The other worker has come to an end.
+    const behind = await master.database.tasks.countDocuments({ _id: { $in: others } })
+    await Promise.all(others.map(_id => master.ending(_id)))
+    await writeFile(missing, '')
+    await master.ending(blocked)
+    await bothWorkersHold(master)
+    result = { wereBehind: behind > 0, ids }
+  })
+  return result
+}
 
 /** Until both workers of the master have come to a later job. */
 async function bothWorkersHold(master: RemoteMaster): Promise<void> {
