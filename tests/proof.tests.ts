@@ -203,6 +203,7 @@ Tinytest.addAsync(
   async test => {
     const options = { leaseDuration: LONG_LEASE, maxAvailableWorkers: 2, keepAlive: 'always' } as const
     await withMaster({ options }, async master => {
+      await master.resultOf({ taskType: 'echo', data: {} })
       let [wereBehind, ids]: [boolean, string[]] = [false, []]
       for (let block = 0; block < MOST_BLOCKS && !wereBehind; block++) {
         ;({ wereBehind, ids } = await blockOneWorker(master))
@@ -517,6 +518,7 @@ for (const inMemory of [false, true]) {
     await withFiles(async (missing, present) => {
       await withMaster({ options: { leaseDuration: LONG_LEASE, keepAlive: 'always' } }, async master => {
         const { tasks } = master.database
+        await master.resultOf({ taskType: 'echo', data: {} })
         const short = { taskType: 'blockUntil', data: { file: present }, inMemory }
         const known = await master.call(
           'addTasks',
