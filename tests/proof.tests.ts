@@ -161,7 +161,7 @@ for (const way of ['added', 'polled'] as const) {
 Tinytest.addAsync(
   'proof - a renewal that is acknowledged after the lease starts no job that still waits (invariant 2)',
   async test => {
-    await behindTap({ leaseDuration: 3000, tasksPerWorker: 2, refreshRate: NO_TICKS }, async (late, tap) => {
+    await behindTap({ leaseDuration: 5000, tasksPerWorker: 2, refreshRate: NO_TICKS }, async (late, tap) => {
       const { database } = late
       // A worker that ends in its first job is not replaced at once.
       await late.resultOf({ taskType: 'echo', data: {} })
