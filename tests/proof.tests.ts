@@ -85,6 +85,14 @@ async function startsMeanwhile(master: RemoteMaster, _id: string, before = 0): P
   return hasStarted()
 }
 
+/** Until all of these are done: one look at the events for all. */
+async function allDone(master: RemoteMaster, ids: readonly string[]): Promise<void> {
+  await master.until('the ends of many tasks', () => {
+    const done = new Set(master.notices('done').map(({ task }) => task._id))
+    return ids.every(_id => done.has(_id))
+  })
+}
+
 /** How often a job of this task has started so far. */
 function startsOf(master: RemoteMaster, _id: string): number {
   return [...master.output.matchAll(new RegExp(`:${_id}\tstarted`, 'g'))].length
@@ -223,9 +231,9 @@ async function blockOneWorker(master: RemoteMaster): Promise<{ wereBehind: boole
     const short = { taskType: 'blockUntil', data: { file: present } }
     const known = await master.call(
       'addTasks',
-      Array.from({ length: 100 }, () => short),
+      Array.from({ length: 50 }, () => short),
     )
-    await Promise.all(known.map(_id => master.ending(_id)))
+    await allDone(master, known)
     const blocking = { ...short, data: { file: missing }, priority: 9 }
     // Longer than was to be expected: what is behind the blocking job counts as misplaced.
     const last = { taskType: 'block', data: { milliseconds: 40 }, priority: -9 }
@@ -235,7 +243,7 @@ async function blockOneWorker(master: RemoteMaster): Promise<{ wereBehind: boole
     await master.resultOf({ taskType: 'echo', data: {}, inMemory: true })
     // The other worker has come to an end.
     const behind = await master.database.tasks.countDocuments({ _id: { $in: others } })
-    await Promise.all(others.map(_id => master.ending(_id)))
+    await allDone(master, others)
     await writeFile(missing, '')
     await master.ending(blocked)
     await bothWorkersHold(master)
@@ -524,7 +532,7 @@ for (const inMemory of [false, true]) {
           'addTasks',
           Array.from({ length: 50 }, () => short),
         )
-        await Promise.all(known.map(_id => master.ending(_id)))
+        await allDone(master, known)
         const stored = async () => (inMemory ? master.call('tasks') : tasks.find().toArray())
         const blocking = { ...short, data: { file: missing }, priority: 9 }
         const [blocked = '', ...ids] = await master.call('addTasks', [
