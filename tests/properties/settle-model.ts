@@ -404,7 +404,7 @@ function conclude(state: State, index: 0 | 1, verdict: Verdict): void {
   state.masters[index] = { phase: 'idle' }
   const isWritten = verdict === 'settled' || verdict === 'cancelled'
   if (!isWritten && state.committed?.by === token && state.committed.state !== 'running') {
-    throw new Violation(`a settlement that was written counts as lost (${verdict as Loss})`)
+    throw new Violation(`a settlement that was written counts as lost (${verdict})`)
   }
   const event = verdict === 'cancelled' ? 'cancelled' : verdict === 'settled' ? EVENTS[kind ?? 'released'] : undefined
   if (event !== undefined) emit(state, master, event)
