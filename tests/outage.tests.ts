@@ -13,26 +13,8 @@ import { MongoClaims } from '../server/queue/mongo/claim'
 import { currentOwner } from '../server/queue/mongo/owner'
 import type { RawCollection } from '../server/queue/mongo/schema'
 import { MongoSettler } from '../server/queue/mongo/settle'
-import { TestDatabase } from './support/database'
-import { Gate } from './support/gate'
-import { type MasterSettings, type RemoteMaster, withDatabase, withMaster } from './support/remote-master'
+import { behindGate, withDatabase } from './support/remote-master'
 import { eventually } from './support/wait'
-
-/** A master with warm workers that reaches the database through a gate. */
-async function behindGate(
-  options: NonNullable<MasterSettings['options']>,
-  test: (master: RemoteMaster, gate: Gate) => Promise<void>,
-): Promise<void> {
-  const gate = await Gate.open(process.env.MONGO_URL ?? '')
-  const database = new TestDatabase()
-  try {
-    const env = { MONGO_URL: gate.urlOf(database.name) }
-    await withMaster({ database, env, options: { keepAlive: 'always', ...options } }, master => test(master, gate))
-  } finally {
-    await gate.close()
-    await database.drop()
-  }
-}
 
 Tinytest.addAsync(
   'outage - the database away stops claims, not jobs; outcomes are written when it is back (invariant 10)',

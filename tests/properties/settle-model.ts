@@ -3,7 +3,7 @@
  * expired leases, rescues, and the user's cancel, remove, add and retry. The look-ups are judged by the rules of verdict.ts; the writes
  * are those of updates.ts, as far as they matter here. `search` visits every state and returns the first violation.
  */
-import type { Loss, Settlement, Verdict } from '../../server/queue/claim'
+import type { Settlement, Verdict } from '../../server/queue/claim'
 import { type Found, findingOf, lossAmong } from '../../server/queue/mongo/verdict'
 
 /** One rule of the design each, left out. The first is the design itself. */

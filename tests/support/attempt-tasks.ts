@@ -29,6 +29,35 @@ async function holdUntilAborted(job: Job, toggleIPC: ToggleIPC, { signal }: JobC
   throw new Error('ended early')
 }
 
+/** Says on its standard output why it was told to end, and goes on until the test releases it. */
+async function outliveAbort(job: Job, toggleIPC: ToggleIPC, { signal }: JobContext): Promise<string> {
+  signal.addEventListener('abort', () => {
+    const { name, code } = signal.reason as { name: string; code: string }
+    console.log(`${job._id} was aborted: ${name} ${code}`)
+  })
+  await hold(job, toggleIPC)
+  if ((job.data as { fails?: boolean }).fails === true) throw new Error('failed after all')
+  return 'succeeded after all'
+}
+
+/** Cancels tasks once the test releases it. @returns what each cancel resolved to */
+async function holdThenCancel(job: Job, toggleIPC: ToggleIPC): Promise<boolean[]> {
+  await hold(job, toggleIPC)
+  const { ids } = job.data as { ids: string[] }
+  return Promise.all(ids.map(_id => TaskQueue.cancel(_id)))
+}
+
+/** Asks its master a question after a while. */
+async function askLater(job: Job, toggleIPC: ToggleIPC): Promise<unknown> {
+  await pause((job.data as { milliseconds: number }).milliseconds)
+  return toggleIPC(
+    answer => answer,
+    send => {
+      send({ status: 2, data: { ask: 'echo', value: 'answered' } })
+    },
+  )
+}
+
 function failUntil(job: Job, _toggleIPC: ToggleIPC, { attempt }: JobContext): number {
   if (attempt < (job.data as { attempt: number }).attempt) throw new Error(`attempt ${String(attempt)} failed`)
   return attempt
@@ -52,6 +81,9 @@ export const attemptTasks: TaskMap = {
     return attempt
   },
   holdUntilAborted,
+  outliveAbort,
+  holdThenCancel,
+  askLater,
   timedOut: { run: holdUntilAborted, timeout: 50 },
   /** Succeeds after it was told to end. */
   endsLate: async (job, toggleIPC, context) => {

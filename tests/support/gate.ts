@@ -1,6 +1,9 @@
 import { once } from 'node:events'
 import { type Server, type Socket, connect, createServer } from 'node:net'
 
+/** How the update of several tasks begins on the wire: that of a claim of more than one. */
+const UPDATE = Buffer.from('\u0002update\0\n\0\0\0taskQueue\0')
+
 /** A way to the database that can be shut, or held up: for its clients it is then away, while all others still reach it. */
 export class Gate {
   readonly #target: URL
@@ -8,6 +11,9 @@ export class Gate {
   readonly #server: Server
   #isShut = false
   #isHeldUp = false
+  /** The connections to the database. */
+  readonly #servers = new Set<Socket>()
+  #answersUpdates = true
 
   private constructor(target: URL) {
     this.#target = target
@@ -40,9 +46,15 @@ export class Gate {
     for (const socket of this.#sockets) socket.pause()
   }
 
+  /** The next update of tasks reaches the database, but from then on no answer comes back. */
+  holdUpAnswersToUpdates(): void {
+    this.#answersUpdates = false
+  }
+
   reopen(): void {
     this.#isShut = false
     this.#isHeldUp = false
+    this.#answersUpdates = true
     for (const socket of this.#sockets) socket.resume()
   }
 
@@ -58,18 +70,27 @@ export class Gate {
       return
     }
     const server = connect(Number(this.#target.port || 27_017), this.#target.hostname)
+    this.#servers.add(server)
     for (const [from, to] of [
       [client, server],
       [server, client],
     ] as const) {
       this.#sockets.add(from)
-      from.on('data', (bytes: Buffer) => to.write(bytes))
+      from.on('data', (bytes: Buffer) => {
+        if (from === client && !this.#answersUpdates && bytes.includes(UPDATE)) this.pauseAnswers()
+        to.write(bytes)
+      })
       if (this.#isHeldUp) from.pause()
       from.on('error', () => to.destroy())
       from.on('close', () => {
         this.#sockets.delete(from)
+        this.#servers.delete(from)
         to.destroy()
       })
     }
+  }
+
+  private pauseAnswers(): void {
+    for (const server of this.#servers) server.pause()
   }
 }

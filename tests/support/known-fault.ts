@@ -14,3 +14,9 @@ export function addKnownFault(name: string, run: () => Promise<void>): void {
     if (isRepaired) test.fail('this known fault is repaired: register the test with Tinytest.addAsync')
   })
 }
+
+/** For tests that are made in a loop, of which some show a known fault. */
+export function addTest(isKnownFault: boolean, name: string, run: () => Promise<void>): void {
+  if (isKnownFault) addKnownFault(name, run)
+  else Tinytest.addAsync(name, run)
+}

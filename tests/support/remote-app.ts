@@ -10,12 +10,17 @@ import { hasMasterImports } from './has-master-imports'
 import { type Call, type Calls, OPTIONS_VARIABLE, notify } from './remote-protocol'
 import { taskMap } from './task-map'
 
-const { withoutBroker, ...options } = JSON.parse(process.env[OPTIONS_VARIABLE] ?? '{}') as ClusterOptions & {
+const { withoutBroker, withoutCluster, ...options } = JSON.parse(
+  process.env[OPTIONS_VARIABLE] ?? '{}',
+) as ClusterOptions & {
   withoutBroker?: true
+  withoutCluster?: true
 }
 
 const isMasterBeforeCluster = Cluster.isMaster()
-const cluster = new Cluster(taskMap, { ...options, ...(withoutBroker ? {} : { messageBroker }) })
+const cluster = withoutCluster
+  ? undefined
+  : new Cluster(taskMap, { ...options, ...(withoutBroker ? {} : { messageBroker }) })
 
 const calls: Calls = {
   addTask: task => TaskQueue.addTask(task),
@@ -31,14 +36,28 @@ const calls: Calls = {
     return respond !== undefined
   },
   setRefreshRate: refreshRate => {
-    cluster.setRefreshRate(refreshRate)
+    cluster?.setRefreshRate(refreshRate)
   },
   initialize: () => {
-    cluster.initialize()
+    cluster?.initialize()
   },
   cancel: _id => TaskQueue.cancel(_id),
   retry: _id => TaskQueue.retry(_id),
-  stop: options => cluster.stop(options),
+  remove: _id => TaskQueue.removeAsync(_id),
+  replace: async task => {
+    if (TaskQueue.inMemory.removeById(task._id) === undefined) await TaskQueue.removeAsync(task._id)
+    return TaskQueue.addTask(task)
+  },
+  addThenCancel: async tasks => {
+    const ids = await TaskQueue.addTasks(tasks)
+    return [ids, await Promise.all(ids.map(_id => TaskQueue.cancel(_id)))]
+  },
+  cancelThenRetry: async _id => [await TaskQueue.cancel(_id), await TaskQueue.retry(_id)],
+  block: milliseconds => {
+    const end = performance.now() + milliseconds
+    while (performance.now() < end);
+  },
+  stop: async options => cluster?.stop(options),
   listen: (type, mode) => {
     TaskQueue.addEventListener(type, event => {
       if (mode === 'throwing') throw new Error('the listener threw')

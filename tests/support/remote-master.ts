@@ -1,13 +1,18 @@
 import { errorFromWire, fromWire } from '../../common/wire'
 import type { ClusterOptions, NewTask, Task } from 'meteor/nschwarz:cluster'
 import { TestDatabase } from './database'
+import { Gate } from './gate'
 import { anyPort } from './ports'
 import { type Calls, OPTIONS_VARIABLE } from './remote-protocol'
 import { type NoticeOf, RemoteServer } from './remote-server'
 
 export interface MasterSettings {
   /** Default: one worker, ticks of 50 ms, a free port. */
-  readonly options?: Omit<ClusterOptions, 'messageBroker'> & { readonly withoutBroker?: true }
+  readonly options?: Omit<ClusterOptions, 'messageBroker'> & {
+    readonly withoutBroker?: true
+    /** An app that uses the queue and has no master: a web-only process. */
+    readonly withoutCluster?: true
+  }
   readonly env?: NodeJS.ProcessEnv
   /** Default: a database of its own, which is dropped with the master. */
   readonly database?: TestDatabase
@@ -123,6 +128,22 @@ export async function withDatabase(test: (database: TestDatabase) => Promise<voi
     await test(database)
   } finally {
     await database.drop()
+  }
+}
+
+/** Gives a test a master with warm workers that reaches its database through a gate. */
+export async function behindGate(
+  options: NonNullable<MasterSettings['options']>,
+  test: (master: RemoteMaster, gate: Gate) => Promise<void>,
+): Promise<void> {
+  const gate = await Gate.open(process.env.MONGO_URL ?? '')
+  try {
+    await withDatabase(async database => {
+      const env = { MONGO_URL: gate.urlOf(database.name) }
+      await withMaster({ database, env, options: { keepAlive: 'always', ...options } }, master => test(master, gate))
+    })
+  } finally {
+    await gate.close()
   }
 }
 

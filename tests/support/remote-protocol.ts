@@ -25,6 +25,15 @@ export interface Calls {
   initialize: () => void
   cancel: (_id: string) => Promise<boolean>
   retry: (_id: string) => Promise<boolean>
+  remove: (_id: string) => Promise<number>
+  /** Removes the task with this `_id`, and adds the new one at once. */
+  replace: (task: NewTask & { _id: string }) => Promise<string>
+  /** Adds tasks and cancels them at once. @returns their `_id`s, and what each cancel resolved to */
+  addThenCancel: (tasks: readonly NewTask[]) => Promise<[string[], boolean[]]>
+  /** @returns what the cancel and the retry after it resolved to */
+  cancelThenRetry: (_id: string) => Promise<[boolean, boolean]>
+  /** Blocks the event loop. */
+  block: (milliseconds: number) => void
   stop: (options?: { timeout?: number }) => Promise<void>
   listen: (type: EventType, mode: string) => void
   stopListening: (type: EventType) => void
