@@ -1,24 +1,30 @@
-/** The server of a crash run: obeys the driver as a master, and logs as a master and as a worker. */
+/** The server of a crash run: obeys the driver as a master, or without a cluster, and logs as a master and as a worker. */
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions, type NewTask, type Task } from 'meteor/nschwarz:cluster'
 import { toError } from '../../common/errors'
 import { isToWorker, jobFromWire, unwrap } from '../../common/protocol'
 import { OPTIONS_VARIABLE } from '../support/remote-protocol'
+import { isPayload, payloadOf } from './bulk'
 import type { Call, Reply, Request } from './calls'
-import { type Failure, LOG_VARIABLE, type Plan, type TaskEventName, type TaskName, openLog } from './log'
-import { type Data, createTasks } from './tasks'
+import { type Act, type Failure, LOG_VARIABLE, type Plan, type TaskEventName, WEB_VARIABLE, openLog } from './log'
+import { type Data, type Result, createTasks } from './tasks'
 
 const BACKOFF_MS = 200
 
+/** What is logged before a call. */
+const BEFORE = { remove: 'removing', cancel: 'cancelling', retry: 'retrying' } as const
+const AFTER = { remove: 'removed', cancel: 'cancelled', retry: 'retried' } as const
+
 const folder = process.env[LOG_VARIABLE] ?? ''
-const write = openLog(folder, Cluster.isMaster() ? 'master' : 'worker')
+const isWeb = process.env[WEB_VARIABLE] !== undefined
+const write = openLog(folder, isWeb ? 'web' : Cluster.isMaster() ? 'master' : 'worker')
 const options = JSON.parse(process.env[OPTIONS_VARIABLE] ?? '{}') as ClusterOptions & { leaseDuration: number }
 
 // Before the package listens, so that what it does with a job comes after this entry.
 if (!Cluster.isMaster()) process.on('message', logReceived)
-const tasks = createTasks({ write, folder, lease: options.leaseDuration, add })
-new Cluster(tasks, options)
+if (!isWeb) new Cluster(createTasks({ write, folder, lease: options.leaseDuration, add, act }), options)
 if (Cluster.isMaster()) obeyDriver()
+if (!isWeb) Meteor.startup(logReady)
 
 function logReceived(raw: unknown): void {
   for (const message of unwrap(raw, isToWorker)) {
@@ -30,13 +36,19 @@ function logReceived(raw: unknown): void {
   }
 }
 
+function logReady(): void {
+  const { maxAvailableWorkers = 1, tasksPerWorker = 1, maxJobsPerWorker = null } = options
+  const workers = Math.min(maxAvailableWorkers, Cluster.maxWorkers())
+  write({ what: 'ready', workers, slots: tasksPerWorker, maxJobs: maxJobsPerWorker })
+}
+
 function obeyDriver(): void {
   for (const type of ['done', 'error', 'retry', 'stalled', 'cancelled'] as const) listen(type)
   process.on('message', (message: Partial<Request>) => {
     const { request, call } = message
     if (request === undefined || call === undefined) return
-    void obey(call).then(() => {
-      tell({ reply: 'returned', request })
+    void obey(call).then(found => {
+      tell({ reply: 'returned', request, found })
     })
   })
   Meteor.startup(async () => {
@@ -49,66 +61,78 @@ function obeyDriver(): void {
 function listen(type: TaskEventName): void {
   TaskQueue.addEventListener(type as 'error', (event: { value?: unknown; task: Task }) => {
     const { value, task } = event
-    const { incarnation } = task.data as Data
-    const isError = value instanceof Error
-    const token = typeof value === 'string' ? value : null
-    write({ what: 'event', type, id: task._id, incarnation, token, error: isError ? failureOf(value) : null })
+    const data = task.data as Data
+    const error = value instanceof Error ? failureOf(value) : null
+    const token = type === 'done' ? tokenIn(value as Result, data) : null
+    write({ what: 'event', type, id: task._id, incarnation: data.incarnation, token, error })
   })
 }
 
-async function obey(call: Call): Promise<void> {
-  switch (call.method) {
-    case 'add':
-      await add(call.plan)
-      return
-    case 'remove':
-      await logAround('removing', 'removed', call.name, remove)
-      return
-    case 'cancel':
-      await logAround('cancelling', 'cancelled', call.name, ({ id }) => TaskQueue.cancel(id))
+/** That of no job, for a result that arrived changed. */
+function tokenIn({ token, payload }: Result, { bytes }: Data): string {
+  return bytes === undefined || isPayload(payload, bytes.result) ? token : 'a changed result'
+}
+
+function obey(call: Call): Promise<boolean> {
+  return call.method === 'add' ? add(call.plans) : act(call)
+}
+
+/** Several in one call. */
+async function add(plans: readonly Plan[]): Promise<boolean> {
+  for (const plan of plans) write({ what: 'adding', ...plan })
+  try {
+    const [first, ...others] = plans.map(toTask)
+    if (first !== undefined && others.length === 0) await TaskQueue.addTask(first)
+    else await TaskQueue.addTasks(plans.map(toTask))
+    for (const plan of plans) write({ what: 'added', ...plan })
+    return true
+  } catch (thrown) {
+    for (const plan of plans) logRefusal(plan, toError(thrown))
+    return false
   }
 }
 
-async function add(plan: Plan): Promise<void> {
-  write({ what: 'adding', ...plan })
-  try {
-    await TaskQueue.addTask(toTask(plan))
-    write({ what: 'added', ...plan })
-  } catch (thrown) {
-    const error = failureOf(thrown)
-    if (error.name === 'DuplicateTaskError') write({ what: 'refused', ...plan })
-    else write({ what: 'unclear', call: 'add', incarnation: plan.incarnation, error })
-  }
+/** Of tasks that are added together, those that could be are stored. */
+function logRefusal(plan: Plan, error: Error & { readonly taskIds?: readonly string[] }): void {
+  if (error.name !== 'DuplicateTaskError') {
+    write({ what: 'unclear', call: 'add', incarnation: plan.incarnation, error: failureOf(error) })
+  } else write({ what: error.taskIds?.includes(plan.id) === true ? 'refused' : 'added', ...plan })
 }
 
 function toTask({ id, due, ...data }: Plan): NewTask<Data> {
-  const { kind, retries } = data
+  const { kind, retries, priority, timeout, bytes } = data
   return {
     taskType: kind,
     _id: id,
-    data: { ...data, due },
+    data: { ...data, due, ...(bytes === undefined ? {} : { payload: payloadOf(bytes.data) }) },
     ...(due === null ? {} : { dueDate: new Date(due) }),
     ...(retries === 0 ? {} : { retries, backoff: BACKOFF_MS }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(timeout === undefined ? {} : { timeout }),
   }
 }
 
-/** Only this incarnation: when the call is late, another may have its `_id`. */
-function remove({ id, incarnation }: TaskName): Promise<unknown> {
-  return TaskQueue.removeAsync({ _id: id, 'data.incarnation': incarnation })
+async function act({ method, name }: Act): Promise<boolean> {
+  write({ what: BEFORE[method], ...name })
+  try {
+    const found = await perform(method, name)
+    write({ what: AFTER[method], ...name, found })
+    return found
+  } catch (thrown) {
+    write({ what: 'unclear', call: BEFORE[method], incarnation: name.incarnation, error: failureOf(thrown) })
+    return false
+  }
 }
 
-async function logAround(
-  before: 'removing' | 'cancelling',
-  after: 'removed' | 'cancelled',
-  name: TaskName,
-  run: (name: TaskName) => Promise<unknown>,
-): Promise<void> {
-  write({ what: before, ...name })
-  try {
-    await run(name)
-    write({ what: after, ...name })
-  } catch (thrown) {
-    write({ what: 'unclear', call: before, incarnation: name.incarnation, error: failureOf(thrown) })
+async function perform(method: Act['method'], { id, incarnation }: Act['name']): Promise<boolean> {
+  switch (method) {
+    case 'remove':
+      // Only this incarnation: when the call is late, another may have its `_id`.
+      return (await TaskQueue.removeAsync({ _id: id, 'data.incarnation': incarnation })) > 0
+    case 'cancel':
+      return TaskQueue.cancel(id)
+    case 'retry':
+      return TaskQueue.retry(id)
   }
 }
 

@@ -1,13 +1,13 @@
-import type { Plan, TaskName } from './log'
+import type { Act, Plan } from './log'
 
-/** What the driver has a master do. */
-export type Call =
-  { readonly method: 'add'; readonly plan: Plan } | { readonly method: 'remove' | 'cancel'; readonly name: TaskName }
+/** What the driver has a server do. */
+export type Call = { readonly method: 'add'; readonly plans: readonly Plan[] } | Act
 
 export interface Request {
   readonly request: number
   readonly call: Call
 }
 
-/** What a master tells the driver. */
-export type Reply = { readonly reply: 'started' } | { readonly reply: 'returned'; readonly request: number }
+/** What a server tells the driver. `found`: whether there was a task to remove, cancel or retry. */
+export type Reply =
+  { readonly reply: 'started' } | { readonly reply: 'returned'; readonly request: number; readonly found: boolean }

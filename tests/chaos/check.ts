@@ -2,6 +2,7 @@
 import { type Rule, type Settings, type Violation, only, toHistory } from './history'
 import type { Entry } from './log'
 import { attempts } from './rules/attempts'
+import { cancelled } from './rules/cancelled'
 import { completedTwice } from './rules/completed-twice'
 import { early } from './rules/early'
 import { late } from './rules/late'
@@ -9,6 +10,8 @@ import { lost } from './rules/lost'
 import { overlapping } from './rules/overlapping'
 import { ended, orphans, stuck } from './rules/processes'
 import { undisturbed } from './rules/undisturbed'
+import { unexplained } from './rules/unexplained'
+import { waiting } from './rules/waiting'
 import { withdrawn } from './rules/withdrawn'
 
 const RULES: readonly Rule[] = [
@@ -22,6 +25,9 @@ const RULES: readonly Rule[] = [
   stuck,
   attempts,
   withdrawn,
+  cancelled,
+  unexplained,
+  waiting,
   undisturbed,
 ]
 

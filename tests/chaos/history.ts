@@ -1,20 +1,18 @@
 /** The log of a run, put together: processes, jobs and tasks in place of single entries. Pure. */
-import type { Entry, EntryOf, Kind, Plan, TaskName } from './log'
+import { Clock } from './clock'
+import { Lives, type Life } from './lives'
+import type { Act, Entry, EntryOf, Kind, Plan, TaskName } from './log'
 
 export interface Settings {
   /** Milliseconds. */
   readonly lease: number
   readonly maxCrashes: number
+  /** Milliseconds. */
+  readonly refreshRate: number
+  /** Milliseconds that a job has to end after it was told to. */
+  readonly abortGrace: number
   /** Without, each task has to run exactly as often as it is meant to. */
   readonly hasNemesis: boolean
-}
-
-/** A process, from its first entry until its pid was seen again: pids are used again in a long run. */
-export interface Life {
-  readonly pid: number
-  readonly parent: number
-  readonly from: number
-  until: number
 }
 
 export interface Job extends TaskName {
@@ -23,7 +21,7 @@ export interface Job extends TaskName {
   readonly attempt: number
   readonly worker: Life
   readonly master: Life | undefined
-  /** When its claim was made, at the latest; undefined where its worker's log does not tell. */
+  /** When its claim was written; undefined where the change stream did not tell. */
   readonly claimedAt: number | undefined
   readonly startedAt: number
   /** The last sign of life. */
@@ -31,13 +29,37 @@ export interface Job extends TaskName {
   readonly end: EntryOf<'end'> | undefined
 }
 
+/** What the database held of a task, `from` when it was written and `until` the next change. */
+export interface Stored {
+  readonly from: number
+  readonly until: number
+  readonly state: string | null
+  readonly token: string | null
+  /** The master that holds its claim, where that is known. */
+  readonly owner: number | null
+  readonly isCancelRequested: boolean
+}
+
+/** A call that removes, cancels or retries a task. */
+export interface ActCall {
+  readonly method: Act['method']
+  readonly pid: number
+  readonly from: number
+  /** Infinity where it was not acknowledged. */
+  readonly until: number
+  /** Whether there was a task; undefined where it was not acknowledged. */
+  readonly found: boolean | undefined
+}
+
 export interface TaskHistory {
   readonly plan: Plan
   readonly addedAt: number | undefined
-  /** Somebody was about to remove or cancel it: it need not end. */
+  /** Somebody took it out, or may have: it need not end. A call that found no task took nothing out. */
   readonly isWithdrawn: boolean
+  readonly acts: readonly ActCall[]
   readonly jobs: readonly Job[]
   readonly events: readonly EntryOf<'event'>[]
+  readonly stored: readonly Stored[]
   readonly left: EntryOf<'left'> | undefined
 }
 
@@ -60,70 +82,109 @@ export interface Violation {
 
 export type Rule = (history: History) => Violation[]
 
-export class Lives {
-  readonly #lives = new Map<number, Life[]>()
-
-  constructor(entries: readonly EntryOf<'process'>[]) {
-    for (const { pid, parent, at } of entries) {
-      const former = this.#lives.get(pid) ?? []
-      for (const life of former.slice(-1)) life.until = at
-      this.#lives.set(pid, [...former, { pid, parent, from: at, until: Infinity }])
-    }
-  }
-
-  /** Which process had this pid then. */
-  at(pid: number, at: number): Life | undefined {
-    return this.#lives.get(pid)?.find(({ from, until }) => from <= at && at < until)
-  }
-}
-
 /** @param entries in the order of time */
 export function toHistory(entries: readonly Entry[], settings: Settings): History {
-  const lives = new Lives(only(entries, 'process'))
-  const jobs = toJobs(entries, lives, settings)
+  const lives = new Lives(only(entries, 'process'), only(entries, 'gone'))
+  const stored = toStored(entries)
+  const jobs = toJobs(entries, lives, stored)
   const [attacks, exits] = [only(entries, 'attack'), only(entries, 'exit')]
-  return { settings, entries, lives, attacks, exits, jobs, tasks: toTasks(entries, jobs) }
+  return { settings, entries, lives, attacks, exits, jobs, tasks: toTasks(entries, jobs, stored) }
 }
 
 export function only<What extends Entry['what']>(entries: readonly Entry[], what: What): EntryOf<What>[] {
   return entries.filter((entry): entry is EntryOf<What> => entry.what === what)
 }
 
-function toJobs(entries: readonly Entry[], lives: Lives, { lease }: Settings): Job[] {
+type StoredByTask = ReadonlyMap<string, readonly Stored[]>
+
+/** By incarnation. */
+function toStored(entries: readonly Entry[]): StoredByTask {
+  const clock = new Clock(only(entries, 'clock'))
+  const groups = groupByIncarnation(only(entries, 'stored'))
+  return new Map(
+    [...groups].map(([incarnation, group]) => {
+      const times = group.map(({ wall, at }) => Math.min(at, clock.monotonic(wall)))
+      const changes = group.map((entry, index) => ({
+        ...entry,
+        from: times[index] ?? entry.at,
+        until: times[index + 1] ?? Infinity,
+      }))
+      return [incarnation, changes]
+    }),
+  )
+}
+
+function toJobs(entries: readonly Entry[], lives: Lives, stored: StoredByTask): Job[] {
   const kinds = new Map(only(entries, 'adding').map(({ incarnation, kind }) => [incarnation, kind]))
-  const received = new Map(only(entries, 'received').map(entry => [entry.token, entry]))
   const ends = new Map(only(entries, 'end').map(entry => [entry.token, entry]))
   const beats = new Map(only(entries, 'beat').map(({ token, at }) => [token, at]))
   return only(entries, 'start').map(({ id, incarnation, token, attempt, pid, at }) => {
-    const worker = lives.at(pid, at) ?? { pid, parent: 0, from: 0, until: Infinity }
-    const startBefore = received.get(token)?.startBefore ?? null
+    const worker = lives.at(pid, at) ?? { ...UNKNOWN, pid }
     const end = ends.get(token)
     return {
       ...{ id, incarnation, token, attempt, worker, end, startedAt: at },
       kind: kinds.get(incarnation) ?? 'short',
       master: lives.at(worker.parent, at),
-      claimedAt: startBefore === null ? undefined : startBefore - lease,
+      claimedAt: stored.get(incarnation)?.find(change => change.token === token)?.from,
       lastAt: Math.max(at, beats.get(token) ?? 0, end?.at ?? 0),
     }
   })
 }
 
-function toTasks(entries: readonly Entry[], jobs: readonly Job[]): TaskHistory[] {
+/** A process whose first entry is missing. */
+const UNKNOWN: Omit<Life, 'pid'> = { parent: 0, from: 0, until: Infinity, aliveAt: Infinity, goneAt: Infinity }
+
+function toTasks(entries: readonly Entry[], jobs: readonly Job[], stored: StoredByTask): TaskHistory[] {
   const added = new Map(only(entries, 'added').map(entry => [entry.incarnation, entry.at]))
   const left = new Map(only(entries, 'left').map(entry => [entry.incarnation, entry]))
-  const withdrawn = new Set(
-    [...only(entries, 'removing'), ...only(entries, 'cancelling')].map(({ incarnation }) => incarnation),
-  )
+  const calls = toActs(entries)
   const jobsOf = groupByIncarnation(jobs)
   const eventsOf = groupByIncarnation(only(entries, 'event'))
-  return only(entries, 'adding').map(plan => ({
-    plan,
-    addedAt: added.get(plan.incarnation),
-    isWithdrawn: withdrawn.has(plan.incarnation),
-    jobs: jobsOf.get(plan.incarnation) ?? [],
-    events: eventsOf.get(plan.incarnation) ?? [],
-    left: left.get(plan.incarnation),
-  }))
+  return only(entries, 'adding').map(plan => {
+    const acts = calls.get(plan.incarnation) ?? []
+    return {
+      plan,
+      addedAt: added.get(plan.incarnation),
+      isWithdrawn: isWithdrawn(acts),
+      acts,
+      jobs: jobsOf.get(plan.incarnation) ?? [],
+      events: eventsOf.get(plan.incarnation) ?? [],
+      stored: stored.get(plan.incarnation) ?? [],
+      left: left.get(plan.incarnation),
+    }
+  })
+}
+
+const METHODS = { removing: 'remove', cancelling: 'cancel', retrying: 'retry' } as const
+const ANSWERS = { removing: 'removed', cancelling: 'cancelled', retrying: 'retried' } as const
+
+/** By incarnation. */
+function toActs(entries: readonly Entry[]): Map<string, ActCall[]> {
+  const calls = (Object.keys(METHODS) as (keyof typeof METHODS)[]).flatMap(before => {
+    const answers = only(entries, ANSWERS[before])
+    return only(entries, before).map(({ incarnation, pid, at }) => {
+      const answer = answers.find(one => one.incarnation === incarnation && one.pid === pid && one.at >= at)
+      const call: ActCall = {
+        ...{ method: METHODS[before], pid, from: at },
+        ...{ until: answer?.at ?? Infinity, found: answer?.found },
+      }
+      return { incarnation, call }
+    })
+  })
+  const groups = new Map<string, ActCall[]>()
+  for (const { incarnation, call } of calls.sort((a, b) => a.call.from - b.call.from)) {
+    groups.set(incarnation, [...(groups.get(incarnation) ?? []), call])
+  }
+  return groups
+}
+
+/** A cancelled task that was retried has to end like any other. */
+function isWithdrawn(acts: readonly ActCall[]): boolean {
+  return acts.some(({ method, found, until }) => {
+    if (method === 'retry' || found === false) return false
+    const isRetried = acts.some(other => other.method === 'retry' && other.found === true && other.from >= until)
+    return method === 'remove' || !isRetried
+  })
 }
 
 function groupByIncarnation<Item extends TaskName>(items: readonly Item[]): Map<string, Item[]> {

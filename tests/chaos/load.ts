@@ -1,21 +1,35 @@
 /** Which tasks are added in a run, and what is done with them: the same for the same seed. */
-import type { Kind, Plan } from './log'
+import type { Act, Kind, Plan } from './log'
 import { SeededRandom, rounds } from './random'
 
-/** One thing to do with the queue. Times in milliseconds. */
-export type Step =
-  | { readonly how: 'add'; readonly plans: readonly Plan[] }
-  /** Two masters at once. */
-  | { readonly how: 'contest'; readonly plans: readonly Plan[] }
-  /** Removed after a while, and added again as the second plan. */
-  | { readonly how: 'replace'; readonly plans: readonly Plan[]; readonly after: number }
-  | { readonly how: 'cancel'; readonly plans: readonly Plan[]; readonly after: number }
+/** Which kind of process does something with a task. */
+export type Actor = 'master' | 'worker' | 'web'
 
-type Part = Kind | 'scheduled' | 'undated' | 'contested' | 'replaced' | 'cancelled'
+/** What is done with the first task of a step. */
+export interface Deed {
+  readonly method: Act['method']
+  readonly by: Actor
+  /** Milliseconds after what came before. */
+  readonly after: number
+}
 
-const WEIGHTS: Readonly<Record<Part, number>> = {
-  short: 80,
+/** One thing to do with the queue. */
+export interface Step {
+  /** `add`: one after the other. `contest`: two servers at once. `batch`: all in one call. `replace`: the second after the deeds. */
+  readonly how: 'add' | 'contest' | 'batch' | 'replace'
+  readonly plans: readonly Plan[]
+  readonly deeds: readonly Deed[]
+}
+
+type Part =
+  Kind | 'scheduled' | 'undated' | 'contested' | 'batch' | 'urgent' | 'replaced' | 'cancelled' | 'retried' | 'revived'
+
+/** An acting task is added when a worker is to do something. */
+const WEIGHTS: Readonly<Record<Exclude<Part, 'acting'>, number>> = {
+  short: 60,
   undated: 4,
+  urgent: 8,
+  batch: 3,
   scheduled: 12,
   long: 2,
   blocking: 2,
@@ -24,14 +38,26 @@ const WEIGHTS: Readonly<Record<Part, number>> = {
   dying: 1,
   dyingOnce: 2,
   adding: 5,
+  bulky: 3,
+  overrunning: 2,
+  ignoring: 1,
   contested: 6,
   replaced: 6,
-  cancelled: 4,
+  cancelled: 10,
+  retried: 4,
+  revived: 2,
 }
 
 /** Milliseconds. */
 const DUE_IN = { least: 200, most: 3000 }
 const MOST_UNTIL_REMOVED = 800
+/** A task that is to be retried should have failed by then. */
+const UNTIL_RETRIED = { least: 800, most: 2500 }
+const TIMEOUT = { least: 150, most: 600 }
+const MOST_PRIORITY = 9
+const BATCH = { least: 3, most: 6 }
+/** Bytes. Most are much smaller than the largest. */
+const BULK = { least: 64 * 1024, most: 8 * 1024 * 1024 }
 
 /** @param now milliseconds since 1970, by a clock that is right */
 export function* planLoad(seed: number, now: () => number): Generator<Step, never> {
@@ -41,7 +67,7 @@ export function* planLoad(seed: number, now: () => number): Generator<Step, neve
   for (let count = 0; ; count++) {
     const id = `task-${String(seed)}-${String(count)}`
     const plan = (kind: Kind, more: Partial<Plan> = {}): Plan => ({
-      ...{ id, incarnation: `${id}-a`, kind, due: now(), retries: 0, failures: 0, ...more },
+      ...{ id, incarnation: `${more.id ?? id}-a`, kind, due: now(), retries: 0, failures: 0, ...more },
     })
     yield step(parts.next().value, plan, random)
   }
@@ -49,36 +75,71 @@ export function* planLoad(seed: number, now: () => number): Generator<Step, neve
 
 type MakePlan = (kind: Kind, more?: Partial<Plan>) => Plan
 
-function step(part: Part, plan: MakePlan, random: SeededRandom): Step {
+function step(part: Exclude<Part, 'acting'>, plan: MakePlan, random: SeededRandom): Step {
   const { id, due } = plan('short')
   const second = { incarnation: `${id}-b` }
   const dueLater = () => (due ?? 0) + Math.round(random.between(DUE_IN.least, DUE_IN.most))
   switch (part) {
     case 'scheduled':
-      return { how: 'add', plans: [plan('short', { due: dueLater() })] }
+      return add(plan('short', { due: dueLater() }))
     case 'undated':
-      return { how: 'add', plans: [plan('short', { due: null })] }
+      return add(plan('short', { due: null }))
+    case 'urgent':
+      return add(plan('short', { priority: Math.round(random.between(-MOST_PRIORITY, MOST_PRIORITY)) }))
+    case 'batch':
+      return { how: 'batch', plans: batchOf(plan, random), deeds: [] }
     case 'contested':
-      return { how: 'contest', plans: [plan('short'), plan('short', second)] }
+      return { how: 'contest', plans: [plan('short'), plan('short', second)], deeds: [] }
     case 'replaced': {
-      const kind = random.chance(0.15) ? 'long' : 'short'
-      return {
-        how: 'replace',
-        plans: [plan(kind), plan('short', second)],
-        after: random.between(0, MOST_UNTIL_REMOVED),
-      }
+      const first = plan(random.chance(0.15) ? 'long' : 'short')
+      return { how: 'replace', plans: [first, plan('short', second)], deeds: [deed('remove', random)] }
     }
-    case 'cancelled': {
-      const planned = random.chance(0.5) ? plan('long') : plan('short', { due: dueLater() })
-      return { how: 'cancel', plans: [planned], after: random.between(0, MOST_UNTIL_REMOVED) }
-    }
+    case 'cancelled':
+      return add(random.chance(0.5) ? plan('long') : plan('short', { due: dueLater() }), [deed('cancel', random)])
+    case 'retried':
+      return add(plan('retrying', { failures: 1 }), [deed('retry', random)])
+    case 'revived':
+      return add(plan('long'), [deed('cancel', random), deed('retry', random)])
     default:
-      return { how: 'add', plans: [plan(part, attemptsOf(part, random))] }
+      return add(plan(part, detailsOf(part, random)))
   }
 }
 
-function attemptsOf(kind: Kind, random: SeededRandom): Partial<Plan> {
+function add(plan: Plan, deeds: readonly Deed[] = []): Step {
+  return { how: 'add', plans: [plan], deeds }
+}
+
+function deed(method: Act['method'], random: SeededRandom): Deed {
+  const by = random.pick(['master', 'worker', 'web'] as const) ?? 'master'
+  const after =
+    method === 'retry' ? random.between(UNTIL_RETRIED.least, UNTIL_RETRIED.most) : random.between(0, MOST_UNTIL_REMOVED)
+  return { method, by, after }
+}
+
+function batchOf(plan: MakePlan, random: SeededRandom): Plan[] {
+  const { id } = plan('short')
+  const count = Math.round(random.between(BATCH.least, BATCH.most))
+  return Array.from({ length: count }, (_, index) => plan('short', { id: `${id}-${String(index)}` }))
+}
+
+function detailsOf(kind: Kind, random: SeededRandom): Partial<Plan> {
   const count = random.chance(0.5) ? 1 : 2
-  if (kind === 'retrying') return { retries: count, failures: count }
-  return kind === 'failing' ? { retries: count - 1 } : {}
+  switch (kind) {
+    case 'retrying':
+      return { retries: count, failures: count }
+    case 'failing':
+      return { retries: count - 1 }
+    case 'overrunning':
+    case 'ignoring':
+      return { retries: count - 1, timeout: Math.round(random.between(TIMEOUT.least, TIMEOUT.most)) }
+    case 'bulky':
+      return { bytes: { data: bulk(random), result: bulk(random) } }
+    default:
+      return {}
+  }
+}
+
+/** As many between 64 and 128 kB as between 4 and 8 MB. */
+function bulk(random: SeededRandom): number {
+  return Math.round(BULK.least * (BULK.most / BULK.least) ** random.next())
 }

@@ -11,8 +11,27 @@ export const LOG_VARIABLE = 'CHAOS_LOG'
 /** The run that a process belongs to: every child inherits it, so that what is left over can be found. */
 export const RUN_VARIABLE = 'CHAOS_RUN'
 
+/** Set for a server without a cluster. */
+export const WEB_VARIABLE = 'CHAOS_WEB'
+
 /** The entries of the task map. */
-export type Kind = 'short' | 'long' | 'blocking' | 'failing' | 'retrying' | 'dying' | 'dyingOnce' | 'adding'
+export type Kind =
+  | 'short'
+  | 'long'
+  | 'blocking'
+  | 'failing'
+  | 'retrying'
+  | 'dying'
+  | 'dyingOnce'
+  | 'adding'
+  /** Has data and a result of up to megabytes. */
+  | 'bulky'
+  /** Takes longer than its timeout, and ends when it is told to. */
+  | 'overrunning'
+  /** Takes longer than its timeout, and goes on until it is killed. */
+  | 'ignoring'
+  /** Cancels or retries another task. */
+  | 'acting'
 
 /** Which task: an `_id` may be used again, an incarnation is one task under it. */
 export interface TaskName {
@@ -27,6 +46,18 @@ export interface Plan extends TaskName {
   readonly retries: number
   /** How many of its first attempts throw. */
   readonly failures: number
+  readonly priority?: number
+  /** Milliseconds for one attempt. */
+  readonly timeout?: number
+  /** The size of its data, and that of its result. */
+  readonly bytes?: { readonly data: number; readonly result: number }
+  readonly act?: Act
+}
+
+/** What is done with a task that was added. */
+export interface Act {
+  readonly method: 'remove' | 'cancel' | 'retry'
+  readonly name: TaskName
 }
 
 export interface Failure {
@@ -35,7 +66,8 @@ export interface Failure {
 }
 
 export type TaskEventName = 'done' | 'error' | 'retry' | 'stalled' | 'cancelled'
-export type Role = 'driver' | 'master' | 'worker'
+/** `web`: a server without a cluster. */
+export type Role = 'driver' | 'master' | 'worker' | 'web'
 export type Attack =
   'kill-worker' | 'kill-master' | 'stop-master' | 'stop-worker' | 'stop-pair' | 'kill-mongod' | 'clean-stop' | 'skew'
 
@@ -44,11 +76,32 @@ type Each<What extends string, Fields> = What extends string ? { readonly what: 
 
 export type Fact =
   | { readonly what: 'process'; readonly role: Role; readonly parent: number }
+  /**
+   * A master's or a worker's server has started. How many workers the master may have, how many jobs each runs at once, and after how many
+   * it is replaced.
+   */
+  | { readonly what: 'ready'; readonly workers: number; readonly slots: number; readonly maxJobs: number | null }
+  /** The driver found that a worker is gone, which it saw alive at `aliveAt`. */
+  | { readonly what: 'gone'; readonly target: number; readonly aliveAt: number }
   /** What the driver's wall clock, which is right, showed at this moment. */
   | { readonly what: 'clock'; readonly wall: number }
   /** Before the call; after its acknowledgement; after a DuplicateTaskError. */
   | Each<'adding' | 'added' | 'refused', Plan>
-  | Each<'removing' | 'removed' | 'cancelling' | 'cancelled', TaskName>
+  | Each<'removing' | 'cancelling' | 'retrying', TaskName>
+  /** The call was acknowledged. `found`: whether there was a task to remove, cancel or retry. */
+  | Each<'removed' | 'cancelled' | 'retried', TaskName & { readonly found: boolean }>
+  /**
+   * What the database holds of a task, each time that this changes, as a change stream of the driver's tells. `wall`: when it was
+   * written. `state`: null when the task is gone. `token`: of its claim. `owner`: the pid of the master that holds it, where that is known.
+   */
+  | ({
+      readonly what: 'stored'
+      readonly wall: number
+      readonly state: string | null
+      readonly token: string | null
+      readonly owner: number | null
+      readonly isCancelRequested: boolean
+    } & TaskName)
   /** A call that threw otherwise: what became of it is unknown. */
   | { readonly what: 'unclear'; readonly call: string; readonly incarnation: string; readonly error: Failure }
   /** A worker read this job from its pipe. `startBefore` on the monotonic clock. */

@@ -3,14 +3,21 @@ import { existsSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Job, JobContext } from 'meteor/nschwarz:cluster'
-import type { Kind, Plan, Write } from './log'
+import { isPayload, payloadOf } from './bulk'
+import type { Act, Kind, Plan, Write } from './log'
 import { PLANNED_ERROR } from './planned'
 
 const BEAT_MS = 50
 /** Of the lease. */
 const LONGER_THAN_LEASE = 1.1
 
-export type Data = Omit<Plan, 'id'>
+export type Data = Omit<Plan, 'id'> & { readonly payload?: string }
+
+/** What every job returns, so that an event names the job that it is about. */
+export interface Result {
+  readonly token: string
+  readonly payload?: string
+}
 
 /** One job, for the function that it runs. */
 interface Run {
@@ -25,19 +32,21 @@ export interface Surroundings {
   readonly folder: string
   /** Milliseconds. */
   readonly lease: number
-  readonly add: (plan: Plan) => Promise<void>
+  readonly add: (plans: readonly Plan[]) => Promise<unknown>
+  readonly act: (act: Act) => Promise<unknown>
 }
 
-type TaskFunction = (job: Job<Data>, toggleIPC: unknown, context: JobContext) => Promise<string>
+type TaskFunction = (job: Job<Data>, toggleIPC: unknown, context: JobContext) => Promise<Result>
 
 /** The task map. */
 export function createTasks(surroundings: Surroundings): Record<Kind, TaskFunction> {
-  const { lease, folder, add } = surroundings
+  const { lease, folder, add, act } = surroundings
+  const long = lease * LONGER_THAN_LEASE
   const bodies: Record<Kind, (run: Run) => unknown> = {
     short: () => pause(20),
-    long: ({ context }) => pause(lease * LONGER_THAN_LEASE, undefined, { signal: context.signal }),
+    long: ({ context }) => pause(long, undefined, { signal: context.signal }),
     blocking: run => {
-      block(run, lease * LONGER_THAN_LEASE)
+      block(run, long)
     },
     failing: throwPlanned,
     retrying: run => {
@@ -45,13 +54,17 @@ export function createTasks(surroundings: Surroundings): Record<Kind, TaskFuncti
     },
     dying: die,
     dyingOnce: run => dieOnce(run, folder),
-    adding: run => add(childOf(run)),
+    adding: run => add([childOf(run)]),
+    bulky: checkPayload,
+    overrunning: ({ context }) => pause(long, undefined, { signal: context.signal }),
+    ignoring: () => pause(long),
+    acting: ({ job }) => job.data.act && act(job.data.act),
   }
   const entries = Object.entries(bodies).map(([kind, body]) => [kind, logged(body, surroundings)] as const)
   return Object.fromEntries(entries) as Record<Kind, TaskFunction>
 }
 
-/** @returns a task function, whose value is its job's token */
+/** @returns a task function, whose value names its job's token */
 function logged(body: (run: Run) => unknown, { write }: Surroundings): TaskFunction {
   return async (job, _toggleIPC, context) => {
     const { token, attempt } = context
@@ -62,8 +75,10 @@ function logged(body: (run: Run) => unknown, { write }: Surroundings): TaskFunct
     const beats = setInterval(beat, BEAT_MS)
     try {
       await body({ job, context, beat })
+      const { bytes } = job.data
+      const payload = bytes === undefined ? {} : { payload: payloadOf(bytes.result) }
       write({ what: 'end', token, how: 'done' })
-      return token
+      return { token, ...payload }
     } catch (error) {
       write({ what: 'end', token, how: context.signal.aborted ? 'aborted' : 'failed' })
       throw error
@@ -104,4 +119,8 @@ async function dieOnce({ job }: Run, folder: string): Promise<void> {
 function childOf({ job, context }: Run): Plan {
   const incarnation = `${context.token}-child`
   return { id: `${job._id}-child`, incarnation, kind: 'short', due: null, retries: 0, failures: 0 }
+}
+
+function checkPayload({ job: { data } }: Run): void {
+  if (!isPayload(data.payload, data.bytes?.data ?? 0)) throw new Error('the data arrived changed')
 }

@@ -7,7 +7,7 @@ import type { Attack, Entry, EntryOf, Fact, Kind, Plan, TaskEventName } from '..
 import { PLANNED_ERROR } from '../chaos/planned'
 
 export const LEASE = 3000
-const SETTINGS: Settings = { lease: LEASE, maxCrashes: 3, hasNemesis: true }
+const SETTINGS: Settings = { lease: LEASE, maxCrashes: 3, refreshRate: 250, abortGrace: 1000, hasNemesis: true }
 export const WALL = 1_000_000
 
 export const DRIVER = 1

@@ -138,13 +138,13 @@ caught('attempts', 'a retry too many', story => {
 caught('withdrawn', 'a job that was claimed after its task was cancelled', story => {
   const plan = story.add(5000, 'cancelled')
   const { id, incarnation } = plan
-  story.say(5100, 20, { what: 'cancelling', id, incarnation }).say(5200, 20, { what: 'cancelled', id, incarnation })
+  story.say(5100, 20, { what: 'cancelling', id, incarnation }).say(5200, 20, { what: 'cancelled', id, incarnation, found: true })
   story.job(plan, 5211, 10, 'done')
 })
 passes('a job that was claimed before its task was cancelled', story => {
   const plan = story.add(5000, 'cancelled')
   const { id, incarnation } = plan
-  story.say(5100, 20, { what: 'cancelling', id, incarnation }).say(5200, 20, { what: 'cancelled', id, incarnation })
+  story.say(5100, 20, { what: 'cancelling', id, incarnation }).say(5200, 20, { what: 'cancelled', id, incarnation, found: true })
   story.job(plan, 5209, 10, 'aborted')
 })
 

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, openSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Collection, MongoClient } from 'mongodb'
+import { type Collection, type Db, MongoClient } from 'mongodb'
 import { monotonicNow } from '../../common/clock'
 import type { Failure } from '../../tests/chaos/log'
 import { comesTrue, eventually, within } from '../../tests/support/wait'
@@ -65,6 +65,11 @@ export class KillableDatabase {
     return `mongodb://127.0.0.1:${String(this.#port)}/${NAME}?replicaSet=${REPLICA_SET}&${timeouts}`
   }
 
+  /** By the driver's own connection. */
+  get db(): Db {
+    return this.#client.db()
+  }
+
   get pid(): number {
     return this.#mongod?.pid ?? -1
   }
@@ -102,7 +107,7 @@ export class KillableDatabase {
 
   /** All that is in the queue, and not done. */
   async left(): Promise<LeftTask[]> {
-    return this.tasks.find({ state: { $ne: 'done' } }).toArray()
+    return this.tasks.find({ state: { $ne: 'done' } }, { projection: { 'data.payload': 0 } }).toArray()
   }
 
   /** The pids of masters with a job that has been running for a while. @throws when it is away */
@@ -133,7 +138,7 @@ export class KillableDatabase {
   }
 
   private get tasks(): Collection<LeftTask> {
-    return this.#client.db().collection<LeftTask>('taskQueue')
+    return this.db.collection<LeftTask>('taskQueue')
   }
 
   private get data(): string {

@@ -1,8 +1,8 @@
-/** Keeps a number of tasks unfinished, by adding more on whichever master can be asked. */
+/** Keeps a number of tasks unfinished, by adding more on whichever server can be asked. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { monotonicNow } from '../../common/clock'
-import type { Step } from '../../tests/chaos/load'
-import type { Plan, TaskName, Write } from '../../tests/chaos/log'
+import type { Actor, Deed, Step } from '../../tests/chaos/load'
+import type { Act, Plan, Write } from '../../tests/chaos/log'
 import { SeededRandom } from '../../tests/chaos/random'
 import type { KillableDatabase } from './database'
 import type { Master } from './master'
@@ -11,10 +11,20 @@ const LOOK_EVERY_MS = 50
 const CLOCK_EVERY_MS = 5000
 /** How often a master is asked that may be stopped, and answers later. */
 const MAY_BE_STOPPED = 0.1
+/** How often a task is added by the server that has no cluster. */
+const BY_WEB = 0.1
+/** A task has to be as urgent as this to be next. */
+const AT_ONCE = 100
+
+export interface Servers {
+  readonly masters: readonly Master[]
+  /** Without a cluster. */
+  readonly web: Master
+  readonly database: KillableDatabase
+}
 
 export class Loader {
-  readonly #masters: readonly Master[]
-  readonly #database: KillableDatabase
+  readonly #servers: Servers
   readonly #plan: Iterator<Step, never>
   readonly #write: Write
   readonly #random: SeededRandom
@@ -24,15 +34,13 @@ export class Loader {
 
   /** @param isFree whether a master is under no attack */
   constructor(
-    masters: readonly Master[],
-    database: KillableDatabase,
+    servers: Servers,
     plan: Iterator<Step, never>,
     write: Write,
     isFree: (master: Master) => boolean,
     seed: number,
   ) {
-    this.#masters = masters
-    this.#database = database
+    this.#servers = servers
     this.#plan = plan
     this.#write = write
     this.#isFree = isFree
@@ -49,7 +57,7 @@ export class Loader {
         this.#write({ what: 'clock', wall: Date.now() })
         nextClock = monotonicNow() + CLOCK_EVERY_MS
       }
-      const known = await this.#database.unfinished().catch(() => Infinity)
+      const known = await this.#servers.database.unfinished().catch(() => Infinity)
       for (let count = known + this.#adding; count < unfinished; count++) this.begin(this.#plan.next().value)
       await pause(LOOK_EVERY_MS)
     }
@@ -65,40 +73,38 @@ export class Loader {
     this.#running.add(running)
   }
 
-  private async perform(step: Step): Promise<void> {
-    const [first, second] = step.plans
+  private async perform({ how, plans, deeds }: Step): Promise<void> {
+    const [first, second] = plans
     if (first === undefined) return
-    switch (step.how) {
-      case 'add':
-        return this.add(first)
-      case 'contest':
-        await Promise.all(step.plans.map(plan => this.add(plan)))
-        return
-      case 'replace':
-        await this.add(first)
-        await this.withdraw('remove', first, step.after)
-        if (second !== undefined) await this.add(second)
-        return
-      case 'cancel':
-        await this.add(first)
-        await this.withdraw('cancel', first, step.after)
-    }
+    if (how === 'contest') await Promise.all(plans.map(plan => this.add([plan])))
+    else await this.add(how === 'batch' ? plans : [first])
+    for (const [index, deed] of deeds.entries()) await this.carryOut(deed, first, index)
+    if (how === 'replace' && second !== undefined) await this.add([second])
   }
 
-  private async add(plan: Plan): Promise<void> {
+  private async add(plans: readonly Plan[]): Promise<void> {
     this.#adding++
-    await this.anyMaster()?.call({ method: 'add', plan })
+    await this.server(this.#random.chance(BY_WEB) ? 'web' : 'master')?.call({ method: 'add', plans })
     this.#adding--
   }
 
-  private async withdraw(method: 'remove' | 'cancel', { id, incarnation }: TaskName, after: number): Promise<void> {
+  /** A worker does it as a task of its own. */
+  private async carryOut({ method, by, after }: Deed, { id, incarnation }: Plan, index: number): Promise<void> {
     await pause(after)
-    await this.anyMaster()?.call({ method, name: { id, incarnation } })
+    const act: Act = { method, name: { id, incarnation } }
+    if (by === 'worker') await this.add([actingPlan(`${id}-act-${String(index)}`, act)])
+    else await this.server(by)?.call(act)
   }
 
-  private anyMaster(): Master | undefined {
-    const up = this.#masters.filter(master => master.isUp)
+  private server(by: Exclude<Actor, 'worker'>): Master | undefined {
+    const { masters, web } = this.#servers
+    if (by === 'web') return web
+    const up = masters.filter(master => master.isUp)
     const free = up.filter(this.#isFree)
     return this.#random.pick(free.length === 0 || this.#random.chance(MAY_BE_STOPPED) ? up : free)
   }
+}
+
+function actingPlan(id: string, act: Act): Plan {
+  return { id, incarnation: `${id}-a`, kind: 'acting', due: null, retries: 0, failures: 0, priority: AT_ONCE, act }
 }

@@ -1,8 +1,11 @@
-/** One master of a run: a server in a process of its own, which can be killed and started again in the same place. */
+/**
+ * One master of a run, or the server without a cluster: in a process of its own, which can be killed and started again in the same
+ * place.
+ */
 import { type ChildProcess, fork } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import type { Call, Reply, Request } from '../../tests/chaos/calls'
-import { LOG_VARIABLE, type Write } from '../../tests/chaos/log'
+import { LOG_VARIABLE, WEB_VARIABLE, type Write } from '../../tests/chaos/log'
 import { SKEW_VARIABLE } from '../../tests/chaos/skew'
 import { workersOf } from '../../tests/support/processes'
 import { APP_VARIABLE, OPTIONS_VARIABLE } from '../../tests/support/remote-protocol'
@@ -14,6 +17,8 @@ export interface MasterSettings {
   /** main.js of a built server; without, the stand-in. */
   readonly server: string | undefined
   readonly options: { readonly port: number; readonly [name: string]: unknown }
+  /** Without a cluster. */
+  readonly isWeb: boolean
   readonly env: NodeJS.ProcessEnv
   readonly log: string
   /** The file to which it and its workers write. */
@@ -98,7 +103,7 @@ export class Master {
   }
 
   private fork(skew: number): ChildProcess {
-    const { server, options, env, log, output } = this.#settings
+    const { server, options, env, log, output, isWeb } = this.#settings
     const { args, env: needed } = standIn()
     const file = openSync(output, 'a')
     const child = fork(server ?? args.at(-1) ?? '', [], {
@@ -106,7 +111,7 @@ export class Master {
       env: {
         ...{ ...serverEnvironment(), ...needed, ...env, NODE_ENV: 'production' },
         ...{ [APP_VARIABLE]: 'chaos', [OPTIONS_VARIABLE]: JSON.stringify(options) },
-        ...{ [LOG_VARIABLE]: log, [SKEW_VARIABLE]: String(skew) },
+        ...{ [LOG_VARIABLE]: log, [SKEW_VARIABLE]: String(skew), ...(isWeb ? { [WEB_VARIABLE]: '1' } : {}) },
       },
       stdio: ['ignore', file, file, 'ipc'],
       serialization: 'advanced',

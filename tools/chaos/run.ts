@@ -8,13 +8,16 @@ import { type Verdict, check } from '../../tests/chaos/check'
 import { planLoad } from '../../tests/chaos/load'
 import { RUN_VARIABLE, type Write, openLog, readLog } from '../../tests/chaos/log'
 import { planAttacks } from '../../tests/chaos/nemesis'
+import { planVariants } from '../../tests/chaos/settings'
 import { anyPort } from '../../tests/support/ports'
 import { comesTrue, eventually } from '../../tests/support/wait'
 import { Attacker } from './attacker'
 import { KillableDatabase } from './database'
 import { Loader } from './loader'
 import { Master } from './master'
+import { Observer } from './observer'
 import { commandOf, killAllOf, processesOf } from './processes'
+import { Watcher } from './watcher'
 
 export interface RunSettings {
   readonly seed: number
@@ -30,6 +33,9 @@ export interface RunSettings {
 
 const UNFINISHED = 30
 const MAX_CRASHES = 3
+/** Milliseconds. */
+const REFRESH_RATE = 250
+const ABORT_GRACE = 1000
 const DRAIN_MS = 60_000
 /** How long a worker may outlive its master. */
 const SURVIVAL_MS = 5000
@@ -38,6 +44,10 @@ const SURVIVAL_MS = 5000
 interface Rig {
   readonly settings: RunSettings
   readonly masters: readonly Master[]
+  /** A server without a cluster, which nothing attacks. */
+  readonly web: Master
+  readonly observer: Observer
+  readonly watcher: Watcher
   readonly database: KillableDatabase
   readonly write: Write
   readonly id: string
@@ -66,7 +76,8 @@ export class Run {
   async execute(): Promise<Verdict> {
     const { lease, hasNemesis } = this.#settings
     await this.drive(await this.setUp())
-    return check(readLog(this.log), { lease, hasNemesis, maxCrashes: MAX_CRASHES })
+    const options = { maxCrashes: MAX_CRASHES, refreshRate: REFRESH_RATE, abortGrace: ABORT_GRACE }
+    return check(readLog(this.log), { lease, hasNemesis, ...options })
   }
 
   /** Synchronous, for a process that is told to end. */
@@ -80,37 +91,55 @@ export class Run {
     const env = { [RUN_VARIABLE]: this.#id }
     const database = await KillableDatabase.start(this.#folder, await anyPort(), env)
     const write = openLog(this.log, 'driver')
-    const masters = await this.createMasters({ ...env, MONGO_URL: database.url }, write)
-    await Promise.all(masters.map(master => master.start()))
-    return { settings: this.#settings, masters, database, write, id: this.#id }
+    write({ what: 'clock', wall: Date.now() })
+    const observer = new Observer(database.db, write)
+    await observer.start()
+    const watcher = new Watcher(this.log, write)
+    const [web, ...masters] = await this.createServers({ ...env, MONGO_URL: database.url }, write)
+    await Promise.all([web, ...masters].map(server => server.start()))
+    return { settings: this.#settings, masters, web, observer, watcher, database, write, id: this.#id }
   }
 
-  private async createMasters(env: NodeJS.ProcessEnv, write: Write): Promise<Master[]> {
-    const { masters, workers, lease, server } = this.#settings
-    const common = { refreshRate: 250, keepAlive: 'always', maxAvailableWorkers: workers, leaseDuration: lease }
-    const ports = await Promise.all(Array.from({ length: masters }, () => anyPort()))
-    return ports.map(port => {
-      const options = { ...common, maxCrashes: MAX_CRASHES, logs: 'error', port }
-      return new Master({ server, options, env, log: this.log, output: this.output, write })
-    })
+  /** The first one is without a cluster. */
+  private async createServers(env: NodeJS.ProcessEnv, write: Write): Promise<[Master, ...Master[]]> {
+    const { seed, masters, workers, lease, server } = this.#settings
+    const common = {
+      ...{ refreshRate: REFRESH_RATE, abortGrace: ABORT_GRACE, maxCrashes: MAX_CRASHES, leaseDuration: lease },
+      ...{ keepAlive: 'always', maxAvailableWorkers: workers, logs: 'error' },
+    }
+    const create = (options: object, port: number, isWeb: boolean) =>
+      new Master({
+        server,
+        options: { ...common, ...options, port },
+        isWeb,
+        env,
+        log: this.log,
+        output: this.output,
+        write,
+      })
+    const variants = planVariants(seed, masters)
+    const ports = await Promise.all(variants.map(() => anyPort()))
+    return [create({}, 0, true), ...variants.map((variant, index) => create(variant, ports[index] ?? 0, false))]
   }
 
   private async drive(rig: Rig): Promise<void> {
     await attackUnderLoad(rig)
     await heal(rig)
     await drain(rig)
-    for (const master of rig.masters) await master.end('SIGTERM')
+    await rig.observer.stop()
+    for (const server of [...rig.masters, rig.web]) await server.end('SIGTERM')
     await findSurvivors(rig)
+    rig.watcher.stop()
     await rig.database.stop()
   }
 }
 
-async function attackUnderLoad({ settings, masters, database, write }: Rig): Promise<void> {
+async function attackUnderLoad({ settings, masters, web, database, write }: Rig): Promise<void> {
   const { seed, seconds, lease, hasNemesis } = settings
   const until = monotonicNow() + seconds * 1000
   const attacker = new Attacker({ masters, database }, planAttacks(seed, lease), write)
   const plan = planLoad(seed, () => Date.now())
-  const loader = new Loader(masters, database, plan, write, master => attacker.isFree(master), seed)
+  const loader = new Loader({ masters, web, database }, plan, write, master => attacker.isFree(master), seed)
   await Promise.all([loader.run(until, UNFINISHED), hasNemesis ? attacker.run(until) : undefined])
   await loader.finish()
 }

@@ -1,25 +1,77 @@
-import type { Rule, TaskHistory } from '../history'
+import type { History, Job, Rule, Stored, TaskHistory } from '../history'
+import { endingOf, outages, overlap, stopsOf } from './pauses'
+import { claimOf, inOrder } from './unexplained'
+import { workerGoneFrom } from './worker-deaths'
 
-/** No two runs of a task have the same number, and it is retried no more often than it may be. */
-export const attempts: Rule = ({ tasks }) =>
-  tasks.flatMap(task => {
-    const { plan, jobs, events } = task
-    const retries = events.filter(({ type }) => type === 'retry')
-    const evidence = [plan, ...jobs, ...events]
-    const repeated = repeatedNumber(task)
-    return [
-      ...(repeated === undefined
-        ? []
-        : [{ rule: 'attempts', text: `${plan.kind} ${plan.id} had attempt ${String(repeated)} twice`, evidence }]),
-      ...(retries.length <= plan.retries
-        ? []
-        : [
-            { rule: 'attempts', text: `${plan.kind} ${plan.id} was retried ${String(retries.length)} times`, evidence },
-          ]),
-    ]
+/**
+ * No two runs of a task have the same number, which is that of the starts that count, and it is retried no more often than it may be.
+ */
+export const attempts: Rule = history =>
+  history.tasks.flatMap(task => {
+    const { plan, jobs, events, stored } = task
+    const evidence = [plan, ...jobs, ...events, ...stored]
+    return [repeatedNumber(task), wrongNumber(history, task), tooManyRetries(task)].flatMap(fault =>
+      fault === undefined ? [] : [{ rule: 'attempts', text: `${plan.kind} ${plan.id} ${fault}`, evidence }],
+    )
   })
 
-function repeatedNumber({ jobs }: TaskHistory): number | undefined {
+function repeatedNumber({ jobs }: TaskHistory): string | undefined {
   const numbers = jobs.map(({ attempt }) => attempt)
-  return numbers.find((number, index) => numbers.indexOf(number) !== index)
+  const repeated = numbers.find((number, index) => numbers.indexOf(number) !== index)
+  return repeated === undefined ? undefined : `had attempt ${String(repeated)} twice`
+}
+
+function tooManyRetries({ plan, acts, events }: TaskHistory): string | undefined {
+  const retries = events.filter(({ type }) => type === 'retry').length
+  const lives = 1 + acts.filter(({ method, found }) => method === 'retry' && found !== false).length
+  return retries <= plan.retries * lives ? undefined : `was retried ${String(retries)} times`
+}
+
+/** A claim whose job did not start counts only when nobody could tell: one that was given back in order does not. */
+function wrongNumber(history: History, task: TaskHistory): string | undefined {
+  const { stored } = task
+  if (stored.length === 0) return undefined
+  const started = new Set(task.jobs.map(({ token }) => token))
+  const unheard = claimsOf(stored).filter(claim => !started.has(claim.token) && wasDisturbed(history, claim))
+  const wrong = inOrder(task.jobs).find((job, index) => {
+    const most = index + 1 + unheard.filter(({ from }) => from < claimOf(job)).length
+    return job.attempt <= index || job.attempt > most
+  })
+  return wrong && `had attempt ${String(wrong.attempt)}, which is not how often it had been started`
+}
+
+/** A claim from its first to its last moment in the database. */
+interface Held extends Stored {
+  readonly token: string
+}
+
+function claimsOf(stored: readonly Stored[]): Held[] {
+  const claims = new Map<string, Held>()
+  for (const change of stored) {
+    if (change.token === null) continue
+    const first = claims.get(change.token) ?? { ...change, token: change.token }
+    claims.set(change.token, { ...first, until: change.until })
+  }
+  return [...claims.values()]
+}
+
+/** Whether its master, or one of that master's workers, was stopped or ended meanwhile, or the database was away. */
+function wasDisturbed(history: History, claim: Held): boolean {
+  const holders = history.lives.all.filter(life => claim.owner === null || claim.owner === life.pid)
+  const lives = history.lives.all.filter(life => holders.some(({ pid }) => life.pid === pid || life.parent === pid))
+  const pauses = [...outages(history), ...lives.flatMap(life => stopsOf(history, life)), ...blocks(history.jobs)]
+  return (
+    pauses.some(pause => overlap(pause, claim) > 0) ||
+    lives.some(life => {
+      const end = Math.min(endingOf(history, life) ?? Infinity, workerGoneFrom(history, life) ?? Infinity)
+      return claim.from <= end && end <= claim.until
+    })
+  )
+}
+
+/** A worker that does not hear its master is not waited for. */
+function blocks(jobs: readonly Job[]): { readonly from: number; readonly until: number }[] {
+  return jobs
+    .filter(({ kind }) => kind === 'blocking')
+    .map(({ startedAt, lastAt }) => ({ from: startedAt, until: lastAt }))
 }

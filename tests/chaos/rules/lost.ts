@@ -1,17 +1,13 @@
 import { type History, type Job, type Rule, type TaskHistory, type Violation, only } from '../history'
 import type { EntryOf, Failure } from '../log'
 import { PLANNED_ERROR } from '../planned'
-import { deathOf, outages, pausedWithin, stopsOf } from './pauses'
-
-/**
- * How long the end of a job may be on its way, from its worker over the pipe and the database to the listener, while nothing
- * is stopped or away: a write that failed is repeated after up to 5 seconds.
- */
-const ON_ITS_WAY_MS = 10_000
+import { ON_ITS_WAY_MS, deathOf, outages, pausedWithin, stopsOf } from './pauses'
+import { IN_THE_WORKER_MS, hasOverrun } from './worker-deaths'
 
 const CRASH_ERROR = 'WorkerCrashError'
+const TIMEOUT_ERROR = 'TaskTimeoutError'
 
-/** Every task whose adding was acknowledged, and which nobody was about to take out, ended as its kind does. */
+/** Every task whose adding was acknowledged, and which nobody took out, or may have, ended as its kind does. */
 export const lost: Rule = history =>
   history.tasks.flatMap(task => {
     if (task.addedAt === undefined || task.isWithdrawn) return []
@@ -20,10 +16,12 @@ export const lost: Rule = history =>
   })
 
 function faultOf(history: History, task: TaskHistory): string | undefined {
+  if (hasForeignValue(task)) return 'was done with a value that no job of it returned'
   const error = task.events.find(({ type }) => type === 'error')
-  const reason = error?.error ?? (task.left?.state === 'failed' ? task.left.error : null)
-  if (reason !== null) {
-    if (!isStatedReason(history, task, reason)) return `failed with ${reason.name}: ${reason.message}`
+  const last = isRetried(task) ? undefined : error?.error
+  const reason = last ?? (task.left?.state === 'failed' ? task.left.error : null)
+  if (reason !== null && !isStatedReason(history, task, reason)) return `failed with ${reason.name}: ${reason.message}`
+  if (reason !== null || hasFailed(task)) {
     return error !== undefined || task.jobs.some(job => diedWithEvent(history, job))
       ? undefined
       : 'failed without an event'
@@ -32,6 +30,21 @@ function faultOf(history: History, task: TaskHistory): string | undefined {
   if (task.events.some(({ type }) => type === 'done')) return undefined
   const isDone = task.jobs.some(job => job.end?.how === 'done' && diedWithEvent(history, job))
   return isDone ? undefined : 'is gone without an end'
+}
+
+/** A failed task is kept for as long as it was to be, and is gone then. */
+function hasFailed({ stored }: TaskHistory): boolean {
+  return stored.findLast(({ state }) => state !== null)?.state === 'failed'
+}
+
+function hasForeignValue({ events, jobs }: TaskHistory): boolean {
+  const tokens = new Set(jobs.map(({ token }) => token))
+  return events.some(({ type, token }) => type === 'done' && token !== null && !tokens.has(token))
+}
+
+/** Its first failure is not its end. */
+function isRetried({ acts }: TaskHistory): boolean {
+  return acts.some(({ method, found }) => method === 'retry' && found !== false)
 }
 
 /** Store first, event second: an event may be lost with its master, soon after the job ended or its worker died. */
@@ -50,12 +63,13 @@ function isStatedReason(history: History, task: TaskHistory, { name }: Failure):
     const crashes = jobs.filter(job => killedItsWorker(history, job)).length + cutShort(history, task)
     return crashes >= history.settings.maxCrashes
   }
+  const retries = task.acts.filter(({ method, found }) => method === 'retry' && found === true).length
+  const leastAttempts = (1 + plan.retries) * (1 + retries)
+  if (name === TIMEOUT_ERROR) return jobs.filter(job => hasOverrun(task, job)).length >= leastAttempts
+  const isPlanned = plan.kind === 'failing' || (plan.kind === 'retrying' && plan.failures > plan.retries)
   const failed = jobs.filter(({ end }) => end?.how === 'failed').length
-  return plan.kind === 'failing' && name === PLANNED_ERROR && failed >= 1 + plan.retries
+  return isPlanned && name === PLANNED_ERROR && failed >= leastAttempts
 }
-
-/** A job that ended may have had its worker killed before the outcome was in the pipe. */
-const IN_THE_WORKER_MS = 1000
 
 function killedItsWorker(history: History, job: Job): boolean {
   if (job.end === undefined && (job.kind === 'dying' || job.kind === 'dyingOnce')) return true

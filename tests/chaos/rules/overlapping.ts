@@ -1,10 +1,11 @@
 import type { History, Job, Rule } from '../history'
-import { type Pause, deathOf, outages, stopsOf } from './pauses'
-
-const RENEWALS_PER_LEASE = 3
+import { RENEWALS_PER_LEASE, deathOf, leaseMayEndIn, outages, stopsOf, withoutRenewal } from './pauses'
 
 /** How long a job whose lease has ended may show signs of life after its master, or the database, is back. */
 const LAST_SIGNS_MS = 5000
+
+/** How long a master may need to find that the database is back, before it renews. */
+const RECONNECTED_WITHIN_MS = 1500
 
 /**
  * Jobs of one task never run side by side, but where the master of the earlier one could not renew its lease: it was stopped, or
@@ -12,7 +13,7 @@ const LAST_SIGNS_MS = 5000
  * renews.)
  */
 export const overlapping: Rule = history =>
-  history.tasks.flatMap(({ plan, jobs }) =>
+  history.tasks.flatMap(({ plan, jobs, stored }) =>
     pairs(jobs)
       .filter(([earlier, later]) => earlier.lastAt > later.startedAt && !isExplained(history, earlier, later))
       .map(([earlier, later]) => ({
@@ -20,7 +21,7 @@ export const overlapping: Rule = history =>
         text:
           `${plan.kind} ${plan.id}: job ${later.token} started ` +
           `${(earlier.lastAt - later.startedAt).toFixed(0)} ms before the last sign of life of ${earlier.token}`,
-        evidence: [earlier, later],
+        evidence: [earlier, later, ...stored],
       })),
   )
 
@@ -33,26 +34,16 @@ function isExplained(history: History, earlier: Job, later: Job): boolean {
   const master = earlier.master === undefined ? [] : stopsOf(history, earlier.master)
   const orphan = isOrphanAt(history, earlier, later.startedAt) ? stopsOf(history, earlier.worker) : []
   // A claim may have been made long before its job started.
-  const claimedAt = earlier.claimedAt ?? earlier.startedAt
-  const longEnough = ((RENEWALS_PER_LEASE - 1) / RENEWALS_PER_LEASE) * lease
+  const [claimedAt, takenAt] = [earlier, later].map(job => job.claimedAt ?? job.startedAt) as [number, number]
   return withoutRenewal([...master, ...orphan, ...outages(history)], lease).some(({ from, until }) => {
-    const within = Math.min(until, later.startedAt) - Math.max(from, claimedAt)
-    return within >= longEnough && earlier.lastAt <= until + LAST_SIGNS_MS
+    const within = Math.min(until, takenAt) - Math.max(from, claimedAt)
+    // Later the first master has renewed, or found that it has lost its lease.
+    const isRightAfter = takenAt <= until + lease / RENEWALS_PER_LEASE + RECONNECTED_WITHIN_MS
+    return within >= leaseMayEndIn(lease) && isRightAfter && earlier.lastAt <= until + LAST_SIGNS_MS
   })
 }
 
 function isOrphanAt(history: History, { master }: Job, at: number): boolean {
   const death = master && deathOf(history, master)
   return death !== undefined && death < at
-}
-
-/** Pauses so near to each other that no renewal need lie between them count as one. */
-function withoutRenewal(pauses: readonly Pause[], lease: number): Pause[] {
-  const joined: Pause[] = []
-  for (const pause of [...pauses].sort((a, b) => a.from - b.from)) {
-    const last = joined.at(-1)
-    if (last === undefined || pause.from - last.until > lease / RENEWALS_PER_LEASE) joined.push(pause)
-    else joined[joined.length - 1] = { from: last.from, until: Math.max(last.until, pause.until) }
-  }
-  return joined
 }

@@ -1,9 +1,20 @@
-import type { History, Life } from '../history'
+/** When something could not go on, and when processes ended. */
+import type { History } from '../history'
+import type { Life } from '../lives'
 
 export interface Pause {
   readonly from: number
   readonly until: number
 }
+
+/** A master renews its leases so often in one. */
+export const RENEWALS_PER_LEASE = 3
+
+/**
+ * How long the end of a job may be on its way, from its worker over the pipe and the database to the listener, while nothing
+ * is stopped or away: a write that failed is repeated after up to 5 seconds.
+ */
+export const ON_ITS_WAY_MS = 10_000
 
 /** When the database was away. */
 export function outages({ attacks }: History): Pause[] {
@@ -20,16 +31,63 @@ export function stopsOf({ attacks }: History, life: Life): Pause[] {
 
 /** Milliseconds of these pauses that lie within, those that overlap counted twice. */
 export function pausedWithin(pauses: readonly Pause[], from: number, until: number): number {
-  return pauses.reduce((sum, pause) => sum + Math.max(0, Math.min(pause.until, until) - Math.max(pause.from, from)), 0)
+  return pauses.reduce((sum, pause) => sum + overlap(pause, { from, until }), 0)
+}
+
+export function overlap(a: Pause, b: Pause): number {
+  return Math.max(0, Math.min(a.until, b.until) - Math.max(a.from, b.from))
 }
 
 /** When this process was killed, or exited, if it was. */
-export function deathOf({ exits, attacks }: History, life: Life): number | undefined {
+export function deathOf(history: History, life: Life): number | undefined {
+  return endOf(history, life, kind => kind.startsWith('kill-') || kind === 'skew')
+}
+
+/** When it was killed or told to end, or exited, if it was: from then on a master starts no job. */
+export function endingOf(history: History, life: Life): number | undefined {
+  return endOf(history, life, kind => kind.startsWith('kill-') || kind === 'skew' || kind === 'clean-stop')
+}
+
+function endOf({ exits, attacks }: History, life: Life, isEnd: (kind: string) => boolean): number | undefined {
   const isOf = (pid: number, at: number) => pid === life.pid && life.from <= at && at < life.until
-  const kill = attacks.find(
-    ({ kind, targets, from }) =>
-      (kind.startsWith('kill-') || kind === 'skew') && targets.some(target => isOf(target, from)),
-  )
-  if (kill !== undefined) return kill.from
+  const attack = attacks.find(({ kind, targets, from }) => isEnd(kind) && targets.some(target => isOf(target, from)))
+  if (attack !== undefined) return attack.from
   return exits.find(({ target, at }) => isOf(target, at))?.at
+}
+
+/** Pauses so near to each other that no renewal need lie between them count as one. */
+export function withoutRenewal(pauses: readonly Pause[], lease: number): Pause[] {
+  return joined(pauses, lease / RENEWALS_PER_LEASE)
+}
+
+/** @param gap milliseconds: pauses that are no farther apart become one */
+export function joined(pauses: readonly Pause[], gap: number): Pause[] {
+  const result: Pause[] = []
+  for (const pause of [...pauses].sort((a, b) => a.from - b.from)) {
+    const last = result.at(-1)
+    if (last === undefined || pause.from - last.until > gap) result.push(pause)
+    else result[result.length - 1] = { from: last.from, until: Math.max(last.until, pause.until) }
+  }
+  return result
+}
+
+/** What is left of these when the others are taken out. */
+export function without(pauses: readonly Pause[], others: readonly Pause[]): Pause[] {
+  return joined(others, 0).reduce<Pause[]>(
+    (left, { from, until }) =>
+      left.flatMap(pause =>
+        overlap(pause, { from, until }) === 0
+          ? [pause]
+          : [
+              { from: pause.from, until: from },
+              { from: until, until: pause.until },
+            ].filter(part => part.until > part.from),
+      ),
+    [...pauses],
+  )
+}
+
+/** How long a pause is at least in which a lease may run out: a renewal may have been due right before it. */
+export function leaseMayEndIn(lease: number): number {
+  return ((RENEWALS_PER_LEASE - 1) / RENEWALS_PER_LEASE) * lease
 }

@@ -1,23 +1,36 @@
 import type { Plan } from '../log'
-import type { Rule, Settings, TaskHistory } from '../history'
+import type { Job, Rule, Settings, TaskHistory } from '../history'
 
 /** Where nothing is attacked, each task runs exactly as often as it is meant to, and no task stalls. */
-export const undisturbed: Rule = ({ settings, tasks }) => {
+export const undisturbed: Rule = ({ settings, tasks, jobs: all }) => {
   if (settings.hasNemesis) return []
   return tasks.filter(isToEnd).flatMap(({ plan, jobs, events }) => {
     const expected = runsOf(plan, settings)
+    // It shared its worker with one that was killed.
+    const counted = jobs.filter(job => !wasCutShort(job, all)).length
+    const isExpected =
+      jobs.length === expected || (counted < expected && jobs.length > expected) || counted === expected
     const evidence = [plan, ...jobs, ...events]
     const stalls = events.filter(({ type }) => type === 'stalled')
     const text = `${plan.kind} ${plan.id} ran ${String(jobs.length)} times, expected ${String(expected)}`
     return [
-      ...(jobs.length === expected ? [] : [{ rule: 'undisturbed', text, evidence }]),
+      ...(isExpected ? [] : [{ rule: 'undisturbed', text, evidence }]),
       ...(stalls.length === 0 ? [] : [{ rule: 'undisturbed', text: `${plan.kind} ${plan.id} stalled`, evidence }]),
     ]
   })
 }
 
-function isToEnd({ addedAt, isWithdrawn }: TaskHistory): boolean {
-  return addedAt !== undefined && !isWithdrawn
+/** By itself. */
+function isToEnd({ addedAt, isWithdrawn, acts }: TaskHistory): boolean {
+  return addedAt !== undefined && !isWithdrawn && acts.every(({ found }) => found === false)
+}
+
+function wasCutShort(job: Job, jobs: readonly Job[]): boolean {
+  if (job.end !== undefined || job.worker.goneAt === Infinity) return false
+  return jobs.some(
+    other =>
+      other !== job && other.worker === job.worker && other.lastAt >= job.startedAt && other.startedAt <= job.lastAt,
+  )
 }
 
 function runsOf({ kind, retries, failures }: Plan, { maxCrashes }: Settings): number {
@@ -27,13 +40,17 @@ function runsOf({ kind, retries, failures }: Plan, { maxCrashes }: Settings): nu
     case 'dyingOnce':
       return 2
     case 'failing':
+    case 'overrunning':
+    case 'ignoring':
       return 1 + retries
     case 'retrying':
-      return 1 + failures
+      return 1 + Math.min(failures, retries)
     case 'short':
     case 'long':
     case 'blocking':
     case 'adding':
+    case 'bulky':
+    case 'acting':
       return 1
   }
 }

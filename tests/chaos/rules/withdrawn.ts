@@ -1,19 +1,27 @@
-import { type Rule, only } from '../history'
+import type { ActCall, Rule, TaskHistory } from '../history'
 
-/** A task is not claimed any more once its cancellation, or its removal, was acknowledged. */
-export const withdrawn: Rule = ({ entries, tasks }) => {
-  const acknowledged = new Map(
-    [...only(entries, 'cancelled'), ...only(entries, 'removed')].map(entry => [entry.incarnation, entry]),
-  )
-  return tasks.flatMap(({ plan, addedAt = Infinity, jobs }) => {
-    const entry = acknowledged.get(plan.incarnation)
-    if (entry === undefined || entry.at < addedAt) return []
-    return jobs
-      .filter(({ claimedAt = 0 }) => claimedAt > entry.at)
+/** The database's clock has whole milliseconds. */
+const TOLERANCE_MS = 5
+
+/** A task is not claimed any more once its cancellation, or its removal, was acknowledged, unless it is retried. */
+export const withdrawn: Rule = ({ tasks }) =>
+  tasks.flatMap(task => {
+    const { plan, addedAt = Infinity, acts, jobs } = task
+    return acts
+      .filter(({ method, found, until }) => method !== 'retry' && found === true && until >= addedAt)
+      .flatMap(act =>
+        jobs.filter(({ claimedAt = 0 }) => claimedAt > act.until + TOLERANCE_MS && claimedAt < retriedAfter(task, act)),
+      )
       .map(job => ({
         rule: 'withdrawn',
-        text: `${plan.kind} ${plan.id} ran after it was ${entry.what}`,
-        evidence: [entry, job],
+        text: `${plan.kind} ${plan.id} was claimed after it was cancelled or removed`,
+        evidence: [plan, ...acts, job],
       }))
   })
+
+/** When a task may have been retried after this call; Infinity if never. */
+export function retriedAfter({ acts }: TaskHistory, { method, from, until }: ActCall): number {
+  const retries = acts.filter(other => other.method === 'retry' && other.found !== false && other.until >= from)
+  const first = Math.min(...retries.map(retry => retry.from))
+  return method === 'remove' ? Infinity : first < until ? from : first
 }

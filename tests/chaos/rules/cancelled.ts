@@ -1,0 +1,133 @@
+import type { ActCall, History, Job, Rule, Stored, TaskHistory } from '../history'
+import type { Life } from '../lives'
+import {
+  ON_ITS_WAY_MS,
+  endingOf,
+  leaseMayEndIn,
+  outages,
+  overlap,
+  pausedWithin,
+  stopsOf,
+  withoutRenewal,
+} from './pauses'
+import { retriedAfter } from './withdrawn'
+
+/** What a job may take to hear of it, beside one look at the queue. */
+const HEARD_WITHIN_MS = 1000
+
+/** The log's clocks are read one after the other, and the database's has whole milliseconds. */
+const TOLERANCE_MS = 5
+
+/**
+ * After a cancellation was acknowledged, a task that waited is never started, and one that was claimed only as long as the news may be on
+ * its way. It ends as cancelled, and so the listeners hear: once where the master that has to tell them lives, else once at most.
+ */
+export const cancelled: Rule = history =>
+  history.tasks.flatMap(task => {
+    const calls = task.acts.filter(({ method, found }) => method === 'cancel' && found === true)
+    const faults = [
+      ...calls.flatMap(call => startedAfter(history, task, call)),
+      ...calls.flatMap(call => endedOtherwise(task, call)),
+      ...calls.flatMap(call => revived(task, call)),
+      ...toldWrongly(history, task),
+    ]
+    const { plan, acts, jobs, events, stored } = task
+    const evidence = [plan, ...acts, ...jobs, ...events, ...stored]
+    return faults.map(fault => ({ rule: 'cancelled', text: `${plan.kind} ${plan.id} ${fault}`, evidence }))
+  })
+
+function startedAfter(history: History, task: TaskHistory, call: ActCall): string[] {
+  const wasWaiting = holderBefore(task, call) === null
+  return task.jobs
+    .filter(({ startedAt }) => startedAt > call.until + TOLERANCE_MS && startedAt < retriedAfter(task, call))
+    .filter(job => wasWaiting || job.startedAt - call.until > mayTake(history, job, call.until))
+    .map(({ startedAt }) => `was started ${(startedAt - call.until).toFixed(0)} ms after it was cancelled`)
+}
+
+/** Milliseconds until the job's worker knows. */
+function mayTake(history: History, { master, worker, startedAt }: Job, from: number): number {
+  const stops = [...(master === undefined ? [] : stopsOf(history, master)), ...stopsOf(history, worker)]
+  const paused = pausedWithin([...stops, ...outages(history)], from, startedAt)
+  return history.settings.refreshRate + HEARD_WITHIN_MS + paused
+}
+
+function endedOtherwise(task: TaskHistory, call: ActCall): string[] {
+  const { acts, events, left, stored } = task
+  if (retriedAfter(task, call) < Infinity) return []
+  const retries = acts.filter(({ method, found }) => method === 'retry' && found !== false).length
+  const errors = events.filter(({ type }) => type === 'error').length
+  const isRemoved = acts.some(({ method, found }) => method === 'remove' && found !== false)
+  const last = stored.findLast(({ state }) => state !== null)?.state ?? left?.state
+  return [
+    ...(events.some(({ type }) => type === 'done') ? ['was cancelled, and is done'] : []),
+    ...(errors > retries ? ['was cancelled, and failed'] : []),
+    ...(isRemoved || last === undefined || last === 'cancelled' ? [] : [`was cancelled, and ended ${last}`]),
+  ]
+}
+
+/** Whatever a task does after it became `cancelled`, a retry made it do. */
+function revived(task: TaskHistory, call: ActCall): string[] {
+  const { stored } = task
+  return stored
+    .filter(({ state }, index) => stored[index - 1]?.state === 'cancelled' && state !== 'cancelled' && state !== null)
+    .filter(({ from }) => from > call.from && from < retriedAfter(task, call) - TOLERANCE_MS)
+    .map(({ state }) => `was cancelled, and became ${String(state)} without a retry`)
+}
+
+function toldWrongly(history: History, task: TaskHistory): string[] {
+  const { acts, events } = task
+  const calls = acts.filter(({ method, found }) => method === 'cancel' && found !== false)
+  const told = events.filter(({ type }) => type === 'cancelled').length
+  if (told > calls.length) return [`was cancelled ${String(calls.length)} times, and told so ${String(told)} times`]
+  const [call] = calls
+  const isRemoved = acts.some(({ method, found }) => method === 'remove' && found !== false)
+  const isUntold = told === 0 && call?.found === true && !isRemoved && calls.length === 1
+  return isUntold && hasToTell(history, task, call)
+    ? ['was cancelled, and nobody was told, although the master lived']
+    : []
+}
+
+/** Whether somebody certainly had to, and lived for long enough. */
+function hasToTell(history: History, task: TaskHistory, call: ActCall): boolean {
+  const holder = holderBefore(task, call)
+  if (holder === undefined) return false
+  if (holder !== null) return holdsUntilTold(history, task, call, holder)
+  const canceller = history.lives.at(call.pid, call.from)
+  const role = history.entries.find(entry => entry.what === 'process' && entry.pid === call.pid)
+  if (canceller === undefined || role?.what !== 'process' || role.role === 'web') return false
+  const master = role.role === 'worker' ? history.lives.at(canceller.parent, call.from) : canceller
+  return master !== undefined && [canceller, master].every(life => livesOn(history, life, call.until))
+}
+
+/** Another may write the end of what it could not renew. */
+function holdsUntilTold(history: History, task: TaskHistory, call: ActCall, { owner, token }: Stored): boolean {
+  const { jobs } = task
+  const { lease } = history.settings
+  const job = jobs.find(one => one.token === token)
+  const master = job?.master ?? (owner === null ? undefined : history.lives.at(owner, call.from))
+  if (master === undefined) return false
+  const [from, until] = [job?.claimedAt ?? call.from, Math.max(call.until, job?.lastAt ?? 0)]
+  const pauses = withoutRenewal([...stopsOf(history, master), ...outages(history)], lease)
+  const isRenewed = pauses.every(pause => overlap(pause, { from, until: until + lease }) < leaseMayEndIn(lease))
+  return isRenewed && livesOn(history, master, until)
+}
+
+/** Long enough to tell, while nothing is stopped. */
+function livesOn(history: History, life: Life, from: number): boolean {
+  const end = Math.min(endingOf(history, life) ?? Infinity, life.aliveAt)
+  if (end === Infinity) return true
+  return end - from - pausedWithin([...stopsOf(history, life), ...outages(history)], from, end) >= ON_ITS_WAY_MS
+}
+
+/** Who held the task when it was cancelled: null for nobody, undefined where that is unknown. */
+function holderBefore({ stored }: TaskHistory, call: ActCall): Stored | null | undefined {
+  const effect = stored.findIndex(
+    ({ from, state, isCancelRequested }) =>
+      from >= call.from - TOLERANCE_MS &&
+      from <= call.until + TOLERANCE_MS &&
+      (state === 'cancelled' || isCancelRequested),
+  )
+  const before = stored[effect - 1]
+  if (before === undefined) return undefined
+  return before.token === null ? null : before
+}

@@ -1,0 +1,126 @@
+/** When a job could have been started at once: by a worker that had room, or by one that a master was long due to have. */
+import { type History, type Job, only } from '../history'
+import type { Life } from '../lives'
+import type { EntryOf } from '../log'
+import { type Pause, endingOf, joined, outages, stopsOf, without } from './pauses'
+import { workerGoneFrom } from './worker-deaths'
+
+/** How long a worker may take to boot, on a machine that is busy. */
+const BOOT_MS = 10_000
+
+/** Until a master knows that the database is back, and repeats what failed meanwhile. */
+const BACK_MS = 5000
+
+/** Shorter ones lie between a job and the next. */
+const LEAST_IDLE_MS = 1000
+
+export interface Idleness {
+  /** Some worker could have started a job beside those that it had. */
+  readonly any: readonly Pause[]
+  /** Some worker had no job at all: one that is suspected of killing workers runs alone. */
+  readonly alone: readonly Pause[]
+}
+
+type Ready = EntryOf<'ready'>
+
+export function idleness(history: History): Idleness {
+  const ready = only(history.entries, 'ready')
+  const missing = ready.flatMap(entry => missingWorkers(history, entry))
+  const collect = (canShare: boolean) =>
+    joined([...ready.flatMap(entry => idleIn(history, entry, canShare)), ...missing], 0)
+  return { any: collect(true), alone: collect(false) }
+}
+
+/** When the observed part of a run ends: then the masters are stopped. */
+export function endOfRun({ entries }: History): number {
+  return only(entries, 'drain')[0]?.at ?? entries.at(-1)?.at ?? 0
+}
+
+/** Of a worker: when it had room. */
+function idleIn(history: History, ready: Ready, canShare: boolean): Pause[] {
+  const worker = history.lives.at(ready.pid, ready.at)
+  const master = worker && masterOf(history, worker)
+  if (worker === undefined || master === undefined) return []
+  const jobs = history.jobs.filter(job => job.worker === worker).sort((a, b) => a.startedAt - b.startedAt)
+  const last = jobs[(ready.maxJobs ?? Infinity) - 1]?.startedAt
+  const gone = workerGoneFrom(history, worker)
+  const until = Math.min(gone ?? Infinity, endingOf(history, master) ?? Infinity, last ?? Infinity, endOfRun(history))
+  const slots = canShare ? ready.slots : 1
+  const busy = [...whenFull(jobs, slots), ...jobs.filter(job => isJealous(history, job)).map(spanOf)]
+  const idle = without([{ from: ready.at, until }], [...busy, ...unable(history, master), ...stopsOf(history, worker)])
+  return idle.filter(({ from, until: end }) => end - from >= LEAST_IDLE_MS)
+}
+
+/** Of a master: when it should have had another worker. All of them are to be there always. */
+function missingWorkers(history: History, ready: Ready): Pause[] {
+  const master = history.lives.at(ready.pid, ready.at)
+  if (master === undefined || !isMaster(history, master)) return []
+  const until = Math.min(endingOf(history, master) ?? Infinity, endOfRun(history))
+  const workers = history.lives.all.filter(
+    life => life.parent === master.pid && life.from >= master.from && life.from < until,
+  )
+  const lives = workers.map(life => ({
+    from: life.from,
+    until: Math.min(workerGoneFrom(history, life) ?? Infinity, until),
+  }))
+  const short = without(
+    [{ from: ready.at, until }],
+    [...whereAtLeast(lives, ready.workers), ...unable(history, master)],
+  )
+  return short
+    .map(({ from, until: end }) => ({ from: from + BOOT_MS, until: end }))
+    .filter(part => part.until > part.from)
+}
+
+/** When this master could have started nothing. */
+function unable(history: History, master: Life): Pause[] {
+  const away = outages(history).map(({ from, until }) => ({ from, until: until + BACK_MS }))
+  return [...away, ...stopsOf(history, master).map(({ from, until }) => ({ from, until: until + LEAST_IDLE_MS }))]
+}
+
+/** A job beside which no other runs: it blocks its worker, or may kill it. */
+function isJealous(history: History, { kind, incarnation }: Job): boolean {
+  return kind === 'blocking' || kind === 'dying' || kind === 'dyingOnce' || lostWorker(history.jobs, incarnation)
+}
+
+/** Whether a job of this task was cut short by the end of its worker, so that the task may be suspected. */
+export function lostWorker(jobs: readonly Job[], incarnation: string): boolean {
+  return jobs.some(job => job.incarnation === incarnation && job.end === undefined && job.worker.goneAt < Infinity)
+}
+
+function whenFull(jobs: readonly Job[], slots: number): Pause[] {
+  return whereAtLeast(jobs.map(spanOf), slots)
+}
+
+function spanOf({ startedAt, lastAt }: Job): Pause {
+  return { from: startedAt, until: lastAt }
+}
+
+/** Where so many of them overlap. */
+function whereAtLeast(spans: readonly Pause[], count: number): Pause[] {
+  const changes = spans.flatMap(({ from, until }) => [
+    { at: from, by: 1 },
+    { at: until, by: -1 },
+  ])
+  const result: Pause[] = []
+  let level = 0
+  let since: number | undefined
+  for (const { at, by } of changes.sort((a, b) => a.at - b.at || a.by - b.by)) {
+    level += by
+    if (level >= count) since ??= at
+    else if (since !== undefined) {
+      result.push({ from: since, until: at })
+      since = undefined
+    }
+  }
+  return result
+}
+
+function masterOf(history: History, worker: Life): Life | undefined {
+  const parent = history.lives.at(worker.parent, worker.from)
+  return parent !== undefined && isMaster(history, parent) ? parent : undefined
+}
+
+function isMaster({ entries }: History, life: Life): boolean {
+  return only(entries, 'process').some(({ role, pid, at }) => role === 'master' && pid === life.pid && at === life.from)
+}

@@ -1,0 +1,60 @@
+/** Whether a job was cut short by the end of its worker, and why that ended. */
+import type { History, Job, TaskHistory } from '../history'
+import type { Life } from '../lives'
+import { deathOf, endingOf, outages, overlap, pausedWithin, stopsOf } from './pauses'
+
+/** A job that ended may have had its worker killed before the outcome was in the pipe. */
+export const IN_THE_WORKER_MS = 1000
+/** Longer, for a result of some size. */
+const MS_PER_MEGABYTE = 1000
+const MEGABYTE = 1024 * 1024
+
+/** Until a master that was told to end a job, or found that it has lost it, has had its worker killed. */
+const KILLED_WITHIN_MS = 5000
+
+/** The earliest moment at which this worker may have been gone; undefined while it lived. */
+export function workerGoneFrom(history: History, worker: Life): number | undefined {
+  const from = Math.min(deathOf(history, worker) ?? Infinity, worker.aliveAt)
+  return from === Infinity ? undefined : from
+}
+
+/** Whether the worker ended before the outcome of this job had left it, as far as can be known. */
+export function diedWithWorker(history: History, { plan }: TaskHistory, job: Job): boolean {
+  const gone = workerGoneFrom(history, job.worker)
+  if (gone === undefined) return false
+  if (job.end === undefined) return true
+  const paused = pausedWithin(stopsOf(history, job.worker), job.end.at, gone)
+  const size = ((plan.bytes?.result ?? 0) / MEGABYTE) * MS_PER_MEGABYTE
+  return gone - job.end.at - paused < IN_THE_WORKER_MS + size
+}
+
+/** Whether something that was recorded ended this worker while it had jobs. */
+export function hasCauseOfDeath(history: History, worker: Life): boolean {
+  const gone = workerGoneFrom(history, worker)
+  if (gone === undefined) return false
+  if (deathOf(history, worker) !== undefined) return true
+  const master = history.lives.at(worker.parent, worker.from)
+  if (master === undefined || endingOf(history, master) !== undefined) return true
+  const jobs = history.jobs.filter(job => job.worker === worker && job.end === undefined)
+  const disturbances = [...outages(history), ...stopsOf(history, master)]
+  const lately = { from: gone - history.settings.lease - KILLED_WITHIN_MS, until: gone }
+  return jobs.some(job => endsItsWorker(history, job)) || disturbances.some(pause => overlap(pause, lately) > 0)
+}
+
+/** A job that kills its worker, or that its master wants to end. */
+function endsItsWorker({ tasks }: History, { incarnation, kind }: Job): boolean {
+  if (kind === 'dying' || kind === 'dyingOnce') return true
+  const task = tasks.find(({ plan }) => plan.incarnation === incarnation)
+  return task?.plan.timeout !== undefined || task?.acts.some(({ found }) => found !== false) === true
+}
+
+/** Whether a job took longer than it may: its last sign, or the end of its worker, came after its timeout. */
+export function hasOverrun({ plan }: TaskHistory, job: Job): boolean {
+  const { timeout } = plan
+  if (timeout === undefined) return false
+  const endedAt = job.end?.at ?? (job.worker.goneAt === Infinity ? job.lastAt : job.worker.goneAt)
+  return endedAt - job.startedAt >= timeout - TIMER_TOLERANCE_MS
+}
+
+/** Timers count from the turn in which they are set. */
+const TIMER_TOLERANCE_MS = 20

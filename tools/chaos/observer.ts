@@ -1,0 +1,160 @@
+/**
+ * What the database holds of each task, from a change stream of the driver's own: the moment of each claim does not rest on what
+ * the package says.
+ */
+import { setTimeout as pause } from 'node:timers/promises'
+import type { ChangeStreamDocument, Db, Document, ResumeToken, Timestamp } from 'mongodb'
+import type { Write } from '../../tests/chaos/log'
+import { eventually } from '../../tests/support/wait'
+
+const TASKS = 'taskQueue'
+/** A mark in it says that all before has been read. */
+const MARKS = 'chaosMarks'
+
+const REOPENED_AFTER_MS = 100
+
+/** Data may be large, and says nothing. */
+const PIPELINE = [
+  { $match: { 'ns.coll': { $in: [TASKS, MARKS] } } },
+  { $unset: ['fullDocument.data.payload', 'updateDescription.updatedFields.data'] },
+]
+
+/** What is known of a document. */
+interface Known {
+  readonly incarnation: string
+  readonly state: string | null
+  readonly token: string | null
+  readonly owner: number | null
+  readonly isCancelRequested: boolean
+}
+
+export class Observer {
+  readonly #db: Db
+  readonly #write: Write
+  readonly #known = new Map<string, Known>()
+  #resumeAfter: ResumeToken
+  #startAt: Timestamp | undefined
+  #mark = ''
+  #isStopped = false
+  #reading: Promise<void> = Promise.resolve()
+
+  constructor(db: Db, write: Write) {
+    this.#db = db
+    this.#write = write
+  }
+
+  /** From this moment on, whatever becomes of the connection. */
+  async start(): Promise<void> {
+    const { operationTime } = await this.#db.command({ ping: 1 })
+    this.#startAt = operationTime as Timestamp
+    this.#reading = this.read()
+  }
+
+  /** Resolves when all that was written before has been read. The database must be there. */
+  async stop(): Promise<void> {
+    const mark = crypto.randomUUID()
+    await this.#db.collection<{ _id: string }>(MARKS).insertOne({ _id: mark }, { writeConcern: { w: 'majority' } })
+    await eventually('the change stream has been read', () => this.#mark === mark)
+    this.#isStopped = true
+    await this.#reading
+  }
+
+  private async read(): Promise<void> {
+    while (!this.#isStopped) {
+      const from =
+        this.#resumeAfter === undefined ? { startAtOperationTime: this.#startAt } : { resumeAfter: this.#resumeAfter }
+      const stream = this.#db.watch(PIPELINE, { ...from, maxAwaitTimeMS: REOPENED_AFTER_MS })
+      try {
+        while (!this.#isStopped) {
+          const change = await stream.tryNext()
+          if (change !== null) this.note(change)
+        }
+      } catch {
+        await pause(REOPENED_AFTER_MS)
+      }
+      await stream.close().catch(() => undefined)
+    }
+  }
+
+  private note(change: ChangeStreamDocument): void {
+    this.#resumeAfter = change._id
+    if (!('documentKey' in change) || !('ns' in change)) return
+    const id = String(change.documentKey._id)
+    if (change.ns.coll === MARKS) this.#mark = id
+    else this.noteTask(id, change)
+  }
+
+  private noteTask(id: string, change: ChangeStreamDocument): void {
+    const known = this.#known.get(id)
+    const now = knownAfter(change, known)
+    if (now === undefined || (known !== undefined && isSame(now, known))) return
+    if (now.state === null) this.#known.delete(id)
+    else this.#known.set(id, now)
+    const wall = 'wallTime' in change && change.wallTime instanceof Date ? change.wallTime.getTime() : Date.now()
+    this.#write({ what: 'stored', id, wall, ...now })
+  }
+}
+
+/** Undefined for a change of something that is no task of the run. */
+function knownAfter(change: ChangeStreamDocument, known: Known | undefined): Known | undefined {
+  switch (change.operationType) {
+    case 'insert':
+    case 'replace':
+      return knownOf(change.fullDocument)
+    case 'update':
+      return known && updated(known, change.updateDescription)
+    case 'delete':
+      return known && { ...known, state: null, token: null, owner: null }
+    default:
+      return undefined
+  }
+}
+
+function knownOf(task: Document): Known | undefined {
+  const { data, state, claim, cancelRequestedAt } = task as {
+    data?: { incarnation?: string }
+    state?: string
+    claim?: StoredClaim
+    cancelRequestedAt?: Date
+  }
+  if (data?.incarnation === undefined) return undefined
+  const { incarnation } = data
+  return { incarnation, state: state ?? null, ...claimed(claim), isCancelRequested: cancelRequestedAt !== undefined }
+}
+
+interface StoredClaim {
+  readonly token?: string
+  readonly owner?: { readonly pid?: number }
+}
+
+function claimed(claim: StoredClaim | undefined): Pick<Known, 'token' | 'owner'> {
+  return { token: claim?.token ?? null, owner: claim?.owner?.pid ?? null }
+}
+
+interface Changes {
+  readonly updatedFields?: Partial<Document>
+  readonly removedFields?: readonly string[]
+}
+
+function updated(known: Known, { updatedFields = {}, removedFields = [] }: Changes): Known {
+  const { state, claim, cancelRequestedAt } = updatedFields as {
+    state?: string
+    claim?: StoredClaim
+    cancelRequestedAt?: Date
+  }
+  const renamed = updatedFields['claim.token'] as string | undefined
+  const isUnclaimed = removedFields.includes('claim')
+  const isRequestGone = removedFields.includes('cancelRequestedAt')
+  return {
+    ...known,
+    ...(state === undefined ? {} : { state }),
+    ...(renamed === undefined ? {} : { token: renamed }),
+    ...(claim === undefined ? {} : claimed(claim)),
+    ...(isUnclaimed ? claimed(undefined) : {}),
+    isCancelRequested: isRequestGone ? false : cancelRequestedAt !== undefined || known.isCancelRequested,
+  }
+}
+
+function isSame(a: Known, b: Known): boolean {
+  return (Object.keys(a) as (keyof Known)[]).every(field => a[field] === b[field])
+}
