@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { check } from '../chaos/check'
 import type { Settings } from '../chaos/history'
-import type { Attack, Entry, EntryOf, Fact, Kind, Plan, TaskEventName } from '../chaos/log'
+import type { Act, Attack, Entry, EntryOf, Fact, Kind, Plan, TaskEventName } from '../chaos/log'
 import { PLANNED_ERROR } from '../chaos/planned'
 
 export const LEASE = 3000
@@ -15,6 +15,12 @@ const MASTERS = [10, 20] as const
 /** The worker of a master. */
 const WORKER = { 10: 11, 20: 21 } as const
 type MasterPid = keyof typeof WORKER
+/** What is logged before and after a call. */
+const ACT = {
+  remove: ['removing', 'removed'],
+  cancel: ['cancelling', 'cancelled'],
+  retry: ['retrying', 'retried'],
+} as const
 
 /** Writes a history by hand. Times in milliseconds from its start. */
 export class Story {
@@ -41,6 +47,39 @@ export class Story {
     return plan
   }
 
+  /** What the database holds of a task from this moment on. */
+  stored(at: number, plan: Plan, state: string | null, more: Partial<EntryOf<'stored'>> = {}): this {
+    const { id, incarnation } = plan
+    const nothing = { token: null, owner: null, isCancelRequested: false }
+    return this.say(at, DRIVER, { what: 'stored', id, incarnation, wall: WALL + at, state, ...nothing, ...more })
+  }
+
+  /** A call about a task, which takes 10 ms. */
+  act(
+    at: number,
+    plan: Plan,
+    method: Act['method'],
+    more: { readonly found?: boolean; readonly pid?: number } = {},
+  ): this {
+    const { id, incarnation } = plan
+    const { found = true, pid = 10 } = more
+    const [before, after] = ACT[method]
+    this.say(at, pid, { what: before, id, incarnation })
+    return this.say(at + 10, pid, { what: after, id, incarnation, found })
+  }
+
+  /** The worker of a master is gone, and another comes. */
+  replaceWorker(at: number, master: MasterPid = 10): this {
+    this.say(at, DRIVER, { what: 'gone', target: WORKER[master], aliveAt: at - 1 })
+    return this.say(at + 1, WORKER[master], { what: 'process', role: 'worker', parent: master })
+  }
+
+  /** The next job of this task has a number more, as after one that was said entry by entry. */
+  skipAttempt({ incarnation }: Plan): this {
+    this.#attempts.set(incarnation, (this.#attempts.get(incarnation) ?? 1) + 1)
+    return this
+  }
+
   /** A job from its claim on, 10 ms before its start. @returns its token */
   job(plan: Plan, at: number, lasts: number, how?: EntryOf<'end'>['how'], master: MasterPid = 10): string {
     const { id, incarnation } = plan
@@ -48,6 +87,7 @@ export class Story {
     this.#attempts.set(incarnation, attempt + 1)
     const token = `token-${String(this.#tokens++)}`
     const worker = WORKER[master]
+    this.stored(at - 10, plan, 'running', { token, owner: master })
     this.say(at - 1, worker, { what: 'received', id, incarnation, token, startBefore: at - 10 + LEASE })
     this.say(at, worker, { what: 'start', id, incarnation, token, attempt })
     for (let beat = at + 50; beat < at + lasts; beat += 50) this.say(beat, worker, { what: 'beat', token })
@@ -104,11 +144,14 @@ export function goodStory(): Story {
   story.job(failing, 700, 10, 'failed')
   story.failed(720, failing, PLANNED_ERROR)
   const dying = story.add(800, 'dying', 'dying')
-  for (const at of [900, 1000, 1100]) story.job(dying, at, 1)
+  for (const at of [900, 1000, 1100]) {
+    story.job(dying, at, 1)
+    story.replaceWorker(at + 3)
+  }
   story.failed(1110, dying, 'WorkerCrashError')
   const removed = story.add(1200, 'removed')
   story.say(1210, 10, { what: 'removing', id: removed.id, incarnation: removed.incarnation })
-  story.say(1300, DRIVER, { what: 'drain', milliseconds: 100, isComplete: true })
+  story.say(80_000, DRIVER, { what: 'drain', milliseconds: 100, isComplete: true })
   return story
 }
 

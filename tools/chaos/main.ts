@@ -10,7 +10,7 @@ import { Reports, summary } from './report'
 import { Run, type RunSettings } from './run'
 
 const USAGE = `npm run chaos -- [--seed N | --seeds A-B] [--seconds S] [--masters M] [--workers W]
-  [--lease MS] [--nemesis none] [--report DIR] [--server MAIN_JS]`
+  [--lease MS] [--nemesis none] [--report DIR] [--keep-log] [--server MAIN_JS]`
 
 const { values } = parseArgs({
   options: {
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     nemesis: { type: 'string' },
     report: { type: 'string', default: path.join(ROOT, '.cache/chaos') },
     server: { type: 'string' },
+    'keep-log': { type: 'boolean', default: false },
   },
 })
 
@@ -57,7 +58,7 @@ async function runOnce(settings: RunSettings, reports: Reports): Promise<void> {
     const report = { settings, ...verdict }
     reports.write(report)
     show(verdict.violations)
-    if (verdict.violations.length > 0) console.log(`log: ${reports.keepLog(run, settings)}`)
+    if (verdict.violations.length > 0 || values['keep-log']) console.log(`log: ${reports.keepLog(run, settings)}`)
     console.log(summary([report]))
   } catch (error) {
     console.log(`seed ${String(settings.seed)} could not be run; log: ${reports.keepLog(run, settings)}`)

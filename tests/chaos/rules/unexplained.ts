@@ -16,6 +16,7 @@ import { diedWithWorker, hasCauseOfDeath, hasOverrun } from './worker-deaths'
 export const unexplained: Rule = history =>
   history.tasks.flatMap(task =>
     pairsInOrder(task.jobs)
+      .filter(([former, next]) => !isJudgedElsewhere(task, former, next))
       .filter(([former, next]) => isTold(task, former, next) || !isExplained(history, task, former, next))
       .map(([former, next]) => ({
         rule: 'unexplained',
@@ -23,6 +24,14 @@ export const unexplained: Rule = history =>
         evidence: [task.plan, ...task.acts, former, next, ...task.events, ...task.stored],
       })),
   )
+
+/** Jobs side by side, and a task that ends twice, break rules of their own. */
+function isJudgedElsewhere({ events }: TaskHistory, former: Job, next: Job): boolean {
+  const isTwice = [former, next].every(({ token }) =>
+    events.some(event => event.type === 'done' && event.token === token),
+  )
+  return isTwice || former.lastAt > next.startedAt
+}
 
 /** By when they were claimed, since jobs may reach their workers late. */
 export function inOrder(jobs: readonly Job[]): Job[] {

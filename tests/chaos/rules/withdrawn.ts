@@ -1,27 +1,17 @@
-import type { ActCall, Rule, TaskHistory } from '../history'
+import type { Rule } from '../history'
 
 /** The database's clock has whole milliseconds. */
 const TOLERANCE_MS = 5
 
-/** A task is not claimed any more once its cancellation, or its removal, was acknowledged, unless it is retried. */
+/** A task is not claimed any more once its removal was acknowledged. */
 export const withdrawn: Rule = ({ tasks }) =>
-  tasks.flatMap(task => {
-    const { plan, addedAt = Infinity, acts, jobs } = task
-    return acts
-      .filter(({ method, found, until }) => method !== 'retry' && found === true && until >= addedAt)
-      .flatMap(act =>
-        jobs.filter(({ claimedAt = 0 }) => claimedAt > act.until + TOLERANCE_MS && claimedAt < retriedAfter(task, act)),
-      )
+  tasks.flatMap(({ plan, addedAt = Infinity, acts, jobs }) =>
+    acts
+      .filter(({ method, found, until }) => method === 'remove' && found === true && until >= addedAt)
+      .flatMap(({ until }) => jobs.filter(({ claimedAt = 0 }) => claimedAt > until + TOLERANCE_MS))
       .map(job => ({
         rule: 'withdrawn',
-        text: `${plan.kind} ${plan.id} was claimed after it was cancelled or removed`,
+        text: `${plan.kind} ${plan.id} was claimed after it was removed`,
         evidence: [plan, ...acts, job],
-      }))
-  })
-
-/** When a task may have been retried after this call; Infinity if never. */
-export function retriedAfter({ acts }: TaskHistory, { method, from, until }: ActCall): number {
-  const retries = acts.filter(other => other.method === 'retry' && other.found !== false && other.until >= from)
-  const first = Math.min(...retries.map(retry => retry.from))
-  return method === 'remove' ? Infinity : first < until ? from : first
-}
+      })),
+  )
