@@ -81,3 +81,50 @@ passes('a task that failed as a killer of workers, the last of which died when i
 caught('lost', 'a task that failed so, the last of which died long after it should have started it', story => {
   thirdCutShort(story, 9500)
 })
+
+/** A task whose only job takes this long, and which fails for its timeout of 200 ms. */
+function timedOut(story: Story, lasts: number): void {
+  const plan = story.add(5000, 'slow', 'overrunning', { timeout: 200 })
+  story.job(plan, 5100, lasts, 'aborted')
+  story.failed(5120 + lasts, plan, 'TaskTimeoutError')
+}
+passes('a task that failed for its timeout', story => {
+  timedOut(story, 201)
+})
+caught('lost', 'a task that failed for its timeout, and took less', story => {
+  timedOut(story, 150)
+})
+caught('lost', 'a task that failed for a timeout, and has none', story => {
+  const plan = story.add(5000, 'slow', 'long')
+  story.job(plan, 5100, 3000, 'aborted')
+  story.failed(8200, plan, 'TaskTimeoutError')
+})
+caught('lost', 'a task whose value no job of it returned', story => {
+  const plan = story.add(5000, 'changed', 'bulky', { bytes: { data: 1, result: 1 } })
+  story.job(plan, 5100, 10, 'done')
+  story.event(5120, plan, 'done', { token: 'a changed result' })
+})
+passes('a failed task that was kept for a while, and is gone', story => {
+  const plan = story.add(5000, 'kept', 'failing')
+  story.job(plan, 5100, 10, 'failed')
+  story.stored(5115, plan, 'failed').event(5120, plan, 'error', { error: { name: PLANNED_ERROR, message: '' } })
+  story.stored(9000, plan, null)
+})
+caught('lost', 'a failed task that is gone, and of which nobody was told', story => {
+  const plan = story.add(5000, 'kept', 'failing')
+  story.job(plan, 5100, 10, 'failed')
+  story.stored(5115, plan, 'failed').stored(9000, plan, null)
+})
+passes('a failed task that was retried, and is done', story => {
+  const plan = story.add(5000, 'retried', 'retrying', { failures: 1 })
+  story.job(plan, 5100, 10, 'failed')
+  story.event(5120, plan, 'error', { error: { name: PLANNED_ERROR, message: '' } }).act(5200, plan, 'retry')
+  const token = story.job(plan, 5300, 10, 'done')
+  story.event(5320, plan, 'done', { token })
+})
+caught('lost', 'a failed task that was retried, and did not run again', story => {
+  const plan = story.add(5000, 'retried', 'retrying', { failures: 1 })
+  story.job(plan, 5100, 10, 'failed')
+  story.event(5120, plan, 'error', { error: { name: PLANNED_ERROR, message: '' } }).act(5200, plan, 'retry')
+  story.left(plan, 'failed', PLANNED_ERROR)
+})
