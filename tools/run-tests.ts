@@ -29,7 +29,9 @@ const CHECKS: readonly (readonly [string, ...string[]])[] = [
   ['tsc', '-p', 'tsconfig.check.json'],
   ['node', 'tools/check-readme.js'],
   ...['common', 'codec', 'bad-input', 'protocol', 'scale', 'settle-model'].map(name => properties(name)),
-  ...['chaos', 'chaos-lost', 'chaos-cancelled', 'chaos-waiting', 'chaos-rerun'].map(name => properties(name)),
+  ...['chaos', 'chaos-plans', 'chaos-lost', 'chaos-cancelled', 'chaos-waiting', 'chaos-rerun'].map(name =>
+    properties(name),
+  ),
 ]
 
 /** By Node's own runner. */

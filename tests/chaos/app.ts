@@ -39,7 +39,8 @@ function logReceived(raw: unknown): void {
 function logReady(): void {
   const { maxAvailableWorkers = 1, tasksPerWorker = 1, maxJobsPerWorker = null } = options
   const workers = Math.min(maxAvailableWorkers, Cluster.maxWorkers())
-  write({ what: 'ready', workers, slots: tasksPerWorker, maxJobs: maxJobsPerWorker })
+  const bootedIn = process.uptime() * 1000
+  write({ what: 'ready', bootedIn, workers, slots: tasksPerWorker, maxJobs: maxJobsPerWorker })
 }
 
 function obeyDriver(): void {

@@ -77,10 +77,16 @@ type Each<What extends string, Fields> = What extends string ? { readonly what: 
 export type Fact =
   | { readonly what: 'process'; readonly role: Role; readonly parent: number }
   /**
-   * A master's or a worker's server has started. How many workers the master may have, how many jobs each runs at once, and after how many
-   * it is replaced.
+   * A master's or a worker's server has started, this many milliseconds after its process. How many workers the master may have, how many
+   * jobs each runs at once, and after how many it is replaced.
    */
-  | { readonly what: 'ready'; readonly workers: number; readonly slots: number; readonly maxJobs: number | null }
+  | {
+      readonly what: 'ready'
+      readonly bootedIn: number
+      readonly workers: number
+      readonly slots: number
+      readonly maxJobs: number | null
+    }
   /** The driver found that a worker is gone, which it saw alive at `aliveAt`. */
   | { readonly what: 'gone'; readonly target: number; readonly aliveAt: number }
   /** What the driver's wall clock, which is right, showed at this moment. */

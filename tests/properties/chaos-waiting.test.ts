@@ -5,10 +5,13 @@ import { DRIVER, LEASE, type Story, WALL, caught, passes } from './chaos-story'
 /** What a task may wait: its lease, two looks at the queue and the repetition of a write. */
 const BOUND = LEASE + 500 + 5000
 const LONG = BOUND + 2000
+/** What a worker may take until it is there. */
+const BOOT = 11_000
 
 /** Both masters and their workers are ready from the start. */
 function ready(story: Story, workers = [11, 21], slots = 1, maxJobs: number | null = null): void {
-  for (const pid of [10, 20, ...workers]) story.say(10, pid, { what: 'ready', workers: 1, slots, maxJobs })
+  for (const pid of [10, 20, ...workers])
+    story.say(10, pid, { what: 'ready', bootedIn: 500, workers: 1, slots, maxJobs })
 }
 
 /** A task that waits in the queue from 5000 on, and is done after this. */
@@ -144,8 +147,20 @@ caught('waiting', 'a task that waits beside a master that forks no worker in pla
     [20, 21],
   ] as const) {
     story.say(4000, DRIVER, { what: 'gone', target: worker, aliveAt: 3990 })
-    const returns = 7000 + LONG + 10_000
+    const returns = 7000 + LONG + BOOT
     story.say(returns, worker, { what: 'process', role: 'worker', parent: master })
+  }
+  waits(story, LONG + BOOT)
+})
+passes('a task that waits beside masters whose workers were killed as they booted', story => {
+  ready(story)
+  for (const [master, worker] of [
+    [10, 11],
+    [20, 21],
+  ] as const) {
+    story.say(4000, DRIVER, { what: 'gone', target: worker, aliveAt: 3990 })
+    for (const at of [5000, 12_000, 18_000]) story.attack('kill-worker', [worker + 100], at)
+    story.say(7000 + LONG + 10_000, worker, { what: 'process', role: 'worker', parent: master })
   }
   waits(story, LONG + 12_000)
 })

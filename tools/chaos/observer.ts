@@ -3,7 +3,7 @@
  * the package says.
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import type { ChangeStreamDocument, Db, Document, ResumeToken, Timestamp } from 'mongodb'
+import type { ChangeStream, ChangeStreamDocument, Db, Document, ResumeToken, Timestamp } from 'mongodb'
 import type { Write } from '../../tests/chaos/log'
 import { eventually } from '../../tests/support/wait'
 
@@ -61,18 +61,19 @@ export class Observer {
 
   private async read(): Promise<void> {
     while (!this.#isStopped) {
-      const from =
-        this.#resumeAfter === undefined ? { startAtOperationTime: this.#startAt } : { resumeAfter: this.#resumeAfter }
+      const resumeAfter = this.#resumeAfter
+      const from = resumeAfter === undefined ? { startAtOperationTime: this.#startAt } : { resumeAfter }
       const stream = this.#db.watch(PIPELINE, { ...from, maxAwaitTimeMS: REOPENED_AFTER_MS })
-      try {
-        while (!this.#isStopped) {
-          const change = await stream.tryNext()
-          if (change !== null) this.note(change)
-        }
-      } catch {
-        await pause(REOPENED_AFTER_MS)
-      }
+      // Away for longer than the driver waits.
+      await this.readAll(stream).catch(() => pause(REOPENED_AFTER_MS))
       await stream.close().catch(() => undefined)
+    }
+  }
+
+  private async readAll(stream: ChangeStream): Promise<void> {
+    while (!this.#isStopped) {
+      const change = await stream.tryNext()
+      if (change !== null) this.note(change)
     }
   }
 

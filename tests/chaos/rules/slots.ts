@@ -5,7 +5,7 @@ import type { EntryOf } from '../log'
 import { type Pause, endingOf, joined, outages, stopsOf, without } from './pauses'
 import { workerGoneFrom } from './worker-deaths'
 
-/** How long a worker may take to boot, on a machine that is busy. */
+/** How long a worker may take to boot: so much, and twice as much as the slowest server of the run. */
 const BOOT_MS = 10_000
 
 /** Until a master knows that the database is back, and repeats what failed meanwhile. */
@@ -56,20 +56,23 @@ function missingWorkers(history: History, ready: Ready): Pause[] {
   const master = history.lives.at(ready.pid, ready.at)
   if (master === undefined || !isMaster(history, master)) return []
   const until = Math.min(endingOf(history, master) ?? Infinity, endOfRun(history))
-  const workers = history.lives.all.filter(
-    life => life.parent === master.pid && life.from >= master.from && life.from < until,
-  )
-  const lives = workers.map(life => ({
-    from: life.from,
-    until: Math.min(workerGoneFrom(history, life) ?? Infinity, until),
-  }))
-  const short = without(
-    [{ from: ready.at, until }],
-    [...whereAtLeast(lives, ready.workers), ...unable(history, master)],
-  )
-  return short
-    .map(({ from, until: end }) => ({ from: from + BOOT_MS, until: end }))
+  const lives = history.lives.all
+    .filter(life => life.parent === master.pid && life.from >= master.from && life.from < until)
+    .map(life => ({ from: life.from, until: Math.min(workerGoneFrom(history, life) ?? Infinity, until) }))
+  const boot = BOOT_MS + 2 * Math.max(...only(history.entries, 'ready').map(({ bootedIn }) => bootedIn))
+  const excused = [...whereAtLeast(lives, ready.workers), ...attackedAtBoot(history), ...unable(history, master)]
+  return without([{ from: ready.at, until }], excused)
+    .map(part => ({ from: part.from + boot, until: part.until }))
     .filter(part => part.until > part.from)
+}
+
+/** Attacks on workers that had not logged anything yet, of whichever master: another has to boot. */
+function attackedAtBoot({ attacks, lives }: History): Pause[] {
+  return attacks
+    .filter(
+      ({ kind, targets, from }) => kind.endsWith('-worker') && targets.some(pid => lives.at(pid, from) === undefined),
+    )
+    .map(({ from, until }) => ({ from, until: until + 1 }))
 }
 
 /** When this master could have started nothing. */
