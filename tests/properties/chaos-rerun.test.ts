@@ -52,7 +52,7 @@ caught('unexplained', 'a second job although another worker was killed', story =
 })
 caught('unexplained', 'a second job after one whose worker ended for no reason', story => {
   runsAgain(story)
-  story.replaceWorker(6110)
+  story.replaceWorker(6110).exit(85_000, 10)
 })
 passes('a second job after one whose worker was killed by the job beside it', story => {
   const neighbour = story.add(5000, 'killer', 'dyingOnce')
@@ -153,3 +153,15 @@ caught('attempts', 'a start that was not counted', story => {
   const token = story.skipAttempt(plan).job(plan, 5500, 10, 'done')
   story.event(5520, plan, 'done', { token })
 })
+caught(
+  'unexplained',
+  'a second job after one whose task had been cancelled and retried before it, and whose worker ended',
+  story => {
+    const plan = story.add(4500, 'again', 'long')
+    story.act(5000, plan, 'cancel').event(5020, plan, 'cancelled').act(5100, plan, 'retry')
+    story.job(plan, 6000, 100)
+    story.replaceWorker(6110)
+    const token = story.job(plan, 6500, 10, 'done', 20)
+    story.event(6600, plan, 'done', { token }, 20)
+  },
+)

@@ -187,3 +187,18 @@ void test('a pid that is used again is another process', () => {
   story.failed(8700, plan, 'WorkerCrashError')
   assert.deepEqual(rulesBroken(story), ['lost', 'unexplained'])
 })
+passes(
+  'a task that runs again, since its worker was killed by the job beside it',
+  story => {
+    const killer = story.add(5000, 'killer', 'dyingOnce')
+    const plan = story.add(5000, 'beside')
+    story.job(plan, 6000, 5)
+    story.job(killer, 6010, 5)
+    story.replaceWorker(6020)
+    for (const task of [killer, plan]) {
+      const token = story.job(task, 6500, 10, 'done')
+      story.event(6520, task, 'done', { token })
+    }
+  },
+  quiet,
+)

@@ -25,12 +25,13 @@ function isToEnd({ addedAt, isWithdrawn, acts }: TaskHistory): boolean {
   return addedAt !== undefined && !isWithdrawn && acts.every(({ found }) => found === false)
 }
 
+/** A job without an end ran until its worker was gone. */
 function wasCutShort(job: Job, jobs: readonly Job[]): boolean {
   if (job.end !== undefined || job.worker.goneAt === Infinity) return false
-  return jobs.some(
-    other =>
-      other !== job && other.worker === job.worker && other.lastAt >= job.startedAt && other.startedAt <= job.lastAt,
-  )
+  return jobs.some(other => {
+    const isBeside = (other.end?.at ?? Infinity) >= job.startedAt
+    return other !== job && other.worker === job.worker && isBeside
+  })
 }
 
 function runsOf({ kind, retries, failures }: Plan, { maxCrashes }: Settings): number {

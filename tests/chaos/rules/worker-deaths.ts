@@ -34,18 +34,19 @@ export function hasCauseOfDeath(history: History, worker: Life): boolean {
   if (gone === undefined) return false
   if (deathOf(history, worker) !== undefined) return true
   const master = history.lives.at(worker.parent, worker.from)
-  if (master === undefined || endingOf(history, master) !== undefined) return true
+  if (master === undefined || (endingOf(history, master) ?? Infinity) <= worker.goneAt) return true
   const jobs = history.jobs.filter(job => job.worker === worker && job.end === undefined)
   const disturbances = [...outages(history), ...stopsOf(history, master)]
   const lately = { from: gone - history.settings.lease - KILLED_WITHIN_MS, until: gone }
-  return jobs.some(job => endsItsWorker(history, job)) || disturbances.some(pause => overlap(pause, lately) > 0)
+  return jobs.some(job => endsItsWorker(history, job, gone)) || disturbances.some(pause => overlap(pause, lately) > 0)
 }
 
-/** A job that kills its worker, or that its master wants to end. */
-function endsItsWorker({ tasks }: History, { incarnation, kind }: Job): boolean {
+/** A job that kills its worker, or that its master wanted to end meanwhile. */
+function endsItsWorker({ tasks }: History, { incarnation, kind, startedAt }: Job, gone: number): boolean {
   if (kind === 'dying' || kind === 'dyingOnce') return true
   const task = tasks.find(({ plan }) => plan.incarnation === incarnation)
-  return task?.plan.timeout !== undefined || task?.acts.some(({ found }) => found !== false) === true
+  const isWithdrawn = task?.acts.some(({ found, from, until }) => found !== false && until >= startedAt && from <= gone)
+  return task?.plan.timeout !== undefined || isWithdrawn === true
 }
 
 /** Whether a job took longer than it may: its last sign, or the end of its worker, came after its timeout. */
