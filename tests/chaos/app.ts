@@ -1,4 +1,6 @@
-/** The server of a crash run: obeys the driver as a master, or without a cluster, and logs as a master and as a worker. */
+/**
+ * The server of a crash run: obeys the driver as a master, or without a cluster, and logs as a master and as a worker.
+ */
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions, type NewTask, type Task } from 'meteor/nschwarz:cluster'
 import { toError } from '../../common/errors'

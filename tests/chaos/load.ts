@@ -15,7 +15,10 @@ export interface Deed {
 
 /** One thing to do with the queue. */
 export interface Step {
-  /** `add`: one after the other. `contest`: two servers at once. `batch`: all in one call. `replace`: the second after the deeds. */
+  /**
+   * `add`: one after the other. `contest`: two servers at once. `batch`: all in one call. `replace`: the second after
+   * the deeds.
+   */
   readonly how: 'add' | 'contest' | 'batch' | 'replace'
   readonly plans: readonly Plan[]
   readonly deeds: readonly Deed[]

@@ -1,6 +1,6 @@
 /**
- * What a crash run knows, independent of the queue: each process appends lines to a file of its own, synchronously, so that
- * nothing that was logged is lost with the process.
+ * What a crash run knows, independent of the queue: each process appends lines to a file of its own, synchronously, so
+ * that nothing that was logged is lost with the process.
  */
 import { appendFileSync, openSync, readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
@@ -77,8 +77,8 @@ type Each<What extends string, Fields> = What extends string ? { readonly what: 
 export type Fact =
   | { readonly what: 'process'; readonly role: Role; readonly parent: number }
   /**
-   * A master's or a worker's server has started, this many milliseconds after its process. How many workers the master may have, how many
-   * jobs each runs at once, and after how many it is replaced.
+   * A master's or a worker's server has started, this many milliseconds after its process. How many workers the master
+   * may have, how many jobs each runs at once, and after how many it is replaced.
    */
   | {
       readonly what: 'ready'
@@ -97,8 +97,9 @@ export type Fact =
   /** The call was acknowledged. `found`: whether there was a task to remove, cancel or retry. */
   | Each<'removed' | 'cancelled' | 'retried', TaskName & { readonly found: boolean }>
   /**
-   * What the database holds of a task, each time that this changes, as a change stream of the driver's tells. `wall`: when it was
-   * written. `state`: null when the task is gone. `token`: of its claim. `owner`: the pid of the master that holds it, where that is known.
+   * What the database holds of a task, each time that this changes, as a change stream of the driver's tells. `wall`:
+   * when it was written. `state`: null when the task is gone. `token`: of its claim. `owner`: the pid of the master
+   * that holds it, where that is known.
    */
   | ({
       readonly what: 'stored'

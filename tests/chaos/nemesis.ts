@@ -8,7 +8,10 @@ export interface PlannedAttack {
   readonly pause: number
   /** Which of the possible targets: from 0, below 1. */
   readonly target: number
-  /** Milliseconds for which it is stopped, or away; for which the workers of a killed master stay stopped once it is back. */
+  /**
+   * Milliseconds for which it is stopped, or away; for which the workers of a killed master stay stopped once it is
+   * back.
+   */
   readonly duration: number
   /** Milliseconds by which the clock of the restarted master is wrong. */
   readonly skew: number

@@ -1,6 +1,6 @@
 /**
- * A machine whose clock is wrong: with this variable the time of day of this process, and of those it forks, is off by so
- * many milliseconds. Imported before anything that asks for the time.
+ * A machine whose clock is wrong: with this variable the time of day of this process, and of those it forks, is off by
+ * so many milliseconds. Imported before anything that asks for the time.
  */
 export const SKEW_VARIABLE = 'CHAOS_SKEW_MS'
 

@@ -53,7 +53,10 @@ caught('cancelled', 'a waiting task whose job started right after it was cancell
   story.say(5120, 11, { what: 'end', token: 'never stored', how: 'aborted' })
 })
 
-/** A claim of master 10 at 5050, whose task is cancelled at 5100, and whose job starts this long after that was acknowledged. */
+/**
+ * A claim of master 10 at 5050, whose task is cancelled at 5100, and whose job starts this long after that was
+ * acknowledged.
+ */
 function startedLate(story: Story, after: number): void {
   const plan = story.add(5000, 'cancelled')
   const token = 'sent ahead'

@@ -63,7 +63,10 @@ caught('lost', 'a failed task without an event, although its master lived', stor
   story.job(plan, 5100, 10, 'failed')
   story.left(plan, 'failed', PLANNED_ERROR)
 })
-/** Two jobs whose workers were killed, and a third that was received, and not started, before its worker was killed at `death`. */
+/**
+ * Two jobs whose workers were killed, and a third that was received, and not started, before its worker was killed at
+ * `death`.
+ */
 function thirdCutShort(story: Story, death: number): void {
   const plan = story.add(5000, 'accused', 'long')
   for (const at of [6000, 7000]) {

@@ -1,6 +1,6 @@
 /**
- * The checker of the crash suite: a history in which all is well passes, and the same history with one thing wrong is caught by
- * exactly the rule for it. Run by Node's own runner, since it is no part of the package.
+ * The checker of the crash suite: a history in which all is well passes, and the same history with one thing wrong is
+ * caught by exactly the rule for it. Run by Node's own runner, since it is no part of the package.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

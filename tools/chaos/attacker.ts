@@ -10,9 +10,17 @@ import type { Master } from './master'
 /** Attacks that wait for a target: no more are drawn meanwhile. */
 const MOST_POSTPONED = 8
 
+/** Milliseconds in which a server boots on a machine that has time for it. */
+const USUAL_BOOT_MS = 2000
+
+/** However slow the machine is, attacks have to come. */
+const MOST_SLOWED_DOWN = 6
+
 export interface Victims {
   readonly masters: readonly Master[]
   readonly database: KillableDatabase
+  /** Milliseconds in which these masters booted: on a machine that is busy, all pauses are longer in proportion. */
+  readonly bootedIn: number
 }
 
 interface Targeted {
@@ -41,7 +49,7 @@ export class Attacker {
   async run(until: number): Promise<void> {
     while (monotonicNow() < until) {
       if (this.#postponed.length < MOST_POSTPONED) this.#postponed.push(this.#plan.next().value)
-      await pause(this.#postponed.at(-1)?.pause)
+      await pause((this.#postponed.at(-1)?.pause ?? 0) * this.slowness)
       const busy = await this.busyMasters()
       const index = this.#postponed.findIndex(attack => this.begin(attack, busy))
       if (index >= 0) this.#postponed.splice(index, 1)
@@ -52,6 +60,11 @@ export class Attacker {
   /** Whether this master is under no attack. */
   isFree(master: Master): boolean {
     return !this.#locks.has(master)
+  }
+
+  /** Else workers are killed before they are there, and hardly a job runs. */
+  private get slowness(): number {
+    return Math.min(MOST_SLOWED_DOWN, Math.max(1, this.#victims.bootedIn / USUAL_BOOT_MS))
   }
 
   private async busyMasters(): Promise<ReadonlySet<number>> {

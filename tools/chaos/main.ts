@@ -1,6 +1,6 @@
 /**
- * npm run chaos: real masters and workers on a real MongoDB, under attack, and then the proof from an independent log that no
- * task was lost, run twice at once, started late or early, or completed twice.
+ * npm run chaos: real masters and workers on a real MongoDB, under attack, and then the proof from an independent log
+ * that no task was lost, run twice at once, started late or early, or completed twice.
  */
 import path from 'node:path'
 import { parseArgs } from 'node:util'

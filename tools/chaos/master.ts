@@ -1,6 +1,6 @@
 /**
- * One master of a run, or the server without a cluster: in a process of its own, which can be killed and started again in the same
- * place.
+ * One master of a run, or the server without a cluster: in a process of its own, which can be killed and started again
+ * in the same place.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * What the database holds of each task, from a change stream of the driver's own: the moment of each claim does not rest on what
- * the package says.
+ * What the database holds of each task, from a change stream of the driver's own: the moment of each claim does not
+ * rest on what the package says.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ChangeStream, ChangeStreamDocument, Db, Document, ResumeToken, Timestamp } from 'mongodb'

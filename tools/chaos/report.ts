@@ -46,7 +46,17 @@ export class Reports {
 }
 
 /** Always shown; of the other rules, only what was broken. */
-const ALWAYS = ['lost', 'overlapping', 'late', 'completed twice', 'early', 'orphans']
+const ALWAYS = [
+  'lost',
+  'overlapping',
+  'unexplained',
+  'waiting',
+  'cancelled',
+  'late',
+  'completed twice',
+  'early',
+  'orphans',
+]
 
 /** One line for all. */
 export function summary(reports: readonly Report[]): string {

@@ -1,4 +1,7 @@
-/** One run: a load of tasks on masters that are attacked meanwhile, then healed, emptied and stopped; then the check of its log. */
+/**
+ * One run: a load of tasks on masters that are attacked meanwhile, then healed, emptied and stopped; then the check of
+ * its log.
+ */
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -48,6 +51,8 @@ interface Rig {
   readonly web: Master
   readonly observer: Observer
   readonly watcher: Watcher
+  /** Milliseconds. */
+  readonly bootedIn: number
   readonly database: KillableDatabase
   readonly write: Write
   readonly id: string
@@ -96,8 +101,10 @@ export class Run {
     await observer.start()
     const watcher = new Watcher(this.log, write)
     const [web, ...masters] = await this.createServers({ ...env, MONGO_URL: database.url }, write)
+    const from = monotonicNow()
     await Promise.all([web, ...masters].map(server => server.start()))
-    return { settings: this.#settings, masters, web, observer, watcher, database, write, id: this.#id }
+    const bootedIn = monotonicNow() - from
+    return { settings: this.#settings, masters, web, observer, watcher, bootedIn, database, write, id: this.#id }
   }
 
   /** The first one is without a cluster. */
@@ -134,10 +141,10 @@ export class Run {
   }
 }
 
-async function attackUnderLoad({ settings, masters, web, database, write }: Rig): Promise<void> {
+async function attackUnderLoad({ settings, masters, web, bootedIn, database, write }: Rig): Promise<void> {
   const { seed, seconds, lease, hasNemesis } = settings
   const until = monotonicNow() + seconds * 1000
-  const attacker = new Attacker({ masters, database }, planAttacks(seed, lease), write)
+  const attacker = new Attacker({ masters, database, bootedIn }, planAttacks(seed, lease), write)
   const plan = planLoad(seed, () => Date.now())
   const loader = new Loader({ masters, web, database }, plan, write, master => attacker.isFree(master), seed)
   await Promise.all([loader.run(until, UNFINISHED), hasNemesis ? attacker.run(until) : undefined])

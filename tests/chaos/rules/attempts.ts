@@ -4,7 +4,8 @@ import { claimOf, inOrder } from './unexplained'
 import { workerGoneFrom } from './worker-deaths'
 
 /**
- * No two runs of a task have the same number, which is that of the starts that count, and it is retried no more often than it may be.
+ * No two runs of a task have the same number, which is that of the starts that count, and it is retried no more often
+ * than it may be.
  */
 export const attempts: Rule = history =>
   history.tasks.flatMap(task => {

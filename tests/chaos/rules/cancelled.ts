@@ -18,8 +18,9 @@ const HEARD_WITHIN_MS = 1000
 const TOLERANCE_MS = 5
 
 /**
- * After a cancellation was acknowledged, a task that waited is never started, and one that was claimed only as long as the news may be on
- * its way. It ends as cancelled, and so the listeners hear: once where the master that has to tell them lives, else once at most.
+ * After a cancellation was acknowledged, a task that waited is never started, and one that was claimed only as long as
+ * the news may be on its way. It ends as cancelled, and so the listeners hear: once where the master that has to tell
+ * them lives, else once at most.
  */
 export const cancelled: Rule = history =>
   history.tasks.flatMap(task => {

@@ -8,9 +8,9 @@ const LAST_SIGNS_MS = 5000
 const RECONNECTED_WITHIN_MS = 1500
 
 /**
- * Jobs of one task never run side by side, but where the master of the earlier one could not renew its lease: it was stopped, or
- * the database was away, or it was killed while the worker was stopped. (A worker that is stopped explains nothing else: its master
- * renews.)
+ * Jobs of one task never run side by side, but where the master of the earlier one could not renew its lease: it was
+ * stopped, or the database was away, or it was killed while the worker was stopped. (A worker that is stopped explains
+ * nothing else: its master renews.)
  */
 export const overlapping: Rule = history =>
   history.tasks.flatMap(({ plan, jobs, stored }) =>

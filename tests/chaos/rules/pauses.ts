@@ -11,8 +11,8 @@ export interface Pause {
 export const RENEWALS_PER_LEASE = 3
 
 /**
- * How long the end of a job may be on its way, from its worker over the pipe and the database to the listener, while nothing
- * is stopped or away: a write that failed is repeated after up to 5 seconds.
+ * How long the end of a job may be on its way, from its worker over the pipe and the database to the listener, while
+ * nothing is stopped or away: a write that failed is repeated after up to 5 seconds.
  */
 export const ON_ITS_WAY_MS = 10_000
 

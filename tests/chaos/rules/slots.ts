@@ -1,4 +1,6 @@
-/** When a job could have been started at once: by a worker that had room, or by one that a master was long due to have. */
+/**
+ * When a job could have been started at once: by a worker that had room, or by one that a master was long due to have.
+ */
 import { type History, type Job, only } from '../history'
 import type { Life } from '../lives'
 import type { EntryOf } from '../log'

@@ -12,7 +12,10 @@ import {
 } from './pauses'
 import { diedWithWorker, hasCauseOfDeath, hasOverrun } from './worker-deaths'
 
-/** A task runs again only for a reason that was recorded: what happened to the job before, or to its processes, or a retry. */
+/**
+ * A task runs again only for a reason that was recorded: what happened to the job before, or to its processes, or a
+ * retry.
+ */
 export const unexplained: Rule = history =>
   history.tasks.flatMap(task =>
     pairsInOrder(task.jobs)
@@ -73,7 +76,9 @@ function isRetried({ acts }: TaskHistory, former: Job, next: Job): boolean {
   )
 }
 
-/** Its master ended or could not renew, or the database was away, before the outcome of the job can have been stored. */
+/**
+ * Its master ended or could not renew, or the database was away, before the outcome of the job can have been stored.
+ */
 function wasDisturbed(history: History, former: Job, next: Job): boolean {
   const { lease } = history.settings
   const span = { from: claimOf(former), until: claimOf(next) }

@@ -13,9 +13,9 @@ const BACKOFF_MS = 200
 const RESCUED_WITHIN_MS = 2000
 
 /**
- * No task that is due waits for long beside a slot that could run it. What bounds it is the worst that may happen without a trace: a claim
- * whose acknowledgement was lost has to expire, and be found at a look at the queue. While the database is away, or who holds its claim
- * is stopped or has just died, no time is counted.
+ * No task that is due waits for long beside a slot that could run it. What bounds it is the worst that may happen
+ * without a trace: a claim whose acknowledgement was lost has to expire, and be found at a look at the queue. While
+ * the database is away, or who holds its claim is stopped or has just died, no time is counted.
  */
 export const waiting: Rule = history => {
   const idle = idleness(history)
