@@ -65,6 +65,10 @@ export interface TaskHistory {
 
 export interface History {
   readonly settings: Settings
+  /**
+   * By how much the machine was slower than one that has time: from 1. What takes as long as it takes has more of it.
+   */
+  readonly slowness: number
   readonly entries: readonly Entry[]
   readonly lives: Lives
   readonly attacks: readonly EntryOf<'attack'>[]
@@ -88,7 +92,17 @@ export function toHistory(entries: readonly Entry[], settings: Settings): Histor
   const stored = toStored(entries)
   const jobs = toJobs(entries, lives, stored)
   const [attacks, exits] = [only(entries, 'attack'), only(entries, 'exit')]
-  return { settings, entries, lives, attacks, exits, jobs, tasks: toTasks(entries, jobs, stored) }
+  const slowness = slownessOf(only(entries, 'ready'))
+  return { settings, slowness, entries, lives, attacks, exits, jobs, tasks: toTasks(entries, jobs, stored) }
+}
+
+/** Milliseconds in which a server boots on a machine that has time for it. */
+export const USUAL_BOOT_MS = 2000
+
+/** By the median of the boots. */
+function slownessOf(ready: readonly EntryOf<'ready'>[]): number {
+  const boots = ready.map(({ bootedIn }) => bootedIn).sort((a, b) => a - b)
+  return Math.max(1, (boots[Math.floor(boots.length / 2)] ?? 0) / USUAL_BOOT_MS)
 }
 
 export function only<What extends Entry['what']>(entries: readonly Entry[], what: What): EntryOf<What>[] {

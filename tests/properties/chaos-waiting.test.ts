@@ -9,9 +9,8 @@ const LONG = BOUND + 2000
 const BOOT = 11_000
 
 /** Both masters and their workers are ready from the start. */
-function ready(story: Story, workers = [11, 21], slots = 1, maxJobs: number | null = null): void {
-  for (const pid of [10, 20, ...workers])
-    story.say(10, pid, { what: 'ready', bootedIn: 500, workers: 1, slots, maxJobs })
+function ready(story: Story, workers = [11, 21], slots = 1, maxJobs: number | null = null, bootedIn = 500): void {
+  for (const pid of [10, 20, ...workers]) story.say(10, pid, { what: 'ready', bootedIn, workers: 1, slots, maxJobs })
 }
 
 /** A task that waits in the queue from 5000 on, and is done after this. */
@@ -37,6 +36,10 @@ caught('waiting', 'a task that waits beside idle workers', story => {
 passes('a task that waits beside them for less', story => {
   ready(story)
   waits(story, BOUND - 500)
+})
+passes('a task that waits beside them on a machine that is slow in everything', story => {
+  ready(story, [11, 21], 1, null, 4000)
+  waits(story, LONG)
 })
 passes('a task that waits while all workers are busy', story => {
   ready(story)

@@ -1,6 +1,7 @@
 /** Carries out the planned attacks: one after the other begins, and they overlap as far as their targets allow. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { monotonicNow } from '../../common/clock'
+import { USUAL_BOOT_MS } from '../../tests/chaos/history'
 import type { Write } from '../../tests/chaos/log'
 import type { PlannedAttack } from '../../tests/chaos/nemesis'
 import { type Attacked, attackMaster, killWorker, stopFor, stopPair, takeAway } from './attacks'
@@ -9,9 +10,6 @@ import type { Master } from './master'
 
 /** Attacks that wait for a target: no more are drawn meanwhile. */
 const MOST_POSTPONED = 8
-
-/** Milliseconds in which a server boots on a machine that has time for it. */
-const USUAL_BOOT_MS = 2000
 
 /** However slow the machine is, attacks have to come. */
 const MOST_SLOWED_DOWN = 6

@@ -58,7 +58,7 @@ function retriedAfter({ acts }: TaskHistory, { from, until }: ActCall): number {
 function mayTake(history: History, { master, worker, startedAt }: Job, from: number): number {
   const stops = [...(master === undefined ? [] : stopsOf(history, master)), ...stopsOf(history, worker)]
   const paused = pausedWithin([...stops, ...outages(history)], from, startedAt)
-  return history.settings.refreshRate + HEARD_WITHIN_MS + paused
+  return history.settings.refreshRate + HEARD_WITHIN_MS * history.slowness + paused
 }
 
 function endedOtherwise(task: TaskHistory, call: ActCall): string[] {

@@ -38,8 +38,8 @@ function isExplained(history: History, earlier: Job, later: Job): boolean {
   return withoutRenewal([...master, ...orphan, ...outages(history)], lease).some(({ from, until }) => {
     const within = Math.min(until, takenAt) - Math.max(from, claimedAt)
     // Later the first master has renewed, or found that it has lost its lease.
-    const isRightAfter = takenAt <= until + lease / RENEWALS_PER_LEASE + RECONNECTED_WITHIN_MS
-    return within >= leaseMayEndIn(lease) && isRightAfter && earlier.lastAt <= until + LAST_SIGNS_MS
+    const isRightAfter = takenAt <= until + lease / RENEWALS_PER_LEASE + RECONNECTED_WITHIN_MS * history.slowness
+    return within >= leaseMayEndIn(lease) && isRightAfter && earlier.lastAt <= until + LAST_SIGNS_MS * history.slowness
   })
 }
 

@@ -50,7 +50,7 @@ function idleIn(history: History, ready: Ready, canShare: boolean): Pause[] {
   const slots = canShare ? ready.slots : 1
   const busy = [...whenFull(jobs, slots), ...jobs.filter(job => isJealous(history, job)).map(spanOf)]
   const idle = without([{ from: ready.at, until }], [...busy, ...unable(history, master), ...stopsOf(history, worker)])
-  return idle.filter(({ from, until: end }) => end - from >= LEAST_IDLE_MS)
+  return idle.filter(({ from, until: end }) => end - from >= LEAST_IDLE_MS * history.slowness)
 }
 
 /** Of a master: when it should have had another worker. All of them are to be there always. */
@@ -79,7 +79,7 @@ function attackedAtBoot({ attacks, lives }: History): Pause[] {
 
 /** When this master could have started nothing. */
 function unable(history: History, master: Life): Pause[] {
-  const away = outages(history).map(({ from, until }) => ({ from, until: until + BACK_MS }))
+  const away = outages(history).map(({ from, until }) => ({ from, until: until + BACK_MS * history.slowness }))
   return [...away, ...stopsOf(history, master).map(({ from, until }) => ({ from, until: until + LEAST_IDLE_MS }))]
 }
 

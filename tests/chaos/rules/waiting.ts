@@ -20,7 +20,7 @@ const RESCUED_WITHIN_MS = 2000
 export const waiting: Rule = history => {
   const idle = idleness(history)
   const { lease, refreshRate } = history.settings
-  const bound = lease + 2 * refreshRate + REPEATED_WITHIN_MS
+  const bound = lease + 2 * refreshRate + REPEATED_WITHIN_MS * history.slowness
   return history.tasks.flatMap(task =>
     waits(history, task).flatMap(wait => {
       const waited = waitedBeside(history, task, wait, idle)
@@ -45,7 +45,9 @@ function excusesOf(history: History, claim: Stored): Pause[] {
     .flatMap(life => stopsOf(history, life))
   const ends = holders.flatMap(holder => {
     const from = endingOf(history, holder)
-    return from === undefined ? [] : [{ from, until: from + history.settings.lease + RESCUED_WITHIN_MS }]
+    return from === undefined
+      ? []
+      : [{ from, until: from + history.settings.lease + RESCUED_WITHIN_MS * history.slowness }]
   })
   return [...stops, ...ends].map(pause => clip(pause, claim)).filter(pause => overlap(pause, claim) > 0)
 }
