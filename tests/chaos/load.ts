@@ -58,6 +58,8 @@ const MOST_UNTIL_REMOVED = 800
 const UNTIL_RETRIED = { least: 800, most: 2500 }
 const TIMEOUT = { least: 150, most: 600 }
 const MOST_PRIORITY = 9
+/** It is to be running when it is cancelled. */
+const SOON = { priority: 50 }
 const BATCH = { least: 3, most: 6 }
 /** Bytes. Most are much smaller than the largest. */
 const BULK = { least: 64 * 1024, most: 8 * 1024 * 1024 }
@@ -98,11 +100,11 @@ function step(part: Exclude<Part, 'acting'>, plan: MakePlan, random: SeededRando
       return { how: 'replace', plans: [first, plan('short', second)], deeds: [deed('remove', random)] }
     }
     case 'cancelled':
-      return add(random.chance(0.5) ? plan('long') : plan('short', { due: dueLater() }), [deed('cancel', random)])
+      return add(random.chance(0.6) ? plan('long', SOON) : plan('short', { due: dueLater() }), [deed('cancel', random)])
     case 'retried':
       return add(plan('retrying', { failures: 1 }), [deed('retry', random)])
     case 'revived':
-      return add(plan('long'), [deed('cancel', random), deed('retry', random)])
+      return add(plan('long', SOON), [deed('cancel', random), deed('retry', random)])
     default:
       return add(plan(part, detailsOf(part, random)))
   }

@@ -126,6 +126,20 @@ caught('cancelled', 'a waiting task that was cancelled, and its canceller did no
 caught('cancelled', 'a waiting task that was cancelled in a worker, whose master did not tell', story => {
   cancelledWaiting(story, 21)
 })
+for (const [after, judge] of [
+  [1900, passes],
+  [
+    2100,
+    (name: string, plant: (story: Story) => void) => {
+      caught('cancelled', name, plant)
+    },
+  ],
+] as const) {
+  judge(`a waiting task that was cancelled in a worker, which was killed ${String(after)} ms later`, story => {
+    cancelledWaiting(story, 21)
+    story.attack('kill-worker', [21], 5110 + after)
+  })
+}
 passes('a waiting task that was cancelled by a server without a cluster, which tells nobody', story => {
   story.say(3, WEB, { what: 'process', role: 'web', parent: DRIVER })
   cancelledWaiting(story, WEB)

@@ -14,6 +14,9 @@ import {
 /** What a job may take to hear of it, beside one look at the queue. */
 const HEARD_WITHIN_MS = 1000
 
+/** What it may take until listeners hear of a task that waited, of which nothing has to end or be written. */
+const TOLD_WITHIN_MS = 2000
+
 /** The log's clocks are read one after the other, and the database's has whole milliseconds. */
 const TOLERANCE_MS = 5
 
@@ -108,7 +111,8 @@ function hasToTell(history: History, task: TaskHistory, call: ActCall): boolean 
   const role = history.entries.find(entry => entry.what === 'process' && entry.pid === call.pid)
   if (canceller === undefined || role?.what !== 'process' || role.role === 'web') return false
   const master = role.role === 'worker' ? history.lives.at(canceller.parent, call.from) : canceller
-  return master !== undefined && [canceller, master].every(life => livesOn(history, life, call.until))
+  const least = TOLD_WITHIN_MS * history.slowness
+  return master !== undefined && [canceller, master].every(life => livesOn(history, life, call.until, least))
 }
 
 /** Another may write the end of what it could not renew. */
@@ -121,14 +125,14 @@ function holdsUntilTold(history: History, task: TaskHistory, call: ActCall, { ow
   const [from, until] = [job?.claimedAt ?? call.from, Math.max(call.until, job?.lastAt ?? 0)]
   const pauses = withoutRenewal([...stopsOf(history, master), ...outages(history)], lease)
   const isRenewed = pauses.every(pause => overlap(pause, { from, until: until + lease }) < leaseMayEndIn(lease))
-  return isRenewed && livesOn(history, master, until)
+  return isRenewed && livesOn(history, master, until, ON_ITS_WAY_MS)
 }
 
-/** Long enough to tell, while nothing is stopped. */
-function livesOn(history: History, life: Life, from: number): boolean {
+/** For so many milliseconds in which nothing is stopped. */
+function livesOn(history: History, life: Life, from: number, least: number): boolean {
   const end = Math.min(endingOf(history, life) ?? Infinity, life.aliveAt)
   if (end === Infinity) return true
-  return end - from - pausedWithin([...stopsOf(history, life), ...outages(history)], from, end) >= ON_ITS_WAY_MS
+  return end - from - pausedWithin([...stopsOf(history, life), ...outages(history)], from, end) >= least
 }
 
 /** Who held the task when it was cancelled: null for nobody, undefined where that is unknown. */
