@@ -125,11 +125,22 @@ function knownOf(task: Document): Known | undefined {
 
 interface StoredClaim {
   readonly token?: string
-  readonly owner?: { readonly pid?: number }
 }
 
 function claimed(claim: StoredClaim | undefined): Pick<Known, 'token' | 'owner'> {
-  return { token: claim?.token ?? null, owner: claim?.owner?.pid ?? null }
+  return { token: claim?.token ?? null, owner: pidIn(claim) ?? null }
+}
+
+/** Wherever a claim says which process holds it. */
+function pidIn(value: unknown): number | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { pid } = value as { pid?: unknown }
+  if (typeof pid === 'number') return pid
+  for (const field of Object.values(value)) {
+    const found = pidIn(field)
+    if (found !== undefined) return found
+  }
+  return undefined
 }
 
 interface Changes {
