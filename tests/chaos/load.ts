@@ -56,6 +56,7 @@ const DUE_IN = { least: 200, most: 3000 }
 const MOST_UNTIL_REMOVED = 800
 /** A task that is to be retried should have failed by then. */
 const UNTIL_RETRIED = { least: 800, most: 2500 }
+const MOST_UNTIL_REVIVED = 500
 const TIMEOUT = { least: 150, most: 600 }
 const MOST_PRIORITY = 9
 /** It is to be running when it is cancelled. */
@@ -104,7 +105,7 @@ function step(part: Exclude<Part, 'acting'>, plan: MakePlan, random: SeededRando
     case 'retried':
       return add(plan('retrying', { failures: 1 }), [deed('retry', random)])
     case 'revived':
-      return add(plan('long', SOON), [deed('cancel', random), deed('retry', random)])
+      return add(plan(random.chance(0.5) ? 'long' : 'ignoring', SOON), [deed('cancel', random), atOnce(random)])
     default:
       return add(plan(part, detailsOf(part, random)))
   }
@@ -119,6 +120,11 @@ function deed(method: Act['method'], random: SeededRandom): Deed {
   const after =
     method === 'retry' ? random.between(UNTIL_RETRIED.least, UNTIL_RETRIED.most) : random.between(0, MOST_UNTIL_REMOVED)
   return { method, by, after }
+}
+
+/** While the cancelled job may still be running. */
+function atOnce(random: SeededRandom): Deed {
+  return { ...deed('retry', random), after: random.between(0, MOST_UNTIL_REVIVED) }
 }
 
 function batchOf(plan: MakePlan, random: SeededRandom): Plan[] {
