@@ -63,9 +63,9 @@ function copy(value: unknown, path: string, depth: number): PlainValue {
   throw new Refused({ path, value, allowed: ALLOWED })
 }
 
-/** MongoDB stores undefined within an array, and a hole, as null. */
+/** Undefined and holes are refused: MongoDB would store them as null. */
 function copyArray(value: readonly unknown[], path: string, depth: number): PlainValue[] {
-  return Array.from(value, (item, index) => copy(item ?? null, `${path}[${String(index)}]`, depth + 1))
+  return Array.from(value, (item, index) => copy(item, `${path}[${String(index)}]`, depth + 1))
 }
 
 /** Meteor's MongoDB connection leaves out fields that are undefined. */

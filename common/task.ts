@@ -59,7 +59,7 @@ export interface NewTask<Data = unknown> extends AttemptPolicy {
   /**
    * The task's input: a plain object or array of null, booleans, numbers, strings, valid Dates, binary
    * (Uint8Array or Buffer), arrays and plain objects, at most 80 levels deep. It is copied. Fields that are undefined
-   * are left out; a Buffer comes out where a Uint8Array or Buffer went in.
+   * are left out, undefined and holes in arrays are refused; a Buffer comes out where a Uint8Array or Buffer went in.
    */
   readonly data: Data
   /** Any safe integer; higher runs first. Default 1. */

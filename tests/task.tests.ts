@@ -75,8 +75,8 @@ Tinytest.add('task - something that is no object is refused', test => {
 })
 
 Tinytest.add('task - data is copied in the form in which MongoDB gives it back', test => {
-  const result = copyPlain({ date: new Date(5), left: undefined, holes: [undefined, 1], bytes: new Uint8Array([1, 2]) })
-  const expected = { date: new Date(5), holes: [null, 1], bytes: Buffer.from([1, 2]) }
+  const result = copyPlain({ date: new Date(5), left: undefined, list: [null, 1], bytes: new Uint8Array([1, 2]) })
+  const expected = { date: new Date(5), list: [null, 1], bytes: Buffer.from([1, 2]) }
   test.equal('copy' in result && result.copy, expected)
   test.isTrue('copy' in result && Buffer.isBuffer((result.copy as { bytes: unknown }).bytes))
 })

@@ -118,3 +118,18 @@ void test('an error with any fields and causes crosses the wire', () => {
     RUNS,
   )
 })
+
+void test('undefined and holes in a list are refused with their path, wherever the list is', () => {
+  const lists = fc.tuple(fc.array(plain, { maxLength: 3 }), fc.boolean(), fc.array(plain, { maxLength: 3 }))
+  fc.assert(
+    fc.property(lists, fc.boolean(), ([before, isHole, after], isNested) => {
+      const list: unknown[] = [...before, undefined, ...after]
+      if (isHole) Reflect.deleteProperty(list, before.length)
+      const result = copyPlain(isNested ? { list } : list)
+      assert.ok('fault' in result)
+      const { path, value } = result.fault
+      assert.deepEqual([path, value], [`${isNested ? '.list' : ''}[${String(before.length)}]`, undefined])
+    }),
+    RUNS,
+  )
+})
