@@ -5,6 +5,11 @@
  * `instanceof` (an error that came from a worker is rebuilt, and is not an instance of its original class).
  */
 
+import { describe, messageOf } from './inspect'
+import { cutText } from './text'
+
+export { describe, isError, messageOf, read, textOf, toError } from './inspect'
+
 /** An argument, option or task field that is not allowed. Nothing was stored or sent. */
 export class InvalidArgumentError extends TypeError {
   override readonly name = 'InvalidArgumentError'
@@ -140,6 +145,9 @@ export class NoMessageBrokerError extends Error {
   }
 }
 
+/** Of the reason in another error's message: it may show the whole value. */
+const MAX_REASON_CHARACTERS = 500
+
 /** A value (a result, a message, an answer) holds something that cannot be sent to another process. */
 export class UnsendableValueError extends TypeError {
   override readonly name = 'UnsendableValueError'
@@ -147,63 +155,9 @@ export class UnsendableValueError extends TypeError {
 
   constructor(what: string, cause: unknown) {
     super(
-      `nschwarz:cluster: ${what} cannot be sent to another process (${messageOf(cause)}); ` +
+      `nschwarz:cluster: ${what} cannot be sent to another process (${cutText(messageOf(cause), MAX_REASON_CHARACTERS)}); ` +
         'allowed: what structured clone keeps, that is no functions, symbols or promises, at most 500 levels deep and 192 MB.',
       { cause },
     )
   }
-}
-
-/** What was thrown may be anything; the rest of the package only deals in errors. */
-export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown
-  return new Error(typeof thrown === 'string' ? thrown : describe(thrown), { cause: thrown })
-}
-
-export function messageOf(thrown: unknown): string {
-  return textOf(toError(thrown), 'message') ?? ''
-}
-
-/** A field that is a text, or undefined; an error may have getters that throw. */
-export function textOf(error: Error, field: 'name' | 'message' | 'stack'): string | undefined {
-  const value = read(error, field)
-  return typeof value === 'string' ? value : undefined
-}
-
-export function read(error: Error, field: string): unknown {
-  try {
-    return (error as unknown as Record<string, unknown>)[field]
-  } catch {
-    return undefined
-  }
-}
-
-/** A short, safe rendering of any value for an error message: `"abc" (string)`, `null`, `an array`. */
-export function describe(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return `"${value.length > 60 ? `${value.slice(0, 60)}…` : value}" (string)`
-    case 'number':
-    case 'boolean':
-      return `${String(value)} (${typeof value})`
-    case 'bigint':
-      return `${String(value)}n (bigint)`
-    case 'undefined':
-      return 'undefined'
-    case 'symbol':
-      return 'a symbol'
-    case 'function':
-      return 'a function'
-    default:
-      return describeObject(value as object | null)
-  }
-}
-
-function describeObject(value: object | null): string {
-  if (value === null) return 'null'
-  if (Array.isArray(value)) return 'an array'
-  if (value instanceof Date && Number.isNaN(value.getTime())) return 'an invalid Date'
-  const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null
-  const name = prototype?.constructor?.name
-  return typeof name === 'string' && name !== 'Object' && name !== '' ? `a ${name}` : 'an object'
 }

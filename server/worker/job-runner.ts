@@ -144,7 +144,7 @@ export class JobRunner {
 
   private logEnd(job: Job, outcome: Outcome, duration: number): void {
     if (outcome.kind === 'done') this.#log.task(job, `done in ${String(Math.round(duration))} ms`)
-    else this.#log.taskError(job, `failed: ${outcome.error.stack ?? outcome.error.message}`)
+    else this.#log.taskError(job, 'failed', outcome.error.stack ?? outcome.error.message)
   }
 }
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BSON } from 'mongodb'
+import { taskLine } from '../../common/log'
 import { errorFromWire, errorToWire } from '../../common/wire'
 import { compareTasks } from '../../common/order'
 import { copyPlain, type PlainValue } from '../../common/plain'
@@ -114,6 +115,32 @@ void test('an error with any fields and causes crosses the wire', () => {
       const error = Object.assign(new Error(message, { cause }), fields)
       const copy = errorFromWire(structuredClone(errorToWire(error)))
       assert.ok(copy instanceof Error)
+    }),
+    RUNS,
+  )
+})
+
+void test('no text forges a log line: a task is one line, and the further lines of details are indented', () => {
+  const forging = fc.oneof(
+    text,
+    fc
+      .array(
+        fc.constantFrom('\n', '\r', '\r\n', '\u2028', '\u0085', '\u001b[2K', '2026:nschwarz:cluster:ERROR\t', 'a'),
+        {
+          maxLength: 8,
+        },
+      )
+      .map(parts => parts.join('')),
+  )
+  fc.assert(
+    fc.property(forging, forging, forging, fc.option(forging, { nil: undefined }), (taskType, _id, what, details) => {
+      const [first = '', ...others] = taskLine(new Date(0), { taskType, _id }, what, details).split('\n')
+      assert.equal(first.split('\t').length, 2)
+      assert.match(first, /^1970-01-01T00:00:00.000Z:nschwarz:cluster:/)
+      for (const line of others) assert.match(line, /^( .*)?$/s)
+      // eslint-disable-next-line no-control-regex -- none of these is left
+      assert.doesNotMatch([first.replace('\t', ''), ...others].join(''), /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
+      if (details === undefined) assert.deepEqual(others, [])
     }),
     RUNS,
   )

@@ -106,6 +106,9 @@ export const taskMap: TaskMap = {
   fail: job => {
     throw new ApplicationError(String((job.data as { message?: unknown }).message))
   },
+  throwLines: job => {
+    throw new Error((job.data as { message: string }).message)
+  },
   failWithText: () => {
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- what a task throws may be anything
     throw 'only a text'

@@ -39,7 +39,7 @@ export class Events {
   }
 
   private logFailure(type: TaskEventType, task: Task, thrown: unknown): void {
-    this.#log.taskError(task, `the '${type}' listener threw: ${textOf(toError(thrown), 'stack') ?? messageOf(thrown)}`)
+    this.#log.taskError(task, `the '${type}' listener threw`, textOf(toError(thrown), 'stack') ?? messageOf(thrown))
   }
 }
 

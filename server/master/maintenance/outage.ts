@@ -14,7 +14,7 @@ export class QueueOutage {
     if (this.#isOn) return
     this.#isOn = true
     const reason = toError(error).stack ?? messageOf(error)
-    this.#log.error(`cannot read the queue, trying again at each tick: ${reason}`)
+    this.#log.error('cannot read the queue, trying again at each tick', reason)
   }
 
   pollSucceeded(): void {

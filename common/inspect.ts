@@ -1,0 +1,88 @@
+/** What can be learned of a value of any kind, whatever its getters and proxies do. Nothing here throws. */
+
+/** What was thrown may be anything; the rest of the package only deals in errors. */
+export function toError(thrown: unknown): Error {
+  if (isError(thrown)) return thrown
+  return new Error(typeof thrown === 'string' ? thrown : describe(thrown), { cause: thrown })
+}
+
+/** Errors of another realm (a vm context) too. */
+export function isError(value: unknown): value is Error {
+  try {
+    return value instanceof Error || tagOf(value) === 'Error'
+  } catch {
+    // A proxy.
+    return false
+  }
+}
+
+/** What kind of object it is, whichever realm it is from. */
+export function tagOf(value: unknown): string | undefined {
+  try {
+    return Object.prototype.toString.call(value).slice('[object '.length, -1)
+  } catch {
+    // A proxy, or a getter.
+    return undefined
+  }
+}
+
+export function messageOf(thrown: unknown): string {
+  return textOf(toError(thrown), 'message') ?? ''
+}
+
+/** A field that is a text, or undefined; an error may have getters that throw. */
+export function textOf(error: Error, field: 'name' | 'message' | 'stack'): string | undefined {
+  const value = read(error, field)
+  return typeof value === 'string' ? value : undefined
+}
+
+/** Undefined where a getter, or a proxy, throws. */
+export function read(error: object, field: string): unknown {
+  try {
+    return (error as Record<string, unknown>)[field]
+  } catch {
+    return undefined
+  }
+}
+
+/** A short, safe rendering of any value for an error message: `"abc" (string)`, `null`, `an array`. */
+export function describe(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return `"${value.length > 60 ? `${value.slice(0, 60)}…` : value}" (string)`
+    case 'number':
+    case 'boolean':
+      return `${String(value)} (${typeof value})`
+    case 'bigint':
+      return BigInt.asIntN(MAX_SHOWN_BITS, value) === value ? `${String(value)}n (bigint)` : 'a large bigint'
+    case 'undefined':
+      return 'undefined'
+    case 'symbol':
+      return 'a symbol'
+    case 'function':
+      return 'a function'
+    default:
+      return describeSafely(value as object | null)
+  }
+}
+
+/** To write a bigint takes time that grows faster than its length. */
+const MAX_SHOWN_BITS = 128
+
+/** A proxy, or a getter, may throw when it is asked. */
+function describeSafely(value: object | null): string {
+  try {
+    return describeObject(value)
+  } catch {
+    return 'an object'
+  }
+}
+
+function describeObject(value: object | null): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  if (value instanceof Date && Number.isNaN(value.getTime())) return 'an invalid Date'
+  const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null
+  const name = prototype?.constructor?.name
+  return typeof name === 'string' && name !== 'Object' && name !== '' ? `a ${name.slice(0, 60)}` : 'an object'
+}

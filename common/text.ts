@@ -1,0 +1,41 @@
+/** Texts of others, as they may stand in messages and log lines. */
+
+/** What would end a line, move the cursor, change colours or turn the direction of writing. */
+// eslint-disable-next-line no-control-regex -- these are what it looks for
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
+
+const SHORT_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+const INDENT = '    '
+
+/** Cuts out the middle: a stack begins with the message, and ends with where it was thrown. */
+export function cutText(text: string, maxCharacters: number): string {
+  const excess = text.length - maxCharacters
+  if (excess <= 0) return text
+  const head = Math.ceil(maxCharacters / 2)
+  const tail = maxCharacters - head
+  const end = tail === 0 ? '' : text.slice(-tail)
+  return `${text.slice(0, head)}… (${String(excess)} characters left out) …${end}`
+}
+
+/** The text on one line: line breaks and control characters are escaped. */
+export function toOneLine(text: string): string {
+  // Most texts have none, and a search is faster than a replacement.
+  return text.search(UNSAFE) === -1 ? text : text.replace(UNSAFE, escapeCharacter)
+}
+
+/** The text with its line breaks: all lines but the first are indented, and other control characters are escaped. */
+export function toIndentedLines(text: string): string {
+  const lines = text.split(/\r?\n/)
+  return lines.map((line, index) => (index === 0 ? toOneLine(line) : indent(toOneLine(line)))).join('\n')
+}
+
+function indent(line: string): string {
+  return line === '' || line.startsWith(' ') ? line : `${INDENT}${line}`
+}
+
+function escapeCharacter(character: string): string {
+  const code = character.charCodeAt(0)
+  const hex = code.toString(16)
+  return SHORT_ESCAPES[character] ?? (code < 0x100 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex.padStart(4, '0')}`)
+}
