@@ -78,7 +78,9 @@ export type ToMaster =
 
 /** How a job ended by itself. A worker's death is no outcome: the master sees it. */
 export type Outcome =
-  { readonly kind: 'done'; readonly value: WireValue } | { readonly kind: 'failed'; readonly error: WireError }
+  | { readonly kind: 'done'; readonly value: WireValue }
+  /** `isFinal`: another attempt would fail in the same way. */
+  | { readonly kind: 'failed'; readonly error: WireError; readonly isFinal?: boolean }
 
 export type Answer =
   { readonly kind: 'answered'; readonly value: WireValue } | { readonly kind: 'refused'; readonly error: WireError }
@@ -92,40 +94,13 @@ export function jobFromWire({ _id, taskType, data, priority, createdAt, dueDate 
   return { _id, taskType, data: decode(data), priority, createdAt: new Date(createdAt), dueDate: new Date(dueDate) }
 }
 
-const ENVELOPE = 'nschwarz:cluster'
-
-/** Sends these in one message, or one by one where their text would be longer than a string can be. */
-export function sendTogether(messages: readonly (ToWorker | ToMaster)[], send: (message: object) => void): void {
-  try {
-    send(wrap(messages))
-  } catch (error) {
-    if (!(error instanceof RangeError) || messages.length === 1) throw error
-    for (const message of messages) send(wrap([message]))
-  }
-}
-
-/** Never null, and never with a `type`: Meteor's own listener on the pipe reads `message.type` unguarded. */
-export function wrap(messages: readonly (ToWorker | ToMaster)[]): object {
-  return { [ENVELOPE]: messages }
-}
-
-/** Our messages: none in somebody else's, and without those that are not as they should be. */
-export function unwrap<Message extends ToWorker | ToMaster>(
-  raw: unknown,
-  accepts: (message: unknown) => message is Message,
-): Message[] {
-  if (typeof raw !== 'object' || raw === null || !Object.hasOwn(raw, ENVELOPE)) return []
-  const messages = (raw as Record<string, unknown>)[ENVELOPE]
-  return Array.isArray(messages) ? messages.filter(accepts) : []
-}
-
 /** The pipe is open to the application too: what it forges must not end the process that reads it. */
 export function isToMaster(message: unknown): message is ToMaster {
   if (!isRecord(message)) return false
   const { kind, token } = message
   if (kind === 'ready') return true
   if (kind === 'taskAdded') return isTaskAdded(message)
-  if (kind === 'taskCancelled') return isRecord(message.task) && isEncoded(message.task)
+  if (kind === 'taskCancelled') return isRecord(message.task) && isEncoded(message.task) && isTask(decode(message.task))
   if (typeof token !== 'string') return false
   switch (kind) {
     case 'started':
@@ -172,6 +147,10 @@ function isRun({ job, attempt, startBefore }: Record<string, unknown>): boolean 
   )
 }
 
+function isTask(value: unknown): boolean {
+  return isRecord(value) && typeof value._id === 'string' && typeof value.taskType === 'string'
+}
+
 function isTaskAdded({ _id, taskType, priority, dueDate }: Record<string, unknown>): boolean {
   return [_id, taskType].every(text => typeof text === 'string') && [priority, dueDate].every(Number.isFinite)
 }
@@ -182,7 +161,11 @@ function isOutcomeMessage({ outcome, duration, rss }: Record<string, unknown>): 
 
 function isOutcome(outcome: unknown): boolean {
   if (!isRecord(outcome)) return false
-  return outcome.kind === 'done' ? isWireValue(outcome.value) : outcome.kind === 'failed' && isWireError(outcome.error)
+  return outcome.kind === 'done' ? isWireValue(outcome.value) : outcome.kind === 'failed' && isFailure(outcome)
+}
+
+function isFailure({ error, isFinal }: Record<string, unknown>): boolean {
+  return isWireError(error) && (isFinal === undefined || typeof isFinal === 'boolean')
 }
 
 function isAnswer(answer: unknown): boolean {

@@ -1,6 +1,7 @@
 /** How values and errors cross the pipe between master and worker. */
 import { type Encoded, decode, encode, isEncoded } from './codec'
-import { describe, read, textOf } from './errors'
+import { describe, isError, read, textOf } from './inspect'
+import { cutText } from './text'
 
 /** An error as it travels: the structured clone algorithm would drop its name, code and fields. */
 export interface WireError {
@@ -10,42 +11,87 @@ export interface WireError {
   /** Own enumerable fields that can be sent, `code` among them, and `details` of a `Meteor.Error`. */
   readonly fields: Encoded
   readonly cause: WireValue | undefined
+  /** Of an AggregateError. */
+  readonly errors: readonly WireValue[] | undefined
 }
 
 /** Any value as it travels. An error at the top is taken apart; deeper ones keep what structured clone keeps. */
 export type WireValue = Encoded | { readonly error: WireError }
 
-/** Causes deeper than this are cut off, which also ends a chain that runs in a circle. */
+/** Causes deeper than this are left out, which also ends a chain that runs in a circle. */
 const MAX_CAUSE_DEPTH = 8
+
+/** Longer texts lose their middle. */
+const MAX_NAME_CHARACTERS = 2 ** 10
+const MAX_TEXT_CHARACTERS = 2 ** 16
+
+/** Of one error; the others are left out. */
+const MAX_FIELDS = 1000
+
+/** What an error may take, with all its causes and errors; what is beyond that is left out. */
+const MAX_ERRORS = 32
+const MAX_FIELDS_BYTES = 2 ** 20
+
+/** What an error may still take. */
+interface Budget {
+  errors: number
+  bytes: number
+}
 
 /** @throws when the value cannot be sent: a function, or what holds one */
 export function toWire(value: unknown): WireValue {
-  return value instanceof Error ? { error: errorToWire(value) } : encode(value)
+  return isError(value) ? { error: errorToWire(value) } : encode(value)
 }
 
 export function fromWire(wire: WireValue): unknown {
   return 'error' in wire ? errorFromWire(wire.error) : decode(wire)
 }
 
-/** Never throws: an error may have getters that do, or a message that is no text. */
-export function errorToWire(error: Error, depth = 0): WireError {
+/** Never throws, and never makes more than a few megabytes: an error may have getters that throw, or a message of 100 MB. */
+export function errorToWire(error: Error): WireError {
+  return errorWithin(error, { errors: MAX_ERRORS, bytes: MAX_FIELDS_BYTES }, 0)
+}
+
+function errorWithin(error: Error, budget: Budget, depth: number): WireError {
+  budget.errors--
+  const stack = textOf(error, 'stack')
+  const cause = read(error, 'cause')
   return {
-    name: textOf(error, 'name') ?? 'Error',
-    message: textOf(error, 'message') ?? '',
-    stack: textOf(error, 'stack'),
-    fields: encode(sendableFields(error)),
-    cause: causeToWire(read(error, 'cause'), depth + 1),
+    name: cutText(textOf(error, 'name') ?? 'Error', MAX_NAME_CHARACTERS),
+    message: cutText(textOf(error, 'message') ?? '', MAX_TEXT_CHARACTERS),
+    stack: stack === undefined ? undefined : cutText(stack, MAX_TEXT_CHARACTERS),
+    fields: fieldsWithin(error, budget),
+    cause: cause === undefined ? undefined : partWithin(cause, budget, depth + 1),
+    errors: errorsWithin(error, budget, depth + 1),
   }
 }
 
-function causeToWire(cause: unknown, depth: number): WireValue | undefined {
-  if (cause === undefined || depth > MAX_CAUSE_DEPTH) return undefined
-  if (cause instanceof Error) return { error: errorToWire(cause, depth) }
-  try {
-    return encode(cause)
-  } catch {
-    return encode(describe(cause))
+/** A cause, or one of the errors of an AggregateError. Undefined when there is no room for it. */
+function partWithin(part: unknown, budget: Budget, depth: number): WireValue | undefined {
+  if (depth > MAX_CAUSE_DEPTH || budget.errors <= 0) return undefined
+  if (isError(part)) return { error: errorWithin(part, budget, depth) }
+  budget.errors--
+  return encodeWithin(part, budget) ?? { value: describe(part) }
+}
+
+function errorsWithin(error: Error, budget: Budget, depth: number): WireValue[] | undefined {
+  const errors = listOfErrors(error)
+  if (errors === undefined) return undefined
+  const kept: WireValue[] = []
+  for (const part of errors) {
+    const wire = partWithin(part, budget, depth)
+    if (wire === undefined) break
+    kept.push(wire)
   }
+  return kept
+}
+
+/** `errors` of an AggregateError is not enumerable. A field of that name on another error may hold anything. */
+function listOfErrors(error: Error): unknown[] | undefined {
+  const errors = read(error, 'errors')
+  if (!isList(errors)) return undefined
+  const first = Array.from({ length: Math.min(errors.length, MAX_ERRORS) }, (_, index) => read(errors, String(index)))
+  return first.some(isError) || !isEnumerable(error, 'errors') ? first : undefined
 }
 
 export function errorFromWire(wire: WireError): Error {
@@ -53,6 +99,7 @@ export function errorFromWire(wire: WireError): Error {
   defineHidden(error, 'name', wire.name)
   defineHidden(error, 'stack', wire.stack)
   if (wire.cause !== undefined) defineHidden(error, 'cause', fromWire(wire.cause))
+  if (wire.errors !== undefined) defineHidden(error, 'errors', wire.errors.map(fromWire))
   for (const [field, value] of Object.entries(decode(wire.fields) ?? {})) {
     // Forged: whoever reads an error relies on these being texts.
     if (TAKEN_APART.has(field)) continue
@@ -61,24 +108,68 @@ export function errorFromWire(wire: WireError): Error {
   return error
 }
 
-/** `name`, `stack` and `cause` are not enumerable on an error that was born here either. */
+/** `name`, `stack`, `cause` and `errors` are not enumerable on an error that was born here either. */
 function defineHidden(error: Error, field: string, value: unknown): void {
   Object.defineProperty(error, field, { value, enumerable: false, writable: true, configurable: true })
 }
 
 const TAKEN_APART = new Set(['name', 'message', 'stack', 'cause'])
 
-/** `code` is named, since on some errors (AbortError) it stands on the prototype. */
-function sendableFields(error: Error): Record<string, unknown> {
-  const names = new Set([...Object.keys(error), 'code'])
-  const fields = [...names].filter(name => !TAKEN_APART.has(name)).map(name => [name, read(error, name)] as const)
-  return Object.fromEntries(fields.filter(([, value]) => value !== undefined && isSendable(value)))
+/** Copies of the fields that can be sent and have room. */
+function fieldsWithin(error: Error, budget: Budget): Encoded {
+  const kept: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+  const hasErrors = listOfErrors(error) !== undefined
+  for (const name of fieldNames(error)) {
+    if (TAKEN_APART.has(name) || (hasErrors && name === 'errors')) continue
+    const value = read(error, name)
+    // Within an object, since it is one level deeper there.
+    const encoded = value === undefined ? undefined : encodeWithin({ [name]: value }, budget)
+    if (encoded !== undefined) kept[name] = (decode(encoded) as Record<string, unknown>)[name]
+  }
+  return encode(kept)
 }
 
-function isSendable(value: unknown): boolean {
+/** `code` is named, since on some errors (AbortError) it stands on the prototype. */
+function fieldNames(error: Error): string[] {
   try {
-    encode(value)
-    return true
+    return [...new Set(['code', ...Object.keys(error)])].slice(0, MAX_FIELDS)
+  } catch {
+    // A proxy.
+    return []
+  }
+}
+
+/** A copy of a value that can be sent and has room; undefined of others. */
+function encodeWithin(value: unknown, budget: Budget): Encoded | undefined {
+  try {
+    const encoded = encode(value, budget.bytes)
+    if ('v8' in encoded) return pay(encoded.v8.length, budget) ? encoded : undefined
+    // Its getters may say something else the next time.
+    const text = JSON.stringify(encoded)
+    return pay(text.length, budget) ? (JSON.parse(text) as Encoded) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function pay(bytes: number, budget: Budget): boolean {
+  if (bytes > budget.bytes) return false
+  budget.bytes -= bytes
+  return true
+}
+
+function isList(value: unknown): value is unknown[] {
+  try {
+    return Array.isArray(value)
+  } catch {
+    // A revoked proxy.
+    return false
+  }
+}
+
+function isEnumerable(value: object, field: string): boolean {
+  try {
+    return Object.prototype.propertyIsEnumerable.call(value, field)
   } catch {
     return false
   }
@@ -99,8 +190,13 @@ export function isWireError(wire: unknown, depth = 0): wire is WireError {
     (wire.stack === undefined || typeof wire.stack === 'string') &&
     isRecord(wire.fields) &&
     isEncoded(wire.fields) &&
-    (wire.cause === undefined || isWireValue(wire.cause, depth + 1))
+    (wire.cause === undefined || isWireValue(wire.cause, depth + 1)) &&
+    (wire.errors === undefined || areWireValues(wire.errors, depth + 1))
   )
+}
+
+function areWireValues(wires: unknown, depth: number): boolean {
+  return Array.isArray(wires) && wires.every(wire => isWireValue(wire, depth))
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

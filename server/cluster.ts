@@ -1,9 +1,10 @@
 import { Meteor } from 'meteor/meteor'
-import { encode } from '../common/codec'
+import { type Encoded, encode } from '../common/codec'
 import { InvalidArgumentError, WrongProcessError } from '../common/errors'
 import { createLog } from '../common/log'
 import { type ClusterOptions, type ResolvedOptions, checkOption, resolveOptions } from '../common/options'
 import { isPlainObject } from '../common/plain'
+import type { Task } from '../common/task'
 import { type Definitions, type TaskMap, resolveTaskMap } from '../common/task-map'
 import { afterStartup, onListening } from './boot'
 import { availableCpus } from './cpus'
@@ -110,9 +111,8 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
       link.send({ kind: 'taskAdded', _id, taskType, priority, dueDate: Number(dueDate) })
     },
     taskCancelled: ({ task, token }) => {
-      link.send(
-        token === undefined ? { kind: 'taskCancelled', task: encode(task) } : { kind: 'cancelRequested', token },
-      )
+      if (token === undefined) link.send({ kind: 'taskCancelled', task: encodeTask(task) })
+      else link.send({ kind: 'cancelRequested', token })
     },
   })
   const runner = new JobRunner(definitions, link, createLog(options.logs), {
@@ -122,6 +122,15 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
   onListening(() => {
     runner.start()
   })
+}
+
+/** Somebody else may have written data that cannot be sent; the event goes without it then. */
+function encodeTask(task: Task): Encoded {
+  try {
+    return encode(task)
+  } catch {
+    return encode({ _id: task._id, taskType: task.taskType, state: task.state })
+  }
 }
 
 function settings(): unknown {

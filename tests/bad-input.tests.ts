@@ -104,15 +104,18 @@ Tinytest.addAsync('bad input - data of 14 MB reaches its task and comes back', a
   test.equal(Buffer.compare(echoed.bytes, bytes), 0)
 })
 
-Tinytest.addAsync('bad input - a task that sends junk through the pipe harms nobody', async test => {
+Tinytest.addAsync('bad input - what a task sends through the pipe in no envelope of ours is left alone', async test => {
   const master = await sharedMaster()
-  test.equal(await master.resultOf({ taskType: 'sendJunk', data: {} }), 'done all the same')
+  await master.workersAre(2)
+  const workers = master.workerPids
+  test.equal(await master.resultOf({ taskType: 'sendForeign', data: {} }), 'done all the same')
   test.equal(await master.resultOf({ taskType: 'echo', data: { still: 'here' } }), { still: 'here' })
+  test.equal(master.workerPids, workers)
 })
 
 Tinytest.addAsync('bad input - a task that forges its own failure fails, and harms nobody else', async test => {
   const master = await sharedMaster()
-  const { event, value, task } = await master.run({ taskType: 'forgeFailure', data: {} })
+  const { event, value, task } = await master.run({ taskType: 'forge', data: { what: 'failure' } })
   const { name, message, code } = value as Error & { code: unknown }
   test.equal([event, name, message, code], ['error', 'Forged', 'by the task', 'E_FORGED'])
   test.equal(task.error?.name, 'Forged')

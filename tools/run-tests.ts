@@ -28,8 +28,7 @@ const CHECKS: readonly (readonly [string, ...string[]])[] = [
   ['tsc', '-p', '.'],
   ['tsc', '-p', 'tsconfig.check.json'],
   ['node', 'tools/check-readme.js'],
-  ...['common', 'codec', 'bad-input', 'protocol', 'scale', 'settle-model'].map(name => properties(name)),
-  ...['chaos', 'chaos-plans', 'chaos-lost', 'chaos-cancelled', 'chaos-waiting', 'chaos-rerun'].map(name =>
+  ...['common', 'codec', 'bad-input', 'protocol', 'envelope', 'chaos', 'chaos-lost', 'scale'].map(name =>
     properties(name),
   ),
 ]

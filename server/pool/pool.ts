@@ -157,6 +157,9 @@ export class Pool {
       taskAdded: task => listener.taskAdded(task),
       cancelRequested: token => listener.workerRequestedCancel(token),
       taskCancelled: task => listener.workerCancelled(task),
+      faulty: text => {
+        this.#options.log.error(`worker on port ${String(port)}: ${text}`)
+      },
       gone: end => {
         this.workerGone(worker, end)
         listener.poolChanged()

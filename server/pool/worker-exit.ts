@@ -43,6 +43,8 @@ export interface WorkerListener {
   cancelRequested(token: string): void
   /** The worker cancelled a task that was not running. */
   taskCancelled(task: Task): void
+  /** Something in the pipe to or from the worker is not as it should be: for the log. */
+  faulty(text: string): void
   /** The process is gone and its pipe is read to the end. */
   gone(end: End): void
 }

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { Batch } from '../../common/batch'
-import { type ToMaster, type ToWorker, isToMaster, sendTogether, unwrap } from '../../common/protocol'
+import { type Unreadable, sendTogether, unwrap } from '../../common/envelope'
+import { type ToMaster, type ToWorker, isToMaster } from '../../common/protocol'
 import { LastLines } from './last-lines'
 import type { Exit } from './worker-exit'
 
@@ -14,7 +15,9 @@ const CLOSE_GRACE_MS = 5000
 const STDERR_GRACE_MS = 100
 
 export interface ProcessEvents {
-  readonly message: (message: ToMaster) => void
+  readonly message: (message: ToMaster | Unreadable) => void
+  /** This message could not be sent. */
+  readonly unsent: (message: ToWorker, error: unknown) => void
   /** Once: the process is gone and its pipe is read to the end. */
   readonly end: (exit: Exit, lastWords: string) => void
 }
@@ -25,19 +28,22 @@ export class WorkerProcess {
   readonly #events: ProcessEvents
   readonly #stderr: LastLines
   readonly #outgoing = new Batch<ToWorker>(messages => {
-    sendTogether(messages, message => {
+    const send = (message: object) => {
       if (this.#child.connected) this.#child.send(message, () => undefined)
-    })
+    }
+    sendTogether(messages, send, this.#events.unsent)
   })
   #deadline: NodeJS.Timeout | undefined
   #hasEnded = false
+  /** Why nothing of it is read any more. */
+  #breach: string | undefined
 
   constructor(child: ChildProcess, events: ProcessEvents) {
     this.#child = child
     this.#events = events
     this.#stderr = new LastLines(child.stderr, process.stderr)
     child.on('message', raw => {
-      for (const message of unwrap(raw, isToMaster)) events.message(message)
+      for (const message of unwrap(raw, isToMaster)) if (this.#breach === undefined) events.message(message)
     })
     // A fork that failed, or a write to a pipe that broke. The end of the process tells the rest.
     child.on('error', () => {
@@ -55,6 +61,12 @@ export class WorkerProcess {
   /** Sends a message, with others of this turn. A pipe that closed is told by the end of the process. */
   send(message: ToWorker): void {
     this.#outgoing.add(message)
+  }
+
+  /** It does not keep to the protocol: kills it, and reads nothing more of it. @param how for those whose jobs it ran */
+  rejectFor(how: string): void {
+    this.#breach = how
+    this.kill()
   }
 
   kill(): void {
@@ -99,6 +111,7 @@ export class WorkerProcess {
   private end(exit: Exit): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    this.#events.end(exit, this.#stderr.text)
+    const lastWords = this.#breach === undefined ? this.#stderr.text : `${this.#breach}\n${this.#stderr.text}`
+    this.#events.end(exit, lastWords.trimEnd())
   }
 }

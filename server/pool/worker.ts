@@ -5,6 +5,7 @@ import type { Task } from '../../common/task'
 import { errorToWire } from '../../common/wire'
 import type { Claim } from '../queue/claim'
 import { type JobCommands, type Limits, type Manner, SentJob } from './job'
+import { type FaultHandling, handleUnreadable, handleUnsent } from './message-faults'
 import type { Exit, WorkerListener, WorkerState } from './worker-exit'
 import { WorkerProcess } from './worker-process'
 
@@ -31,7 +32,11 @@ export class Worker implements JobCommands {
     this.#process = new WorkerProcess(child, {
       message: message => {
         if (message.kind === 'ready') this.becomeReady(performance.now() - forkedAt)
+        else if (message.kind === 'unreadable') handleUnreadable(message, this.faultHandling)
         else this.receive(message)
+      },
+      unsent: (message, error) => {
+        handleUnsent(message, error, this.faultHandling)
       },
       end: (exit, lastWords) => {
         this.end(exit, lastWords)
@@ -172,6 +177,30 @@ export class Worker implements JobCommands {
     }
   }
 
+  private get faultHandling(): FaultHandling {
+    return {
+      fail: (token, error) => {
+        this.failForGood(token, error)
+      },
+      refuse: (token, conversation, error) => {
+        this.#process.send({ kind: 'answer', token, conversation, answer: refused(error) })
+      },
+      reject: how => {
+        this.#process.rejectFor(how)
+      },
+      log: text => {
+        this.#listener.faulty(text)
+      },
+    }
+  }
+
+  private failForGood(token: string, error: Error): void {
+    const task = this.#jobs.get(token)?.claim.task
+    const subject = task === undefined ? 'a job that it does not have' : `the job of ${task.taskType}:${task._id}`
+    this.#listener.faulty(`${subject} fails: ${error.message}`)
+    this.jobEnded({ token, outcome: { kind: 'failed', error: errorToWire(error), isFinal: true }, duration: 0 })
+  }
+
   private becomeReady(bootTime: number): void {
     if (this.#state !== 'booting') return
     this.#state = 'ready'
@@ -187,7 +216,7 @@ export class Worker implements JobCommands {
     this.#listener.jobStarted(job.claim)
   }
 
-  private jobEnded({ token, outcome, duration }: Extract<ToMaster, { kind: 'outcome' }>): void {
+  private jobEnded({ token, outcome, duration }: Omit<Extract<ToMaster, { kind: 'outcome' }>, 'kind'>): void {
     const job = this.take(token)
     if (job === undefined) return
     this.#ended++
@@ -216,7 +245,7 @@ export class Worker implements JobCommands {
     }
     const claim = this.#jobs.get(token)?.claim
     if (claim !== undefined) this.#listener.questionAsked({ claim, message, answer })
-    else answer({ kind: 'refused', error: errorToWire(new Error('nschwarz:cluster: the task that asks has ended.')) })
+    else answer(refused(new Error('nschwarz:cluster: the task that asks has ended.')))
   }
 
   private end(exit: Exit, lastWords: string): void {
@@ -227,4 +256,8 @@ export class Worker implements JobCommands {
     this.#jobs.clear()
     this.#listener.gone({ exit, lastWords, jobs, state })
   }
+}
+
+function refused(error: Error): Answer {
+  return { kind: 'refused', error: errorToWire(error) }
 }

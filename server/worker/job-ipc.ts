@@ -7,6 +7,9 @@ import type { ParentLink } from './parent-link'
 
 type AnswerMessage = Extract<ToWorker, { kind: 'answer' }>
 
+/** What is at fault when a message cannot be sent. */
+export const MESSAGE_DATA = 'the data of the message'
+
 interface Conversation {
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: Error) => void
@@ -40,6 +43,11 @@ export class JobIpc {
     else open.reject(errorFromWire(answer.error))
   }
 
+  /** Nothing comes of this conversation, if it is open. */
+  refuse(conversation: number, what: string, reason: unknown): void {
+    this.#open.get(conversation)?.reject(new UnsendableValueError(what, reason))
+  }
+
   private converse(token: string, initialize: Parameters<ToggleIPC>[1]): Promise<unknown> {
     const conversation = this.#opened++
     return new Promise<unknown>((resolve, reject) => {
@@ -63,7 +71,7 @@ export class JobIpc {
     try {
       this.#link.send({ kind: 'ask', token, conversation, status, data: toWire(data) })
     } catch (error) {
-      throw new UnsendableValueError('the data of the message', error)
+      throw new UnsendableValueError(MESSAGE_DATA, error)
     }
   }
 }

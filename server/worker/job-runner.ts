@@ -1,15 +1,17 @@
 import { monotonicNow } from '../../common/clock'
-import { UnknownTaskTypeError, UnsendableValueError, toError } from '../../common/errors'
+import { UnknownTaskTypeError, UnsendableValueError, describe, messageOf, toError } from '../../common/errors'
 import { errorFromWire, errorToWire, toWire } from '../../common/wire'
 import type { JobContext, TaskFunction } from '../../common/ipc'
 import type { Log } from '../../common/log'
-import { type Outcome, type ToWorker, jobFromWire } from '../../common/protocol'
+import { type Unreadable, partsOfUnreadable } from '../../common/envelope'
+import { type Outcome, type ToMaster, type ToWorker, jobFromWire } from '../../common/protocol'
 import type { Job } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { JobAbort } from './job-abort'
-import { JobIpc } from './job-ipc'
+import { JobIpc, MESSAGE_DATA } from './job-ipc'
 import type { ParentLink } from './parent-link'
 
+type OutcomeMessage = Extract<ToMaster, { kind: 'outcome' }>
 type RunMessage = Extract<ToWorker, { kind: 'run' }>
 
 export interface JobRunnerOptions {
@@ -18,6 +20,9 @@ export interface JobRunnerOptions {
   /** Whether the master wants to know how much memory this process has. */
   readonly tellsMemory: boolean
 }
+
+/** What is at fault when the outcome cannot be sent. */
+const RESULT = 'the result of the task'
 
 /** One short job follows the other for so long, in milliseconds; then what came through the pipe meanwhile is read. */
 const LONGEST_TURN_MS = 5
@@ -46,8 +51,14 @@ export class JobRunner {
 
   /** Listens, and tells the master that jobs may be sent. */
   start(): void {
-    this.#link.onMessage(message => {
-      this.receive(message)
+    this.#link.listen({
+      message: message => {
+        if (message.kind === 'unreadable') this.receiveUnreadable(message)
+        else this.receive(message)
+      },
+      unsent: (message, error) => {
+        this.unsent(message, error)
+      },
     })
     this.#link.send({ kind: 'ready' })
   }
@@ -67,6 +78,39 @@ export class JobRunner {
       case 'answer':
         this.#ipc.receive(message)
     }
+  }
+
+  /** The job or the conversation that it is about fails; when that cannot be told, the protocol is broken. */
+  private receiveUnreadable(unreadable: Unreadable): void {
+    const { kind, token, conversation } = partsOfUnreadable(unreadable)
+    const reason = 'it came in a form that cannot be read'
+    if (kind === 'run' && token !== undefined) {
+      const outcome = unsendable('the data of the task', reason)
+      this.#link.send({ kind: 'outcome', token, outcome, duration: 0 })
+    } else if (kind === 'answer' && conversation !== undefined) {
+      this.#ipc.refuse(conversation, 'the answer of the messageBroker', reason)
+    } else if (kind === 'abort' && token !== undefined) {
+      this.#running.get(token)?.abort(new Error('nschwarz:cluster: the reason to end cannot be read.'))
+    } else this.giveUp(`the master sent a message that cannot be read (kind: ${describe(kind)})`)
+  }
+
+  /** What is sent is checked when it is encoded. This is for what changed since then. */
+  private unsent(message: ToMaster, error: unknown): void {
+    if (message.kind === 'ask') this.#ipc.refuse(message.conversation, MESSAGE_DATA, error)
+    else if (message.kind === 'outcome' && message.outcome.kind === 'done') this.reportUnsent(message, error)
+    else this.giveUp(`a message of the kind ${describe(message.kind)} cannot be sent: ${messageOf(error)}`)
+  }
+
+  private reportUnsent(message: OutcomeMessage, error: unknown): void {
+    const outcome = unsendable(RESULT, error)
+    this.#log.error(`the outcome of a job cannot be sent, so the job fails: ${messageOf(error)}`)
+    this.#link.send({ ...message, outcome })
+  }
+
+  /** The master replaces this worker, and runs its jobs again. */
+  private giveUp(why: string): void {
+    this.#log.error(`${why}: this worker exits`)
+    process.exit(1)
   }
 
   private takeTurn(): void {
@@ -153,8 +197,13 @@ function done(value: unknown): Outcome {
   try {
     return { kind: 'done', value: toWire(value) }
   } catch (error) {
-    return failed(new UnsendableValueError('the result of the task', error))
+    return unsendable(RESULT, error)
   }
+}
+
+/** Another attempt would fail in the same way. */
+function unsendable(what: string, reason: unknown): Outcome {
+  return { kind: 'failed', error: errorToWire(new UnsendableValueError(what, reason)), isFinal: true }
 }
 
 function failed(thrown: unknown): Outcome {

@@ -1,16 +1,24 @@
 import { Batch } from '../../common/batch'
-import type { ToMaster, ToWorker } from '../../common/protocol'
-import { isToWorker, sendTogether, unwrap } from '../../common/protocol'
+import { type Unreadable, sendTogether, unwrap } from '../../common/envelope'
+import { type ToMaster, type ToWorker, isToWorker } from '../../common/protocol'
 import { startWatchdog } from './watchdog'
+
+export interface LinkEvents {
+  readonly message: (message: ToWorker | Unreadable) => void
+  /** This message could not be sent. */
+  readonly unsent: (message: ToMaster, error: unknown) => void
+}
 
 /** A worker's end of the pipe to its master: the only place that touches it. */
 export class ParentLink {
   readonly #outgoing = new Batch<ToMaster>(messages => {
     // A master that is gone is told by `disconnect`.
-    sendTogether(messages, message => {
+    const send = (message: object) => {
       if (process.connected) process.send?.(message, undefined, undefined, () => undefined)
-    })
+    }
+    sendTogether(messages, send, (message, error) => this.#events?.unsent(message, error))
   })
+  #events: LinkEvents | undefined
 
   /** Called once, in a worker, as early as possible: a master that dies while its worker boots must take it along. */
   constructor() {
@@ -24,9 +32,11 @@ export class ParentLink {
     startWatchdog()
   }
 
-  onMessage(receive: (message: ToWorker) => void): void {
+  /** Called once. */
+  listen(events: LinkEvents): void {
+    this.#events = events
     process.on('message', raw => {
-      for (const message of unwrap(raw, isToWorker)) receive(message)
+      for (const message of unwrap(raw, isToWorker)) events.message(message)
     })
   }
 

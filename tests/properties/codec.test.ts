@@ -74,5 +74,84 @@ void test('what would not fit into the text of a message is refused; long texts 
   const encoded = encode({ long })
   assert.ok('v8' in encoded)
   assert.ok((decode(encoded) as { long: string }).long === long)
-  assert.throws(() => encode(['x'.repeat(193 * 2 ** 20)]), /it takes 193 MB/)
+  assert.throws(() => encode(['x'.repeat(193 * 2 ** 20)]), /it takes more than 192 MB/)
+})
+
+/** Errors whose causes lead anywhere, back to them too, within values that hold them. */
+const tangled = fc
+  .tuple(fc.array(fc.tuple(fc.constantFrom('error', 'object', 'map'), fc.nat(5)), { minLength: 1, maxLength: 6 }))
+  .map(([links]) => {
+    const parts = links.map(([kind]) => (kind === 'error' ? new Error('part') : kind === 'map' ? new Map() : {}))
+    for (const [index, [, at]] of links.entries()) {
+      const part = parts[index]
+      const target = parts[at % parts.length]
+      if (part instanceof Map) part.set('to', target)
+      else Object.assign(part as object, { cause: target })
+    }
+    return parts
+  })
+
+void test('errors whose causes lead anywhere are decoded, or refused by their sender', () => {
+  let refused = 0
+  fc.assert(
+    fc.property(tangled, parts => {
+      const clone = cloned(parts)
+      if (clone === undefined) {
+        refused++
+        assert.throws(() => encode(parts), /whose cause leads back to it/)
+      } else assert.equal(show(decode(piped(encode(parts)) as ReturnType<typeof encode>)), show(clone.value))
+    }),
+    RUNS,
+  )
+  assert.ok(refused > 0 && refused < RUNS.numRuns)
+})
+
+void test('compiled WebAssembly, which can be written and not read, is refused', () => {
+  const { WebAssembly } = globalThis as unknown as { WebAssembly: { Module: new (bytes: Uint8Array) => object } }
+  const empty = new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))
+  assert.throws(() => encode({ empty }), /compiled WebAssembly/)
+})
+
+void test('typed arrays and Buffers come out with a buffer of their own, aligned or not', () => {
+  const views = [
+    Buffer.from('bytes'),
+    new Uint8Array([1, 2, 3]),
+    new Float64Array([0.5, 1.5]),
+    new BigInt64Array([1n]),
+    new DataView(new ArrayBuffer(3)),
+    new Uint8Array(0),
+  ]
+  for (let shift = 0; shift < 8; shift++) {
+    const [, ...copies] = decode(encode(['x'.repeat(shift), ...views])) as [string, ...ArrayBufferView[]]
+    assert.deepEqual(copies, views)
+    for (const [index, copy] of copies.entries()) {
+      assert.equal(copy.constructor, views[index]?.constructor)
+      assert.deepEqual([copy.byteOffset, copy.buffer.byteLength], [0, views[index]?.byteLength])
+    }
+  }
+})
+
+void test('lists that JSON would change go as structured clone: with holes, fields, a class or a toJSON of their own', () => {
+  class List extends Array<number> {
+    toJSON(): string {
+      return 'changed'
+    }
+  }
+  // eslint-disable-next-line no-sparse-arrays -- a hole beside a field: as many keys as items
+  const holed = Object.assign([1, ,], { field: 2 })
+  const hidden = Object.defineProperty({ a: 1 }, 'toJSON', { value: () => 'changed' })
+  for (const value of [holed, List.of(1, 2), hidden, [hidden]]) {
+    const encoded = encode(value)
+    assert.equal(show(decode(piped(encoded) as typeof encoded)), show(cloned(value)?.value))
+  }
+})
+
+void test('a value that is certainly too large is refused before it is written', () => {
+  const shared = Buffer.alloc(2 ** 20)
+  const before = process.memoryUsage().external
+  assert.throws(() => encode(Array.from({ length: 200 }, () => new Uint8Array(shared.buffer))), /more than 192 MB/)
+  assert.ok(process.memoryUsage().external - before < 2 ** 26)
+  // What is there once is written once.
+  assert.doesNotThrow(() => encode(Array.from({ length: 200 }, () => shared)))
+  assert.throws(() => encode(new String('x'.repeat(193 * 2 ** 20))), /more than 192 MB/)
 })

@@ -120,6 +120,40 @@ void test('an error with any fields and causes crosses the wire', () => {
   )
 })
 
+const large = fc.constantFrom<unknown>('x'.repeat(2 ** 22), Buffer.alloc(2 ** 22), ['y'.repeat(2 ** 20), new Map()])
+const somewhatLarge = fc.oneof({ weight: 2, arbitrary: fc.anything() }, large)
+
+/** Errors with causes and errors of any size, which may lead back to them. */
+const monster: fc.Arbitrary<Error> = fc
+  .tuple(
+    fc.array(fc.tuple(fc.constantFrom(Error, TypeError), fc.dictionary(fc.string(), somewhatLarge, { maxKeys: 5 })), {
+      minLength: 1,
+      maxLength: 5,
+    }),
+    fc.array(fc.tuple(fc.nat(4), fc.nat(4), fc.constantFrom('cause', 'errors', 'message', 'name', 'stack', 'code'))),
+    somewhatLarge,
+  )
+  .map(([parts, links, value]) => {
+    const errors = parts.map(([Class, fields]) => Object.assign(new Class('message'), fields))
+    for (const [from, to, field] of links) {
+      const target = errors[to % errors.length]
+      const given = field === 'cause' ? target : field === 'errors' ? Array(40).fill(target) : value
+      Object.defineProperty(errors[from % errors.length], field, { value: given, configurable: true, enumerable: true })
+    }
+    return errors[0] ?? new Error('none')
+  })
+
+void test('an error of any size and shape becomes a message of a few megabytes', () => {
+  fc.assert(
+    fc.property(monster, error => {
+      const text = JSON.stringify(errorToWire(error))
+      assert.ok(text.length < 2 ** 24, `${String(text.length)} characters`)
+      assert.ok(errorFromWire(JSON.parse(text) as ReturnType<typeof errorToWire>) instanceof Error)
+    }),
+    { numRuns: 300 },
+  )
+})
+
 void test('no text forges a log line: a task is one line, and the further lines of details are indented', () => {
   const forging = fc.oneof(
     text,

@@ -1,4 +1,5 @@
-import type { MessageBroker } from 'meteor/nschwarz:cluster'
+import type { IpcMessage, MessageBroker } from 'meteor/nschwarz:cluster'
+import { faultyErrors, faultyValues } from './faulty'
 import { nestedList } from './nested-list'
 import { notify } from './remote-protocol'
 
@@ -31,6 +32,18 @@ const answers: Record<string, (...parts: Parameters<MessageBroker>) => unknown> 
   tooDeep: respond => {
     respond(nestedList(10_000))
   },
+  faultyAnswer: (respond, message) => {
+    respond(faultyValues[whatOf(message)]?.())
+  },
+  faultyThrow: (_respond, message) => {
+    throw faultyErrors[whatOf(message)]?.() as Error
+  },
+  /** Changed after it was given. */
+  circleLater: respond => {
+    const answer: { self?: unknown } = {}
+    respond(answer)
+    answer.self = answer
+  },
   /** The answer to the first conversation waits for the second. */
   crossed: (respond, message) => {
     const answer = () => {
@@ -47,6 +60,10 @@ const answers: Record<string, (...parts: Parameters<MessageBroker>) => unknown> 
     held.set(task._id, respond)
     notify({ event: 'held', taskId: task._id, pid: (message.data as { pid: number }).pid })
   },
+}
+
+function whatOf({ data }: IpcMessage): string {
+  return (data as { what: string }).what
 }
 
 export const messageBroker: MessageBroker = (respond, message, task) => {

@@ -2,38 +2,63 @@
 
 const ENVELOPE = 'nschwarz:cluster'
 
-/** What no worker of ours sends. Null is left out: it would end Meteor's own listener. */
-export function junk(token: string): object[] {
+/** In no envelope of ours: the application's own. Null is left out: it would end Meteor's own listener. */
+export function foreign(): object[] {
+  return [{}, [], { type: 7 }, { kind: 'outcome', token: 7 }, { nested: { [ENVELOPE]: [null] } }]
+}
+
+const wrap = (...messages: unknown[]): object => ({ [ENVELOPE]: messages })
+
+function deepError(): object {
   let deep: object = { name: 'Error', message: '', fields: {} }
   for (let i = 0; i < 500; i++) deep = { name: 'Error', message: '', fields: {}, cause: { error: deep } }
-  const outcomes = [
-    null,
-    'done',
-    { kind: 'done' },
-    { kind: 'done', value: null },
-    { kind: 'done', value: { v8: 'no structured clone' } },
-    { kind: 'failed', error: null },
-    { kind: 'failed', error: { name: 7, message: 'text', fields: {} } },
-    { kind: 'failed', error: deep },
-  ]
-  const messages = [
-    null,
-    [],
-    'text',
-    { kind: '__proto__', token },
-    { kind: 'outcome', token, outcome: null },
-    ...outcomes.map(outcome => ({ kind: 'outcome', token, outcome, duration: 0 })),
-    { kind: 'ask', token, conversation: 'first', status: 2, data: { value: 1 } },
-    { kind: 'ask', token, conversation: -1, status: 2, data: null },
-    { kind: 'ask', token, conversation: -1, status: 2, data: { value: null } },
-    { kind: 'run', token, job: {}, attempt: 1 },
-  ]
-  return [{}, [], { type: 7 }, ...messages.map(message => ({ [ENVELOPE]: message })), { [ENVELOPE]: messages }]
+  return deep
+}
+
+/** Outcomes that name a job, and cannot be read. */
+export const UNREADABLE_OUTCOMES: Readonly<Record<string, unknown>> = {
+  null: null,
+  text: 'done',
+  noValue: { kind: 'done' },
+  nullValue: { kind: 'done', value: null },
+  noClone: { kind: 'done', value: { v8: 'no structured clone' } },
+  noError: { kind: 'failed', error: null },
+  nameIsNumber: { kind: 'failed', error: { name: 7, message: 'text', fields: {} } },
+  tooManyCauses: { kind: 'failed', error: deepError() },
+  errorsAreNoList: { kind: 'failed', error: { name: 'Error', message: '', fields: {}, errors: {} } },
+  isFinalIsText: { kind: 'failed', error: { name: 'Error', message: '', fields: {} }, isFinal: 'yes' },
+}
+
+/** In our envelope, and about nothing that can be told. */
+export const BREACHES: Readonly<Record<string, (token: string) => object>> = {
+  noList: token => ({ [ENVELOPE]: { kind: 'started', token } }),
+  null: () => wrap(null),
+  text: () => wrap('text'),
+  noToken: () => wrap({ kind: 'outcome', outcome: { kind: 'done', value: {} }, duration: 0 }),
+  noKind: token => wrap({ token }),
+  prototype: token => wrap({ kind: '__proto__', token }),
+  ofTheMaster: token => wrap({ kind: 'run', token, job: {}, attempt: 1 }),
+  noConversation: token => wrap({ kind: 'ask', token, conversation: 'first', status: 2, data: { value: 1 } }),
+}
+
+/** @returns the forged message of this name */
+export function forged(what: string, token: string): object {
+  if (Object.hasOwn(UNREADABLE_OUTCOMES, what)) {
+    return wrap({ kind: 'outcome', token, outcome: UNREADABLE_OUTCOMES[what], duration: 0 })
+  }
+  const breach = BREACHES[what.replace('breach:', '')]
+  if (what.startsWith('breach:') && breach !== undefined) return breach(token)
+  if (what === 'hints') {
+    const added = { kind: 'taskAdded', _id: 'a', taskType: 'echo', priority: 'high', dueDate: null }
+    return wrap(added, { kind: 'taskCancelled', task: {} }, { kind: 'cancelRequested', token: 7 })
+  }
+  if (what === 'failure') return failure(token)
+  throw new Error(`no forgery is called ${what}`)
 }
 
 /** Well-formed, but for fields that would make an error one without a text for its name. */
-export function failure(token: string): object {
+function failure(token: string): object {
   const fields = { value: { name: 7, message: {}, stack: [], cause: 1, code: 'E_FORGED' } }
   const error = { name: 'Forged', message: 'by the task', stack: undefined, fields, cause: undefined }
-  return { [ENVELOPE]: [{ kind: 'outcome', token, outcome: { kind: 'failed', error }, duration: 0 }] }
+  return wrap({ kind: 'outcome', token, outcome: { kind: 'failed', error }, duration: 0 })
 }

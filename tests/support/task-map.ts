@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { inspect } from 'node:util'
-import { failure, junk } from './forgeries'
+import { foreign, forged } from './forgeries'
+import { faultyTasks } from './faulty-tasks'
 import { hasMasterImports } from './has-master-imports'
 import { attemptTasks, hold } from './attempt-tasks'
 import { nestedList } from './nested-list'
@@ -91,6 +92,7 @@ export const taskMap: TaskMap = {
     throw new Error('failed after it was held')
   },
   ...attemptTasks,
+  ...faultyTasks,
   die: async job => {
     process.kill(process.pid, 'SIGKILL')
     await new Promise(resolve => setTimeout(resolve, 60_000))
@@ -105,9 +107,6 @@ export const taskMap: TaskMap = {
   twoAtOnce,
   fail: job => {
     throw new ApplicationError(String((job.data as { message?: unknown }).message))
-  },
-  throwLines: job => {
-    throw new Error((job.data as { message: string }).message)
   },
   failWithText: () => {
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- what a task throws may be anything
@@ -169,12 +168,13 @@ export const taskMap: TaskMap = {
     })
     await new Promise(() => undefined)
   },
-  sendJunk: (_job, _toggleIPC, { token }) => {
-    for (const message of junk(token)) process.send?.(message)
+  /** What the application itself may have in the pipe. */
+  sendForeign: () => {
+    for (const message of foreign()) process.send?.(message)
     return 'done all the same'
   },
-  forgeFailure: (_job, _toggleIPC, { token }) => {
-    process.send?.(failure(token))
+  forge: (job, _toggleIPC, { token }) => {
+    process.send?.(forged((job.data as { what: string }).what, token))
     return 'too late'
   },
   add: job => TaskQueue.addTask(job.data as NewTask),

@@ -58,7 +58,7 @@ export class Settler {
   /** The job ended by itself. @param aborted why it had been told to end early, if it had */
   jobEnded(held: HeldClaim, outcome: Outcome, aborted?: Error): void {
     if (outcome.kind === 'done') this.complete(held, outcome.value)
-    else this.attemptFailed(held, errorFromWire(outcome.error), aborted)
+    else this.attemptFailed(held, errorFromWire(outcome.error), aborted, outcome.isFinal)
   }
 
   /** The worker died while it ran the job: that is the job's fault, unless the worker was killed because the job did not end. */
@@ -105,9 +105,11 @@ export class Settler {
     )
   }
 
-  private attemptFailed(held: HeldClaim, error: Error, aborted: Error | undefined): void {
+  /** @param isFinal whether another attempt would fail in the same way */
+  private attemptFailed(held: HeldClaim, error: Error, aborted: Error | undefined, isFinal = false): void {
     if (aborted instanceof ClusterStoppedError) this.release(held, { hasStarted: true }, 'the cluster stops')
     else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, aborted)
+    else if (isFinal) this.fail(held, error, { failures: failuresOf(held.claim.task) + 1 })
     else this.retryOrFail(held, error)
   }
 
