@@ -57,7 +57,10 @@ export default tseslint.config(
     extends: [tseslint.configs.disableTypeChecked],
     languageOptions: { parserOptions: { project: null } },
   },
-  { files: ['**/*.tests.ts', 'tests/types/*.ts', 'tests/properties/settle-model.ts'], rules: { 'max-lines': 'off', 'max-lines-per-function': 'off' } },
+  {
+    files: ['**/*.tests.ts', 'tests/types/*.ts', 'tests/properties/settle-model.ts'],
+    rules: { 'max-lines': 'off', 'max-lines-per-function': 'off' },
+  },
   { files: ['**/*.js'], languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } } },
   room(['common/**/*.ts'], ['**/server/**', 'common imports nothing of ours'], ['meteor/*', 'common needs no Meteor']),
   room(

@@ -5,3 +5,22 @@
 export function monotonicNow(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000
 }
+
+/** As this file was loaded: fake timers, and tests, may replace `Date` later, in one process and not in another. */
+const timeOfDay = Date.now.bind(Date)
+
+/** Two offsets that are further apart than this say that the machine slept between them, or that its clock was set. */
+export const MAX_OFFSET_DRIFT_MS = 1000
+
+/**
+ * The time of day minus the monotonic clock, in milliseconds. It is the same in all processes of a machine. It jumps when the
+ * machine sleeps, because the monotonic clock stands still meanwhile, and when somebody sets the clock.
+ */
+export function clockOffset(): number {
+  return timeOfDay() - monotonicNow()
+}
+
+/** Whether the machine has slept, or its clock was set, between these two offsets. */
+export function hasJumped(before: number, after: number): boolean {
+  return Math.abs(after - before) > MAX_OFFSET_DRIFT_MS
+}

@@ -21,7 +21,8 @@ export interface WireJob extends Omit<Job, 'data' | 'createdAt' | 'dueDate'> {
 export type ToWorker =
   /**
    * Start this job as soon as there is room for it, but not at `startBefore` or later (monotonic clock): by then somebody else may run
-   * it. `token` names it in every message about it.
+   * it. `token` names it in every message about it. `clockOffset`: the master's when it sent this (clock.ts), so that a machine that slept
+   * since then is noticed.
    */
   | {
       readonly kind: 'run'
@@ -29,6 +30,7 @@ export type ToWorker =
       readonly job: WireJob
       readonly attempt: number
       readonly startBefore?: number
+      readonly clockOffset?: number
     }
   /** The job with this token is not to be started any more. */
   | { readonly kind: 'recall'; readonly token: string }
@@ -133,7 +135,7 @@ export function isToWorker(message: unknown): message is ToWorker {
   }
 }
 
-function isRun({ job, attempt, startBefore }: Record<string, unknown>): boolean {
+function isRun({ job, attempt, startBefore, clockOffset }: Record<string, unknown>): boolean {
   return (
     isRecord(job) &&
     typeof job._id === 'string' &&
@@ -143,7 +145,8 @@ function isRun({ job, attempt, startBefore }: Record<string, unknown>): boolean 
     typeof job.createdAt === 'number' &&
     typeof job.dueDate === 'number' &&
     typeof attempt === 'number' &&
-    isNumberOrNone(startBefore)
+    isNumberOrNone(startBefore) &&
+    isNumberOrNone(clockOffset)
   )
 }
 

@@ -7,9 +7,8 @@ import { ChangeFeed } from '../queue/mongo/change-feed'
 import { MongoClaims } from '../queue/mongo/claim'
 import { MongoMaintenance } from '../queue/mongo/maintenance'
 import { currentOwner, keyOf } from '../queue/mongo/owner'
-import type { StoredTask } from '../queue/mongo/schema'
 import { MongoSettler } from '../queue/mongo/settle'
-import { QUEUE_NAME, TaskQueue, listeners, memoryQueue as memory, signals } from '../queue/task-queue'
+import { listeners, memoryQueue as memory, signals, storedTasks } from '../queue/task-queue'
 import { Claims } from './claims/claims'
 import { Events } from './claims/events'
 import { Outbox } from './claims/outbox'
@@ -18,6 +17,8 @@ import { Dispatcher } from './dispatch/dispatcher'
 import { DueTimer } from './dispatch/due-timer'
 import { LocalQueue } from './dispatch/local-queue'
 import { Scaling } from './dispatch/scaling'
+import { AnswerMonitor } from './maintenance/answer-monitor'
+import { FeedOutage } from './maintenance/feed-outage'
 import { Maintenance } from './maintenance/maintenance'
 import { UnknownTypes } from './maintenance/unknown-types'
 import { Master } from './master'
@@ -28,8 +29,8 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const { abortGrace, keepFailed, leaseDuration, maxCrashes, messageBroker } = options
   const taskTypes = [...definitions.keys()]
   const owner = currentOwner()
-  // What was just written is read, whatever the connection string prefers.
-  const tasks = TaskQueue.rawDatabase().collection<StoredTask>(QUEUE_NAME, { readPreference: 'primary' })
+  const answers = new AnswerMonitor(log)
+  const tasks = answers.watchWrites(storedTasks())
 
   // The queue.
   const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration })
@@ -49,7 +50,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
   const maintenance = new Maintenance({
     queue: new MongoMaintenance(tasks, { taskTypes, keepFailed }),
-    ...{ claims, dueTimer, events, feed, log },
+    ...{ answers, claims, dueTimer, events, feed, log },
   })
   const dispatcher = new Dispatcher({
     ...{ claims, dueTimer, feed, localQueue, log, maintenance, memory, memoryTimer, options, scaling },
@@ -58,7 +59,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   // What happens to all of these, and who reacts.
   const reactions = new Reactions({
     ...{ abortGrace, claims, definitions, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
-    ...{ pool, settler, unknownTypes: new UnknownTypes(definitions, log) },
+    ...{ feedOutage: new FeedOutage(log), pool, settler, unknownTypes: new UnknownTypes(definitions, log) },
   })
   claims.listen(reactions)
   feed.listen(reactions)

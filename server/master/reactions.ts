@@ -1,4 +1,4 @@
-import { LeaseLostError, TaskCancelledError, messageOf } from '../../common/errors'
+import { LeaseLostError, TaskCancelledError } from '../../common/errors'
 import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { Outcome } from '../../common/protocol'
@@ -17,6 +17,7 @@ import type { HeldClaim } from './claims/held-claim'
 import type { Settler, SettlerListener } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
 import type { LocalQueue } from './dispatch/local-queue'
+import type { FeedOutage } from './maintenance/feed-outage'
 import type { Maintenance } from './maintenance/maintenance'
 import type { UnknownTypes } from './maintenance/unknown-types'
 
@@ -28,6 +29,7 @@ export interface ReactionsParts {
   readonly dispatcher: Dispatcher
   readonly events: Events
   readonly feed: ChangeFeed
+  readonly feedOutage: FeedOutage
   readonly localQueue: LocalQueue
   readonly log: Log
   readonly maintenance: Maintenance
@@ -91,6 +93,7 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
   // In the change feed.
 
   feedOpened(): void {
+    this.#parts.feedOutage.opened()
     this.#parts.dispatcher.tickInAnyCase()
   }
 
@@ -108,6 +111,10 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
     this.#parts.dispatcher.tickInAnyCase()
   }
 
+  collectionDropped(): void {
+    this.#parts.maintenance.collectionDropped()
+  }
+
   foreignTaskAdded(): void {
     this.#parts.maintenance.demandAdoption()
     this.#parts.dispatcher.tickInAnyCase()
@@ -120,11 +127,7 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
   }
 
   feedFailed(error: unknown, isFinal: boolean): void {
-    const ending = isFinal ? ' (MongoDB has change streams in replica sets)' : ', trying again'
-    this.#parts.log.warn(
-      'cannot follow the changes that other processes make, so they are found at each tick only' +
-        `${ending}: ${messageOf(error)}`,
-    )
+    this.#parts.feedOutage.failed(error, isFinal)
   }
 
   // In the pool.

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { Batch } from '../../common/batch'
+import { clockOffset } from '../../common/clock'
 import { type Unreadable, sendTogether, unwrap } from '../../common/envelope'
 import { type ToMaster, type ToWorker, isToMaster } from '../../common/protocol'
 import { LastLines } from './last-lines'
@@ -60,7 +61,7 @@ export class WorkerProcess {
 
   /** Sends a message, with others of this turn. A pipe that closed is told by the end of the process. */
   send(message: ToWorker): void {
-    this.#outgoing.add(message)
+    this.#outgoing.add(message.kind === 'run' ? { ...message, clockOffset: clockOffset() } : message)
   }
 
   /** It does not keep to the protocol: kills it, and reads nothing more of it. @param how for those whose jobs it ran */

@@ -9,6 +9,7 @@ import { MemoryQueue } from './memory/memory-queue'
 import type { Retention } from './memory/retention'
 import { add, addAll, checkSize } from './mongo/add'
 import { cancelTask, startAnew } from './mongo/cancel'
+import type { RawCollection, StoredTask } from './mongo/schema'
 import { Signals } from './signals'
 
 /**
@@ -174,5 +175,10 @@ export const retention: Retention = { keepFailed: null }
 export const memoryQueue = new MemoryQueue(createId(), retention)
 export const listeners = new Listeners()
 export const signals = new Signals()
-export const QUEUE_NAME = 'taskQueue'
+const QUEUE_NAME = 'taskQueue'
 export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, memoryQueue, listeners, signals, retention)
+
+/** The documents of the queue. What was just written is read, whatever the connection string prefers. */
+export function storedTasks(): RawCollection {
+  return TaskQueue.rawDatabase().collection<StoredTask>(QUEUE_NAME, { readPreference: 'primary' })
+}

@@ -1,4 +1,4 @@
-import { monotonicNow } from '../../common/clock'
+import { clockOffset, hasJumped, monotonicNow } from '../../common/clock'
 import { UnknownTaskTypeError, UnsendableValueError, describe, messageOf, toError } from '../../common/errors'
 import { errorFromWire, errorToWire, toWire } from '../../common/wire'
 import type { JobContext, TaskFunction } from '../../common/ipc'
@@ -135,7 +135,8 @@ export class JobRunner {
 
   private runInTime(message: RunMessage): void {
     const { token, startBefore = Infinity } = message
-    if (monotonicNow() < startBefore) void this.run(message)
+    const isInTime = monotonicNow() < startBefore && !hasSleptSince(message)
+    if (isInTime) void this.run(message)
     else this.#link.send({ kind: 'expired', token })
   }
 
@@ -190,6 +191,11 @@ export class JobRunner {
     if (outcome.kind === 'done') this.#log.task(job, `done in ${String(Math.round(duration))} ms`)
     else this.#log.taskError(job, 'failed', outcome.error.stack ?? outcome.error.message)
   }
+}
+
+/** The claim may have run out while the machine slept, though `startBefore` has not come by the monotonic clock. */
+function hasSleptSince({ clockOffset: sentAt }: RunMessage): boolean {
+  return sentAt !== undefined && hasJumped(sentAt, clockOffset())
 }
 
 /** A result that cannot be sent fails the job. */

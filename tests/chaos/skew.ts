@@ -4,11 +4,13 @@
  */
 export const SKEW_VARIABLE = 'CHAOS_SKEW_MS'
 
-const skew = Number(process.env[SKEW_VARIABLE] ?? 0)
+skew(Number(process.env[SKEW_VARIABLE] ?? 0))
 
-if (skew !== 0) {
+/** From now on the time of day of this process is off by this many milliseconds more. */
+export function skew(milliseconds: number): void {
+  if (milliseconds === 0) return
   const RealDate = Date
-  const now = () => RealDate.now() + skew
+  const now = () => RealDate.now() + milliseconds
   // A proxy, since a subclass would not know the dates that come over a pipe as its own.
   globalThis.Date = new Proxy(RealDate, {
     construct: (target, args, newTarget) =>

@@ -55,7 +55,14 @@ const toMaster = fc.oneof(
   nearly({ kind: fc.constant('ask'), token, conversation: number, status: number, data: value }),
 )
 const toWorker = fc.oneof(
-  nearly({ kind: fc.constant('run'), token, job, attempt: number, startBefore: fc.option(number, { nil: undefined }) }),
+  nearly({
+    kind: fc.constant('run'),
+    token,
+    job,
+    attempt: number,
+    startBefore: fc.option(number, { nil: undefined }),
+    clockOffset: fc.option(number, { nil: undefined }),
+  }),
   nearly({ kind: fc.constant('recall'), token }),
   nearly({ kind: fc.constant('abort'), token, reason: error }),
   nearly({ kind: fc.constant('answer'), token, conversation: number, answer: fc.oneof(answered, refused) }),
@@ -114,6 +121,7 @@ function receiveAsWorker(message: ToWorker): void {
       assert.equal(typeof message.attempt, 'number')
       assert.doesNotThrow(() => jobFromWire(message.job))
       assert.equal(typeof (message.startBefore ?? 0), 'number')
+      assert.equal(typeof (message.clockOffset ?? 0), 'number')
       return
     case 'abort':
       assertError(message.reason)

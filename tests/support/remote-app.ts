@@ -6,6 +6,7 @@ import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions } from 'meteor/nschwarz:cluster'
 import { errorToWire, toWire } from '../../common/wire'
 import { held, messageBroker } from './broker'
+import { skew } from '../chaos/skew'
 import { hasMasterImports } from './has-master-imports'
 import { type Call, type Calls, OPTIONS_VARIABLE, notify } from './remote-protocol'
 import { taskMap } from './task-map'
@@ -80,6 +81,9 @@ const calls: Calls = {
     const _id = await TaskQueue.addTask({ taskType: 'echo', data, inMemory: true })
     data.nested.value = 'changed by the caller'
     return _id
+  },
+  setClock: milliseconds => {
+    skew(milliseconds)
   },
 }
 

@@ -40,6 +40,7 @@ export interface Calls {
   secondCluster: () => void
   whatAmI: () => { isMasterBeforeCluster: boolean; hasMasterImports: boolean; maxWorkers: number }
   addAndChange: () => Promise<string>
+  setClock: (milliseconds: number) => void
 }
 
 export interface Call {

@@ -1,5 +1,4 @@
 import { Meteor } from 'meteor/meteor'
-import { monotonicNow } from '../../../common/clock'
 import { messageOf } from '../../../common/errors'
 import { createId } from '../../../common/id'
 import type { Log } from '../../../common/log'
@@ -7,6 +6,7 @@ import type { Task } from '../../../common/task'
 import type { Claim, Loss } from '../../queue/claim'
 import type { MongoClaims } from '../../queue/mongo/claim'
 import { HeldClaim } from './held-claim'
+import { Lease } from './lease'
 
 /** A lease survives a renewal that fails, and one that comes late. */
 const RENEWALS_PER_LEASE = 3
@@ -61,8 +61,8 @@ export class Claims {
   }
 
   /** Holds a claim of the in-memory queue. */
-  hold(claim: Claim, expiresAt = Infinity): HeldClaim {
-    const held = new HeldClaim(claim, expiresAt)
+  hold(claim: Claim, lease?: Lease): HeldClaim {
+    const held = new HeldClaim(claim, lease)
     this.#held.set(claim.token, held)
     return held
   }
@@ -82,8 +82,8 @@ export class Claims {
   }
 
   /** Whether the job of this claim may be started: its lease has not run out, as far as this master knows. */
-  isValid({ expiresAt, validity }: HeldClaim): boolean {
-    return validity === 'held' && monotonicNow() < expiresAt
+  isValid({ lease, validity }: HeldClaim): boolean {
+    return validity === 'held' && lease?.isOver !== true
   }
 
   /** Lets go of a claim whose job has left and which is settled or void. */
@@ -124,11 +124,11 @@ export class Claims {
   }
 
   private async fetchBy(fetch: (batch: string) => Promise<readonly Claim[]>): Promise<HeldClaim[]> {
-    const expiresAt = monotonicNow() + this.#parts.leaseDuration
+    const lease = new Lease(this.#parts.leaseDuration)
     this.#fetchesInFlight++
     try {
       const claims = await fetch(createId())
-      return claims.map(claim => this.hold(claim, expiresAt))
+      return claims.map(claim => this.hold(claim, lease))
     } finally {
       this.#fetchesInFlight--
       if (this.#isRequestUnplaced) this.placeRequests()
@@ -176,11 +176,11 @@ export class Claims {
   }
 
   private async renewLeasesOf(helds: readonly HeldClaim[]): Promise<void> {
-    const expiresAt = monotonicNow() + this.#parts.leaseDuration
+    const lease = new Lease(this.#parts.leaseDuration)
     const losses = await this.#parts.queue.renew(helds.map(({ claim }) => claim))
     for (const held of helds) {
       const loss = losses.get(held.claim.token)
-      if (loss === undefined) held.expiresAt = expiresAt
+      if (loss === undefined) held.lease = lease
       else this.lose(held.claim.token, loss)
     }
   }

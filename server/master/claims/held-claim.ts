@@ -1,4 +1,5 @@
 import type { Claim } from '../../queue/claim'
+import type { Lease } from './lease'
 
 /**
  * Where the job of a claim is:
@@ -39,15 +40,15 @@ const VALIDITIES_AFTER: Readonly<Record<Validity, readonly Validity[]>> = {
 /** One claim of this master, from its fetch until its job has left and the claim is settled or void. */
 export class HeldClaim {
   readonly claim: Claim
-  /** On the monotonic clock; never later than the database has it, since it counts from before the write. Infinity in memory. */
-  expiresAt: number
+  /** Undefined for an in-memory claim. */
+  lease: Lease | undefined
   isCancelRequested: boolean
   #place: Place = 'buffered'
   #validity: Validity = 'held'
 
-  constructor(claim: Claim, expiresAt: number) {
+  constructor(claim: Claim, lease: Lease | undefined) {
     this.claim = claim
-    this.expiresAt = expiresAt
+    this.lease = lease
     this.isCancelRequested = claim.isCancelRequested
   }
 

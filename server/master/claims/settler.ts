@@ -169,7 +169,7 @@ export class Settler {
       this.resolveIfIdle()
     }
     if (held.claim.inMemory) conclude(memory.settle(held.claim, asked))
-    else outbox.write({ claim: held.claim, settlement: asked, leaseEndsAt: held.expiresAt }, conclude)
+    else outbox.write({ claim: held.claim, settlement: asked, leaseEndsAt: held.lease?.endsAt ?? Infinity }, conclude)
   }
 
   // Invariant 3: store first, emit second.

@@ -1,8 +1,11 @@
-/** A timer of Node's reaches no further; later than in an hour the ticks will have looked anew. */
-const LONGEST_MS = 3_600_000
+/**
+ * The timer fires at least this often, and the queue is polled anew: a timer stands still while the machine sleeps, and does not notice
+ * that the clock was set. Timers of Node reach no further than 25 days, either.
+ */
+const LONGEST_SLEEP_MS = 3_600_000
 
 export interface DueTimerListener {
-  /** A task is due. */
+  /** A task is due, or will be later than the timer reaches: then `add` is to be called again. */
   taskDue(): void
   /** A task of this app will be due once a worker that is forked now has booted. */
   taskNear(): void
@@ -17,6 +20,7 @@ export interface BootTime {
 /** Tells when the next task is due, as far as is known. A hint: the database decides. */
 export class DueTimer {
   readonly #pool: BootTime
+  readonly #longestSleep: number
   #listener: DueTimerListener | undefined
   /** On performance.now. */
   #dueAt = Infinity
@@ -24,8 +28,10 @@ export class DueTimer {
   #near: NodeJS.Timeout | undefined
   #isOurs = false
 
-  constructor(pool: BootTime) {
+  /** @param longestSleep milliseconds */
+  constructor(pool: BootTime, longestSleep = LONGEST_SLEEP_MS) {
     this.#pool = pool
+    this.#longestSleep = longestSleep
   }
 
   listen(listener: DueTimerListener): void {
@@ -40,15 +46,18 @@ export class DueTimer {
   /** A task is due in so many milliseconds. The earliest counts. @param isOurs whether it is known to be of this app */
   add(delay: number, isOurs: boolean): void {
     const dueAt = performance.now() + delay
-    if (dueAt >= this.#dueAt || delay > LONGEST_MS) return
+    if (dueAt >= this.#dueAt) return
     this.stop()
     this.#dueAt = dueAt
     this.#isOurs = isOurs
-    this.#due = setTimeout(() => {
+    const fire = () => {
       this.stop()
       this.#listener?.taskDue()
-    }, delay)
-    if (isOurs) this.#near = setTimeout(() => this.#listener?.taskNear(), Math.max(0, delay - this.#pool.bootTime))
+    }
+    this.#due = setTimeout(fire, Math.min(delay, this.#longestSleep))
+    const nearIn = delay - this.#pool.bootTime
+    if (!isOurs || nearIn >= this.#longestSleep) return
+    this.#near = setTimeout(() => this.#listener?.taskNear(), Math.max(0, nearIn))
   }
 
   /** A task of this app is due then, unless that is past or undefined. */

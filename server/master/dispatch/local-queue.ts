@@ -246,10 +246,10 @@ export class LocalQueue {
     }
   }
 
-  private limitsOf({ claim, expiresAt }: HeldClaim): Limits {
+  private limitsOf({ claim, lease }: HeldClaim): Limits {
     const { abortGrace, definitions } = this.#parts
     const { timeout } = policyOf(claim.task, definitions)
-    return { startBefore: claim.inMemory ? undefined : expiresAt, timeout, grace: abortGrace }
+    return { startBefore: lease?.endsAt, timeout, grace: abortGrace }
   }
 }
 

@@ -5,6 +5,8 @@ import { isGone } from '../../queue/mongo/owner'
 import type { Claims } from '../claims/claims'
 import type { Events } from '../claims/events'
 import type { DueTimer } from '../dispatch/due-timer'
+import type { AnswerMonitor } from './answer-monitor'
+import { IndexMaintenance } from './index-maintenance'
 import { endOrphans } from './orphans'
 
 /** A document with a state that no version has is somebody's slip: the feed tells of it, and what the feed missed waits for this. */
@@ -12,6 +14,7 @@ const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
 
 export interface MaintenanceParts {
   readonly queue: MongoMaintenance
+  readonly answers: AnswerMonitor
   readonly claims: Claims
   readonly events: Events
   readonly feed: ChangeFeed
@@ -22,6 +25,7 @@ export interface MaintenanceParts {
 /** Keeps the persistent queue in order, at ticks. */
 export class Maintenance {
   readonly #parts: MaintenanceParts
+  readonly #indexes: IndexMaintenance
   #isPrepared = false
   /** The next tick runs in any case. */
   #isDemanded = true
@@ -31,6 +35,7 @@ export class Maintenance {
 
   constructor(parts: MaintenanceParts) {
     this.#parts = parts
+    this.#indexes = new IndexMaintenance(parts)
   }
 
   /** Nothing may be claimed before. */
@@ -41,6 +46,11 @@ export class Maintenance {
   /** The next tick runs in any case: a task is due, or nobody knows what has happened. */
   demand(): void {
     this.#isDemanded = true
+  }
+
+  /** The collection was dropped or renamed, and its indexes are gone: the next tick creates them anew. */
+  collectionDropped(): void {
+    this.#indexes.collectionDropped()
   }
 
   /** Somebody wrote a document without a state, or with an unknown one. */
@@ -62,7 +72,12 @@ export class Maintenance {
    * @returns false when there was nothing to do, and there is nothing to claim
    * @throws when the database is away (rejects); what was not done is done the next time
    */
-  async run(): Promise<boolean> {
+  run(): Promise<boolean> {
+    this.#indexes.checkIfDue()
+    return this.#parts.answers.watch(this.putInOrderIfNeeded())
+  }
+
+  private async putInOrderIfNeeded(): Promise<boolean> {
     const isDemanded = this.#isDemanded
     this.#isDemanded = false
     if (!this.#isPrepared) await this.prepare()
@@ -90,7 +105,6 @@ export class Maintenance {
   // Invariant 2: the former workers have ended before their tasks run again.
   private async prepare(): Promise<void> {
     const { log, queue } = this.#parts
-    await queue.createIndexes()
     await queue.adopt(true)
     const former = (await queue.owners()).filter(isGone)
     await endOrphans()

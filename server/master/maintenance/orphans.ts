@@ -1,23 +1,54 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { WORKER_VARIABLE } from '../../../common/protocol'
+import { serverEntry } from '../../pool/fork/fork-server'
+import { isMarkOf } from '../../pool/fork/worker-mark'
 import { isGoneByKey } from '../../queue/mongo/owner'
 
 const POLL_MS = 5
 /** A process that the system does not let go by then runs nothing of ours either. */
 const PATIENCE_MS = 2000
 
+/** What a process of this machine shows of itself. */
+export interface ProcessInfo {
+  readonly commandLine: readonly string[]
+  /** The pid of its parent. */
+  readonly parent: number
+  /** The value of the worker's variable in its environment, which it may have inherited from a worker. */
+  readonly mark: string
+  readonly databaseUrl: string | undefined
+}
+
+/** Of this app: its workers run this file, on this database. */
+export interface App {
+  readonly main: string
+  readonly databaseUrl: string | undefined
+}
+
 /**
  * Ends the workers on this machine whose master is gone: one that blocks its event loop lives on for a moment, and one that is
  * stopped for as long as it is. The tasks of that master may be given back once they are gone.
  */
 export async function endOrphans(): Promise<void> {
-  await Promise.all(processes().filter(isOrphan).map(end))
+  const app = { main: serverEntry(), databaseUrl: process.env.MONGO_URL }
+  const orphans = processes().filter(pid => {
+    const info = infoOf(pid)
+    return info !== undefined && isOrphan(info, app)
+  })
+  await Promise.all(orphans.map(end))
 }
 
-function isOrphan(pid: number): boolean {
-  const key = masterKeyOf(pid)
-  return key !== undefined && isGoneByKey(key)
+/** Whether this process is proven to be a worker of this app, and of a master that is certain to be gone */
+
+export function isOrphan({ commandLine, parent, mark, databaseUrl }: ProcessInfo, app: App): boolean {
+  const [, master] = mark.split(' ')
+  return (
+    isGoneByKey(mark) &&
+    parent !== Number(master) &&
+    isMarkOf(mark, commandLine) &&
+    commandLine.includes(app.main) &&
+    databaseUrl === app.databaseUrl
+  )
 }
 
 async function end(pid: number): Promise<void> {
@@ -28,7 +59,7 @@ async function end(pid: number): Promise<void> {
   }
   const deadline = performance.now() + PATIENCE_MS
   // The environment of a process that has ended, and is a zombie at most, reads as empty.
-  while (masterKeyOf(pid) !== undefined && performance.now() < deadline) await pause(POLL_MS)
+  while (infoOf(pid) !== undefined && performance.now() < deadline) await pause(POLL_MS)
 }
 
 /** None where there is no /proc. */
@@ -42,14 +73,30 @@ function processes(): number[] {
   }
 }
 
-/** The key of the master that forked this worker; undefined for any other process. */
-function masterKeyOf(pid: number): string | undefined {
+/** Undefined for a process without the variable of a worker, for one that is gone, and for somebody else's. */
+function infoOf(pid: number): ProcessInfo | undefined {
   try {
-    const environment = readFileSync(`/proc/${String(pid)}/environ`, 'utf8').split('\0')
-    const prefix = `${WORKER_VARIABLE}=`
-    return environment.find(entry => entry.startsWith(prefix))?.slice(prefix.length)
+    const environment = read(pid, 'environ')
+    const mark = valueOf(WORKER_VARIABLE, environment)
+    if (mark === undefined) return undefined
+    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8')
+    // The name in field 2 may itself hold spaces and brackets.
+    const [, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const databaseUrl = valueOf('MONGO_URL', environment)
+    return { mark, databaseUrl, parent: Number(parent), commandLine: read(pid, 'cmdline') }
   } catch {
-    // Gone, or somebody else's.
     return undefined
   }
+}
+
+/** Each entry ends with a null byte. */
+function read(pid: number, file: 'environ' | 'cmdline'): string[] {
+  return readFileSync(`/proc/${String(pid)}/${file}`, 'utf8')
+    .split('\0')
+    .slice(0, -1)
+}
+
+function valueOf(name: string, environment: readonly string[]): string | undefined {
+  const prefix = `${name}=`
+  return environment.find(entry => entry.startsWith(prefix))?.slice(prefix.length)
 }

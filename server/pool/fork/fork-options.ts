@@ -1,13 +1,18 @@
 import type { ForkOptions } from 'node:child_process'
 import { WORKER_VARIABLE } from '../../../common/protocol'
+import { workerMark } from './worker-mark'
 
 /** What the master knows of itself when it forks. */
 export interface ForkContext {
   readonly env: NodeJS.ProcessEnv
   readonly execArgv: readonly string[]
+  readonly execPath: string
   readonly pid: number
   /** Names this process for good, so that its next self can find the workers that it left behind. */
   readonly ownerKey: string
+  /** The file that a worker runs, and its arguments. */
+  readonly main: string
+  readonly args: readonly string[]
 }
 
 /**
@@ -27,7 +32,9 @@ export const NOT_INHERITED = [
 ] as const
 
 /** How to fork a worker whose web server listens on `port`. */
-export function forkOptions({ env, execArgv, pid, ownerKey }: ForkContext, port: number): ForkOptions {
+export function forkOptions(context: ForkContext, port: number): ForkOptions {
+  const { env, execPath, pid, ownerKey, main, args } = context
+  const execArgv = withoutInspector(context.execArgv)
   const inherited = { ...env }
   for (const name of NOT_INHERITED) delete inherited[name]
   if (env.NODE_OPTIONS !== undefined) {
@@ -36,14 +43,14 @@ export function forkOptions({ env, execArgv, pid, ownerKey }: ForkContext, port:
   return {
     env: {
       ...inherited,
-      [WORKER_VARIABLE]: ownerKey,
+      [WORKER_VARIABLE]: workerMark(ownerKey, [execPath, ...execArgv, main, ...args]),
       PORT: String(port),
       // Nobody outside should reach a worker.
       BIND_IP: '127.0.0.1',
       // Meteor's boot.js exits when this process is gone.
       METEOR_PARENT_PID: String(pid),
     },
-    execArgv: withoutInspector(execArgv),
+    execArgv,
     serialization: 'json',
     // What a worker writes to stderr passes through the master, which knows its last words then.
     stdio: ['inherit', 'inherit', 'pipe', 'ipc'],

@@ -6,9 +6,15 @@ import { forkOptions } from './fork-options'
 declare const __meteor_bootstrap__: { readonly serverDir: string }
 
 /** The server's own entry: the same file under `meteor run`, `meteor test-packages`, a bundle and PM2. */
+export function serverEntry(): string {
+  return resolve(__meteor_bootstrap__.serverDir, '../../main.js')
+}
+
+/** Forks a copy of this server. */
 export function forkServer(port: number, ownerKey: string): ChildProcess {
-  const main = resolve(__meteor_bootstrap__.serverDir, '../../main.js')
+  const main = serverEntry()
   // main.js inserts 'program.json' itself.
-  const { env, execArgv, pid } = process
-  return fork(main, process.argv.slice(3), forkOptions({ env, execArgv, pid, ownerKey }, port))
+  const args = process.argv.slice(3)
+  const { env, execArgv, execPath, pid } = process
+  return fork(main, args, forkOptions({ env, execArgv, execPath, pid, ownerKey, main, args }, port))
 }

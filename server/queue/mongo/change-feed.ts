@@ -6,6 +6,9 @@ import { HAS_UNKNOWN_STATE, type RawCollection } from './schema'
 const MAX_AWAIT_MS = 10_000
 const REOPEN_AFTER_MS = 1000
 
+/** After an error that MongoDB answers with, the pause doubles each time: rights do not change within a second. */
+const REOPEN_AFTER_MAX_MS = 60_000
+
 /** MongoDB's codes for a server that has no change streams: a standalone one, or one that does not know the stage. */
 const UNSUPPORTED = [40_573, 40_324]
 
@@ -30,6 +33,8 @@ export interface FeedListener {
   foreignTaskAdded(): void
   /** `TaskQueue.cancel` was called for a running task. */
   cancelRequested(_id: string): void
+  /** The collection was dropped or renamed. Before long the feed is open again, for what comes in its place. */
+  collectionDropped(): void
   /** The feed cannot be opened, or broke. `isFinal`: for a reason that will not change, and it is not tried again. */
   feedFailed(error: unknown, isFinal: boolean): void
 }
@@ -56,6 +61,9 @@ export class ChangeFeed {
   #stopping: AbortController | undefined
   #isOpen = false
   #isUnsupported = false
+  /** Milliseconds: the pause after the last failure, and on performance.now when it ends. A stop does not shorten it. */
+  #pause = 0
+  #reopenAt = 0
 
   constructor(tasks: RawCollection, taskTypes: readonly string[]) {
     this.#tasks = tasks
@@ -93,20 +101,42 @@ export class ChangeFeed {
   }
 
   private async keepOpen(stopped: AbortSignal): Promise<void> {
-    do {
-      try {
-        await this.read(stopped)
-      } catch (error) {
-        this.#isUnsupported = UNSUPPORTED.includes((error as { code?: number }).code ?? 0)
-        if (!stopped.aborted) this.#listener?.feedFailed(error, this.#isUnsupported)
-        if (this.#isUnsupported) return
-      }
+    for (;;) {
+      const left = Math.max(0, this.#reopenAt - performance.now())
       // It may be stopped meanwhile.
-      await pause(REOPEN_AFTER_MS, undefined, { signal: stopped, ref: false }).catch(() => undefined)
-    } while (!stopped.aborted)
+      await pause(left, undefined, { signal: stopped, ref: false }).catch(() => undefined)
+      if (stopped.aborted) return
+      await this.open(stopped)
+      if (this.#isUnsupported) return
+    }
   }
 
-  /** Until the stream ends, because the collection was dropped, or breaks. */
+  private async open(stopped: AbortSignal): Promise<void> {
+    const startedAt = performance.now()
+    try {
+      await this.read(stopped)
+      this.reopenIn(REOPEN_AFTER_MS)
+    } catch (error) {
+      // A stop breaks it too.
+      if (!stopped.aborted) this.failed(error, performance.now() - startedAt)
+    }
+  }
+
+  /** @param lasted milliseconds for which the feed was open, or being opened */
+  private failed(error: unknown, lasted: number): void {
+    const { code } = error as { code?: unknown }
+    this.#isUnsupported = UNSUPPORTED.includes(Number(code))
+    this.#listener?.feedFailed(error, this.#isUnsupported)
+    const isRefused = typeof code === 'number' && lasted < REOPEN_AFTER_MAX_MS
+    this.reopenIn(isRefused ? Math.min(2 * this.#pause, REOPEN_AFTER_MAX_MS) : 0)
+  }
+
+  private reopenIn(milliseconds: number): void {
+    this.#pause = Math.max(milliseconds, REOPEN_AFTER_MS)
+    this.#reopenAt = performance.now() + this.#pause
+  }
+
+  /** Until the collection is dropped or renamed, or the stream breaks. */
   private async read(stopped: AbortSignal): Promise<void> {
     const stream = this.#tasks.watch([{ $match: relevantTo(this.#taskTypes) }, { $project: IN_SHORT }], {
       maxAwaitTimeMS: MAX_AWAIT_MS,
@@ -119,7 +149,14 @@ export class ChangeFeed {
       if (this.#isOpen) this.#listener?.feedOpened()
     })
     try {
-      for await (const change of stream) this.report(change as unknown as Change)
+      for await (const change of stream) {
+        // The last event of this stream.
+        if (change.operationType === 'invalidate') {
+          this.#listener?.collectionDropped()
+          return
+        }
+        this.report(change as unknown as Change)
+      }
     } finally {
       // Another may be open by now.
       if (this.#stream === stream) this.#isOpen = false
@@ -169,6 +206,7 @@ function relevantTo(taskTypes: readonly string[]): object {
   const isForeign = { 'fullDocument.state': HAS_UNKNOWN_STATE.state }
   return {
     $or: [
+      { operationType: 'invalidate' },
       { operationType: { $in: ['insert', 'replace'] }, $or: [isOurs, isForeign] },
       { operationType: 'update', [`${UPDATED}.state`]: { $in: ['waiting', 'scheduled'] } },
       { operationType: 'update', [`${UPDATED}.state`]: { $exists: true, ...HAS_UNKNOWN_STATE.state } },

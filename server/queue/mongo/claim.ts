@@ -19,7 +19,7 @@ import {
   tokensOf,
 } from './schema'
 import { heldByAny } from './settle'
-import { IS_STILL_DUE, type Pipeline, claimFor, claimOf, renewed } from './updates'
+import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, renewed } from './updates'
 import { literal } from './expressions'
 import { FOUND_FIELDS, lossAmong } from './verdict'
 
@@ -31,6 +31,9 @@ const TYPES_PER_QUERY = 100
 
 /** Two halves of the largest claim, side by side: while one is read the other may still be updated (5 % of drain-noop). */
 const TASKS_PER_UPDATE = 250
+
+/** Tasks that somebody moved into the future, made scheduled in one update: one command each would hold up what is due behind them. */
+const POSTPONED_PER_UPDATE = 1000
 
 export interface MongoClaimsOptions {
   /** The types that this master has functions for: it claims no others. */
@@ -128,7 +131,8 @@ export class MongoClaims {
   /** One command for one task. */
   private async claimNext(batch: string): Promise<Claim[]> {
     const next = waiting(this.#typeChunks[0] ?? [])
-    for (;;) {
+    for (let misses = 0; ; misses++) {
+      if (misses > 1) await this.postponeMoved()
       const claiming = this.#tasks.findOneAndUpdate(next, this.update(batch), {
         ...DURABLE,
         sort: TASK_ORDER,
@@ -144,7 +148,8 @@ export class MongoClaims {
   }
 
   private async claimMany(batch: string, limit: number): Promise<Claim[]> {
-    for (;;) {
+    for (let misses = 0; ; misses++) {
+      if (misses > 1) await this.postponeMoved()
       const candidates = await this.candidates(limit)
       if (candidates.length === 0) return []
       const parts = chunksOf(candidates, TASKS_PER_UPDATE)
@@ -152,6 +157,12 @@ export class MongoClaims {
       // None: other masters have taken all of these, or somebody has moved them into the future.
       if (claims.length > 0) return claims
     }
+  }
+
+  /** Makes those of the next tasks scheduled that somebody moved into the future; the others stay as they are. */
+  private async postponeMoved(): Promise<void> {
+    const among = { _id: { $in: await this.candidates(POSTPONED_PER_UPDATE) }, state: 'waiting' as const }
+    await this.#tasks.updateMany(among, FOLLOW_DUE_DATE, { ...DURABLE, ...BY_ID })
   }
 
   /** The `_id`s of the next in order; from the index alone. */

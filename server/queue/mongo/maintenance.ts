@@ -1,6 +1,6 @@
-import { TASK_ORDER } from '../../../common/order'
 import { createId } from '../../../common/id'
-import type { Task, TaskState } from '../../../common/task'
+import type { Task } from '../../../common/task'
+import { type MissingIndex, createIndexes } from './indexes'
 import type { Owner } from './owner'
 import {
   AS_IN_MEMORY,
@@ -55,19 +55,13 @@ export class MongoMaintenance {
   }
 
   /**
-   * Each holds one state only: a task that is claimed, and one that is done, costs no more entries than it must, and what is kept of
-   * failed tasks none at all.
+   * Creates the indexes that are missing.
+   *
+   * @returns those that MongoDB refuses to create, and why
+   * @throws when the database does not answer (rejects)
    */
-  async createIndexes(): Promise<void> {
-    // Taking the next tasks: equality on the first two, then the order of all tasks, so no range and no sort; and their _id, so no
-    // document is read.
-    await this.createIndex({ state: 1, taskType: 1, ...TASK_ORDER, _id: 1 }, 'waiting')
-    await this.createIndex({ state: 1, dueDate: 1, _id: 1 }, 'scheduled')
-    await this.createIndex({ state: 1, 'claim.expiresAt': 1 }, 'running')
-    // Documents of 2.x, which have no state.
-    await this.createIndex({ state: 1 }, null)
-    // MongoDB itself removes what has been kept for long enough.
-    await this.#tasks.createIndex({ removeAt: 1 }, { expireAfterSeconds: 0, sparse: true })
+  createIndexes(): Promise<MissingIndex[]> {
+    return createIndexes(this.#tasks)
   }
 
   /**
@@ -168,9 +162,5 @@ export class MongoMaintenance {
       if (value === null) return cancelled
       cancelled.push(toTask(value))
     }
-  }
-
-  private async createIndex(keys: Record<string, 1 | -1>, state: TaskState | null): Promise<void> {
-    await this.#tasks.createIndex(keys, { partialFilterExpression: { state } })
   }
 }

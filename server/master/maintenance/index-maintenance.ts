@@ -1,0 +1,62 @@
+import { messageOf } from '../../../common/errors'
+import type { Log } from '../../../common/log'
+import type { ChangeFeed } from '../../queue/mongo/change-feed'
+import type { MongoMaintenance } from '../../queue/mongo/maintenance'
+
+/** The pause between two checks, with a feed that reports when the collection is dropped, and without one. */
+const CHECK_EVERY_MS = 60_000
+const CHECK_WITHOUT_FEED_EVERY_MS = 10_000
+
+export interface IndexMaintenanceParts {
+  readonly queue: Pick<MongoMaintenance, 'createIndexes'>
+  readonly feed: Pick<ChangeFeed, 'isOpen'>
+  readonly log: Log
+}
+
+/** Keeps the indexes of the queue there. Nothing waits for them: without one, tasks are only found more slowly. */
+export class IndexMaintenance {
+  readonly #parts: IndexMaintenanceParts
+  /** On performance.now. */
+  #checkedAt = -Infinity
+  #isChecking = false
+  /** The names of the indexes that the last warning named. */
+  #warnedOf = ''
+
+  constructor(parts: IndexMaintenanceParts) {
+    this.#parts = parts
+  }
+
+  /** The collection is gone, and its indexes with it: the next poll creates them anew. */
+  collectionDropped(): void {
+    this.#checkedAt = -Infinity
+  }
+
+  /** Called at each tick. */
+  checkIfDue(): void {
+    const period = this.#parts.feed.isOpen ? CHECK_EVERY_MS : CHECK_WITHOUT_FEED_EVERY_MS
+    if (this.#isChecking || performance.now() - this.#checkedAt < period) return
+    this.#checkedAt = performance.now()
+    void this.check()
+  }
+
+  private async check(): Promise<void> {
+    this.#isChecking = true
+    try {
+      const missing = await this.#parts.queue.createIndexes()
+      const names = missing.map(({ name }) => name).join(', ')
+      if (names !== '' && names !== this.#warnedOf) this.warnOf(names, missing[0]?.error)
+      this.#warnedOf = names
+    } catch {
+      // The database is away, which the poll says. The next poll tries again.
+      this.#checkedAt = -Infinity
+    }
+    this.#isChecking = false
+  }
+
+  private warnOf(names: string, error: unknown): void {
+    this.#parts.log.warn(
+      `cannot create the index ${names} of the queue: tasks run all the same, but more slowly, the more there are. ` +
+        `Allow it, or create it with these keys (server/queue/mongo/indexes.ts): ${messageOf(error)}`,
+    )
+  }
+}
