@@ -1,5 +1,5 @@
 import { Meteor } from 'meteor/meteor'
-import { type Encoded, encode } from '../common/codec'
+import { type Encoded, encode } from '../common/pipe/codec'
 import { InvalidArgumentError, WrongProcessError } from '../common/errors'
 import { createLog } from '../common/log'
 import { type ClusterOptions, type ResolvedOptions, checkOption, resolveOptions } from '../common/options'
@@ -68,7 +68,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
 
   /**
    * Stops to dispatch, and closes all workers. Jobs that are running may go on until `timeout`; then their `signal` is aborted, and
-   * what has not ended after `abortGrace` is killed. Their tasks are given back, for this or another master. In-memory tasks wait for
+   * what has not ended after `abortGrace` is killed. Their tasks are released, for this or another master. In-memory tasks wait for
    * `initialize`. In a worker it does nothing.
    *
    * @param options.timeout milliseconds, an integer from 0 to 2^31 - 1; 0 kills running jobs at once. Default: `stopTimeout`

@@ -1,4 +1,4 @@
-import { WORKER_VARIABLE } from '../common/protocol'
+import { WORKER_VARIABLE } from '../common/pipe/protocol'
 
 export type Role = 'master' | 'worker'
 

@@ -6,7 +6,6 @@ import { Tinytest } from 'meteor/tinytest'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { createTask } from '../common/task'
 import { Backlog } from '../server/master/dispatch/backlog'
-import { Overtakers } from '../server/master/dispatch/overtakers'
 import { Prefetch } from '../server/pool/prefetch'
 import type { ChangeFeed } from '../server/queue/mongo/change-feed'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
@@ -250,41 +249,6 @@ Tinytest.addAsync('batches - what overtakes is claimed no faster than it can run
   })
 })
 
-Tinytest.add('batches - what is added while a claim is on its way is compared with what that brings', test => {
-  let lowest = Infinity
-  const overtakers = new Overtakers(priority => priority > lowest)
-  overtakers.claiming(10)
-  for (const priority of [1, 5]) overtakers.added(priority)
-  test.equal(overtakers.count, 0)
-  lowest = 1
-  overtakers.claimed(false)
-  test.equal(overtakers.count, 1)
-  overtakers.added(2)
-  test.equal(overtakers.count, 2)
-  overtakers.claiming(10)
-  overtakers.claimed(false)
-  test.equal(overtakers.count, 0)
-  overtakers.claiming(10)
-  lowest = Infinity
-  overtakers.added(5)
-  // The first failed: this one asks for what was added meanwhile.
-  overtakers.claiming(10)
-  lowest = 1
-  overtakers.claimed(false)
-  test.equal(overtakers.count, 0)
-})
-
-Tinytest.add('batches - what a claim has no room for overtakes still, unless there was no more to claim', test => {
-  const overtakers = new Overtakers(() => true)
-  for (let index = 0; index < 5; index++) overtakers.added(1)
-  overtakers.claiming(2)
-  overtakers.claimed(false)
-  test.equal(overtakers.count, 3)
-  overtakers.claiming(2)
-  overtakers.claimed(true)
-  test.equal(overtakers.count, 0)
-})
-
 async function isRunning({ database }: RemoteMaster, _id: string): Promise<boolean> {
   return (await database.tasks.findOne({ _id }))?.state === 'running'
 }
@@ -369,7 +333,7 @@ Tinytest.addAsync(
       const operations = await database.db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
       test.equal(
         operations.slice(0, 2).map(({ op }) => op as string),
-        ['insert', 'remove'],
+        ['update', 'remove'],
       )
     })
   },

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import type { NewTask, Task } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import type { TestDatabase } from './support/database'
-import { addKnownFault, addTest } from './support/known-fault'
 import { isAlive } from './support/processes'
 import { type RemoteMaster, behindGate, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { ticks } from './support/ticks'
@@ -58,7 +57,7 @@ async function assertRequested(master: RemoteMaster, _id: string, inMemory: bool
 // Row 6: cancelling, then retrying, a task whose job runs.
 
 for (const { kind, inMemory } of QUEUES) {
-  addKnownFault(
+  Tinytest.addAsync(
     `faults - ${kind}: a running task is cancelled once its job has ended, whatever the job reports`,
     async () => {
       await withMaster({ options: PATIENT }, async master => {
@@ -84,7 +83,7 @@ for (const { kind, inMemory } of QUEUES) {
     },
   )
 
-  addKnownFault(
+  Tinytest.addAsync(
     `faults - ${kind}: a cancelled task cannot be retried before its job has ended, so it never runs twice at once`,
     async () => {
       await withMaster({ options: { ...PATIENT, maxAvailableWorkers: 2, keepAlive: 'always' } }, async master => {
@@ -104,7 +103,7 @@ for (const { kind, inMemory } of QUEUES) {
     },
   )
 
-  addKnownFault(
+  Tinytest.addAsync(
     `faults - ${kind}: the event of a cancelled task whose job does not listen comes once its worker was killed`,
     async () => {
       await withMaster({ options: { abortGrace: 2000 } }, async master => {
@@ -152,7 +151,7 @@ async function assertCancelledAfterItsJob(holder: RemoteMaster, _id: string): Pr
   assert.equal((await holder.find(_id, false))?.state, 'cancelled')
 }
 
-addKnownFault(
+Tinytest.addAsync(
   "faults - persistent: a running task that a worker's job cancels is aborted, and cancelled once its job has ended",
   async () => {
     await withMaster({ options: { ...PATIENT, maxAvailableWorkers: 2 } }, async holder => {
@@ -168,7 +167,7 @@ for (const [who, options] of [
   ['another master', {}],
   ['a web-only process', WEB_ONLY],
 ] as const) {
-  addKnownFault(
+  Tinytest.addAsync(
     `faults - persistent: a running task that ${who} cancels is aborted, and cancelled once its job has ended`,
     async () => {
       await withDatabase(async database => {
@@ -215,7 +214,7 @@ Tinytest.addAsync(
   },
 )
 
-addKnownFault(
+Tinytest.addAsync(
   "faults - persistent: the event of a cancelled task that did not run is emitted by the master of the worker's job that cancelled it",
   async () => {
     await withMaster({}, async master => {
@@ -279,8 +278,7 @@ for (const { kind, inMemory } of QUEUES) {
 // Row 5: a cancel that meets a claim, or an end, half-way.
 
 for (const { kind, inMemory } of QUEUES) {
-  addTest(
-    !inMemory,
+  Tinytest.addAsync(
     `faults - ${kind}: when cancel says true, the only event of the task is 'cancelled', and else it is another`,
     async () => {
       const master = await sharedMaster()
@@ -314,7 +312,7 @@ async function claiming(master: RemoteMaster, database: TestDatabase): Promise<s
 }
 
 for (const who of ['its master', 'a web-only process'] as const) {
-  addKnownFault(
+  Tinytest.addAsync(
     `faults - persistent: a task that ${who} cancels while it is being claimed is not started, and has its event`,
     async () => {
       const options = { ...NO_TICKS, tasksPerWorker: 4, maxAvailableWorkers: 1, leaseDuration: 600_000 }

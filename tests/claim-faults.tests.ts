@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { MongoInternals } from 'meteor/mongo'
 import { Tinytest } from 'meteor/tinytest'
 import type { TestDatabase } from './support/database'
-import { addKnownFault } from './support/known-fault'
 import { type RemoteMaster, withDatabase, withMaster } from './support/remote-master'
 
 const { Code, Decimal128, Long, MaxKey, MinKey, ObjectId, Timestamp } = MongoInternals.NpmModules.mongodb.module.BSON
@@ -59,7 +58,7 @@ for (const [where, field] of [
   ['deep in its data', 'data.list.deep'],
   ['in its backoff', 'backoff'],
 ] as const) {
-  addKnownFault(
+  Tinytest.addAsync(
     `faults - persistent: a document with a field _bsontype ${where} fails, and those claimed with it run`,
     async () => {
       await withDatabase(async database => {
@@ -85,7 +84,7 @@ for (const [what, changed] of [
   ['a MaxKey', { dueDate: new MaxKey(), state: 'scheduled' }],
   ['a regular expression', { dueDate: /x/, state: 'scheduled' }],
 ] as const) {
-  addKnownFault(
+  Tinytest.addAsync(
     `faults - persistent: a document whose dueDate is ${what} fails, and those that wait beside it run`,
     async () => {
       await withDatabase(async database => {

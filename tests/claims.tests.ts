@@ -172,7 +172,7 @@ storage('a task that failed stays with its error, and is not claimed again', asy
   test.isUndefined(await next(claims))
 })
 
-storage('a task that is given back can be claimed again', async (test, queue) => {
+storage('a task that is released can be claimed again', async (test, queue) => {
   const _id = await queue.add()
   const claims = queue.claims()
   const claim = await claimed(claims)
@@ -464,7 +464,7 @@ storage('among many claimed at once, one whose _id is no text is claimed too, to
   test.equal((await queue.claims().claim(Random.id(), 10)).length, 6)
 })
 
-storage('a task of a process whose clock is ahead waits again when it is given back', async (test, queue) => {
+storage('a task of a process whose clock is ahead waits again when it is released', async (test, queue) => {
   const createdAt = inAnHour()
   const { insertedId } = await queue.database.tasks.insertOne({
     ...createTask({ taskType: 'TEST', data: {} }),

@@ -23,7 +23,7 @@ for (const inMemory of [false, true]) {
     const master = await sharedMaster()
     const data = {
       date: new Date(5),
-      list: [1, undefined, { left: undefined, kept: null }],
+      list: [1, null, { left: undefined, kept: null }],
       bytes: new Uint8Array([1, 2, 3]),
       number: -0.5,
     }

@@ -1,6 +1,6 @@
 import { Tinytest } from 'meteor/tinytest'
 import { InvalidArgumentError, toError } from '../common/errors'
-import { errorFromWire, errorToWire, fromWire, toWire } from '../common/wire'
+import { errorFromWire, errorToWire, fromWire, toWire } from '../common/pipe/wire'
 
 const overTheWire = (error: Error) => errorFromWire(structuredClone(errorToWire(error)))
 

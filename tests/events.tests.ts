@@ -1,7 +1,7 @@
 import { type MessageBroker, TaskQueue, type TaskEventType } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
-import type { Answer } from '../common/protocol'
+import type { Answer } from '../common/pipe/protocol'
 import { createTask } from '../common/task'
 import { consult } from '../server/master/broker'
 import { Events } from '../server/master/claims/events'

@@ -103,7 +103,7 @@ Tinytest.addAsync(
   },
 )
 
-Tinytest.addAsync('memory queue - a task that is given back runs again', async test => {
+Tinytest.addAsync('memory queue - a task that is released runs again', async test => {
   const queue = openQueue()
   const _id = add(queue)
   const claim = queue.claim()

@@ -1,7 +1,7 @@
 import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
 import { createTask } from '../common/task'
-import { errorToWire, toWire } from '../common/wire'
+import { errorToWire, toWire } from '../common/pipe/wire'
 import { Claims } from '../server/master/claims/claims'
 import { Events } from '../server/master/claims/events'
 import { Outbox } from '../server/master/claims/outbox'

@@ -11,7 +11,7 @@ Tinytest.addAsync(
         const _id = await master.addTask({ taskType: 'hold', data: {}, inMemory })
         const pid = await master.held(_id)
         process.kill(pid, 'SIGKILL')
-        await master.written(new RegExp(`hold:${_id}\tgiven back: its worker died \\(signal SIGKILL\\)`))
+        await master.written(new RegExp(`hold:${_id}\treleased: its worker died \\(signal SIGKILL\\)`))
         test.notEqual(await master.held(_id, 2), pid)
         await master.call('release', _id, 'the second time')
         const { event, value } = await master.ending(_id)
@@ -30,7 +30,7 @@ Tinytest.addAsync('recovery - a task that keeps killing its worker is failed in 
         (value as Error).message,
         /the worker died while it ran this task \(signal SIGKILL\), for the 2\. time/,
       )
-      test.equal(master.output.match(new RegExp(`die:${task._id}\tgiven back`, 'g'))?.length, 1)
+      test.equal(master.output.match(new RegExp(`die:${task._id}\treleased`, 'g'))?.length, 1)
       test.equal([task.crashes, task.failures], [2, undefined])
     }
     test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
@@ -76,14 +76,14 @@ Tinytest.addAsync('recovery - a job that had not started counts as no crash (inv
     await eventually('it is sent', async () => (await master.database.tasks.countDocuments({ state: 'running' })) === 1)
     process.kill(pid, 'SIGKILL')
     test.equal((await master.ending(_id)).value, { a: 1 })
-    await master.written(new RegExp(`echo:${_id}\tgiven back: its worker died before it had started`))
+    await master.written(new RegExp(`echo:${_id}\treleased: its worker died before it had started`))
   })
 })
 
 Tinytest.addAsync('recovery - an error thrown outside of the task ends the worker, not the master', async test => {
   const master = await sharedMaster()
   const _id = await master.addTask({ taskType: 'throwOutside', data: {} })
-  await master.written(new RegExp(`throwOutside:${_id}\tgiven back: its worker died \\(exit code 1\\)`))
+  await master.written(new RegExp(`throwOutside:${_id}\treleased: its worker died \\(exit code 1\\)`))
   await master.database.tasks.deleteOne({ _id })
   test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
 })
@@ -92,7 +92,7 @@ Tinytest.addAsync('recovery - an outcome that was sent before the worker died co
   await withMaster({}, async master => {
     test.equal(await master.resultOf({ taskType: 'exitAfterwards', data: {} }), 'sent before the exit')
     test.equal(master.endings.length, 1)
-    test.notMatches(master.output, /given back/)
+    test.notMatches(master.output, /released/)
   })
 })
 

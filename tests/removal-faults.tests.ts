@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Tinytest } from 'meteor/tinytest'
-import { addKnownFault, addTest } from './support/known-fault'
 import { type RemoteMaster, withMaster } from './support/remote-master'
 import { ticks } from './support/ticks'
 import { eventually } from './support/wait'
@@ -98,19 +97,22 @@ for (const [how, isAdded] of [
   ['removed', false],
   ['removed and added again', true],
 ] as const) {
-  addKnownFault(`faults - persistent: the job of a task that is ${how} is aborted at the next renewal`, async () => {
-    await withMaster({ options: { ...PATIENT, leaseDuration: 1500 } }, async master => {
-      const _id = await master.addTask({ taskType: 'holdUntilAborted', data: {} })
-      await master.held(_id)
-      if (isAdded) await master.call('replace', { taskType: 'echo', data: { again: true }, _id })
-      else await remove(master, _id, false)
-      await master.written(new RegExp(`${_id} was aborted: `))
-      await master.until('the job has ended', () => /ended early/.test(master.output))
-      if (isAdded) await master.notice('done', ({ task }) => task.taskType === 'echo')
-      assert.equal(await master.find(_id, false), undefined)
-      assert.equal(master.notices('retry').length, 0)
-    })
-  })
+  Tinytest.addAsync(
+    `faults - persistent: the job of a task that is ${how} is aborted at the next renewal`,
+    async () => {
+      await withMaster({ options: { ...PATIENT, leaseDuration: 1500 } }, async master => {
+        const _id = await master.addTask({ taskType: 'holdUntilAborted', data: {} })
+        await master.held(_id)
+        if (isAdded) await master.call('replace', { taskType: 'echo', data: { again: true }, _id })
+        else await remove(master, _id, false)
+        await master.written(new RegExp(`${_id} was aborted: `))
+        await master.until('the job has ended', () => /ended early/.test(master.output))
+        if (isAdded) await master.notice('done', ({ task }) => task.taskType === 'echo')
+        assert.equal(await master.find(_id, false), undefined)
+        assert.equal(master.notices('retry').length, 0)
+      })
+    },
+  )
 }
 
 // Row 7: cancelling or removing a task that waits to run alone.
@@ -141,7 +143,7 @@ for (const [how, inMemory, act] of [
   ['removed', true, remove],
 ] as const) {
   const kind = inMemory ? 'in-memory' : 'persistent'
-  addTest(inMemory, `faults - ${kind}: a task that is ${how} while it waits to run alone does not run`, async () => {
+  Tinytest.addAsync(`faults - ${kind}: a task that is ${how} while it waits to run alone does not run`, async () => {
     await withMaster({ options: { ...PATIENT, tasksPerWorker: 3 } }, async master => {
       const { busy, alone, next } = await oneAlone(master, inMemory)
       if (act === undefined) assert.equal(await master.call('cancel', next), true)

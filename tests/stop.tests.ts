@@ -31,7 +31,7 @@ Tinytest.addAsync('stop - running jobs end, nothing else is started, and all wor
   })
 })
 
-Tinytest.addAsync('stop - a job that goes on is aborted after the timeout, and its task given back', async test => {
+Tinytest.addAsync('stop - a job that goes on is aborted after the timeout, and its task released', async test => {
   await withWork({}, 'holdUntilAborted', async (master, running) => {
     await master.call('stop', { timeout: 50 })
     await master.written(new RegExp(`${running} was aborted: ClusterStoppedError ERR_CLUSTER_STOPPED`))
@@ -40,7 +40,7 @@ Tinytest.addAsync('stop - a job that goes on is aborted after the timeout, and i
   })
 })
 
-Tinytest.addAsync('stop - a job that does not listen is killed, and its task given back', async test => {
+Tinytest.addAsync('stop - a job that does not listen is killed, and its task released', async test => {
   await withWork({ options: { abortGrace: 50 } }, 'stubborn', async (master, running) => {
     await master.call('stop', { timeout: 50 })
     const task = await master.database.tasks.findOne({ _id: running })
@@ -119,7 +119,7 @@ Tinytest.addAsync('stop - in production a second signal does not wait', async te
   })
 })
 
-Tinytest.addAsync('stop - in development the process ends at once, and its tasks are given back', async test => {
+Tinytest.addAsync('stop - in development the process ends at once, and its tasks are released', async test => {
   await withDatabase(async database => {
     await withWork({ database, env: { NODE_ENV: 'development' } }, 'stubborn', async (master, running, waiting) => {
       process.kill(master.pid, 'SIGTERM')

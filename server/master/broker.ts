@@ -1,8 +1,8 @@
 import { LeaseLostError, NoMessageBrokerError, UnsendableValueError, messageOf, toError } from '../../common/errors'
-import { errorToWire, fromWire, toWire } from '../../common/wire'
+import { errorToWire, fromWire, toWire } from '../../common/pipe/wire'
 import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
-import type { Answer } from '../../common/protocol'
+import type { Answer } from '../../common/pipe/protocol'
 import { copyTask, toJob } from '../../common/task'
 import type { Question } from '../pool/worker-exit'
 

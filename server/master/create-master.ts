@@ -64,7 +64,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   claims.listen(reactions)
   feed.listen(reactions)
   settler.listen(reactions)
-  dueTimer.listen({ taskDue: () => dispatcher.tickInAnyCase(), taskNear: () => scaling.growAhead() })
+  dueTimer.listen({ taskDue: () => dispatcher.taskDue(), taskNear: () => scaling.growAhead() })
   memoryTimer.listen({ taskDue: () => dispatcher.wake(), taskNear: () => scaling.growAhead() })
   memory.open(token => reactions.inMemoryTaskRemoved(token))
   signals.listenAsMaster(reactions)

@@ -1,7 +1,7 @@
 import { LeaseLostError, TaskCancelledError } from '../../common/errors'
 import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
-import type { Outcome } from '../../common/protocol'
+import type { Outcome } from '../../common/pipe/protocol'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import type { Pool } from '../pool/pool'
@@ -103,7 +103,7 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
 
   taskChanged(dueDate: Date | undefined): void {
     const { dispatcher } = this.#parts
-    if (dueDate === undefined) dispatcher.mayClaim()
+    if (dueDate === undefined) dispatcher.taskReleased()
     else dispatcher.dueIn(Number(dueDate) - Date.now(), false)
   }
 
@@ -153,9 +153,7 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
   }
 
   questionAsked(question: Question): void {
-    const { claims, log, messageBroker } = this.#parts
-    const held = claims.get(question.claim.token)
-    void consult(messageBroker, question, held !== undefined && claims.isValid(held), log)
+    void this.answer(question)
   }
 
   /** A worker asked to cancel a running task, of whichever master. */
@@ -186,6 +184,14 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
 
   taskRetried(task: Task, delay: number): void {
     this.#parts.dispatcher.retriedIn(task, delay)
+  }
+
+  // Invariant 2: a job whose claim does not count any more has nothing to say.
+  private async answer(question: Question): Promise<void> {
+    const { claims, log, messageBroker } = this.#parts
+    const held = claims.get(question.claim.token)
+    const isValid = held !== undefined && (claims.isValid(held) || (await claims.confirm(held)))
+    await consult(messageBroker, question, isValid, log)
   }
 
   private end(held: HeldClaim, reason: Error): void {

@@ -1,6 +1,6 @@
-import { type Unreadable, partsOfUnreadable } from '../../common/envelope'
+import { type Unreadable, partsOfUnreadable } from '../../common/pipe/envelope'
 import { UnsendableValueError, describe, messageOf } from '../../common/errors'
-import type { ToWorker } from '../../common/protocol'
+import type { ToWorker } from '../../common/pipe/protocol'
 
 /** What is done about messages that cannot be read, or sent. */
 export interface FaultHandling {

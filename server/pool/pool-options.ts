@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Log } from '../../common/log'
-import type { Outcome } from '../../common/protocol'
+import type { Outcome } from '../../common/pipe/protocol'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { SchedulerOptions } from './scheduler'

@@ -198,7 +198,8 @@ export class Scheduler {
     if (checks >= CHECKS_UNTIL_TAKEN_BACK) worker.takeBackOverdue()
   }
 
-  private get readySlots(): number {
+  /** How many jobs the workers that have booted run at once. */
+  get readySlots(): number {
     return this.sum(worker => (worker.state === 'ready' ? this.#options.slots : 0))
   }
 

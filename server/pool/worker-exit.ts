@@ -1,4 +1,4 @@
-import type { Outcome, Answer, ToMaster } from '../../common/protocol'
+import type { Outcome, Answer, ToMaster } from '../../common/pipe/protocol'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { SentJob } from './job'

@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process'
 import { Batch } from '../../common/batch'
 import { clockOffset } from '../../common/clock'
-import { type Unreadable, sendTogether, unwrap } from '../../common/envelope'
-import { type ToMaster, type ToWorker, isToMaster } from '../../common/protocol'
+import { type Unreadable, sendTogether, unwrap } from '../../common/pipe/envelope'
+import { type ToMaster, type ToWorker, isToMaster } from '../../common/pipe/protocol'
 import { LastLines } from './last-lines'
 import type { Exit } from './worker-exit'
 

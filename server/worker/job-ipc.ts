@@ -1,8 +1,8 @@
 import { InvalidArgumentError, UnsendableValueError, toError } from '../../common/errors'
-import { errorFromWire, fromWire, toWire } from '../../common/wire'
+import { errorFromWire, fromWire, toWire } from '../../common/pipe/wire'
 import type { IpcMessage, ToggleIPC } from '../../common/ipc'
 import type { Log } from '../../common/log'
-import type { ToWorker } from '../../common/protocol'
+import type { ToWorker } from '../../common/pipe/protocol'
 import type { ParentLink } from './parent-link'
 
 type AnswerMessage = Extract<ToWorker, { kind: 'answer' }>

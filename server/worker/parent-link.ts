@@ -1,6 +1,6 @@
 import { Batch } from '../../common/batch'
-import { type Unreadable, sendTogether, unwrap } from '../../common/envelope'
-import { type ToMaster, type ToWorker, isToWorker } from '../../common/protocol'
+import { type Unreadable, sendTogether, unwrap } from '../../common/pipe/envelope'
+import { type ToMaster, type ToWorker, isToWorker } from '../../common/pipe/protocol'
 import { startWatchdog } from './watchdog'
 
 export interface LinkEvents {

@@ -116,7 +116,7 @@ caught('unexplained', 'a job after one that was told as done', story => {
   story.attack('kill-master', [10], 5200, 7000).exit(5201, 10)
 })
 
-/** A claim that is given back without a start, and a job with this number. */
+/** A claim that is released without a start, and a job with this number. */
 function returned(story: Story, attempt: number): void {
   const plan = story.add(5000, 'returned')
   const { id, incarnation } = plan
@@ -126,10 +126,10 @@ function returned(story: Story, attempt: number): void {
   story.say(5520, 21, { what: 'end', token: 'second', how: 'done' })
   story.stored(5530, plan, null).event(5540, plan, 'done', { token: 'second' }, 20)
 }
-passes('the number of a first start, after a claim that was given back', story => {
+passes('the number of a first start, after a claim that was released', story => {
   returned(story, 1)
 })
-caught('attempts', 'the number of a second start, after a claim that was given back', story => {
+caught('attempts', 'the number of a second start, after a claim that was released', story => {
   returned(story, 2)
 })
 passes('the number of a second start, after a claim whose worker was killed', story => {

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { deserialize, serialize } from 'node:v8'
 import fc from 'fast-check'
-import { decode, encode, isEncoded } from '../../common/codec'
+import { decode, encode, isEncoded } from '../../common/pipe/codec'
 import { RUNS, anything, piped } from './arbitraries'
 
 function cloned(value: unknown): { readonly value: unknown } | undefined {

@@ -1,8 +1,8 @@
 /** Messages on their way: none takes another with it, and none of ours is dropped in silence. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { partsOfUnreadable, sendTogether, unwrap, wrap } from '../../common/envelope'
-import { type ToMaster, isToMaster } from '../../common/protocol'
+import { partsOfUnreadable, sendTogether, unwrap, wrap } from '../../common/pipe/envelope'
+import { type ToMaster, isToMaster } from '../../common/pipe/protocol'
 import { piped } from './arbitraries'
 
 const started = (token: string) => ({ kind: 'started', token }) as const

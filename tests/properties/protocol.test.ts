@@ -1,11 +1,11 @@
 /** Bad input on the pipe between master and worker, in both directions: the application may use the same pipe. */
 import assert from 'node:assert/strict'
-import { decode } from '../../common/codec'
+import { decode } from '../../common/pipe/codec'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { unwrap, wrap } from '../../common/envelope'
-import { type ToMaster, type ToWorker, isToMaster, isToWorker, jobFromWire } from '../../common/protocol'
-import { type WireError, type WireValue, errorFromWire, fromWire } from '../../common/wire'
+import { unwrap, wrap } from '../../common/pipe/envelope'
+import { type ToMaster, type ToWorker, isToMaster, isToWorker, jobFromWire } from '../../common/pipe/protocol'
+import { type WireError, type WireValue, errorFromWire, fromWire } from '../../common/pipe/wire'
 import { RUNS, anything, name, nearly, piped } from './arbitraries'
 import { Tally } from './tally'
 

@@ -388,9 +388,9 @@ function lookUp(state: State, index: 0 | 1, variant: Variant): boolean {
   const master = state.masters[index]
   const { kind = 'done' } = master
   const found = variant === 'a look-up does not ask for the majority' ? state.local : state.committed
-  const wasLeaseOver = master.wasLeaseOver ?? master.isLeaseOver === true
-  const isLeaseOver = wasLeaseOver && variant !== 'a look-up does not ask whether the lease had run out'
-  const finding = findingOf(claimOf(master), kind, foundOf(found), isLeaseOver)
+  const isLate = master.wasLeaseOver === true && variant !== 'a look-up does not ask whether the lease had run out'
+  const unanswered = master.wasLeaseOver === undefined ? undefined : { isLate }
+  const finding = findingOf(claimOf(master), kind, foundOf(found), unanswered)
   if (finding === 'settleAsAsked' || finding === 'settleAsCancelled') {
     master.phase = 'writing'
     if (finding === 'settleAsCancelled') master.kind = 'cancelled'
@@ -437,8 +437,8 @@ function emit(state: State, of: Pick<Master, 'incarnation' | 'life' | 'wasLeaseO
   const key = keyOf(of)
   const before = state.emitted[key]
   const removals = Object.keys(state.removed)
-  // Once what stands under the `_id` was removed, nobody can tell any more whether a write of unknown effect was made.
-  const isUnknowable = removals.length > 0 && of.wasLeaseOver !== undefined
+  // Once what stands under the `_id` was removed, nobody can tell any more whether a write of unknown effect in time was made.
+  const isUnknowable = removals.length > 0 && of.wasLeaseOver === false
   if (before !== undefined && before !== UNKNOWABLE && !isUnknowable) {
     throw new Violation(`two events of one task: ${before}, ${event}`)
   }

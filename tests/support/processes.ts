@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs'
-import { WORKER_VARIABLE } from '../../common/protocol'
+import { WORKER_VARIABLE } from '../../common/pipe/protocol'
 
 /** The living workers of a master: Linux, where the tests run. It may have other children: where sources are compiled, tsx has one. */
 export function workersOf(master: number): number[] {

@@ -4,7 +4,7 @@
  */
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions } from 'meteor/nschwarz:cluster'
-import { errorToWire, toWire } from '../../common/wire'
+import { errorToWire, toWire } from '../../common/pipe/wire'
 import { held, messageBroker } from './broker'
 import { skew } from '../chaos/skew'
 import { hasMasterImports } from './has-master-imports'

@@ -1,4 +1,4 @@
-import { errorFromWire, fromWire } from '../../common/wire'
+import { errorFromWire, fromWire } from '../../common/pipe/wire'
 import type { ClusterOptions, NewTask, Task } from 'meteor/nschwarz:cluster'
 import { TestDatabase } from './database'
 import { Gate } from './gate'

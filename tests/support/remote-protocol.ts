@@ -1,4 +1,4 @@
-import type { WireError, WireValue } from '../../common/wire'
+import type { WireError, WireValue } from '../../common/pipe/wire'
 import type { IpcMessage, Job, NewTask, Task } from 'meteor/nschwarz:cluster'
 
 /** Which of the apps in tests/main.ts a forked server is. */

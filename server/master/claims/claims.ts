@@ -40,7 +40,7 @@ export class Claims {
   /** A cancel was requested for a claim that may be in a fetch in flight. */
   #isRequestUnplaced = false
   #interval: number | undefined
-  #isRenewing = false
+  #renewing: Promise<void> | undefined
 
   constructor(parts: ClaimsParts) {
     this.#parts = parts
@@ -84,6 +84,12 @@ export class Claims {
   /** Whether the job of this claim may be started: its lease has not run out, as far as this master knows. */
   isValid({ lease, validity }: HeldClaim): boolean {
     return validity === 'held' && lease?.isOver !== true
+  }
+
+  /** Whether this claim still counts: a lease that has run out is renewed first, since a late renewal is as good as one in time. */
+  async confirm(held: HeldClaim): Promise<boolean> {
+    if (!this.isValid(held)) await this.renew()
+    return this.isValid(held)
   }
 
   /** Lets go of a claim whose job has left and which is settled or void. */
@@ -161,18 +167,24 @@ export class Claims {
     return [...this.#held.values()].filter(hasLease)
   }
 
-  /** When the database is away the leases run on, and a later renewal is as good as one in time while nobody took the task over. */
+  /** One renewal at a time. Never rejects. */
   private async renew(): Promise<void> {
+    this.#renewing ??= this.renewAll().finally(() => {
+      this.#renewing = undefined
+    })
+    await this.#renewing
+  }
+
+  /** When the database is away the leases run on, and a later renewal is as good as one in time while nobody took the task over. */
+  private async renewAll(): Promise<void> {
     const helds = this.leased()
-    if (this.#isRenewing || helds.length === 0) return
-    this.#isRenewing = true
+    if (helds.length === 0) return
     try {
       await this.renewLeasesOf(helds)
       await this.findRequestsAmong(helds)
     } catch (error) {
       this.#parts.log.error(`cannot renew the leases, trying again: ${messageOf(error)}`)
     }
-    this.#isRenewing = false
   }
 
   private async renewLeasesOf(helds: readonly HeldClaim[]): Promise<void> {

@@ -9,7 +9,7 @@ import { Backlog } from './backlog'
 import type { DueTimer } from './due-timer'
 import type { LocalQueue } from './local-queue'
 import type { Claims } from '../claims/claims'
-import { Overtakers } from './overtakers'
+import type { HeldClaim } from '../claims/held-claim'
 import type { Scaling } from './scaling'
 import { QueueOutage } from '../maintenance/outage'
 import type { Maintenance } from '../maintenance/maintenance'
@@ -34,7 +34,6 @@ export interface DispatcherParts {
 export class Dispatcher {
   readonly #parts: DispatcherParts
   readonly #backlog: Backlog
-  readonly #overtakers: Overtakers
   readonly #outage: QueueOutage
   #refreshRate: number
   #interval: number | undefined
@@ -42,6 +41,8 @@ export class Dispatcher {
   #polling: Promise<void> | undefined
   #pollAgain = false
   #isTickDue = false
+  /** The highest priority of what was added or became due since the last fetch was sent; Infinity where it is not known. */
+  #arrived = -Infinity
 
   /** Schedules one pass at the end of this turn; further calls in the same turn are merged into it. */
   readonly wake = oncePerTurn(() => {
@@ -51,7 +52,6 @@ export class Dispatcher {
   constructor(parts: DispatcherParts) {
     this.#parts = parts
     this.#backlog = new Backlog(parts.feed)
-    this.#overtakers = new Overtakers(priority => parts.localQueue.wouldOvertake(priority))
     this.#outage = new QueueOutage(parts.log)
     this.#refreshRate = parts.options.refreshRate
   }
@@ -92,7 +92,7 @@ export class Dispatcher {
     const delay = Number(dueDate) - Date.now()
     if (delay > 0) this.dueIn(delay, true)
     else {
-      this.#overtakers.added(priority)
+      this.#arrived = Math.max(this.#arrived, priority)
       this.mayClaim()
     }
   }
@@ -113,16 +113,27 @@ export class Dispatcher {
     else this.taskAdded(task)
   }
 
-  /** There may be something to claim. */
-  mayClaim(): void {
-    this.#backlog.heard()
-    this.wake()
+  /** A task of whatever priority is due, or may be claimed again. */
+  taskDue(): void {
+    this.#arrived = Infinity
+    this.tickInAnyCase()
   }
 
-  /** Much may have happened. */
+  /** Another process released a task of whatever priority. */
+  taskReleased(): void {
+    this.#arrived = Infinity
+    this.mayClaim()
+  }
+
+  /** Anything may have happened. */
   tickInAnyCase(): void {
     this.#parts.maintenance.demand()
     this.tick()
+  }
+
+  private mayClaim(): void {
+    this.#backlog.heard()
+    this.wake()
   }
 
   private act(): void {
@@ -150,7 +161,12 @@ export class Dispatcher {
   }
 
   private get wanted(): number {
-    return this.#parts.localQueue.wanted(this.#backlog.isLeft, this.#overtakers.count)
+    return this.#parts.localQueue.wanted(this.#backlog.isLeft, this.isUrgent)
+  }
+
+  /** Whether a task that has arrived may come before one that was claimed and has not started. */
+  private get isUrgent(): boolean {
+    return this.#parts.localQueue.wouldOvertake(this.#arrived)
   }
 
   private get mayBeMore(): boolean {
@@ -199,19 +215,27 @@ export class Dispatcher {
   }
 
   private async claimWanted(): Promise<void> {
-    const { claims, localQueue } = this.#parts
     while (this.canClaim) {
       const limit = this.#backlog.limit(this.wanted)
-      const isOvertaking = this.#overtakers.count > 0
-      this.#overtakers.claiming(limit)
-      this.#backlog.asked()
-      const helds = await claims.fetch(limit)
-      this.#backlog.claimed(helds.length, limit)
-      localQueue.take(helds)
-      if (isOvertaking) localQueue.releaseSurplus()
-      this.#overtakers.claimed(helds.length < limit)
-      if (helds.length < limit && this.#overtakers.count === 0) return
+      const { isUrgent } = this
+      const count = await this.fetch(limit)
+      if (isUrgent) this.#parts.localQueue.releaseSurplus()
+      if (count < limit && !this.isUrgent) return
     }
+  }
+
+  /** What arrives from now on makes itself heard. @returns how many tasks were claimed */
+  private async fetch(limit: number): Promise<number> {
+    const { claims, localQueue } = this.#parts
+    const { isUrgent } = this
+    this.#arrived = -Infinity
+    this.#backlog.asked()
+    const helds = await claims.fetch(limit)
+    this.#backlog.claimed(helds.length, limit)
+    // There may be more of them.
+    if (isUrgent && helds.length === limit) this.#arrived = Math.max(this.#arrived, lowestPriorityOf(helds))
+    localQueue.take(helds)
+    return helds.length
   }
 
   private pollFailed(error: unknown): void {
@@ -219,4 +243,9 @@ export class Dispatcher {
     this.#parts.maintenance.demand()
     this.#outage.pollFailed(error)
   }
+}
+
+/** They come in their order. */
+function lowestPriorityOf(helds: readonly HeldClaim[]): number {
+  return helds.at(-1)?.claim.task.priority ?? -Infinity
 }

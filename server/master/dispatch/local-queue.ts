@@ -57,11 +57,12 @@ export class LocalQueue {
    * How many more tasks should be claimed: none while there are enough for a while.
    *
    * @param isBacklog whether there are more than can start at once; without one, what is claimed ahead would only be kept from others
-   * @param overtaking how many come before some of those that are here
+   * @param isUrgent whether some come before those that are here: then at least what the workers run at once
    */
-  wanted(isBacklog: boolean, overtaking: number): number {
-    const missing = isBacklog ? this.missingAhead : this.#parts.pool.scheduler.idleSlots - this.#buffer.size
-    return Math.min(LARGEST_CLAIM, Math.max(Math.min(overtaking, this.#parts.pool.scheduler.enough), missing))
+  wanted(isBacklog: boolean, isUrgent: boolean): number {
+    const { scheduler } = this.#parts.pool
+    const missing = isBacklog ? this.missingAhead : scheduler.idleSlots - this.#buffer.size
+    return Math.min(LARGEST_CLAIM, Math.max(missing, isUrgent ? scheduler.readySlots : 0))
   }
 
   /** Whether a worker could run another job at once, and nothing waits that comes before it. */

@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
-import { WORKER_VARIABLE } from '../../../common/protocol'
+import { WORKER_VARIABLE } from '../../../common/pipe/protocol'
 import { serverEntry } from '../../pool/fork/fork-server'
 import { isMarkOf } from '../../pool/fork/worker-mark'
 import { isGoneByKey } from '../../queue/mongo/owner'
@@ -27,7 +27,7 @@ export interface App {
 
 /**
  * Ends the workers on this machine whose master is gone: one that blocks its event loop lives on for a moment, and one that is
- * stopped for as long as it is. The tasks of that master may be given back once they are gone.
+ * stopped for as long as it is. The tasks of that master may be released once they are gone.
  */
 export async function endOrphans(): Promise<void> {
   const app = { main: serverEntry(), databaseUrl: process.env.MONGO_URL }

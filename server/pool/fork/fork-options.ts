@@ -1,5 +1,5 @@
 import type { ForkOptions } from 'node:child_process'
-import { WORKER_VARIABLE } from '../../../common/protocol'
+import { WORKER_VARIABLE } from '../../../common/pipe/protocol'
 import { workerMark } from './worker-mark'
 
 /** What the master knows of itself when it forks. */

@@ -2,8 +2,8 @@
 import { MongoInternals } from 'meteor/mongo'
 import { DuplicateTaskError, InvalidArgumentError } from '../../../common/errors'
 import type { Task } from '../../../common/task'
-import { literal } from './expressions'
 import { DURABLE, type RawCollection } from './schema'
+import { literal } from './updates'
 
 /** MongoDB's code for a value that a unique index holds already. */
 const DUPLICATE_KEY = 11_000

@@ -19,8 +19,7 @@ import {
   tokensOf,
 } from './schema'
 import { heldByAny } from './settle'
-import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, renewed } from './updates'
-import { literal } from './expressions'
+import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, literal, renewed } from './updates'
 import { FOUND_FIELDS, lossAmong } from './verdict'
 
 /**

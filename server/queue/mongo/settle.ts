@@ -110,8 +110,8 @@ export class MongoSettler implements ClaimStore {
 
   private async lookUp({ claim, leaseEndsAt, settlement }: SettleRequest, firstSentAt?: number): Promise<Finding> {
     const found = await this.#tasks.findOne({ _id: claim.task._id }, { projection: FOUND_FIELDS, ...COMMITTED })
-    const isLeaseOver = (firstSentAt ?? monotonicNow()) >= leaseEndsAt
-    return findingOf(claim, settlement.kind, found, isLeaseOver)
+    const unanswered = firstSentAt === undefined ? undefined : { isLate: firstSentAt >= leaseEndsAt }
+    return findingOf(claim, settlement.kind, found, unanswered)
   }
 
   private updateFor({ claim, settlement }: SettleRequest): Pipeline {

@@ -1,6 +1,5 @@
 /** The updates of tasks in the persistent queue, as pipelines: the database's clock (`$$NOW`) decides, not this machine's. */
 import type { Release, Settlement } from '../claim'
-import { inMilliseconds, isNumber, isOfType, literal, orElse } from './expressions'
 import type { Owner } from './owner'
 import { tokenExpression } from './schema'
 
@@ -191,4 +190,27 @@ function attempts(hasStarted: boolean): Record<string, unknown> {
 
 function removal(keepFailed: number | null): { readonly removeAt?: object } {
   return keepFailed === null ? {} : { removeAt: inMilliseconds(keepFailed) }
+}
+
+// MongoDB's aggregation language.
+
+function inMilliseconds(milliseconds: number): object {
+  return { $add: ['$$NOW', milliseconds] }
+}
+
+function orElse(condition: object, value: string, fallback: unknown): object {
+  return { $cond: [condition, value, fallback] }
+}
+
+function isNumber(path: string): object {
+  return { $isNumber: path }
+}
+
+function isOfType(path: string, type: string): object {
+  return { $eq: [{ $type: path }, type] }
+}
+
+/** Within a pipeline, strings that begin with $ would be read as paths. */
+export function literal(value: unknown): object {
+  return { $literal: value }
 }

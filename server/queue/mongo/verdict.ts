@@ -20,21 +20,26 @@ export const FOUND_FIELDS = {
 /** `settleAsAsked` and `settleAsCancelled`: the claim still holds the task, and the settlement has to be written again. */
 export type Finding = Verdict | 'settleAsAsked' | 'settleAsCancelled'
 
+/** An earlier write of the same settlement, which may have been made, or not. */
+export interface Unanswered {
+  /** By this master's clock, the lease had run out before that write was sent. */
+  readonly isLate: boolean
+}
+
 /**
- * What a look-up says about a settlement that may have been written, or not.
+ * What a look-up says about a settlement, after a write that did not match the task.
  *
  * @param found the task's document, read with read concern majority; null if there is none
- * @param isLeaseOver by this master's clock, the lease had run out before a write of unknown effect was first sent, or, if there was none,
- * before the look-up
+ * @param unanswered the first write of unknown effect, if there was one
  */
 export function findingOf(
   claim: Pick<Claim, 'task' | 'token'>,
   kind: Settlement['kind'],
   found: Found | null,
-  isLeaseOver: boolean,
+  unanswered?: Unanswered,
 ): Finding {
-  if (found === null) return kind === 'done' ? doneUnless(isLeaseOver) : 'removed'
-  if (!isSameTask(claim, found)) return kind === 'done' ? replacedBy(found, claim.token, isLeaseOver) : 'removed'
+  if (found === null) return kind === 'done' ? goneUnless(unanswered) : 'removed'
+  if (!isSameTask(claim, found)) return kind === 'done' ? replacedBy(found, claim.token, unanswered) : 'removed'
   if (found.claim?.token === claim.token) {
     return hasCancelRequest(found) ? 'settleAsCancelled' : 'settleAsAsked'
   }
@@ -63,14 +68,16 @@ function isSameTask({ task }: Pick<Claim, 'task'>, { createdAt, sequence }: Foun
 }
 
 /**
- * A task that is gone was deleted by its holder, or removed by somebody: its job is done in both cases. After its lease has run out it
- * may also have been taken over and removed since.
+ * A task that is gone was deleted by the write of unknown effect, or removed by somebody. If that write was late, another holder may have
+ * settled the task before.
  */
-function doneUnless(isLeaseOver: boolean): Verdict {
-  return isLeaseOver ? 'takenOver' : 'settled'
+function goneUnless(unanswered: Unanswered | undefined): Verdict {
+  if (unanswered === undefined) return 'removed'
+  return unanswered.isLate ? 'takenOver' : 'settled'
 }
 
-/** As above; a done task that was taken over is kept, and the task that replaces it names who had settled it. */
-function replacedBy({ replaced }: Found, token: string, isLeaseOver: boolean): Verdict {
-  return replaced === undefined || replaced === token ? doneUnless(isLeaseOver) : 'takenOver'
+/** As above; but a done task that was taken over is kept, and the task that replaces it names who had settled it. */
+function replacedBy({ replaced }: Found, token: string, unanswered: Unanswered | undefined): Verdict {
+  if (replaced === token) return 'settled'
+  return replaced === undefined ? goneUnless(unanswered) : 'takenOver'
 }

@@ -28,7 +28,7 @@ function tooManyRetries({ plan, acts, events }: TaskHistory): string | undefined
   return retries <= plan.retries * lives ? undefined : `was retried ${String(retries)} times`
 }
 
-/** A claim whose job did not start counts only when nobody could tell: one that was given back in order does not. */
+/** A claim whose job did not start counts only when nobody could tell: one that was released in order does not. */
 function wrongNumber(history: History, task: TaskHistory): string | undefined {
   const { stored } = task
   if (stored.length === 0) return undefined

@@ -5,7 +5,7 @@
  * pipe: ours come in an envelope, several at once, and everything else is left alone.
  */
 import { type Encoded, decode, encode, isEncoded } from './codec'
-import type { Job } from './task'
+import type { Job } from '../task'
 import { type WireError, type WireValue, isRecord, isWireError, isWireValue } from './wire'
 
 /** Set in a worker's environment, and nowhere else: names the master that forked it. */

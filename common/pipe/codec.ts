@@ -3,7 +3,7 @@
  * so what JSON would give back as it was goes as JSON, and everything else as structured clone, in base64.
  */
 import { DefaultDeserializer, serialize } from 'node:v8'
-import { isError, read as readField, tagOf } from './inspect'
+import { isError, read as readField, tagOf } from '../inspect'
 
 /** `{}` is undefined. */
 export type Encoded = { readonly value?: unknown } | { readonly v8: string }

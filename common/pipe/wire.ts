@@ -1,7 +1,7 @@
 /** How values and errors cross the pipe between master and worker. */
 import { type Encoded, decode, encode, isEncoded } from './codec'
-import { describe, isError, read, textOf } from './inspect'
-import { cutText } from './text'
+import { describe, isError, read, textOf } from '../inspect'
+import { cutText } from '../text'
 
 /** An error as it travels: the structured clone algorithm would drop its name, code and fields. */
 export interface WireError {
