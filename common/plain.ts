@@ -44,6 +44,19 @@ export function copyPlain(value: unknown): { readonly copy: PlainValue } | { rea
   }
 }
 
+/** What MongoDB would take for a type of its own, in a value that did not come through `copyPlain`; undefined if there is none. */
+export function findBsonType(value: unknown, path = '', depth = 0): Fault | undefined {
+  if (depth > MAX_DEPTH) return undefined
+  if (!Array.isArray(value) && !isPlainObject(value)) return undefined
+  for (const [key, item] of Object.entries(value)) {
+    const inner = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`
+    if (key === '_bsontype') return { path: inner, value: item, allowed: ALLOWED_KEY }
+    const found = findBsonType(item, inner, depth + 1)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value) as object | null

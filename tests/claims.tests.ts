@@ -10,7 +10,7 @@ import { add, addAll } from '../server/queue/mongo/add'
 import { cancelTask, startAnew } from '../server/queue/mongo/cancel'
 import type { RawCollection as Raw, StoredTask } from '../server/queue/mongo/schema'
 import { MongoSettler } from '../server/queue/mongo/settle'
-import { HAS_EXPIRED } from '../server/queue/mongo/updates'
+import { HAS_EXPIRED, type Pipeline, failedWithoutError, rescued, settledAs } from '../server/queue/mongo/updates'
 import { complete, fail, release, settle } from './support/settle'
 import type { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
@@ -207,7 +207,7 @@ storage('a task removed and added again under its _id is not ended by the job of
   await queue.database.tasks.deleteOne({ _id: 'again' })
   await queue.add({ _id: 'again' })
   test.equal(await settle(queue.settler, former, { kind: 'released', hasStarted: true }), 'removed')
-  test.isTrue(await complete(queue.settler, former), 'its job is done, whoever removed the task')
+  test.equal(await settle(queue.settler, former, { kind: 'done' }), 'removed')
   test.equal((await queue.find('again'))?.state, 'waiting')
 })
 
@@ -334,6 +334,61 @@ storage('a request to cancel one of many wins, whatever becomes of the others', 
     await queue.database.tasks.deleteMany({})
   }
 })
+
+const FAILURE = { name: 'Error', message: '$broken', stack: null, failedAt: new Date(7) }
+const COUNTS = { failures: 2 }
+
+/** Every update that takes a task out of `running`, and the state in which it leaves a task without a request to cancel. */
+const LEAVING: Readonly<Record<string, readonly [Pipeline, string]>> = {
+  done: [settledAs({ kind: 'done' }, 'token', null), 'done'],
+  failed: [settledAs({ kind: 'failed', error: FAILURE, counts: COUNTS }, 'token', null), 'failed'],
+  'failed and not kept for long': [
+    settledAs({ kind: 'failed', error: FAILURE, counts: {} }, 'token', 60_000),
+    'failed',
+  ],
+  'failed without room for the error': [failedWithoutError('token', null), 'failed'],
+  retried: [settledAs({ kind: 'retried', error: FAILURE, counts: COUNTS, delay: 60_000 }, 'token', null), 'scheduled'],
+  'retried at once': [
+    settledAs({ kind: 'retried', error: FAILURE, counts: COUNTS, delay: 0 }, 'token', null),
+    'waiting',
+  ],
+  released: [settledAs({ kind: 'released', hasStarted: true, crashes: 1, isSuspect: true }, 'token', null), 'waiting'],
+  'released unstarted': [settledAs({ kind: 'released', hasStarted: false }, 'token', null), 'waiting'],
+  cancelled: [settledAs({ kind: 'cancelled', hasStarted: true }, 'token', null), 'cancelled'],
+  'cancelled unstarted': [settledAs({ kind: 'cancelled', hasStarted: false }, 'token', null), 'cancelled'],
+  'rescued from a master that may live': [rescued(true, null), 'waiting'],
+  'rescued from a master that is gone': [rescued(false, 60_000, 'token'), 'waiting'],
+}
+
+/** What else a running task may carry. */
+const CARRIED: readonly Record<string, unknown>[] = [
+  { attempts: 1 },
+  { attempts: 3, failures: 1, crashes: 2, error: FAILURE, isTakenOver: true, settledBy: 'an earlier token' },
+  { attempts: 1, removeAt: new Date(8), cancelledAt: new Date(9), replaced: 'another' },
+]
+
+for (const [name, [update, state]] of Object.entries(LEAVING)) {
+  storage(
+    `a task that is ${name} is cancelled instead if that was asked for, and is free in any case`,
+    async (test, queue) => {
+      for (const carried of CARRIED) {
+        for (const isRequested of [false, true]) {
+          const _id = await queue.add()
+          const claim = { token: 'token', owner: OTHER, expiresAt: inAnHour() }
+          const request = isRequested ? { cancelRequestedAt: new Date() } : {}
+          await queue.database.tasks.updateOne({ _id }, { $set: { state: 'running', claim, ...carried, ...request } })
+          await queue.raw.updateOne({ _id }, update)
+          const left = (await queue.find(_id)) as unknown as StoredTask
+          test.equal(left.state, isRequested ? 'cancelled' : state)
+          test.equal([left.claim, left.cancelRequestedAt], [undefined, undefined])
+          test.equal(left.attempts, Number(carried.attempts) - (name.endsWith('unstarted') ? 1 : 0))
+          if (left.state === 'cancelled') test.isTrue(Number(left.cancelledAt) > 9)
+          if (isRequested) test.equal([left.error, left.failures], [carried.error, carried.failures])
+        }
+      }
+    },
+  )
+}
 
 storage('a new task is stored as a claim, unless its _id is taken', async (test, queue) => {
   const claims = queue.claims()

@@ -73,7 +73,7 @@ function losingFirstAcknowledgement(store: ClaimStore): ClaimStore {
       isLost = true
       throw new Error('acknowledgement lost')
     },
-    settleOne: request => store.settleOne(request),
+    settleOne: (request, firstSentAt) => store.settleOne(request, firstSentAt),
   }
 }
 

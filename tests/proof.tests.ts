@@ -268,7 +268,8 @@ Tinytest.addAsync(
   'proof - a former worker is ended before any master can run what it had (invariants 2 and 8)',
   async test => {
     await withTap(async (database, tap) => {
-      const former = await RemoteMaster.start({ database, options: { leaseDuration: LONG_LEASE } })
+      // On the same way to the database, which is part of the proof that the worker is one of this app.
+      const former = await RemoteMaster.start(tapped(database, tap, { leaseDuration: LONG_LEASE }))
       try {
         await former.addTask({ taskType: 'hold', data: {}, _id: 'left' })
         const worker = await former.held('left')
@@ -299,7 +300,7 @@ Tinytest.addAsync(
 Tinytest.addAsync(
   'proof - a job whose lease has run out gets no answer of the messageBroker before it is renewed (invariant 2)',
   async test => {
-    await behindTap({ leaseDuration: 1000 }, async (master, tap) => {
+    await behindTap({ leaseDuration: 1000, maxAvailableWorkers: 2 }, async (master, tap) => {
       const { database } = master
       await master.resultOf({ taskType: 'echo', data: {} })
       const _id = await master.addTask({ taskType: 'holdAddHold', data: { taskType: 'echo', data: {} } })

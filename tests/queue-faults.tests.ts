@@ -418,6 +418,19 @@ Tinytest.addAsync('faults - a due date beyond the reach of a timer is looked at 
   test.isFalse(isNear)
 })
 
+Tinytest.addAsync(
+  'faults - in-memory: a task that is tried again does not wait for a clock that was set back',
+  async test => {
+    await withMaster({}, async master => {
+      const retried = { taskType: 'failUntil', data: { attempt: 2 }, retries: 1, backoff: 1000 }
+      const _id = await master.addTask({ ...retried, inMemory: true })
+      await master.notice('retry', ({ task }) => task._id === _id)
+      await master.call('setClock', -3_600_000)
+      test.equal((await master.ending(_id)).event, 'done')
+    })
+  },
+)
+
 // A machine that slept.
 
 Tinytest.addAsync('faults - a job that was sent before the machine slept is not started after it', async test => {

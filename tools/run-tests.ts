@@ -33,6 +33,9 @@ const CHECKS: readonly (readonly [string, ...string[]])[] = [
   ),
 ]
 
+/** What depends on how the driver reads and writes. */
+const ON_DRIVER_4 = ['storage - ', 'faults - persistent: a document ']
+
 /** By Node's own runner. */
 function properties(name: string): [string, ...string[]] {
   return ['node', '--import', 'tsx', '--test', `tests/properties/${name}.test.ts`]
@@ -79,8 +82,10 @@ async function suites(database: Database, filter: string): Promise<Count[]> {
   const where = hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'
   console.log(`\nTinytest suites on ${where}, MongoDB: ${database.origin}`)
   if (hasMeteor()) return [await onMeteor(database, filter)]
-  console.log('There the storage suite runs on the driver of Meteor 3.0 (mongodb 4.17) too')
-  const onDriver4 = 'storage'.includes(filter) ? [onStandIn(database, 'storage - ', { [DRIVER_VARIABLE]: '4' })] : []
+  console.log(`On the driver of Meteor 3.0 (mongodb 4.17) run too: ${ON_DRIVER_4.join(', ')}`)
+  const onDriver4 = ON_DRIVER_4.filter(suite => suite.includes(filter)).map(suite =>
+    onStandIn(database, suite, { [DRIVER_VARIABLE]: '4' }),
+  )
   return Promise.all([...onDriver4, ...inShards(database, filter)])
 }
 

@@ -180,6 +180,8 @@ function partsSurviveJson(value: object, budget: Budget, level: number): boolean
   return Object.keys(value).every(
     key =>
       key !== '__proto__' &&
+      // jobToWire looks for it in what is not sent as JSON.
+      key !== '_bsontype' &&
       hasRoom(key, budget) &&
       survivesJson((value as Record<string, unknown>)[key], budget, level),
   )

@@ -5,6 +5,8 @@
  * pipe: ours come in an envelope, several at once, and everything else is left alone.
  */
 import { type Encoded, decode, encode, isEncoded } from './codec'
+import { InvalidArgumentError } from '../errors'
+import { findBsonType } from '../plain'
 import type { Job } from '../task'
 import { type WireError, type WireValue, isRecord, isWireError, isWireValue } from './wire'
 
@@ -87,9 +89,13 @@ export type Outcome =
 export type Answer =
   { readonly kind: 'answered'; readonly value: WireValue } | { readonly kind: 'refused'; readonly error: WireError }
 
-/** @throws when its data holds what cannot be sent */
+/** @throws when its data holds what cannot be sent, or what a task's data may not hold */
 export function jobToWire({ _id, taskType, data, priority, createdAt, dueDate }: Job): WireJob {
-  return { _id, taskType, data: encode(data), priority, createdAt: Number(createdAt), dueDate: Number(dueDate) }
+  const encoded = encode(data)
+  // What goes as JSON has no such key.
+  const fault = 'v8' in encoded ? findBsonType(data) : undefined
+  if (fault !== undefined) throw new InvalidArgumentError(`task.data${fault.path}`, fault.value, fault.allowed)
+  return { _id, taskType, data: encoded, priority, createdAt: Number(createdAt), dueDate: Number(dueDate) }
 }
 
 export function jobFromWire({ _id, taskType, data, priority, createdAt, dueDate }: WireJob): Job {

@@ -141,7 +141,8 @@ export class Dispatcher {
     const { localQueue, memory, memoryTimer, scaling } = this.#parts
     localQueue.assign()
     scaling.growForMemory()
-    memoryTimer.addDate(memory.nextDue)
+    const wait = memory.nextDueIn
+    if (wait > 0 && wait < Infinity) memoryTimer.add(wait, true)
     if (!this.#isTickDue && !this.canClaim && !scaling.canGrow) return
     this.#pollAgain = true
     this.#polling ??= this.pollUntilDone()

@@ -60,12 +60,6 @@ export class DueTimer {
     this.#near = setTimeout(() => this.#listener?.taskNear(), Math.max(0, nearIn))
   }
 
-  /** A task of this app is due then, unless that is past or undefined. */
-  addDate(dueDate: Date | undefined): void {
-    const delay = Number(dueDate) - Date.now()
-    if (delay > 0) this.add(delay, true)
-  }
-
   stop(): void {
     clearTimeout(this.#due)
     clearTimeout(this.#near)

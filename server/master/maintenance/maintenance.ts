@@ -1,7 +1,7 @@
 import type { Log } from '../../../common/log'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
 import type { MongoMaintenance, Rescue } from '../../queue/mongo/maintenance'
-import { isGone } from '../../queue/mongo/owner'
+import { type Owner, isGone, keyOf } from '../../queue/mongo/owner'
 import type { Claims } from '../claims/claims'
 import type { Events } from '../claims/events'
 import type { DueTimer } from '../dispatch/due-timer'
@@ -107,8 +107,10 @@ export class Maintenance {
     const { log, queue } = this.#parts
     await queue.adopt(true)
     const former = (await queue.owners()).filter(isGone)
-    await endOrphans()
-    const released = this.emitCancelled(await queue.rescueFrom(former))
+    const marks = await endOrphans()
+    const mayHaveWorkers = (owner: Owner) => marks.some(mark => mark.startsWith(`${keyOf(owner)} `))
+    const ended = former.filter(owner => !mayHaveWorkers(owner))
+    const released = this.emitCancelled(await queue.rescueFrom(ended))
     if (released > 0) log.warn(`${String(released)} unfinished tasks of a former master on this machine run again`)
     this.#isPrepared = true
   }

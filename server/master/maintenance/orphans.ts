@@ -27,19 +27,24 @@ export interface App {
 
 /**
  * Ends the workers on this machine whose master is gone: one that blocks its event loop lives on for a moment, and one that is
- * stopped for as long as it is. The tasks of that master may be released once they are gone.
+ * stopped for as long as it is.
+ *
+ * @returns the marks of processes that live on: they may be workers, and are not proven to be. The tasks of their masters must not be
+ * released before their leases have run out
  */
-export async function endOrphans(): Promise<void> {
+export async function endOrphans(): Promise<readonly string[]> {
   const app = { main: serverEntry(), databaseUrl: process.env.MONGO_URL }
-  const orphans = processes().filter(pid => {
+  const marked = processes().flatMap(pid => {
     const info = infoOf(pid)
-    return info !== undefined && isOrphan(info, app)
+    return info === undefined ? [] : [{ pid, info }]
   })
-  await Promise.all(orphans.map(end))
+  const isProven = ({ info }: (typeof marked)[number]) => isOrphan(info, app)
+  await Promise.all(marked.filter(isProven).map(({ pid }) => end(pid)))
+  return marked.filter(process => !isProven(process)).map(({ info }) => info.mark)
 }
 
-/** Whether this process is proven to be a worker of this app, and of a master that is certain to be gone */
-
+/** Whether this process is proven to be a worker of this app, and of a master that is certain to be gone. */
+// Invariant 5: a master ends no process that it cannot prove to be a worker of a dead master.
 export function isOrphan({ commandLine, parent, mark, databaseUrl }: ProcessInfo, app: App): boolean {
   const [, master] = mark.split(' ')
   return (

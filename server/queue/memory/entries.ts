@@ -9,6 +9,8 @@ export interface Entry {
   token?: string
   /** While running: `TaskQueue.cancel` was called. */
   isCancelRequested?: true
+  /** Of a task that is tried again after a delay: when, on performance.now, so that setting the clock changes nothing. */
+  dueAt?: number
 }
 
 /** In fewer it is not worth the while to look for entries that are out of date. */
@@ -18,6 +20,7 @@ const MIN_OUTDATED = 16
 export class QueuedEntries {
   readonly #waiting = new PriorityQueue<Entry>((a, b) => compareTasks(a.task, b.task))
   readonly #scheduled = new PriorityQueue<Entry>((a, b) => Number(a.task.dueDate) - Number(b.task.dueDate))
+  readonly #retried = new PriorityQueue<Entry>((a, b) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
   readonly #isCurrent: (entry: Entry) => boolean
 
   /** @param isCurrent whether an entry still stands for its task */
@@ -32,15 +35,20 @@ export class QueuedEntries {
 
   /** Also sets the state of its task, by its due date. */
   add(entry: Entry): void {
-    const isDue = entry.task.dueDate <= new Date()
+    const isDue = waitOf(entry) <= 0
     const state = isDue ? 'waiting' : 'scheduled'
     if (entry.task.state !== state) entry.task = { ...entry.task, state }
-    ;(isDue ? this.#waiting : this.#scheduled).add(entry)
+    if (isDue) this.#waiting.add(entry)
+    else (entry.dueAt === undefined ? this.#scheduled : this.#retried).add(entry)
   }
 
-  /** When the next of those that are not due will be, unless it has been removed. */
-  get nextDue(): Date | undefined {
-    return this.#scheduled.first()?.task.dueDate
+  /** Milliseconds until the next of those that are not due is, unless it has been removed; Infinity if there is none. */
+  get nextDueIn(): number {
+    const [scheduled, retried] = [this.#scheduled.first(), this.#retried.first()]
+    return Math.min(
+      scheduled === undefined ? Infinity : waitOf(scheduled),
+      retried === undefined ? Infinity : waitOf(retried),
+    )
   }
 
   /** The next one that is due. */
@@ -66,17 +74,22 @@ export class QueuedEntries {
    * @param current how many entries there are that are not
    */
   forgetOutdated(current: number): void {
-    for (const entries of [this.#waiting, this.#scheduled]) {
+    for (const entries of [this.#waiting, this.#scheduled, this.#retried]) {
       if (entries.size > 2 * current + MIN_OUTDATED) entries.retain(this.#isCurrent)
     }
   }
 
   private promote(): void {
-    if (this.#scheduled.size === 0) return
-    const now = new Date()
-    for (let next = this.#scheduled.first(); next && next.task.dueDate <= now; next = this.#scheduled.first()) {
-      this.#scheduled.take()
-      if (this.#isCurrent(next)) this.add(next)
+    for (const entries of [this.#scheduled, this.#retried]) {
+      for (let next = entries.first(); next && waitOf(next) <= 0; next = entries.first()) {
+        entries.take()
+        if (this.#isCurrent(next)) this.add(next)
+      }
     }
   }
+}
+
+/** Milliseconds until the task is due; 0 or less when it is. */
+function waitOf({ dueAt, task }: Entry): number {
+  return dueAt === undefined ? Number(task.dueDate) - Date.now() : dueAt - performance.now()
 }

@@ -69,8 +69,9 @@ export class MemoryQueue implements InMemoryTasks {
   }
 
   availableTasks(): Task[] {
-    const now = new Date()
-    return this.sorted(task => isQueued(task) && task.dueDate <= now)
+    // Promotes those that have become due.
+    this.#queued.first()
+    return this.sorted(task => task.state === 'waiting')
   }
 
   /**
@@ -86,9 +87,9 @@ export class MemoryQueue implements InMemoryTasks {
     return this.#queued.first()?.task.priority ?? -Infinity
   }
 
-  /** When the next of those that are not due may be. */
-  get nextDue(): Date | undefined {
-    return this.#queued.nextDue
+  /** Milliseconds until the next of those that are not due may be; Infinity if there is none. */
+  get nextDueIn(): number {
+    return this.#queued.nextDueIn
   }
 
   /** The data of its task is that of the queue: nobody may change it. */
@@ -155,8 +156,8 @@ export class MemoryQueue implements InMemoryTasks {
   }
 
   /** A new entry each time: what is still queued of the one before is out of date then. */
-  private enqueue(task: Task): void {
-    const entry: Entry = { task }
+  private enqueue(task: Task, delay?: number): void {
+    const entry: Entry = delay === undefined ? { task } : { task, dueAt: performance.now() + delay }
     this.#entries.set(task._id, entry)
     this.#queued.add(entry)
   }
@@ -170,7 +171,7 @@ export class MemoryQueue implements InMemoryTasks {
         this.keep({ task: { ...entry.task, ...settlement.counts, error: settlement.error, state: 'failed' } })
         return
       case 'retried':
-        this.enqueue(retriedTask(entry.task, settlement))
+        this.enqueue(retriedTask(entry.task, settlement), settlement.delay)
         return
       case 'released':
         this.enqueue(releasedTask(entry.task, settlement))
