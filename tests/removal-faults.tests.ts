@@ -117,13 +117,27 @@ for (const [how, isAdded] of [
 
 // Row 7: cancelling or removing a task that waits to run alone.
 
+/** Two jobs, one on each of two workers, which may still boot. */
+async function oneOnEachWorker(master: RemoteMaster, inMemory: boolean): Promise<string[]> {
+  const hold = { taskType: 'hold', data: {}, inMemory }
+  for (;;) {
+    const ids = await master.call('addTasks', [hold, hold])
+    const pids = await Promise.all(ids.map(_id => master.held(_id)))
+    if (new Set(pids).size === 2) return ids
+    for (const _id of ids) await master.call('release', _id)
+    for (const _id of ids) await master.ending(_id)
+  }
+}
+
 /** A worker has died with two jobs. One of them runs alone now. @returns that one, and the one that waits for it to end */
 async function oneAlone(
   master: RemoteMaster,
   inMemory: boolean,
 ): Promise<{ busy: string; alone: string; next: string }> {
-  const hold = { taskType: 'hold', data: {}, inMemory }
-  const ids = await master.call('addTasks', [hold, hold, hold])
+  const ids = [
+    ...(await oneOnEachWorker(master, inMemory)),
+    await master.addTask({ taskType: 'hold', data: {}, inMemory }),
+  ]
   const pids = await Promise.all(ids.map(_id => master.held(_id)))
   const isShared = (pid: number) => pids.filter(other => other === pid).length === 2
   const shared = ids.filter((_id, index) => isShared(pids[index] ?? -1))
