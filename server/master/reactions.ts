@@ -115,8 +115,9 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
     this.#parts.maintenance.collectionDropped()
   }
 
-  foreignTaskAdded(): void {
-    this.#parts.maintenance.demandAdoption()
+  foreignTaskAdded(hasState: boolean): void {
+    // A tick finds those without a state by an index; for any other, the collection is read.
+    if (hasState) this.#parts.maintenance.demandAdoption()
     this.#parts.dispatcher.tickInAnyCase()
   }
 

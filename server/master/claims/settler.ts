@@ -57,13 +57,15 @@ export class Settler {
 
   /** The job ended by itself. @param aborted why it had been told to end early, if it had */
   jobEnded(held: HeldClaim, outcome: Outcome, aborted?: Error): void {
-    if (outcome.kind === 'done') this.complete(held, outcome.value)
+    if (held.isCancelRequested) this.cancel(held, true)
+    else if (outcome.kind === 'done') this.complete(held, outcome.value)
     else this.attemptFailed(held, errorFromWire(outcome.error), aborted, outcome.isFinal)
   }
 
   /** The worker died while it ran the job: that is the job's fault, unless the worker was killed because the job did not end. */
   workerDied(held: HeldClaim, death: Death, aborted?: Error): void {
-    if (aborted === undefined) this.crash(held, death)
+    if (held.isCancelRequested) this.cancel(held, true)
+    else if (aborted === undefined) this.crash(held, death)
     else this.attemptFailed(held, aborted, aborted)
   }
 
@@ -84,9 +86,9 @@ export class Settler {
     })
   }
 
-  /** Settles a claim whose job never started as cancelled. */
-  cancelUnstarted(held: HeldClaim): void {
-    this.settle(held, { kind: 'cancelled', hasStarted: false }, EMIT_NOTHING)
+  /** The job will not start: its task is to be cancelled, or its claim is void. */
+  withdraw(held: HeldClaim): void {
+    this.cancel(held, false)
   }
 
   /** The claim is void before its job has ended. */
@@ -97,6 +99,10 @@ export class Settler {
   /** Until everything is written and emitted. */
   async idle(): Promise<void> {
     while (this.#pending > 0) await new Promise<void>(resolve => this.#whenIdle.push(resolve))
+  }
+
+  private cancel(held: HeldClaim, hasStarted: boolean): void {
+    this.settle(held, { kind: 'cancelled', hasStarted }, EMIT_NOTHING)
   }
 
   private complete(held: HeldClaim, value: WireValue): void {
@@ -148,7 +154,8 @@ export class Settler {
   }
 
   /**
-   * Writes what becomes of the claim, unless it is void. A request to cancel the task wins over `settlement`.
+   * Writes what becomes of the claim, unless it is void. A request to cancel the task wins over `settlement`, and is known here or found
+   * by the write.
    *
    * @param emit called once the settlement is written as asked
    */

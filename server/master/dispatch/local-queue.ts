@@ -214,7 +214,7 @@ export class LocalQueue {
 
   /** The job will not start: its task is to be cancelled, or is another's by now. */
   private withdraw(held: HeldClaim): void {
-    this.#parts.settler.cancelUnstarted(held)
+    this.#parts.settler.withdraw(held)
   }
 
   /** @returns what is wrong with a document that the driver can read, but not write */

@@ -53,7 +53,7 @@ export class Maintenance {
     this.#indexes.collectionDropped()
   }
 
-  /** Somebody wrote a document without a state, or with an unknown one. */
+  /** Somebody wrote a document with a state that no version has: the next tick adopts it. */
   demandAdoption(): void {
     this.#adoptUnknownAt = 0
     this.demand()

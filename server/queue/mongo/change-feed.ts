@@ -29,8 +29,8 @@ export interface FeedListener {
   taskChanged(dueDate: Date | undefined): void
   /** A task that was claimed too early waits for its due date, which may be near. */
   taskPostponed(): void
-  /** Somebody wrote a document with a state that no version has, or without one. */
-  foreignTaskAdded(): void
+  /** Somebody wrote a document with a state that no version has, or without one, as 2.x does. */
+  foreignTaskAdded(hasState: boolean): void
   /** `TaskQueue.cancel` was called for a running task. */
   cancelRequested(_id: string): void
   /** The collection was dropped or renamed. Before long the feed is open again, for what comes in its place. */
@@ -167,14 +167,14 @@ export class ChangeFeed {
   private report({ operationType, documentKey: { _id }, task, updated = {} }: Change): void {
     if (operationType !== 'update') this.reportAdded(_id, task)
     else if (updated.cancelRequestedAt !== undefined) this.#listener?.cancelRequested(_id)
-    else if (updated.state !== undefined && !isQueued(updated.state)) this.#listener?.foreignTaskAdded()
+    else if (updated.state !== undefined && !isQueued(updated.state)) this.#listener?.foreignTaskAdded(true)
     else if (updated.state === 'scheduled' && updated.dueDate === undefined) this.#listener?.taskPostponed()
     else this.#listener?.taskChanged(updated.dueDate)
   }
 
   private reportAdded(_id: string, task: Change['task']): void {
     if (task === undefined) return
-    if (!isQueued(task.state)) this.#listener?.foreignTaskAdded()
+    if (!isQueued(task.state)) this.#listener?.foreignTaskAdded((task.state ?? undefined) !== undefined)
     else if (!this.takeOwn(_id)) this.#listener?.feedTaskAdded(signalFor(_id, task))
   }
 
