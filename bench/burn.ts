@@ -1,6 +1,8 @@
 import { now } from './clock'
 
-/** Keeps a cpu busy, with the same work in every process. @returns what was computed, so that nobody optimizes it away */
+/**
+ * Keeps a cpu busy, with the same work in every process. @returns what was computed, so that nobody optimizes it away
+ */
 export function burn(iterations: number): number {
   let value = 1
   for (let index = 0; index < iterations; index++) value = (Math.imul(value, 1_664_525) + 1_013_904_223) | 0

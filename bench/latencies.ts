@@ -1,6 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Between two samples, so that everything has come to rest; of random length, so that samples fall into step with no timer. */
+/**
+ * Between two samples, so that everything has come to rest; of random length, so that samples fall into step with no
+ * timer.
+ */
 const SHORTEST_PAUSE_MS = 5
 const LONGEST_PAUSE_MS = 25
 

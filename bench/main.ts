@@ -1,7 +1,7 @@
 /**
- * npm run bench: this package, its peers and what the database and the pipe give at best, one after the other on one machine.
- * `--quick` takes minutes; `--only CASES` and `--subjects NAMES` (with commas) choose; `--json FILE` writes the results there;
- * `--docs` writes docs/benchmarks.md, as a whole run does by itself.
+ * npm run bench: this package, its peers and what the database and the pipe give at best, one after the other on one
+ * machine. `--quick` takes minutes; `--only CASES` and `--subjects NAMES` (with commas) choose; `--json FILE` writes
+ * the results there; `--docs` writes docs/benchmarks.md, as a whole run does by itself.
  */
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

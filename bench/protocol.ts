@@ -55,7 +55,10 @@ export interface Operations {
   addMany(count: number, size: number): Promise<number>
   /** Puts tasks into the queue while nothing runs them, then has them run. */
   drain(request: Drain): Promise<Drained>
-  /** Adds one task after the other, with the queue idle in between: the times from before the call to the start of the job. */
+  /**
+   * Adds one task after the other, with the queue idle in between: the times from before the call to the start of the
+   * job.
+   */
   latency(samples: number): Promise<number[]>
   /** The same, with each task added by a job. */
   latencyWorkerAdded(samples: number): Promise<number[]>

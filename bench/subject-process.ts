@@ -29,7 +29,10 @@ interface Pending {
   readonly reject: (error: Error) => void
 }
 
-/** The process of a subject, which does one thing after the other. What it prints goes to a file, as with a service manager. */
+/**
+ * The process of a subject, which does one thing after the other. What it prints goes to a file, as with a service
+ * manager.
+ */
 export class SubjectProcess {
   readonly #child: ChildProcess
   readonly #output: string

@@ -1,4 +1,7 @@
-/** @returns a function after whose calls this runs: once at the end of a turn of the event loop, however many they were in it */
+/**
+ * @returns a function after whose calls this runs: once at the end of a turn of the event loop, however many they were
+ * in it
+ */
 export function oncePerTurn(run: () => void): () => void {
   let isComing = false
   return () => {
@@ -11,7 +14,10 @@ export function oncePerTurn(run: () => void): () => void {
   }
 }
 
-/** Collects what comes up in one turn of the event loop, to write it together: at the end of the turn, or when it is flushed before. */
+/**
+ * Collects what comes up in one turn of the event loop, to write it together: at the end of the turn, or when it is
+ * flushed before.
+ */
 export class Batch<Item> {
   readonly #write: (items: readonly Item[]) => void
   readonly #flushSoon = oncePerTurn(() => {

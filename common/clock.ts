@@ -1,6 +1,6 @@
 /**
- * Milliseconds of a clock that only goes forward, whatever happens to the time of day, and that all processes of a machine
- * share (unlike performance.now, which counts from each process's own start).
+ * Milliseconds of a clock that only goes forward, whatever happens to the time of day, and that all processes of a
+ * machine share (unlike performance.now, which counts from each process's own start).
  */
 export function monotonicNow(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000
@@ -13,8 +13,8 @@ const timeOfDay = Date.now.bind(Date)
 export const MAX_OFFSET_DRIFT_MS = 1000
 
 /**
- * The time of day minus the monotonic clock, in milliseconds. It is the same in all processes of a machine. It jumps when the
- * machine sleeps, because the monotonic clock stands still meanwhile, and when somebody sets the clock.
+ * The time of day minus the monotonic clock, in milliseconds. It is the same in all processes of a machine. It jumps
+ * when the machine sleeps, because the monotonic clock stands still meanwhile, and when somebody sets the clock.
  */
 export function clockOffset(): number {
   return timeOfDay() - monotonicNow()

@@ -8,9 +8,9 @@ const BASE = DIGITS.length
 const TIME_DIGITS = 8
 
 /**
- * A new identifier, which looks as those of Meteor's `Random.id()`: 17 characters, of which the first 8 are the time and 9 are random. So
- * the entries of tasks that were added together are side by side in MongoDB's index of `_id`s, however large that is. (Nor does it
- * ask for random bytes 17 times: Meteor 3.0's takes 90 µs, this 1.)
+ * A new identifier, which looks as those of Meteor's `Random.id()`: 17 characters, of which the first 8 are the time
+ * and 9 are random. So the entries of tasks that were added together are side by side in MongoDB's index of `_id`s,
+ * however large that is. (Nor does it ask for random bytes 17 times: Meteor 3.0's takes 90 µs, this 1.)
  */
 export function createId(): string {
   // In two parts: randomInt gives less than 2^48.

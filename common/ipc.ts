@@ -30,21 +30,22 @@ export type ToggleIPC = <Result>(
 export interface JobContext {
   /**
    * Aborted when the job should end early: its `reason` is a TaskTimeoutError, TaskCancelledError, LeaseLostError or
-   * ClusterStoppedError. A job that has not ended within the `abortGrace` of the cluster is killed, and its worker with it.
+   * ClusterStoppedError. A job that has not ended within the `abortGrace` of the cluster is killed, and its worker with
+   * it.
    */
   readonly signal: AbortSignal
   /** Which run of this task it is, from 1. Runs that were cut short by a crash count too. */
   readonly attempt: number
   /**
-   * Unique to this run, and never used again: a fencing token, or a name for what it writes. The value of no earlier or later
-   * run of the task.
+   * Unique to this run, and never used again: a fencing token, or a name for what it writes. The value of no earlier or
+   * later run of the task.
    */
   readonly token: string
 }
 
 /**
- * What an entry of the task map does: runs a task, in a worker. What it returns or resolves to is the `value` of the `done`
- * event; what it throws or rejects with fails the attempt.
+ * What an entry of the task map does: runs a task, in a worker. What it returns or resolves to is the `value` of the
+ * `done` event; what it throws or rejects with fails the attempt.
  */
 export type TaskFunction<Data = unknown, Result = unknown> = (
   job: Job<Data>,

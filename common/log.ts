@@ -10,8 +10,9 @@ const MAX_LINE_CHARACTERS = 2 ** 16
 export type LogLevel = 'all' | 'error'
 
 /**
- * Where the package says what it does: tasks, and the cluster itself. A text may hold names and messages of anybody: it is written
- * on one line, with control characters escaped. `details` (a stack) keep their line breaks; the lines after the first are indented.
+ * Where the package says what it does: tasks, and the cluster itself. A text may hold names and messages of anybody: it
+ * is written on one line, with control characters escaped. `details` (a stack) keep their line breaks; the lines after
+ * the first are indented.
  */
 export interface Log {
   /** A step in a task's life; silent at the level `error`. */
@@ -25,8 +26,8 @@ export interface Log {
 }
 
 /**
- * Writes to the console's stream for each severity. Steps of tasks are written together, at the end of the turn in which they were
- * taken or before: a write each would cost more than a short job.
+ * Writes to the console's stream for each severity. Steps of tasks are written together, at the end of the turn in
+ * which they were taken or before: a write each would cost more than a short job.
  */
 export function createLog(level: LogLevel): Log {
   const steps = new Batch<string>(lines => {

@@ -5,7 +5,8 @@ import { TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
 /** What `new Cluster(taskMap, options)` takes. All but `messageBroker` may also stand in `Meteor.settings`. */
 export interface ClusterOptions {
   /**
-   * The first port tried for a worker's own web server, on loopback, 1 to 65535; the next worker takes the next. Default
+   * The first port tried for a worker's own web server, on loopback, 1 to 65535; the next worker takes the next.
+   * Default
    * 3008.
    */
   readonly port?: number
@@ -30,12 +31,13 @@ export interface ClusterOptions {
    */
   readonly keepAlive?: 'always' | number | null
   /**
-   * Milliseconds for which a claim is valid without being renewed; the master renews three times as often. It bounds how long
-   * the tasks of a master that crashed wait for another. From 100; default 15000.
+   * Milliseconds for which a claim is valid without being renewed; the master renews three times as often. It bounds
+   * how long the tasks of a master that crashed wait for another. From 100; default 15000.
    */
   readonly leaseDuration?: number
   /**
-   * How often a worker may die while it runs a task before that task is failed. From 1 (it is never run again); default 3.
+   * How often a worker may die while it runs a task before that task is failed. From 1 (it is never run again); default
+   * 3.
    */
   readonly maxCrashes?: number
   /**
@@ -43,18 +45,21 @@ export interface ClusterOptions {
    */
   readonly abortGrace?: number
   /**
-   * Milliseconds for which failed and cancelled tasks are kept; from 1. Default null: until they are retried or removed. The last
-   * 1,000 of those in memory are kept in any case, and no more.
+   * Milliseconds for which failed and cancelled tasks are kept; from 1. Default null: until they are retried or
+   * removed. The last 1,000 of those in memory are kept in any case, and no more.
    */
   readonly keepFailed?: number | null
   /** After how many jobs a worker is replaced, from 1. Default null: never. */
   readonly maxJobsPerWorker?: number | null
-  /** A worker with more resident memory than this many megabytes is replaced once its job has ended. Default null: never. */
+  /**
+   * A worker with more resident memory than this many megabytes is replaced once its job has ended. Default null:
+   * never.
+   */
   readonly maxWorkerMemory?: number | null
   /**
-   * Milliseconds for which running jobs may go on when the process is told to end (SIGTERM or SIGINT) in production, 0 to 2^31 - 1.
-   * In the last second they are told to end; then they are killed, and their tasks given back. Default 8000, within the 10 s that
-   * Docker grants. In development there is no wait.
+   * Milliseconds for which running jobs may go on when the process is told to end (SIGTERM or SIGINT) in production, 0
+   * to 2^31 - 1. In the last second they are told to end; then they are killed, and their tasks given back. Default
+   * 8000, within the 10 s that Docker grants. In development there is no wait.
    */
   readonly stopTimeout?: number
   /** Start to dispatch at start-up; otherwise when `cluster.initialize()` is called. Default true. */

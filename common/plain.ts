@@ -44,7 +44,10 @@ export function copyPlain(value: unknown): { readonly copy: PlainValue } | { rea
   }
 }
 
-/** What MongoDB would take for a type of its own, in a value that did not come through `copyPlain`; undefined if there is none. */
+/**
+ * What MongoDB would take for a type of its own, in a value that did not come through `copyPlain`; undefined if there
+ * is none.
+ */
 export function findBsonType(value: unknown, path = '', depth = 0): Fault | undefined {
   if (depth > MAX_DEPTH) return undefined
   if (!Array.isArray(value) && !isPlainObject(value)) return undefined

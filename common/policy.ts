@@ -14,8 +14,8 @@ export interface BackoffPolicy {
   /** Milliseconds: no pause is longer. Default: one hour, or `delay` where that is longer. */
   readonly maxDelay?: number
   /**
-   * From 0 to 1: which part of the pause is random, so that tasks that failed together do not come back together. With 0.5 the
-   * pause is between half of it and all of it. Default 0.
+   * From 0 to 1: which part of the pause is random, so that tasks that failed together do not come back together. With
+   * 0.5 the pause is between half of it and all of it. Default 0.
    */
   readonly jitter?: number
 }
@@ -34,7 +34,8 @@ export interface AttemptPolicy {
   readonly backoff?: Backoff
   /**
    * Milliseconds for one attempt, 1 to 2^31 - 1. After that its `signal` is aborted, and if it has not ended within the
-   * `abortGrace` of the cluster, its worker is killed. The attempt has failed with a TaskTimeoutError. Default: no limit.
+   * `abortGrace` of the cluster, its worker is killed. The attempt has failed with a TaskTimeoutError. Default: no
+   * limit.
    */
   readonly timeout?: number
 }

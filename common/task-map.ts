@@ -6,8 +6,8 @@ import { type AttemptPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF
 import type { Job } from './task'
 
 /**
- * Declared as a method so that a function for a narrower `Job<Data>` is accepted: what a task's data holds is only known where it
- * is added.
+ * Declared as a method so that a function for a narrower `Job<Data>` is accepted: what a task's data holds is only
+ * known where it is added.
  */
 type AnyTaskFunction = { run(job: Job, toggleIPC: ToggleIPC, context: JobContext): unknown }['run']
 

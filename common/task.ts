@@ -5,8 +5,8 @@ import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './p
 
 /**
  * Where a task stands in its life. `scheduled`: due later. `waiting`: due, may be claimed. `running`: claimed by a
- * master. `failed`, `cancelled`: kept until it is retried or removed. A task that is done is removed; only one that was taken
- * over from a master that may still live is kept, `done`, for a day. Its `_id` may be used again.
+ * master. `failed`, `cancelled`: kept until it is retried or removed. A task that is done is removed; only one that was
+ * taken over from a master that may still live is kept, `done`, for a day. Its `_id` may be used again.
  */
 export type TaskState = 'scheduled' | 'waiting' | 'running' | 'failed' | 'cancelled' | 'done'
 
@@ -33,7 +33,10 @@ export interface Task<Data = unknown> extends Job<Data>, AttemptPolicy {
   readonly failures?: number
   /** How often a worker died while it ran the task. Default 0. */
   readonly crashes?: number
-  /** A worker died while it ran this task and others at once: it is run alone from now on, so that it is known which of them does that. */
+  /**
+   * A worker died while it ran this task and others at once: it is run alone from now on, so that it is known which of
+   * them does that.
+   */
   readonly isSuspect?: true
   /** How its last failed attempt ended. */
   readonly error?: TaskFailure
@@ -64,7 +67,9 @@ export interface NewTask<Data = unknown> extends AttemptPolicy {
   readonly data: Data
   /** Any safe integer; higher runs first. Default 1. */
   readonly priority?: number
-  /** Unique over the queue; a string that is not empty. Default: a new one of 17 characters, which begins with the time. */
+  /**
+   * Unique over the queue; a string that is not empty. Default: a new one of 17 characters, which begins with the time.
+   */
   readonly _id?: string
   /** The task does not start before. Default: now. */
   readonly dueDate?: Date

@@ -61,17 +61,21 @@ export class Cluster<Map extends TaskMap = TaskMap> {
     else this.#master = startMaster(definitions, resolved, warnings)
   }
 
-  /** Starts to dispatch, where `autoInitialize` is false or after `stop`. Once started, and in a worker, it does nothing. */
+  /**
+   * Starts to dispatch, where `autoInitialize` is false or after `stop`. Once started, and in a worker, it does
+   * nothing.
+   */
   initialize(): void {
     this.#master?.start()
   }
 
   /**
-   * Stops to dispatch, and closes all workers. Jobs that are running may go on until `timeout`; then their `signal` is aborted, and
-   * what has not ended after `abortGrace` is killed. Their tasks are released, for this or another master. In-memory tasks wait for
-   * `initialize`. In a worker it does nothing.
+   * Stops to dispatch, and closes all workers. Jobs that are running may go on until `timeout`; then their `signal` is
+   * aborted, and what has not ended after `abortGrace` is killed. Their tasks are released, for this or another master.
+   * In-memory tasks wait for `initialize`. In a worker it does nothing.
    *
-   * @param options.timeout milliseconds, an integer from 0 to 2^31 - 1; 0 kills running jobs at once. Default: `stopTimeout`
+   * @param options.timeout milliseconds, an integer from 0 to 2^31 - 1; 0 kills running jobs at once. Default:
+   * `stopTimeout`
    * @throws InvalidArgumentError (rejects)
    */
   async stop(options: { readonly timeout?: number } = {}): Promise<void> {

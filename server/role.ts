@@ -6,9 +6,9 @@ export type Role = 'master' | 'worker'
 const ROLE = Symbol.for('nschwarz:cluster:role')
 
 /**
- * Whether this process is a worker. Read from the environment once, then deleted there, so that what a worker's task forks
- * is no worker; the answer is kept in `shared`. `process.send` would be no sign: Meteor's development server and PM2 give
- * it to the master too.
+ * Whether this process is a worker. Read from the environment once, then deleted there, so that what a worker's task
+ * forks is no worker; the answer is kept in `shared`. `process.send` would be no sign: Meteor's development server and
+ * PM2 give it to the master too.
  */
 export function takeRole(shared: { [ROLE]?: Role }, env: NodeJS.ProcessEnv): Role {
   shared[ROLE] ??= env[WORKER_VARIABLE] === undefined ? 'master' : 'worker'

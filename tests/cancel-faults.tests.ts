@@ -304,7 +304,9 @@ for (const { kind, inMemory } of QUEUES) {
 
 const IS_CANCELLED = { $or: [{ state: 'cancelled' }, { cancelRequestedAt: { $exists: true } }] }
 
-/** Four tasks that a master with four slots is claiming: the claims are made, and it does not know of all of them yet. */
+/**
+ * Four tasks that a master with four slots is claiming: the claims are made, and it does not know of all of them yet.
+ */
 async function claiming(master: RemoteMaster, database: TestDatabase): Promise<string[]> {
   const ids = await master.call('addTasks', holds(4))
   await eventually('all are claimed', async () => (await database.tasks.countDocuments({ state: 'running' })) === 4)

@@ -338,7 +338,9 @@ storage('a request to cancel one of many wins, whatever becomes of the others', 
 const FAILURE = { name: 'Error', message: '$broken', stack: null, failedAt: new Date(7) }
 const COUNTS = { failures: 2 }
 
-/** Every update that takes a task out of `running`, and the state in which it leaves a task without a request to cancel. */
+/**
+ * Every update that takes a task out of `running`, and the state in which it leaves a task without a request to cancel.
+ */
 const LEAVING: Readonly<Record<string, readonly [Pipeline, string]>> = {
   done: [settledAs({ kind: 'done' }, 'token', null), 'done'],
   failed: [settledAs({ kind: 'failed', error: FAILURE, counts: COUNTS }, 'token', null), 'failed'],
@@ -608,7 +610,8 @@ for (const limit of [1, 20]) {
   )
 }
 
-// MongoDB would try them all anew for each write, each for a while: that takes longer than the write, once many tasks were claimed.
+// MongoDB would try them all anew for each write, each for a while: that takes longer than the write, once many tasks
+// were claimed.
 storage('a claim leaves the database no choice between indexes', async (test, queue) => {
   await queue.maintenance().createIndexes()
   for (let i = 0; i < 30; i++) await queue.add({ taskType: 'A', priority: i })
@@ -655,7 +658,10 @@ async function explainClaimAmong(queue: Queue, count: number): Promise<number> {
   return keysExamined
 }
 
-/** Explains the very commands that a claim sends: what it examines to find tasks, and how it could have done that and the updates. */
+/**
+ * Explains the very commands that a claim sends: what it examines to find tasks, and how it could have done that and
+ * the updates.
+ */
 async function explainClaim(
   queue: Queue,
   taskTypes: string[],

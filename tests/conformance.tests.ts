@@ -1,6 +1,6 @@
 /**
- * What the package relies on in Meteor, checked on whatever runs these tests: on Meteor they say that the facts still hold, on
- * the stand-in that it is true to them.
+ * What the package relies on in Meteor, checked on whatever runs these tests: on Meteor they say that the facts still
+ * hold, on the stand-in that it is true to them.
  */
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'

@@ -1,6 +1,6 @@
 /**
- * The entry of the test package. The tests' own server loads the suites; the servers that tests fork load one of the apps
- * instead, and so do the workers of these.
+ * The entry of the test package. The tests' own server loads the suites; the servers that tests fork load one of the
+ * apps instead, and so do the workers of these.
  */
 import './chaos/skew'
 import { Cluster } from 'meteor/nschwarz:cluster'

@@ -80,7 +80,9 @@ Tinytest.addAsync(
 
 // Row 11: two masters that cannot be told apart.
 
-/** Makes the master, not its workers, believe that it is process 1 of a certain machine: as in copies of a container. */
+/**
+ * Makes the master, not its workers, believe that it is process 1 of a certain machine: as in copies of a container.
+ */
 function alikeMaster(hasBootId: boolean): string {
   const source = `
     import fs from 'node:fs'

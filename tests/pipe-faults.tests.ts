@@ -1,4 +1,7 @@
-/** What does not fit through the pipe, or into a log line, is an error where it belongs: never a job that hangs, or a dead process. */
+/**
+ * What does not fit through the pipe, or into a log line, is an error where it belongs: never a job that hangs, or a
+ * dead process.
+ */
 import { TaskQueue, type NewTask } from 'meteor/nschwarz:cluster'
 import { Random } from 'meteor/random'
 import { Tinytest, type TestCaseResults } from 'meteor/tinytest'

@@ -23,7 +23,10 @@ const LONG_LEASE = 300_000
 type Path = 'added' | 'polled'
 const PATHS: Record<Path, string> = { added: 'added by an idle master', polled: 'found by a poll' }
 
-/** Adds a task so that its claim takes this path. @returns once it is added, which may be after its claim is acknowledged */
+/**
+ * Adds a task so that its claim takes this path. @returns once it is added, which may be after its claim is
+ * acknowledged
+ */
 async function addOn(way: Path, master: RemoteMaster, _id: string, taskType: string): Promise<void> {
   if (way === 'added') await master.addTask({ taskType, data: {}, _id })
   else await insert(master.database, { _id, taskType })
@@ -203,7 +206,10 @@ Tinytest.addAsync(
   },
 )
 
-/** How often a worker is blocked, at most, until jobs were behind the one that blocks it: that depends on how fast jobs are. */
+/**
+ * How often a worker is blocked, at most, until jobs were behind the one that blocks it: that depends on how fast jobs
+ * are.
+ */
 const MOST_BLOCKS = 5
 
 Tinytest.addAsync(

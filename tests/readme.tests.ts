@@ -1,4 +1,7 @@
-/** Runs each example of the README as an app of its own. That the README shows these very files is checked by `npm test`. */
+/**
+ * Runs each example of the README as an app of its own. That the README shows these very files is checked by `npm
+ * test`.
+ */
 import { Tinytest } from 'meteor/tinytest'
 import type { TestDatabase } from './support/database'
 import { anyPort } from './support/ports'

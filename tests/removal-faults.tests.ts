@@ -129,7 +129,9 @@ async function oneOnEachWorker(master: RemoteMaster, inMemory: boolean): Promise
   }
 }
 
-/** A worker has died with two jobs. One of them runs alone now. @returns that one, and the one that waits for it to end */
+/**
+ * A worker has died with two jobs. One of them runs alone now. @returns that one, and the one that waits for it to end
+ */
 async function oneAlone(
   master: RemoteMaster,
   inMemory: boolean,

@@ -1,6 +1,7 @@
 /**
- * The MongoDB of development and tests: MONGO_URL; a mongod on the PATH; one that mongodb-memory-server downloads; or the
- * one in a Python wheel. All but the first run as a single-node replica set on a free port of loopback, in a temporary folder.
+ * The MongoDB of development and tests: MONGO_URL; a mongod on the PATH; one that mongodb-memory-server downloads; or
+ * the one in a Python wheel. All but the first run as a single-node replica set on a free port of loopback, in a
+ * temporary folder.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
@@ -139,7 +140,10 @@ export const MONGOD_ARGS = [
   '--setParameter=ttlMonitorSleepSecs=2',
 ]
 
-/** Processes that run side by side must not see each other's tasks, and nothing may be left on a server that is somebody's. */
+/**
+ * Processes that run side by side must not see each other's tasks, and nothing may be left on a server that is
+ * somebody's.
+ */
 export async function onDatabaseOfItsOwn<Result>(
   server: string,
   run: (url: string) => Promise<Result>,

@@ -1,6 +1,6 @@
 /**
- * npm start: the example app on http://localhost:3000, on the Meteor tool where it is installed, else on the stand-in. With
- * `--exit` it ends when all its tasks have ended, and says how fast they were.
+ * npm start: the example app on http://localhost:3000, on the Meteor tool where it is installed, else on the stand-in.
+ * With `--exit` it ends when all its tasks have ended, and says how fast they were.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

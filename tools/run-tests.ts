@@ -1,7 +1,7 @@
 /**
- * npm test: the checks of the code, then the Tinytest suites: on the Meteor tool where it is installed, else on the stand-in, and
- * there the storage suite once more on the older driver; and a short crash run. `npm test -- NAME` runs only the tests of the suites
- * whose names hold NAME.
+ * npm test: the checks of the code, then the Tinytest suites: on the Meteor tool where it is installed, else on the
+ * stand-in, and there the storage suite once more on the older driver; and a short crash run. `npm test -- NAME` runs
+ * only the tests of the suites whose names hold NAME.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -89,7 +89,9 @@ async function suites(database: Database, filter: string): Promise<Count[]> {
   return Promise.all([...onDriver4, ...inShards(database, filter)])
 }
 
-/** Most of the time goes into waiting for servers to boot: two processes share the tests, unless there are only a few. */
+/**
+ * Most of the time goes into waiting for servers to boot: two processes share the tests, unless there are only a few.
+ */
 function inShards(database: Database, filter: string): Promise<Count>[] {
   const shards = filter === '' ? ['1/2', '2/2'] : ['1/1']
   return shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard }))

@@ -46,7 +46,9 @@ export class Jobs {
     return latency
   }
 
-  /** Starts the library, and waits until it has run so many jobs, or for so long. What it needs to start does not count. */
+  /**
+   * Starts the library, and waits until it has run so many jobs, or for so long. What it needs to start does not count.
+   */
   async drain(count: number, limit: number, start: () => Promise<unknown>): Promise<Drained> {
     const before = this.#runs
     const all = new Promise<void>(resolve => {

@@ -79,7 +79,10 @@ function measuringLatency(queue: BackgroundJobs, jobs: Jobs, startOnce: () => Pr
   }
 }
 
-/** All on one collection. Jobs that are done are deleted; those that a drain has left undone are deleted before the next. */
+/**
+ * All on one collection. Jobs that are done are deleted; those that a drain has left undone are deleted before the
+ * next.
+ */
 async function drain(
   queue: BackgroundJobs,
   jobs: Jobs,

@@ -1,6 +1,7 @@
 /**
- * Values as they cross the pipe. JSON is twice as fast there as structured clone for the small values that most jobs have (measured),
- * so what JSON would give back as it was goes as JSON, and everything else as structured clone, in base64.
+ * Values as they cross the pipe. JSON is twice as fast there as structured clone for the small values that most jobs
+ * have (measured), so what JSON would give back as it was goes as JSON, and everything else as structured clone, in
+ * base64.
  */
 import { DefaultDeserializer, serialize } from 'node:v8'
 import { isError, read as readField, tagOf } from '../inspect'
@@ -11,12 +12,15 @@ export type Encoded = { readonly value?: unknown } | { readonly v8: string }
 /** A value with more parts goes as structured clone, which may also share some or run in a circle. */
 const MAX_PARTS = 10_000
 
-/** Both forms are read by functions that call themselves at each level, and end when there is no room on the stack (measured: from 2,000). */
+/**
+ * Both forms are read by functions that call themselves at each level, and end when there is no room on the stack
+ * (measured: from 2,000).
+ */
 const MAX_LEVELS = 500
 
 /**
- * A message has to fit into a string, which holds 2^29 characters (V8): as JSON a character takes up to six of them (\u0000), as structured clone
- * three bytes take four.
+ * A message has to fit into a string, which holds 2^29 characters (V8): as JSON a character takes up to six of them
+ * (\u0000), as structured clone three bytes take four.
  */
 const MAX_JSON_CHARACTERS = 2 ** 26
 const MAX_CLONE_BYTES = 192 * 2 ** 20
@@ -25,8 +29,8 @@ const MAX_CLONE_BYTES = 192 * 2 ** 20
  * What is encoded can be decoded.
  *
  * @param maxBytes roughly: as JSON, characters are counted
- * @throws when structured clone refuses the value (a function, or what holds one) or could not read it again, it is nested more than 500
- * levels deep, or takes more than 192 MB
+ * @throws when structured clone refuses the value (a function, or what holds one) or could not read it again, it is
+ * nested more than 500 levels deep, or takes more than 192 MB
  */
 export function encode(value: unknown, maxBytes = MAX_CLONE_BYTES): Encoded {
   const characters = Math.min(MAX_JSON_CHARACTERS, maxBytes)
@@ -96,8 +100,8 @@ function readBack(bytes: Buffer): void {
 /**
  * Goes through it in the order of structured clone, which does not go into what it has seen.
  *
- * @returns whether it is certain that it can be read again. V8 writes two kinds that it does not read: an error whose cause leads back
- * to the error, and compiled WebAssembly (value-serializer.cc; Node 20).
+ * @returns whether it is certain that it can be read again. V8 writes two kinds that it does not read: an error whose
+ * cause leads back to the error, and compiled WebAssembly (value-serializer.cc; Node 20).
  * @throws when it is nested too deep, or certainly too large
  */
 function survey(value: unknown, maxBytes: number): boolean {

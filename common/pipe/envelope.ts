@@ -1,6 +1,6 @@
 /**
- * The envelope in which our messages travel. Meteor and the application use the same pipe: what is in no envelope of ours is left
- * alone; what is in one, and cannot be read, is never dropped in silence.
+ * The envelope in which our messages travel. Meteor and the application use the same pipe: what is in no envelope of
+ * ours is left alone; what is in one, and cannot be read, is never dropped in silence.
  */
 import type { ToMaster, ToWorker } from './protocol'
 import { isRecord } from './wire'
@@ -14,9 +14,11 @@ export interface Unreadable {
 const ENVELOPE = 'nschwarz:cluster'
 
 /**
- * Sends these in one message, or one by one when that fails: together their text may be longer than a string can be. Never throws.
+ * Sends these in one message, or one by one when that fails: together their text may be longer than a string can be.
+ * Never throws.
  *
- * @param unsent is given each that cannot be sent, and why: a getter may give something else than when its value was encoded
+ * @param unsent is given each that cannot be sent, and why: a getter may give something else than when its value was
+ * encoded
  */
 export function sendTogether<Message extends ToWorker | ToMaster>(
   messages: readonly Message[],

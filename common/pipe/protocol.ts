@@ -1,8 +1,8 @@
 /**
  * Every message between master and worker: two closed unions. This is the only thing that the two sides share.
  *
- * The pipe is the JSON channel of process.fork; values in messages are encoded (codec.ts). Meteor and the application may use the same
- * pipe: ours come in an envelope, several at once, and everything else is left alone.
+ * The pipe is the JSON channel of process.fork; values in messages are encoded (codec.ts). Meteor and the application
+ * may use the same pipe: ours come in an envelope, several at once, and everything else is left alone.
  */
 import { type Encoded, decode, encode, isEncoded } from './codec'
 import { InvalidArgumentError } from '../errors'
@@ -22,9 +22,9 @@ export interface WireJob extends Omit<Job, 'data' | 'createdAt' | 'dueDate'> {
 
 export type ToWorker =
   /**
-   * Start this job as soon as there is room for it, but not at `startBefore` or later (monotonic clock): by then somebody else may run
-   * it. `token` names it in every message about it. `clockOffset`: the master's when it sent this (clock.ts), so that a machine that slept
-   * since then is noticed.
+   * Start this job as soon as there is room for it, but not at `startBefore` or later (monotonic clock): by then
+   * somebody else may run it. `token` names it in every message about it. `clockOffset`: the master's when it sent this
+   * (clock.ts), so that a machine that slept since then is noticed.
    */
   | {
       readonly kind: 'run'
@@ -59,8 +59,8 @@ export type ToMaster =
   /** The function of the job with this token is about to be called. */
   | { readonly kind: 'started'; readonly token: string }
   /**
-   * The job with this token has ended, `duration` milliseconds after it had started. `rss`: the resident memory of the worker in bytes,
-   * where it is limited.
+   * The job with this token has ended, `duration` milliseconds after it had started. `rss`: the resident memory of the
+   * worker in bytes, where it is limited.
    */
   | {
       readonly kind: 'outcome'

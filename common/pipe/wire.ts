@@ -47,7 +47,10 @@ export function fromWire(wire: WireValue): unknown {
   return 'error' in wire ? errorFromWire(wire.error) : decode(wire)
 }
 
-/** Never throws, and never makes more than a few megabytes: an error may have getters that throw, or a message of 100 MB. */
+/**
+ * Never throws, and never makes more than a few megabytes: an error may have getters that throw, or a message of 100
+ * MB.
+ */
 export function errorToWire(error: Error): WireError {
   return errorWithin(error, { errors: MAX_ERRORS, bytes: MAX_FIELDS_BYTES }, 0)
 }

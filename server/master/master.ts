@@ -13,7 +13,9 @@ import { stopOnSignal } from './shutdown'
 /** Of `stopTimeout`, the end in which a job that is told to end may do so. */
 const LONGEST_LAST_GRACE_MS = 1000
 
-/** How long a stop waits for the database, after the jobs have ended. What is not written then, the leases give back. */
+/**
+ * How long a stop waits for the database, after the jobs have ended. What is not written then, the leases give back.
+ */
 const STORE_PATIENCE_MS = 2000
 
 export interface MasterParts {
@@ -51,7 +53,8 @@ export class Master {
   }
 
   /**
-   * Stops to dispatch, and closes the workers; it may be started again. A second call during a stop may hurry it. Never rejects.
+   * Stops to dispatch, and closes the workers; it may be started again. A second call during a stop may hurry it. Never
+   * rejects.
    *
    * @param timeout milliseconds for which running jobs may go on
    * @param grace milliseconds that they have to end then, before they are killed

@@ -40,8 +40,8 @@ export interface ReactionsParts {
 }
 
 /**
- * What a master does about what happens in the queue of this process, in its pool, in the change feed and to its claims. All arrows
- * back to the dispatcher and to the settler are here.
+ * What a master does about what happens in the queue of this process, in its pool, in the change feed and to its
+ * claims. All arrows back to the dispatcher and to the settler are here.
  */
 export class Reactions implements MasterListener, PoolListener, FeedListener, ClaimsListener, SettlerListener {
   readonly #parts: ReactionsParts

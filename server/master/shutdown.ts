@@ -5,8 +5,8 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 type Signal = (typeof SIGNALS)[number]
 
 /**
- * Runs `stop` when the process is told to end, and then lets it end by the signal, as it would have without us. A second signal
- * does not wait for `stop`.
+ * Runs `stop` when the process is told to end, and then lets it end by the signal, as it would have without us. A
+ * second signal does not wait for `stop`.
  *
  * @param isForOthers whether to leave the end of the process to whoever else listens for the signal
  * @returns a function that takes the listeners off again

@@ -72,7 +72,8 @@ export class SentJob {
   /**
    * The first reason counts, and the grace that ends first.
    *
-   * @param grace milliseconds after which its worker is killed, unless the job has ended; one that has not started kills nobody
+   * @param grace milliseconds after which its worker is killed, unless the job has ended; one that has not started
+   * kills nobody
    */
   abort(reason: Error, grace: number): void {
     this.#aborted ??= reason

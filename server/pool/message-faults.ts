@@ -15,7 +15,9 @@ export interface FaultHandling {
 
 const UNREADABLE = 'it came in a form that cannot be read'
 
-/** What a worker sent cannot be read. The job or conversation that it is about fails; anything else breaks the protocol. */
+/**
+ * What a worker sent cannot be read. The job or conversation that it is about fails; anything else breaks the protocol.
+ */
 export function handleUnreadable(unreadable: Unreadable, { fail, refuse, reject, log }: FaultHandling): void {
   const { kind, token, conversation } = partsOfUnreadable(unreadable)
   if (kind === 'outcome' && token !== undefined) {

@@ -41,7 +41,9 @@ export class Pool {
     return this.#bootTime
   }
 
-  /** How many more jobs could run without another fork: on workers that are free, and on those that are still to come. */
+  /**
+   * How many more jobs could run without another fork: on workers that are free, and on those that are still to come.
+   */
   get freeSlots(): number {
     return this.scheduler.freeSlots + this.#forker.pending * this.#options.slots
   }
@@ -107,8 +109,8 @@ export class Pool {
   }
 
   /**
-   * Closes all workers. Jobs that are running may go on for a while; then they are told to end, and those that do not are
-   * killed. A second call counts from when it is made.
+   * Closes all workers. Jobs that are running may go on for a while; then they are told to end, and those that do not
+   * are killed. A second call counts from when it is made.
    *
    * @param timeout milliseconds for which jobs may go on
    * @param grace milliseconds that they have to end then; 0: their workers are killed at once

@@ -1,19 +1,27 @@
-/** What one worker has at hand beyond the jobs that it runs lasts for about so long: longer than a message takes, and not much. */
+/**
+ * What one worker has at hand beyond the jobs that it runs lasts for about so long: longer than a message takes, and
+ * not much.
+ */
 const AHEAD_MS = 4
 const MOST_AHEAD = 64
 
 /**
- * Of longer jobs one is worth having at hand, up to this duration: the way to the master and back takes some milliseconds when all
- * cpus are busy (measured: 3.5 between jobs of 100 ms).
+ * Of longer jobs one is worth having at hand, up to this duration: the way to the master and back takes some
+ * milliseconds when all cpus are busy (measured: 3.5 between jobs of 100 ms).
  */
 const LONGEST_AHEAD_MS = 250
 
-/** What this master holds for its workers lasts for about so long: much longer than a claim takes, of which each is three commands. */
+/**
+ * What this master holds for its workers lasts for about so long: much longer than a claim takes, of which each is
+ * three commands.
+ */
 const IN_HAND_MS = 500
 /** Two of the largest claims: while one is used up, the next is on its way. */
 const MOST_IN_HAND = 1000
 
-/** What one worker has at hand goes in one message; what this master holds for all is in its memory. In bytes of BSON. */
+/**
+ * What one worker has at hand goes in one message; what this master holds for all is in its memory. In bytes of BSON.
+ */
 const MOST_BYTES_AHEAD = 8 * 2 ** 20
 const MOST_BYTES_IN_HAND = 64 * 2 ** 20
 
@@ -21,8 +29,8 @@ const MOST_BYTES_IN_HAND = 64 * 2 ** 20
 const WEIGHT = 0.25
 
 /**
- * How long jobs take and how large they are, and so how many are worth having at hand before a worker is free for them. Short jobs would
- * else wait for messages and for the database; long ones are better left to whoever is free first.
+ * How long jobs take and how large they are, and so how many are worth having at hand before a worker is free for them.
+ * Short jobs would else wait for messages and for the database; long ones are better left to whoever is free first.
  */
 export class Prefetch {
   /** Milliseconds. As long as nothing is known, nothing is worth it. */
@@ -44,7 +52,9 @@ export class Prefetch {
     return 2 * Math.min(this.#mean, LONGEST_AHEAD_MS)
   }
 
-  /** Whether jobs are so long that it matters which worker has the next one. @param slots how many a worker runs at once */
+  /**
+   * Whether jobs are so long that it matters which worker has the next one. @param slots how many a worker runs at once
+   */
   areLong(slots: number): boolean {
     return this.within(AHEAD_MS, slots) < 1
   }

@@ -2,7 +2,10 @@ import type { Claim } from '../queue/claim'
 import { Prefetch } from './prefetch'
 import type { Worker } from './worker'
 
-/** How often it is looked whether a worker that has jobs to start is heard of. One that is not, for longer than usual, is busy with a long one. */
+/**
+ * How often it is looked whether a worker that has jobs to start is heard of. One that is not, for longer than usual,
+ * is busy with a long one.
+ */
 const CHECK_EVERY_MS = 50
 
 /** A job that is sent ahead is not started later than this. */
@@ -142,7 +145,9 @@ export class Scheduler {
     this.#reserved = undefined
   }
 
-  /** Milliseconds within which a job that is sent to this worker now must start; undefined where it can start at once. */
+  /**
+   * Milliseconds within which a job that is sent to this worker now must start; undefined where it can start at once.
+   */
   deadlineIn(worker: Worker): number | undefined {
     if (worker.load < this.#options.slots) return undefined
     if (!this.#isChecking) this.checkLater()
@@ -174,9 +179,9 @@ export class Scheduler {
   }
 
   /**
-   * Calls back what was sent ahead to a worker that does not come to it. One whose event loop is blocked does not hear that, but has to
-   * let it be after its deadline. Checks are counted, not milliseconds: after each, what had come through the pipe is read, also
-   * when this process itself was blocked.
+   * Calls back what was sent ahead to a worker that does not come to it. One whose event loop is blocked does not hear
+   * that, but has to let it be after its deadline. Checks are counted, not milliseconds: after each, what had come
+   * through the pipe is read, also when this process itself was blocked.
    */
   private check(): void {
     this.#isChecking = false

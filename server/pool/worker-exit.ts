@@ -15,7 +15,10 @@ export interface Death {
   readonly how: string
   /** The last lines that it wrote to stderr. */
   readonly lastWords: string
-  /** Whether it was the job's fault: certainly, possibly (it ran others too), or not (it was killed because another did not end). */
+  /**
+   * Whether it was the job's fault: certainly, possibly (it ran others too), or not (it was killed because another did
+   * not end).
+   */
   readonly blame: 'certain' | 'possible' | 'none'
 }
 
@@ -68,7 +71,10 @@ export function deathOf({ exit: { code, signal }, lastWords, jobs }: End): Death
   return { how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
 }
 
-/** Whether it ended neither because it was told to, nor by the fault of a job. @param ended how many jobs had ended in it */
+/**
+ * Whether it ended neither because it was told to, nor by the fault of a job. @param ended how many jobs had ended in
+ * it
+ */
 export function isOwnFault({ jobs, state }: End, ended: number): boolean {
   const isAsked = state === 'closing' || jobs.some(({ aborted }) => aborted !== undefined)
   // One that has ended a job has shown that workers work: then it is the next job's fault.

@@ -6,7 +6,10 @@ import { type ToMaster, type ToWorker, isToMaster } from '../../common/pipe/prot
 import { LastLines } from './last-lines'
 import type { Exit } from './worker-exit'
 
-/** How long a worker may take to boot before it is killed: a start-up hook that never ends would stop the queue silently. */
+/**
+ * How long a worker may take to boot before it is killed: a start-up hook that never ends would stop the queue
+ * silently.
+ */
 const BOOT_DEADLINE_MS = 120_000
 
 /** How long an idle worker may take to exit before it is killed. */
@@ -64,7 +67,9 @@ export class WorkerProcess {
     this.#outgoing.add(message.kind === 'run' ? { ...message, clockOffset: clockOffset() } : message)
   }
 
-  /** It does not keep to the protocol: kills it, and reads nothing more of it. @param how for those whose jobs it ran */
+  /**
+   * It does not keep to the protocol: kills it, and reads nothing more of it. @param how for those whose jobs it ran
+   */
   rejectFor(how: string): void {
     this.#breach = how
     this.kill()

@@ -86,7 +86,10 @@ export class Worker implements JobCommands {
     return this.#alone !== undefined
   }
 
-  /** Whether it has started, ended and returned no job since `listen`. What a running one says is no sign that the next will start soon. */
+  /**
+   * Whether it has started, ended and returned no job since `listen`. What a running one says is no sign that the next
+   * will start soon.
+   */
   get isSilent(): boolean {
     return this.#isSilent
   }

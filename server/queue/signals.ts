@@ -21,7 +21,10 @@ export interface MasterListener extends QueueListener {
   addClaimed(task: Task): Promise<void>
 }
 
-/** Hints that there may be work, so that nobody waits for the next tick. A hint is never the truth, always re-checked, and may be lost. */
+/**
+ * Hints that there may be work, so that nobody waits for the next tick. A hint is never the truth, always re-checked,
+ * and may be lost.
+ */
 export class Signals {
   #listener: QueueListener | undefined
   #master: MasterListener | undefined

@@ -13,8 +13,8 @@ import type { RawCollection, StoredTask } from './mongo/schema'
 import { Signals } from './signals'
 
 /**
- * The queue: a `Mongo.Collection` of persistent tasks, with the in-memory tasks of this master beside it. Tasks may be found,
- * changed and removed with the collection's own methods, from any process.
+ * The queue: a `Mongo.Collection` of persistent tasks, with the in-memory tasks of this master beside it. Tasks may be
+ * found, changed and removed with the collection's own methods, from any process.
  */
 export class TaskQueueCollection extends Mongo.Collection<Task> {
   readonly #memory: MemoryQueue
@@ -52,7 +52,8 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    *
    * @returns their `_id`s, in the same order, once MongoDB has acknowledged them to a majority, or they are in memory
    * @throws InvalidArgumentError (rejects) naming the index and the field; nothing is stored
-   * @throws DuplicateTaskError (rejects) when tasks with these `_id`s are in the queue: its `taskIds`. All others are stored
+   * @throws DuplicateTaskError (rejects) when tasks with these `_id`s are in the queue: its `taskIds`. All others are
+   * stored
    * @throws WrongProcessError (rejects) as `addTask`; nothing is stored
    */
   async addTasks<Data>(newTasks: readonly NewTask<Data>[]): Promise<string[]> {
@@ -73,10 +74,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Cancels a task that has not ended, from any process; an in-memory task on its master only. A task that waits is `cancelled` at once.
-   * A running one is asked to end: its job's `signal` is aborted, at once if `cancel` is called on the master that runs it or in one of
-   * its workers, else at that master's next poll. The task becomes `cancelled` when its job has ended or was killed, whatever that
-   * reported. Cancelled tasks stay in the queue.
+   * Cancels a task that has not ended, from any process; an in-memory task on its master only. A task that waits is
+   * `cancelled` at once. A running one is asked to end: its job's `signal` is aborted, at once if `cancel` is called on
+   * the master that runs it or in one of its workers, else at that master's next poll. The task becomes `cancelled`
+   * when its job has ended or was killed, whatever that reported. Cancelled tasks stay in the queue.
    *
    * @returns whether there was a task that had not ended
    * @throws InvalidArgumentError (rejects) for what is no `_id`
@@ -90,8 +91,8 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Starts a failed or cancelled task anew, from any process; an in-memory task on its master only. It is due now, and has all its
-   * retries again.
+   * Starts a failed or cancelled task anew, from any process; an in-memory task on its master only. It is due now, and
+   * has all its retries again.
    *
    * @returns whether there was such a task; a running one that was asked to end is not
    * @throws InvalidArgumentError (rejects) for what is no `_id`

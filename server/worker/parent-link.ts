@@ -25,8 +25,8 @@ export class ParentLink {
     process.on('disconnect', () => {
       process.exit(0)
     })
-    // A terminal, systemd and PM2 signal all processes of a service at once; a worker follows its master instead, which may want
-    // its job to end first.
+    // A terminal, systemd and PM2 signal all processes of a service at once; a worker follows its master instead, which
+    // may want its job to end first.
     for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
     if (!process.connected) process.exit(0)
     startWatchdog()

@@ -3,8 +3,8 @@ import { Worker } from 'node:worker_threads'
 const PERIOD_MS = 1000
 
 /**
- * Ends this process when its parent is gone, also while a task blocks the event loop: on a thread of its own, since neither
- * the end of the pipe nor Meteor's own look at the parent is noticed on a loop that is blocked.
+ * Ends this process when its parent is gone, also while a task blocks the event loop: on a thread of its own, since
+ * neither the end of the pipe nor Meteor's own look at the parent is noticed on a loop that is blocked.
  */
 export function startWatchdog(): void {
   const parent = process.ppid

@@ -1,7 +1,8 @@
 /**
- * An explicit-state model of one task, two masters and a user: every order of claims, settlements, lost acknowledgements, a failover,
- * expired leases, rescues, and the user's cancel, remove, add and retry. The look-ups are judged by the rules of verdict.ts; the writes
- * are those of updates.ts, as far as they matter here. `search` visits every state and returns the first violation.
+ * An explicit-state model of one task, two masters and a user: every order of claims, settlements, lost
+ * acknowledgements, a failover, expired leases, rescues, and the user's cancel, remove, add and retry. The look-ups are
+ * judged by the rules of verdict.ts; the writes are those of updates.ts, as far as they matter here. `search` visits
+ * every state and returns the first violation.
  */
 import type { Settlement, Verdict } from '../../server/queue/claim'
 import { type Found, findingOf, lossAmong } from '../../server/queue/mongo/verdict'
@@ -92,7 +93,9 @@ const START: State = {
   left: { claim: 2, cancel: 0, remove: 0, add: 0, retry: 0, loseAck: 0, failover: 0, expire: 0 },
 }
 
-/** What may happen in one search, beside two claims: all of it at once would be millions of states, and no more rules. */
+/**
+ * What may happen in one search, beside two claims: all of it at once would be millions of states, and no more rules.
+ */
 const SCENARIOS: readonly Partial<State['left']>[] = [
   { loseAck: 1, failover: 1, expire: 1 },
   { remove: 1, add: 1, failover: 1, expire: 1 },
@@ -361,7 +364,10 @@ function leave(doc: Doc, state: Doc['state'], by: string): void {
   delete doc.isExpired
 }
 
-/** A write is acknowledged once a majority has it, and all before it. That one which changed nothing waits, too, is not relied on. */
+/**
+ * A write is acknowledged once a majority has it, and all before it. That one which changed nothing waits, too, is not
+ * relied on.
+ */
 function acknowledge(state: State, index: 0 | 1): boolean {
   const { result = 'no match' } = state.masters[index]
   if (result === 'no match') {
@@ -437,7 +443,8 @@ function emit(state: State, of: Pick<Master, 'incarnation' | 'life' | 'wasLeaseO
   const key = keyOf(of)
   const before = state.emitted[key]
   const removals = Object.keys(state.removed)
-  // Once what stands under the `_id` was removed, nobody can tell any more whether a write of unknown effect in time was made.
+  // Once what stands under the `_id` was removed, nobody can tell any more whether a write of unknown effect in time
+  // was made.
   const isUnknowable = removals.length > 0 && of.wasLeaseOver === false
   if (before !== undefined && before !== UNKNOWABLE && !isUnknowable) {
     throw new Violation(`two events of one task: ${before}, ${event}`)

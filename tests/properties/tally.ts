@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import { InvalidArgumentError } from '../../common/errors'
 import { RUNS } from './arbitraries'
 
-/** How often something was accepted and refused, so that a property that sees only one of the two does not pass for true. */
+/**
+ * How often something was accepted and refused, so that a property that sees only one of the two does not pass for
+ * true.
+ */
 export class Tally {
   accepted = 0
   refused = 0

@@ -19,7 +19,10 @@ const OP_MSG = 2013
 /** Where the document of an OP_MSG begins: after its flags, and the byte that says that it is a document. */
 const BODY_AT = HEADER_BYTES + 5
 
-/** A way to the database that reads the commands that pass, and can hold or refuse each: as a user without rights is refused. */
+/**
+ * A way to the database that reads the commands that pass, and can hold or refuse each: as a user without rights is
+ * refused.
+ */
 export class CommandGate {
   /** All that were sent, in their order, those that were held or refused included. */
   readonly commands: Command[] = []

@@ -45,7 +45,10 @@ export const faultyValues: Readonly<Record<string, () => unknown>> = {
 
 const big = (megabytes: number) => 'x'.repeat(megabytes * MEGABYTE)
 
-/** Errors that are too large, or that resist being read. Each has the code E_FAULTY, and a message with "faulty" in it unless it has none. */
+/**
+ * Errors that are too large, or that resist being read. Each has the code E_FAULTY, and a message with "faulty" in it
+ * unless it has none.
+ */
 export const faultyErrors: Readonly<Record<string, () => unknown>> = {
   'a message of 140 MB': () => coded(new Error(`faulty ${'\u0001'.repeat(140 * MEGABYTE)}`)),
   'two fields of 100 MB': () => coded(new Error('faulty'), { first: big(100), second: big(100) }),

@@ -4,7 +4,9 @@ import { type Server, type Socket, connect, createServer } from 'node:net'
 /** How the update of several tasks begins on the wire: that of a claim of more than one. */
 const UPDATE = Buffer.from('\u0002update\0\n\0\0\0taskQueue\0')
 
-/** A way to the database that can be shut, or held up: for its clients it is then away, while all others still reach it. */
+/**
+ * A way to the database that can be shut, or held up: for its clients it is then away, while all others still reach it.
+ */
 export class Gate {
   readonly #target: URL
   readonly #sockets = new Set<Socket>()

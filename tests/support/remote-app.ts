@@ -1,6 +1,6 @@
 /**
- * A master that a test drives from outside: a server of its own, whose cluster has the options that its environment names,
- * and which obeys the test over its pipe. Its workers load this file too.
+ * A master that a test drives from outside: a server of its own, whose cluster has the options that its environment
+ * names, and which obeys the test over its pipe. Its workers load this file too.
  */
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions } from 'meteor/nschwarz:cluster'

@@ -10,10 +10,14 @@ declare const __meteor_bootstrap__: { readonly serverDir: string }
 
 export type NoticeOf<Event extends Notice['event']> = Extract<Notice, { event: Event }>
 
-/** Every process that a test forked, or that was forked below it, so that the last test can tell whether one is left. */
+/**
+ * Every process that a test forked, or that was forked below it, so that the last test can tell whether one is left.
+ */
 export const forkedPids = new Set<number>()
 
-/** A whole server in a process of its own, running one of the apps in tests/main.ts: what it writes and what it tells. */
+/**
+ * A whole server in a process of its own, running one of the apps in tests/main.ts: what it writes and what it tells.
+ */
 export class RemoteServer {
   readonly #child: ChildProcess
   readonly #notices: Notice[] = []

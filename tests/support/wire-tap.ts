@@ -43,8 +43,8 @@ export class Held {
 }
 
 /**
- * A way to the database on which a test sees every command, and can hold up single commands or answers, or have a command
- * fail. Other connections to the database are not affected.
+ * A way to the database on which a test sees every command, and can hold up single commands or answers, or have a
+ * command fail. Other connections to the database are not affected.
  */
 export class WireTap {
   readonly #target: URL

@@ -1,7 +1,7 @@
 /**
  * npm run test:scale: what takes too long for npm test, on the stand-in for Meteor, with a MongoDB of its own.
- * `--only soak` or `--only recovery` runs one of the two; `--tasks N` is how many tasks the soak has. Each prints a line of
- * JSON and a line for people.
+ * `--only soak` or `--only recovery` runs one of the two; `--tasks N` is how many tasks the soak has. Each prints a
+ * line of JSON and a line for people.
  */
 import { parseArgs } from 'node:util'
 import { onDatabaseOfItsOwn, startDatabase } from '../mongod'

@@ -40,7 +40,9 @@ export async function recovery(databaseUrl: string): Promise<Recovery> {
   }
 }
 
-/** Two tasks that run at once show that both workers are there; then one is let go, and the worker of the other killed. */
+/**
+ * Two tasks that run at once show that both workers are there; then one is let go, and the worker of the other killed.
+ */
 async function killWorkers(server: Server): Promise<number[]> {
   const times: number[] = []
   await server.notice('ready')

@@ -11,7 +11,9 @@ const APP = path.join(import.meta.dirname, 'app')
 /** Nothing that is waited for takes this long, unless it does not come. */
 const PATIENCE_MS = 120_000
 
-/** Each server has its own ports for its workers: below the range from which systems take those of outgoing connections. */
+/**
+ * Each server has its own ports for its workers: below the range from which systems take those of outgoing connections.
+ */
 const FIRST_PORT = 12_000
 const PORTS_EACH = 10
 

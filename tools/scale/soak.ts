@@ -50,7 +50,10 @@ function stepOf(tasks: number): number {
   return Math.min(SAMPLE_EVERY, Math.max(250, Math.floor(tasks / FEWEST_SAMPLES / 250) * 250))
 }
 
-/** Adds tasks as others are done, past `addTask`, so that it is not the adding which is measured. Resolves when all are done. */
+/**
+ * Adds tasks as others are done, past `addTask`, so that it is not the adding which is measured. Resolves when all are
+ * done.
+ */
 async function feed(
   server: Server,
   tasks: number,

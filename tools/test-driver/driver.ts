@@ -1,6 +1,7 @@
 /**
- * Runs all tests that are registered, once the server is up, and ends it: with 1 when a test failed or none ran. The servers
- * that tests fork, and the workers, load this too and must do nothing; Meteor's own driver for the console would end them.
+ * Runs all tests that are registered, once the server is up, and ends it: with 1 when a test failed or none ran. The
+ * servers that tests fork, and the workers, load this too and must do nothing; Meteor's own driver for the console
+ * would end them.
  */
 import { Tinytest } from 'meteor/tinytest'
 import { WebApp } from 'meteor/webapp'

@@ -5,7 +5,10 @@ import type { Completions } from './completions'
 import { drain } from './drain'
 import type { Gate } from './gate'
 
-/** A batch is completed by deleting its tasks; everything else that is done about a task in the queue belongs to its claim. */
+/**
+ * A batch is completed by deleting its tasks; everything else that is done about a task in the queue belongs to its
+ * claim.
+ */
 const NOT_CLAIMING = ['delete', 'insert', 'getMore']
 
 /** Milliseconds for which the database was asked about claims, per claim. */

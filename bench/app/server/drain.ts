@@ -14,8 +14,8 @@ export interface Watch {
 }
 
 /**
- * What the cluster has claimed ahead, for workers that are busy, has been spared a part of the work: where the job itself is none,
- * it does not count.
+ * What the cluster has claimed ahead, for workers that are busy, has been spared a part of the work: where the job
+ * itself is none, it does not count.
  */
 export async function drain(
   gate: Gate,

@@ -1,6 +1,8 @@
 import { TaskQueue, type MessageBroker } from 'meteor/nschwarz:cluster'
 
-/** Keeps all workers busy, so that tasks can be added without being run, and warm workers start with them all at once. */
+/**
+ * Keeps all workers busy, so that tasks can be added without being run, and warm workers start with them all at once.
+ */
 export class Gate {
   readonly #workers: number
   readonly #answers: (() => void)[] = []

@@ -1,4 +1,6 @@
-/** The server that is measured: a master that the bench drives over the pipe of its process. Its workers load it too. */
+/**
+ * The server that is measured: a master that the bench drives over the pipe of its process. Its workers load it too.
+ */
 import { Meteor } from 'meteor/meteor'
 import { Cluster } from 'meteor/nschwarz:cluster'
 import { readSettings, serve } from '../../serve'

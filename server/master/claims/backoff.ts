@@ -5,8 +5,8 @@ import type { Task } from '../../../common/task'
 import type { Policy } from '../../../common/task-map'
 
 /**
- * Milliseconds until the next attempt, after this many failed ones. The application's own function must not cost the task its
- * retry: where it fails, the default is used.
+ * Milliseconds until the next attempt, after this many failed ones. The application's own function must not cost the
+ * task its retry: where it fails, the default is used.
  */
 export function delayAfter({ backoff }: Policy, task: Task, failures: number, error: Error, log: Log): number {
   if (typeof backoff !== 'function') return delayOf(backoff, failures, Math.random())

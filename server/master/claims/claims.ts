@@ -27,9 +27,9 @@ export interface ClaimsParts {
 }
 
 /**
- * The registry of the claims that this master holds, in either queue. It renews the leases of exactly these, by a timer of its own, so
- * that a job may block its worker for as long as it likes. A claim whose acknowledgement was lost is not in the registry: it is not
- * renewed, expires, and is rescued like any other.
+ * The registry of the claims that this master holds, in either queue. It renews the leases of exactly these, by a timer
+ * of its own, so that a job may block its worker for as long as it likes. A claim whose acknowledgement was lost is not
+ * in the registry: it is not renewed, expires, and is rescued like any other.
  */
 export class Claims {
   readonly #parts: ClaimsParts
@@ -86,7 +86,10 @@ export class Claims {
     return validity === 'held' && lease?.isOver !== true
   }
 
-  /** Whether this claim still counts: a lease that has run out is renewed first, since a late renewal is as good as one in time. */
+  /**
+   * Whether this claim still counts: a lease that has run out is renewed first, since a late renewal is as good as one
+   * in time.
+   */
   async confirm(held: HeldClaim): Promise<boolean> {
     if (!this.isValid(held)) await this.renew()
     return this.isValid(held)
@@ -141,7 +144,10 @@ export class Claims {
     }
   }
 
-  /** A request came while this fetch was in flight: whether it was for one of its claims is asked once they are in the registry. */
+  /**
+   * A request came while this fetch was in flight: whether it was for one of its claims is asked once they are in the
+   * registry.
+   */
   private placeRequests(): void {
     this.#isRequestUnplaced = this.#fetchesInFlight > 0
     // When the database is away, the next renewal finds them.
@@ -175,7 +181,10 @@ export class Claims {
     await this.#renewing
   }
 
-  /** When the database is away the leases run on, and a later renewal is as good as one in time while nobody took the task over. */
+  /**
+   * When the database is away the leases run on, and a later renewal is as good as one in time while nobody took the
+   * task over.
+   */
   private async renewAll(): Promise<void> {
     const helds = this.leased()
     if (helds.length === 0) return

@@ -1,8 +1,9 @@
 import { clockOffset, hasJumped, monotonicNow } from '../../../common/clock'
 
 /**
- * How long a claim is valid, by this master's clock: never longer than by the database's, since it begins before the write. The
- * monotonic clock stands still while the machine sleeps: after that, the lease counts as over until it is renewed.
+ * How long a claim is valid, by this master's clock: never longer than by the database's, since it begins before the
+ * write. The monotonic clock stands still while the machine sleeps: after that, the lease counts as over until it is
+ * renewed.
  */
 export class Lease {
   /** On the monotonic clock. */

@@ -9,7 +9,10 @@ const LONGEST_PAUSE_MS = 5000
 
 const LARGEST_WRITE = 500
 
-/** After a write of this many settlements more are to be expected: they are collected for a while. Fewer are written at once. */
+/**
+ * After a write of this many settlements more are to be expected: they are collected for a while. Fewer are written at
+ * once.
+ */
 const MANY = 5
 const COLLECTED_MS = 20
 

@@ -62,7 +62,10 @@ export class Settler {
     else this.attemptFailed(held, errorFromWire(outcome.error), aborted, outcome.isFinal)
   }
 
-  /** The worker died while it ran the job: that is the job's fault, unless the worker was killed because the job did not end. */
+  /**
+   * The worker died while it ran the job: that is the job's fault, unless the worker was killed because the job did not
+   * end.
+   */
   workerDied(held: HeldClaim, death: Death, aborted?: Error): void {
     if (held.isCancelRequested) this.cancel(held, true)
     else if (aborted === undefined) this.crash(held, death)
@@ -154,8 +157,8 @@ export class Settler {
   }
 
   /**
-   * Writes what becomes of the claim, unless it is void. A request to cancel the task wins over `settlement`, and is known here or found
-   * by the write.
+   * Writes what becomes of the claim, unless it is void. A request to cancel the task wins over `settlement`, and is
+   * known here or found by the write.
    *
    * @param emit called once the settlement is written as asked
    */

@@ -26,7 +26,9 @@ export class Backlog {
     return this.#fullClaims > 0
   }
 
-  /** How many tasks to ask for: one, after a claim that found no second, since that takes one command instead of three. */
+  /**
+   * How many tasks to ask for: one, after a claim that found no second, since that takes one command instead of three.
+   */
   limit(wanted: number): number {
     return this.#isSingle ? 1 : wanted
   }
@@ -45,7 +47,8 @@ export class Backlog {
     this.#isSingle = count < Math.min(limit, 2)
     if (count === limit) this.heard()
     this.#fullClaims = count === limit ? this.#fullClaims + 1 : 0
-    // While there is a backlog nobody needs to be told that there is work: a feed costs the database a tenth of its time.
+    // While there is a backlog nobody needs to be told that there is work: a feed costs the database a tenth of its
+    // time.
     if (this.#fullClaims === 0) this.#feed.start()
     else if (this.#fullClaims === CLAIMS_OF_A_BACKLOG) void this.#feed.stop()
   }

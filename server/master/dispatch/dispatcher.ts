@@ -28,8 +28,8 @@ export interface DispatcherParts {
 }
 
 /**
- * Claims due tasks, as many as the workers can use. It polls the queue at every tick, and between ticks whenever a signal says that there
- * may be work; one poll at a time.
+ * Claims due tasks, as many as the workers can use. It polls the queue at every tick, and between ticks whenever a
+ * signal says that there may be work; one poll at a time.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
@@ -41,7 +41,9 @@ export class Dispatcher {
   #polling: Promise<void> | undefined
   #pollAgain = false
   #isTickDue = false
-  /** The highest priority of what was added or became due since the last fetch was sent; Infinity where it is not known. */
+  /**
+   * The highest priority of what was added or became due since the last fetch was sent; Infinity where it is not known.
+   */
   #arrived = -Infinity
 
   /** Schedules one pass at the end of this turn; further calls in the same turn are merged into it. */

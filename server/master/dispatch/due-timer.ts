@@ -1,6 +1,6 @@
 /**
- * The timer fires at least this often, and the queue is polled anew: a timer stands still while the machine sleeps, and does not notice
- * that the clock was set. Timers of Node reach no further than 25 days, either.
+ * The timer fires at least this often, and the queue is polled anew: a timer stands still while the machine sleeps, and
+ * does not notice that the clock was set. Timers of Node reach no further than 25 days, either.
  */
 const LONGEST_SLEEP_MS = 3_600_000
 

@@ -30,8 +30,8 @@ export interface LocalQueueParts {
 }
 
 /**
- * The claims between the queue and the workers: those that were fetched and not sent yet. It assigns them to workers, in-memory tasks
- * first. Assigning is synchronous: nothing comes between the choice of a worker and the job for it.
+ * The claims between the queue and the workers: those that were fetched and not sent yet. It assigns them to workers,
+ * in-memory tasks first. Assigning is synchronous: nothing comes between the choice of a worker and the job for it.
  */
 export class LocalQueue {
   readonly #parts: LocalQueueParts
@@ -56,7 +56,8 @@ export class LocalQueue {
   /**
    * How many more tasks should be claimed: none while there are enough for a while.
    *
-   * @param isBacklog whether there are more than can start at once; without one, what is claimed ahead would only be kept from others
+   * @param isBacklog whether there are more than can start at once; without one, what is claimed ahead would only be
+   * kept from others
    * @param isUrgent whether some come before those that are here: then at least what the workers run at once
    */
   wanted(isBacklog: boolean, isUrgent: boolean): number {

@@ -34,7 +34,10 @@ export class Scaling {
     if (slotsToFork > 0) pool.grow(memory.countDue(freeSlots + slotsToFork) - freeSlots)
   }
 
-  /** @param mayBeMore whether there may be tasks that are due and not claimed; it throws when the database is away then (rejects) */
+  /**
+   * @param mayBeMore whether there may be tasks that are due and not claimed; it throws when the database is away then
+   * (rejects)
+   */
   async grow(mayBeMore: boolean): Promise<void> {
     const { localQueue, memory, options, pool, queue } = this.#parts
     const { freeSlots, slotsToFork } = pool

@@ -19,8 +19,8 @@ const WRITES: ReadonlySet<unknown> = new Set([
 ])
 
 /**
- * That the database does not answer: one line when it begins and one when it is over. A write waits for a majority of the members
- * without any limit, and in silence, as a limit would leave open whether it was made.
+ * That the database does not answer: one line when it begins and one when it is over. A write waits for a majority of
+ * the members without any limit, and in silence, as a limit would leave open whether it was made.
  */
 export class AnswerMonitor {
   readonly #log: Log

@@ -1,7 +1,10 @@
 import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 
-/** That the change stream cannot be read: one line when it begins and one when it is over, however often it is tried in between. */
+/**
+ * That the change stream cannot be read: one line when it begins and one when it is over, however often it is tried in
+ * between.
+ */
 export class FeedOutage {
   readonly #log: Log
   #isOn = false

@@ -9,7 +9,10 @@ import type { AnswerMonitor } from './answer-monitor'
 import { IndexMaintenance } from './index-maintenance'
 import { endOrphans } from './orphans'
 
-/** A document with a state that no version has is somebody's slip: the feed tells of it, and what the feed missed waits for this. */
+/**
+ * A document with a state that no version has is somebody's slip: the feed tells of it, and what the feed missed waits
+ * for this.
+ */
 const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
 
 export interface MaintenanceParts {
@@ -60,8 +63,8 @@ export class Maintenance {
   }
 
   /**
-   * Called at each tick. While a feed reports what happens, every second tick is enough for what it does not report: expired leases,
-   * documents without a state.
+   * Called at each tick. While a feed reports what happens, every second tick is enough for what it does not report:
+   * expired leases, documents without a state.
    */
   skipsTick(): boolean {
     this.#wasSkipped = this.#parts.feed.isOpen && !this.#isDemanded && !this.#wasSkipped

@@ -26,11 +26,11 @@ export interface App {
 }
 
 /**
- * Ends the workers on this machine whose master is gone: one that blocks its event loop lives on for a moment, and one that is
- * stopped for as long as it is.
+ * Ends the workers on this machine whose master is gone: one that blocks its event loop lives on for a moment, and one
+ * that is stopped for as long as it is.
  *
- * @returns the marks of processes that live on: they may be workers, and are not proven to be. The tasks of their masters must not be
- * released before their leases have run out
+ * @returns the marks of processes that live on: they may be workers, and are not proven to be. The tasks of their
+ * masters must not be released before their leases have run out
  */
 export async function endOrphans(): Promise<readonly string[]> {
   const app = { main: serverEntry(), databaseUrl: process.env.MONGO_URL }

@@ -1,7 +1,9 @@
 import { messageOf, toError } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 
-/** That the queue cannot be read: one line when it begins and one when it is over, however many polls fail in between. */
+/**
+ * That the queue cannot be read: one line when it begins and one when it is over, however many polls fail in between.
+ */
 export class QueueOutage {
   readonly #log: Log
   #isOn = false

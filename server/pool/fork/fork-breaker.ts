@@ -3,8 +3,8 @@ const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 60_000
 
 /**
- * Keeps workers that end by themselves, at boot or while idle, from becoming a fork storm: after each of them none is forked
- * for a while, and for longer each time. A job that ends in a worker shows that workers work again.
+ * Keeps workers that end by themselves, at boot or while idle, from becoming a fork storm: after each of them none is
+ * forked for a while, and for longer each time. A job that ends in a worker shows that workers work again.
  */
 export class ForkBreaker {
   #failures = 0

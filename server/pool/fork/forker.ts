@@ -19,7 +19,10 @@ export interface ForkerEvents {
   readonly mayForkAgain: () => void
 }
 
-/** Forks workers one after the other, since each looks for a free port; and none for a while after one that ended by itself. */
+/**
+ * Forks workers one after the other, since each looks for a free port; and none for a while after one that ended by
+ * itself.
+ */
 export class Forker {
   readonly #options: ForkerOptions
   readonly #events: ForkerEvents

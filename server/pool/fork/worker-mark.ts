@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 
 /**
- * The value of a worker's variable: the key of its master, and a digest of the command line with which it is forked. A process
- * that inherits the environment of a worker has another command line.
+ * The value of a worker's variable: the key of its master, and a digest of the command line with which it is forked. A
+ * process that inherits the environment of a worker has another command line.
  */
 export function workerMark(ownerKey: string, commandLine: readonly string[]): string {
   return `${ownerKey} ${digest(commandLine)}`

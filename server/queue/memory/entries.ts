@@ -9,7 +9,9 @@ export interface Entry {
   token?: string
   /** While running: `TaskQueue.cancel` was called. */
   isCancelRequested?: true
-  /** Of a task that is tried again after a delay: when, on performance.now, so that setting the clock changes nothing. */
+  /**
+   * Of a task that is tried again after a delay: when, on performance.now, so that setting the clock changes nothing.
+   */
   dueAt?: number
 }
 
@@ -42,7 +44,9 @@ export class QueuedEntries {
     else (entry.dueAt === undefined ? this.#scheduled : this.#retried).add(entry)
   }
 
-  /** Milliseconds until the next of those that are not due is, unless it has been removed; Infinity if there is none. */
+  /**
+   * Milliseconds until the next of those that are not due is, unless it has been removed; Infinity if there is none.
+   */
   get nextDueIn(): number {
     const [scheduled, retried] = [this.#scheduled.first(), this.#retried.first()]
     return Math.min(

@@ -104,7 +104,10 @@ export class MemoryQueue implements InMemoryTasks {
     return { task, token, inMemory: true, isTakenOver: false, isCancelRequested: false }
   }
 
-  /** No write fails here. A task that was removed, or removed and added again under its `_id`, has another token or none. */
+  /**
+   * No write fails here. A task that was removed, or removed and added again under its `_id`, has another token or
+   * none.
+   */
   settle({ task: { _id }, token }: Claim, settlement: Settlement): Verdict {
     const entry = this.#entries.get(_id)
     if (entry?.token !== token) return 'removed'
@@ -118,7 +121,10 @@ export class MemoryQueue implements InMemoryTasks {
     return 'settled'
   }
 
-  /** Cancels a task that is not running; records a request on one that is. @returns undefined when no task could be cancelled */
+  /**
+   * Cancels a task that is not running; records a request on one that is. @returns undefined when no task could be
+   * cancelled
+   */
   cancel(_id: string): Cancellation | undefined {
     const entry = this.#entries.get(_id)
     if (entry?.token !== undefined) {

@@ -4,8 +4,8 @@ import { Heap } from './heap'
 const MIN_CUT = 1000
 
 /**
- * A priority queue. What comes in order, as most does, goes to the end of a list: `add` and `take` in O(1). What comes before others
- * there goes into a heap, in O(log n). Equal items come in no particular order.
+ * A priority queue. What comes in order, as most does, goes to the end of a list: `add` and `take` in O(1). What comes
+ * before others there goes into a heap, in O(log n). Equal items come in no particular order.
  */
 export class PriorityQueue<Item> {
   /** In order; what was taken is undefined. */

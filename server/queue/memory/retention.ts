@@ -1,4 +1,7 @@
-/** Memory is all that the in-memory queue has: past this many, the failed and cancelled tasks that ended first are dropped. */
+/**
+ * Memory is all that the in-memory queue has: past this many, the failed and cancelled tasks that ended first are
+ * dropped.
+ */
 const MAX_KEPT = 1000
 
 /** How long failed and cancelled tasks are kept, in either queue: what `keepFailed` says. */

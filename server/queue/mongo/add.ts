@@ -8,7 +8,9 @@ import { literal } from './updates'
 /** MongoDB's code for a value that a unique index holds already. */
 const DUPLICATE_KEY = 11_000
 
-/** Below the 16 MB of a document, with room for what the queue writes on it: a claim, and the error of the last attempt. */
+/**
+ * Below the 16 MB of a document, with room for what the queue writes on it: a claim, and the error of the last attempt.
+ */
 const MAX_BYTES = 15 * 1024 * 1024
 
 /** @throws DuplicateTaskError (rejects) */
@@ -48,7 +50,9 @@ function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined 
   return writeErrors.flatMap(({ index }) => added[index] ?? [])
 }
 
-/** A done task that is still kept does not take up its `_id`; the new one names who settled it, for its former holder. */
+/**
+ * A done task that is still kept does not take up its `_id`; the new one names who settled it, for its former holder.
+ */
 async function replaceDone(task: Task, tasks: RawCollection): Promise<boolean> {
   const update = [{ $replaceWith: { $mergeObjects: [literal(task), { replaced: '$settledBy' }] } }]
   const { matchedCount } = await tasks.updateOne({ _id: task._id, state: 'done' }, update, DURABLE)

@@ -5,8 +5,8 @@ import { AS_IN_MEMORY, DURABLE, HAS_NOT_ENDED, type RawCollection, toTask } from
 import { START_ANEW, cancelled } from './updates'
 
 /**
- * Cancels a task that is not running, or asks the holder of a running one to settle it as cancelled: one write, in which the state that
- * the database has decides.
+ * Cancels a task that is not running, or asks the holder of a running one to settle it as cancelled: one write, in
+ * which the state that the database has decides.
  *
  * @returns undefined when no task of this `_id` could be cancelled
  */

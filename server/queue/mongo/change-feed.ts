@@ -2,7 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { TaskSignal } from '../../../common/task'
 import { HAS_UNKNOWN_STATE, type RawCollection } from './schema'
 
-/** How long the server holds an answer back in which there is nothing. It is the only command of a feed to which nothing happens. */
+/**
+ * How long the server holds an answer back in which there is nothing. It is the only command of a feed to which nothing
+ * happens.
+ */
 const MAX_AWAIT_MS = 10_000
 const REOPEN_AFTER_MS = 1000
 
@@ -13,8 +16,8 @@ const REOPEN_AFTER_MAX_MS = 60_000
 const UNSUPPORTED = [40_573, 40_324]
 
 /**
- * So many of this process's own tasks are remembered for so long, or until the feed tells of them. Of some it does not: of those that
- * were retried, or are of other apps' types.
+ * So many of this process's own tasks are remembered for so long, or until the feed tells of them. Of some it does not:
+ * of those that were retried, or are of other apps' types.
  */
 const MOST_OWN = 10_000
 const OWN_MS = 5000
@@ -47,8 +50,8 @@ interface Change {
 }
 
 /**
- * What other processes do to the queue, as they do it: one change stream. Each event is a hint; the tick finds what no event told.
- * A stream that breaks is resumed where it was by the driver, or opened anew.
+ * What other processes do to the queue, as they do it: one change stream. Each event is a hint; the tick finds what no
+ * event told. A stream that breaks is resumed where it was by the driver, or opened anew.
  */
 export class ChangeFeed {
   readonly #tasks: RawCollection
@@ -61,7 +64,9 @@ export class ChangeFeed {
   #stopping: AbortController | undefined
   #isOpen = false
   #isUnsupported = false
-  /** Milliseconds: the pause after the last failure, and on performance.now when it ends. A stop does not shorten it. */
+  /**
+   * Milliseconds: the pause after the last failure, and on performance.now when it ends. A stop does not shorten it.
+   */
   #pause = 0
   #reopenAt = 0
 

@@ -23,15 +23,20 @@ import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, litera
 import { FOUND_FIELDS, lossAmong } from './verdict'
 
 /**
- * MongoDB merges the sorted index scans of several types, but no more than 200 of them (internalQueryMaxScansToExplode); above, it
- * would sort the whole backlog.
+ * MongoDB merges the sorted index scans of several types, but no more than 200 of them
+ * (internalQueryMaxScansToExplode); above, it would sort the whole backlog.
  */
 const TYPES_PER_QUERY = 100
 
-/** Two halves of the largest claim, side by side: while one is read the other may still be updated (5 % of drain-noop). */
+/**
+ * Two halves of the largest claim, side by side: while one is read the other may still be updated (5 % of drain-noop).
+ */
 const TASKS_PER_UPDATE = 250
 
-/** Tasks that somebody moved into the future, made scheduled in one update: one command each would hold up what is due behind them. */
+/**
+ * Tasks that somebody moved into the future, made scheduled in one update: one command each would hold up what is due
+ * behind them.
+ */
 const POSTPONED_PER_UPDATE = 1000
 
 export interface MongoClaimsOptions {
@@ -70,8 +75,8 @@ export class MongoClaims {
   }
 
   /**
-   * Stores a new task as a claim of this master: one round trip, by the database's clock, and retryable. It replaces a done task that
-   * is still kept.
+   * Stores a new task as a claim of this master: one round trip, by the database's clock, and retryable. It replaces a
+   * done task that is still kept.
    *
    * @throws DuplicateTaskError (rejects) when the `_id` is taken
    */
@@ -176,7 +181,9 @@ export class MongoClaims {
     return next.map(({ _id }) => _id)
   }
 
-  /** The tasks are read once they are claimed: before, anybody may change them, or replace one by another of its `_id`. */
+  /**
+   * The tasks are read once they are claimed: before, anybody may change them, or replace one by another of its `_id`.
+   */
   private async claimAmong(batch: string, ids: readonly string[]): Promise<Claim[]> {
     const among = { _id: { $in: [...ids] }, state: 'waiting' as const }
     await this.#tasks

@@ -18,12 +18,13 @@ export interface MissingIndex {
 }
 
 /**
- * Each holds one state only: a task that is claimed, and one that is done, costs no more entries than it must, and what is kept of
- * failed tasks none at all. The filters also keep them apart from indexes of the application's with the same keys.
+ * Each holds one state only: a task that is claimed, and one that is done, costs no more entries than it must, and what
+ * is kept of failed tasks none at all. The filters also keep them apart from indexes of the application's with the same
+ * keys.
  */
 const INDEXES: readonly Index[] = [
-  // Taking the next tasks: equality on the first two, then the order of all tasks, so no range and no sort; and their _id, so no
-  // document is read.
+  // Taking the next tasks: equality on the first two, then the order of all tasks, so no range and no sort; and their
+  // _id, so no document is read.
   forState('waiting', 'cluster_waiting', { state: 1, taskType: 1, ...TASK_ORDER, _id: 1 }),
   forState('scheduled', 'cluster_scheduled', { state: 1, dueDate: 1, _id: 1 }),
   forState('running', 'cluster_running', { state: 1, 'claim.expiresAt': 1 }),
@@ -65,7 +66,9 @@ export async function createIndexes(tasks: RawCollection): Promise<MissingIndex[
 
 type Existing = Readonly<Record<string, unknown>>
 
-/** None where there is no collection yet. A user who may not list them may still create them: those that are there stay. */
+/**
+ * None where there is no collection yet. A user who may not list them may still create them: those that are there stay.
+ */
 async function listIndexes(tasks: RawCollection): Promise<readonly Existing[]> {
   try {
     return await tasks.indexes()
@@ -75,7 +78,10 @@ async function listIndexes(tasks: RawCollection): Promise<readonly Existing[]> {
   }
 }
 
-/** Whether an index does the same, whatever its name: an earlier version gave it none, and made that of `removeAt` sparse. */
+/**
+ * Whether an index does the same, whatever its name: an earlier version gave it none, and made that of `removeAt`
+ * sparse.
+ */
 function isAsGoodAs(existing: Existing, { key, options }: Index): boolean {
   const { expireAfterSeconds, partialFilterExpression, unique = false } = existing
   const isTtl = options.expireAfterSeconds !== undefined && partialFilterExpression === undefined

@@ -20,8 +20,8 @@ import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, IS_STILL_DUE, rescued } from './up
 const BATCH_SIZE = 1000
 
 /**
- * The types that MongoDB sorts after dates. A due date of one of these is never reached; such a task is promoted, claimed, and failed
- * for it. (Types that sort before dates count as past.)
+ * The types that MongoDB sorts after dates. A due date of one of these is never reached; such a task is promoted,
+ * claimed, and failed for it. (Types that sort before dates count as past.)
  */
 const NEVER_DUE = { dueDate: { $type: ['timestamp', 'regex', 'javascript', 'maxKey'] } } as object
 
@@ -65,8 +65,8 @@ export class MongoMaintenance {
   }
 
   /**
-   * Releases the tasks whose holder did not renew its lease in time. Tasks with a request are cancelled one by one, since each needs an
-   * event.
+   * Releases the tasks whose holder did not renew its lease in time. Tasks with a request are cancelled one by one,
+   * since each needs an event.
    *
    * @param held the tokens of this master's own claims: it renews them, however late
    */
@@ -88,8 +88,8 @@ export class MongoMaintenance {
   }
 
   /**
-   * Whether there may be something for this master to claim or to keep in order: one query, so that a queue in which nothing happens
-   * costs no more.
+   * Whether there may be something for this master to claim or to keep in order: one query, so that a queue in which
+   * nothing happens costs no more.
    */
   async needsAttention(): Promise<boolean> {
     const cases: object[] = [
@@ -102,7 +102,10 @@ export class MongoMaintenance {
     return (await this.#tasks.findOne({ $or: cases }, { projection: { _id: 1 } })) !== null
   }
 
-  /** Makes the tasks waiting that became due. A task that somebody moved into the future becomes scheduled when it would be claimed. */
+  /**
+   * Makes the tasks waiting that became due. A task that somebody moved into the future becomes scheduled when it would
+   * be claimed.
+   */
   async promoteDue(): Promise<void> {
     const due = { state: 'scheduled' as const, $or: [IS_DUE_BY_INDEX, NEVER_DUE] }
     const oneReply = inOneReply(BATCH_SIZE)

@@ -5,8 +5,8 @@ import { createId } from '../../../common/id'
 /** Which master holds a claim, with what another process on the same machine needs to tell whether it still lives. */
 export interface Owner {
   /**
-   * Random. The other fields are no identity: in copies of one virtual machine, or in sandboxes, two living masters may agree in all of
-   * them.
+   * Random. The other fields are no identity: in copies of one virtual machine, or in sandboxes, two living masters may
+   * agree in all of them.
    */
   readonly id: string
   readonly host: string
@@ -39,8 +39,8 @@ export function isGoneByKey(key: string): boolean {
 }
 
 /**
- * Whether this owner's process is certain to be gone. In doubt (another machine or container, a system without /proc) the
- * answer is false.
+ * Whether this owner's process is certain to be gone. In doubt (another machine or container, a system without /proc)
+ * the answer is false.
  */
 export function isGone(owner: Omit<Owner, 'id'>): boolean {
   const system = currentSystem()
@@ -76,8 +76,8 @@ interface ProcessStat {
 }
 
 /**
- * Linux only: fields 3 (state) and 22 (start time, in clock ticks since boot) of /proc/PID/stat. The name in field 2 may
- * itself hold spaces and brackets.
+ * Linux only: fields 3 (state) and 22 (start time, in clock ticks since boot) of /proc/PID/stat. The name in field 2
+ * may itself hold spaces and brackets.
  */
 function statOf(pid: number): ProcessStat | undefined {
   try {

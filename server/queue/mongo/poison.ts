@@ -8,8 +8,8 @@ const SUSPICIOUS_BYTES = 16 * 1024 * 1024 - 4096
 const IS_SUSPICIOUS = { $expr: { $gt: [{ $bsonSize: '$$ROOT' }, SUSPICIOUS_BYTES] } }
 
 /**
- * A claim ended in an error. Where that is a task's fault (somebody wrote one by hand that is too large to carry a claim, or that
- * the driver cannot read) the task is failed, so that it does not hold up what waits behind it.
+ * A claim ended in an error. Where that is a task's fault (somebody wrote one by hand that is too large to carry a
+ * claim, or that the driver cannot read) the task is failed, so that it does not hold up what waits behind it.
  *
  * @param next what the claim looked for
  * @param batch the first part of its tokens
@@ -31,8 +31,8 @@ export async function failUnclaimable(
 }
 
 /**
- * Claimed tasks could not be read. What the driver throws while it reads a document is none of its own errors, which are about the
- * connection or the server.
+ * Claimed tasks could not be read. What the driver throws while it reads a document is none of its own errors, which
+ * are about the connection or the server.
  *
  * @throws in any case: the error, or one that says which task was failed for it
  */

@@ -13,7 +13,10 @@ export interface StoredClaim {
 export interface StoredTask extends Task {
   /** While the task is `running`. */
   readonly claim?: StoredClaim
-  /** While the task is `running`: `TaskQueue.cancel` was called. The holder of the claim settles the task as `cancelled`. */
+  /**
+   * While the task is `running`: `TaskQueue.cancel` was called. The holder of the claim settles the task as
+   * `cancelled`.
+   */
   readonly cancelRequestedAt?: Date
   /** The token of the claim that was settled last, by which a master recognises its own write. */
   readonly settledBy?: string
@@ -61,22 +64,28 @@ export const DURABLE = { writeConcern: { w: 'majority' } } as const
 export const COMMITTED = { readConcern: { level: 'majority' } } as const
 
 /**
- * For updates of tasks that were found before, by `_id` and state. Without the hint MongoDB also tries the index of that state, which
- * is full of entries of recent claims: half of the cost of a claim of 250 tasks (drain-noop).
+ * For updates of tasks that were found before, by `_id` and state. Without the hint MongoDB also tries the index of
+ * that state, which is full of entries of recent claims: half of the cost of a claim of 250 tasks (drain-noop).
  */
 export const BY_ID = { hint: { _id: 1 } } as const
 
 /** Binary arrives as a Buffer, as it does from the in-memory queue. */
 export const AS_IN_MEMORY = { promoteBuffers: true } as const
 
-/** For a query that finds at most `count` documents: one reply, as far as 16 MB allow. By default the first reply holds 101. */
+/**
+ * For a query that finds at most `count` documents: one reply, as far as 16 MB allow. By default the first reply holds
+ * 101.
+ */
 export function inOneReply(count: number): { readonly batchSize: number } {
   return { batchSize: count + 1 }
 }
 
 const TOKEN_SEPARATOR = ':'
 
-/** The token of a task in a batch of claims. An `_id` that is no string is left out: such a task is failed after it was claimed. */
+/**
+ * The token of a task in a batch of claims. An `_id` that is no string is left out: such a task is failed after it was
+ * claimed.
+ */
 export function tokenOf(batch: string, _id: unknown): string {
   return batch + TOKEN_SEPARATOR + (typeof _id === 'string' ? _id : '')
 }

@@ -5,8 +5,9 @@ import { type Pipeline, failedWithoutError, settledAs } from './updates'
 import { FOUND_FIELDS, type Finding, findingOf } from './verdict'
 
 /**
- * Settles claims of the persistent queue. Each write names the token that it expects, and those of many claims also that nobody has
- * asked to cancel the task: where their count falls short, each claim is settled by itself, and the look-up tells what became of it.
+ * Settles claims of the persistent queue. Each write names the token that it expects, and those of many claims also
+ * that nobody has asked to cancel the task: where their count falls short, each claim is settled by itself, and the
+ * look-up tells what became of it.
  */
 export class MongoSettler implements ClaimStore {
   readonly #tasks: RawCollection
@@ -79,7 +80,10 @@ export class MongoSettler implements ClaimStore {
     }
   }
 
-  /** @returns undefined when the task does not carry the claim's token, or is to be deleted and has a request to cancel it */
+  /**
+   * @returns undefined when the task does not carry the claim's token, or is to be deleted and has a request to cancel
+   * it
+   */
   private async write(request: SettleRequest): Promise<Verdict | undefined> {
     if (isDeletion(request)) {
       const { deletedCount } = await this.#tasks.deleteOne(
@@ -119,7 +123,9 @@ export class MongoSettler implements ClaimStore {
   }
 }
 
-/** Tasks of these claims that still carry their tokens. A token is of one claim: no task can match with that of another. */
+/**
+ * Tasks of these claims that still carry their tokens. A token is of one claim: no task can match with that of another.
+ */
 export function heldByAny(claims: readonly Claim[]): Filter {
   return { _id: { $in: claims.map(({ task }) => task._id) }, 'claim.token': { $in: claims.map(({ token }) => token) } }
 }

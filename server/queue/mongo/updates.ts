@@ -1,4 +1,7 @@
-/** The updates of tasks in the persistent queue, as pipelines: the database's clock (`$$NOW`) decides, not this machine's. */
+/**
+ * The updates of tasks in the persistent queue, as pipelines: the database's clock (`$$NOW`) decides, not this
+ * machine's.
+ */
 import type { Release, Settlement } from '../claim'
 import type { Owner } from './owner'
 import { tokenExpression } from './schema'
@@ -9,8 +12,8 @@ export type Pipeline = Record<string, unknown>[]
 const IS_DUE = { $or: [{ $lte: ['$dueDate', '$$NOW'] }, { $ne: [{ $type: '$dueDate' }, 'date'] }] }
 
 /**
- * Nobody has moved the task into the future. A task that was added without a due date is due from its creation on, even if the clock
- * of the process that added it is ahead.
+ * Nobody has moved the task into the future. A task that was added without a due date is due from its creation on, even
+ * if the clock of the process that added it is ahead.
  */
 export const IS_STILL_DUE = { $or: [IS_DUE, { $eq: ['$dueDate', '$createdAt'] }] }
 
@@ -22,8 +25,8 @@ export const FOLLOW_DUE_DATE: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }
 export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 
 /**
- * Claims a waiting task if it is due, and makes it `scheduled` otherwise: the search for the next task then needs no condition on due
- * dates, which would be a range over the index.
+ * Claims a waiting task if it is due, and makes it `scheduled` otherwise: the search for the next task then needs no
+ * condition on due dates, which would be a range over the index.
  *
  * @param batch the first part of its token
  * @param leaseDuration milliseconds
@@ -146,7 +149,10 @@ export function cancelled(keepFailed: number | null): Pipeline {
   ]
 }
 
-/** Starts a failed or cancelled task anew; `attempts` counts on, and so does `isTakenOver`: a former holder may still live. */
+/**
+ * Starts a failed or cancelled task anew; `attempts` counts on, and so does `isTakenOver`: a former holder may still
+ * live.
+ */
 export const START_ANEW: Pipeline = [
   { $set: { state: 'waiting', dueDate: '$$NOW', failures: 0, crashes: 0 } },
   { $unset: ['error', 'cancelledAt', 'removeAt', 'isSuspect', 'settledBy'] },

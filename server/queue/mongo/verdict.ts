@@ -17,7 +17,9 @@ export const FOUND_FIELDS = {
   'claim.token': 1,
 } as const
 
-/** `settleAsAsked` and `settleAsCancelled`: the claim still holds the task, and the settlement has to be written again. */
+/**
+ * `settleAsAsked` and `settleAsCancelled`: the claim still holds the task, and the settlement has to be written again.
+ */
 export type Finding = Verdict | 'settleAsAsked' | 'settleAsCancelled'
 
 /** An earlier write of the same settlement, which may have been made, or not. */
@@ -68,8 +70,8 @@ function isSameTask({ task }: Pick<Claim, 'task'>, { createdAt, sequence }: Foun
 }
 
 /**
- * A task that is gone was deleted by the write of unknown effect, or removed by somebody. If that write was late, another holder may have
- * settled the task before.
+ * A task that is gone was deleted by the write of unknown effect, or removed by somebody. If that write was late,
+ * another holder may have settled the task before.
  */
 function goneUnless(unanswered: Unanswered | undefined): Verdict {
   if (unanswered === undefined) return 'removed'

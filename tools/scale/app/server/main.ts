@@ -1,4 +1,7 @@
-/** The server that is measured: a master with two types of tasks, driven over the pipe of its process. Its workers load it too. */
+/**
+ * The server that is measured: a master with two types of tasks, driven over the pipe of its process. Its workers load
+ * it too.
+ */
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type Job, type JobContext, type ToggleIPC } from 'meteor/nschwarz:cluster'
 import { monotonicNow } from '../../../../common/clock'

@@ -1,6 +1,6 @@
 /**
- * Starts a server the way Meteor's boot.js does (meteor: tools/static-assets/server/boot.js): packages, then the app, then
- * the startup hooks one by one, then the web server.
+ * Starts a server the way Meteor's boot.js does (meteor: tools/static-assets/server/boot.js): packages, then the app,
+ * then the startup hooks one by one, then the web server.
  */
 import Module, { register } from 'node:module'
 import path from 'node:path'
@@ -34,7 +34,9 @@ async function start(): Promise<void> {
   watchParent()
 }
 
-/** Meteor puts an app's npm packages into `npm/node_modules` of serverDir; here Node finds them from there all the same. */
+/**
+ * Meteor puts an app's npm packages into `npm/node_modules` of serverDir; here Node finds them from there all the same.
+ */
 function offerNpmPackages(): void {
   const app = process.env[APP_VARIABLE]
   if (app === undefined) return

@@ -1,4 +1,6 @@
-/** meteor/mongo on a server: the asynchronous collection methods over MongoDB's own driver, of the version asked for. */
+/**
+ * meteor/mongo on a server: the asynchronous collection methods over MongoDB's own driver, of the version asked for.
+ */
 import type { Collection as RawCollection, Document, Filter, MongoClient, UpdateFilter } from 'mongodb'
 import type * as Driver from 'mongodb'
 import type { Mongo as Real } from 'meteor/mongo'

@@ -22,7 +22,10 @@ export const WebApp = {
   },
 }
 
-/** Like webapp's `main`: no handler for a port in use, so that the process dies of it (packages/webapp/webapp_server.js). */
+/**
+ * Like webapp's `main`: no handler for a port in use, so that the process dies of it
+ * (packages/webapp/webapp_server.js).
+ */
 export function main(): void {
   httpServer.listen(Number(process.env.PORT ?? 0), process.env.BIND_IP ?? '0.0.0.0', () => {
     if (process.env.METEOR_PRINT_ON_LISTEN) console.log('LISTENING')
