@@ -49,8 +49,8 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const localQueue = new LocalQueue({ abortGrace, claims, definitions, memory, pool, settler })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
   const maintenance = new Maintenance({
-    queue: new MongoMaintenance(tasks, { taskTypes, keepFailed }),
-    ...{ answers, claims, dueTimer, events, feed, log },
+    queue: new MongoMaintenance(tasks, { taskTypes, keepFailed, cancelled: task => void events.emitCancelled(task) }),
+    ...{ answers, claims, dueTimer, feed, log },
   })
   const dispatcher = new Dispatcher({
     ...{ claims, dueTimer, feed, localQueue, log, maintenance, memory, memoryTimer, options, scaling },

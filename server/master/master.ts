@@ -74,11 +74,18 @@ export class Master {
   private async finishStop(isClosed: Promise<void>): Promise<void> {
     const isPollOver = this.#parts.dispatcher.stop()
     await isClosed
-    await Promise.race([isPollOver.then(() => this.#parts.settler.idle()), pause(STORE_PATIENCE_MS)])
+    await Promise.race([this.settled(isPollOver), pause(STORE_PATIENCE_MS)])
     this.#parts.claims.stop()
     this.#stopping = undefined
     if (!this.#isEnding) this.#ignoreSignals()
     if (this.#isWanted) this.start()
+  }
+
+  /** Until everything that was claimed is settled. */
+  private async settled(isPollOver: Promise<void>): Promise<void> {
+    await isPollOver
+    await this.#parts.claims.fetched()
+    await this.#parts.settler.idle()
   }
 
   /** In development the tool waits for the process, to start the next. */

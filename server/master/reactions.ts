@@ -82,12 +82,8 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
   }
 
   taskCancelled({ task, token }: Cancellation): void {
-    if (token !== undefined) {
-      this.#parts.claims.requestCancel(token)
-      return
-    }
-    this.#parts.log.task(task, 'cancelled')
-    void this.#parts.events.emit('cancelled', { task })
+    if (token === undefined) void this.#parts.events.emitCancelled(task)
+    else this.#parts.claims.requestCancel(token)
   }
 
   // In the change feed.
@@ -196,8 +192,11 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
   }
 
   private end(held: HeldClaim, reason: Error): void {
-    if (held.place === 'buffered') this.#parts.localQueue.drop(held)
-    else if (held.place !== 'left') this.#parts.pool.abort(held.claim, reason, this.#parts.abortGrace)
+    if (held.place === 'buffered') {
+      this.#parts.localQueue.drop(held)
+      // A worker may have been kept free for it.
+      this.#parts.dispatcher.wake()
+    } else if (held.place !== 'left') this.#parts.pool.abort(held.claim, reason, this.#parts.abortGrace)
   }
 
   /** A claim stays in the registry until its job has left: without one, nothing is left to do. */

@@ -227,6 +227,10 @@ export class Worker implements JobCommands {
   }
 
   private returned(token: string, reason?: string): void {
+    if (this.#jobs.get(token)?.hasStarted === true) {
+      this.#process.rejectFor('The master killed it: it returned a job that it had started.')
+      return
+    }
     const job = this.take(token)
     if (job !== undefined) this.#listener.jobReturned(job.claim, reason)
   }

@@ -43,7 +43,7 @@ export type Settlement =
 export interface SettleRequest {
   readonly claim: Claim
   readonly settlement: Settlement
-  /** When the lease runs out, on the monotonic clock of this master. */
+  /** When the lease runs out, on the monotonic clock of this master, as far as it was renewed by now. */
   readonly leaseEndsAt: number
 }
 

@@ -36,11 +36,13 @@ export class Claims {
   /** By token. */
   readonly #held = new Map<string, HeldClaim>()
   #listener: ClaimsListener | undefined
-  #fetchesInFlight = 0
+  readonly #fetches = new Set<Promise<unknown>>()
   /** A cancel was requested for a claim that may be in a fetch in flight. */
   #isRequestUnplaced = false
   #interval: number | undefined
   #renewing: Promise<void> | undefined
+  /** Look-ups of requests to cancel. */
+  #finding: { readonly inFlight?: Promise<void>; next?: Promise<void> } = {}
 
   constructor(parts: ClaimsParts) {
     this.#parts = parts
@@ -73,7 +75,7 @@ export class Claims {
 
   /** Whether a task of this `_id` is held, or may be in a fetch in flight. */
   mayHold(_id: string): boolean {
-    return this.#fetchesInFlight > 0 || this.leased().some(({ claim }) => claim.task._id === _id)
+    return this.#fetches.size > 0 || this.leased().some(({ claim }) => claim.task._id === _id)
   }
 
   /** The tokens of the persistent claims, those included whose settlement is being written. */
@@ -91,7 +93,8 @@ export class Claims {
    * in time.
    */
   async confirm(held: HeldClaim): Promise<boolean> {
-    if (!this.isValid(held)) await this.renew()
+    // The first may join a renewal that began before the lease ran out.
+    for (let tries = 0; tries < 2 && held.validity === 'held' && !this.isValid(held); tries++) await this.renew()
     return this.isValid(held)
   }
 
@@ -104,7 +107,7 @@ export class Claims {
   requestCancel(token: string): void {
     const held = this.#held.get(token)
     if (held !== undefined) this.markRequested(held)
-    else this.#isRequestUnplaced ||= this.#fetchesInFlight > 0
+    else this.#isRequestUnplaced ||= this.#fetches.size > 0
   }
 
   /** The claim with this token is void. */
@@ -117,9 +120,22 @@ export class Claims {
   }
 
   /** Asks the database for requests to cancel a task of these claims. @throws when the database is away (rejects) */
-  async findCancelRequests(): Promise<void> {
-    this.#isRequestUnplaced ||= this.#fetchesInFlight > 0
-    await this.findRequestsAmong(this.leased())
+  findCancelRequests(): Promise<void> {
+    this.#isRequestUnplaced ||= this.#fetches.size > 0
+    // One at a time: what is asked while one is on its way is answered by the next.
+    const { inFlight } = this.#finding
+    this.#finding.next ??= (inFlight ?? Promise.resolve()).then(() => {
+      const finding = this.findRequestsAmong(this.leased())
+      const settled = finding.catch(() => undefined)
+      this.#finding = { inFlight: settled, next: undefined }
+      return finding
+    })
+    return this.#finding.next
+  }
+
+  /** Until no fetch is in flight. */
+  async fetched(): Promise<void> {
+    while (this.#fetches.size > 0) await Promise.allSettled(this.#fetches)
   }
 
   /** Renews the leases from now on. */
@@ -134,24 +150,21 @@ export class Claims {
 
   private async fetchBy(fetch: (batch: string) => Promise<readonly Claim[]>): Promise<HeldClaim[]> {
     const lease = new Lease(this.#parts.leaseDuration)
-    this.#fetchesInFlight++
+    const fetching = fetch(createId())
+    this.#fetches.add(fetching)
     try {
-      const claims = await fetch(createId())
-      return claims.map(claim => this.hold(claim, lease))
+      return (await fetching).map(claim => this.hold(claim, lease))
     } finally {
-      this.#fetchesInFlight--
+      this.#fetches.delete(fetching)
       if (this.#isRequestUnplaced) this.placeRequests()
     }
   }
 
-  /**
-   * A request came while this fetch was in flight: whether it was for one of its claims is asked once they are in the
-   * registry.
-   */
+  /** A request came while a fetch was in flight: whether it was for one of its claims is asked once they are held. */
   private placeRequests(): void {
-    this.#isRequestUnplaced = this.#fetchesInFlight > 0
+    this.#isRequestUnplaced = false
     // When the database is away, the next renewal finds them.
-    this.findRequestsAmong(this.leased()).catch(() => undefined)
+    this.findCancelRequests().catch(() => undefined)
   }
 
   private async findRequestsAmong(helds: readonly HeldClaim[]): Promise<void> {

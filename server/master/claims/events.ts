@@ -13,6 +13,12 @@ export class Events {
     this.#log = log
   }
 
+  /** A task was cancelled. @returns as `emit` */
+  emitCancelled(task: Task): Promise<void> | undefined {
+    this.#log.task(task, 'cancelled')
+    return this.emit('cancelled', { task })
+  }
+
   /**
    * The task of a listener is its own copy, except for a done one, which nobody else has any more.
    *

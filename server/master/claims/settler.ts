@@ -1,10 +1,18 @@
-import { ClusterStoppedError, TaskTimeoutError, WorkerCrashError } from '../../../common/errors'
+import { ClusterStoppedError, TaskTimeoutError, WorkerCrashError, textOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 import type { Outcome } from '../../../common/pipe/protocol'
 import { type Task, type TaskFailure, failuresOf } from '../../../common/task'
 import { type Definitions, policyOf } from '../../../common/task-map'
 import { type WireValue, errorFromWire, fromWire } from '../../../common/pipe/wire'
-import { type Counts, type Loss, type Release, type Settlement, type Verdict, isLoss } from '../../queue/claim'
+import {
+  type Counts,
+  type Loss,
+  type Release,
+  type SettleRequest,
+  type Settlement,
+  type Verdict,
+  isLoss,
+} from '../../queue/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import type { Death } from '../../pool/worker-exit'
 import { delayAfter } from './backoff'
@@ -126,17 +134,18 @@ export class Settler {
     const { task } = held.claim
     const counts = { failures: failuresOf(task) + 1 }
     const policy = policyOf(task, this.#parts.definitions)
-    if (counts.failures > policy.retries) this.fail(held, error, counts)
-    else this.retry(held, error, counts, delayAfter(policy, task, counts.failures, error, this.#parts.log))
-  }
-
-  private retry(held: HeldClaim, error: Error, counts: Counts, delay: number): void {
+    if (counts.failures > policy.retries) {
+      this.fail(held, error, counts)
+      return
+    }
+    // Before the application's `backoff` gets the error, and may change it.
     const failure = toFailure(error)
+    const delay = delayAfter(policy, task, counts.failures, error, this.#parts.log)
     this.settle(held, { kind: 'retried', error: failure, counts, delay }, () => {
       const dueDate = new Date(Date.now() + delay)
-      const task: Task = { ...held.claim.task, ...counts, state: 'scheduled', dueDate, error: failure }
-      if (!held.claim.inMemory) this.#listener?.taskRetried(task, delay)
-      return this.#parts.events.emit('retry', { value: error, task })
+      const retried: Task = { ...task, ...counts, state: 'scheduled', dueDate, error: failure }
+      if (!held.claim.inMemory) this.#listener?.taskRetried(retried, delay)
+      return this.#parts.events.emit('retry', { value: error, task: retried })
     })
   }
 
@@ -179,7 +188,7 @@ export class Settler {
       this.resolveIfIdle()
     }
     if (held.claim.inMemory) conclude(memory.settle(held.claim, asked))
-    else outbox.write({ claim: held.claim, settlement: asked, leaseEndsAt: held.lease?.endsAt ?? Infinity }, conclude)
+    else outbox.write(requestFor(held, asked), conclude)
   }
 
   // Invariant 3: store first, emit second.
@@ -193,11 +202,10 @@ export class Settler {
   }
 
   private emitCancelled({ claim: { task } }: HeldClaim, settlement: Settlement): Promise<void> | undefined {
-    this.#parts.log.task(task, 'cancelled')
     const { attempts = 1 } = task
     const counted = hasStarted(settlement) ? attempts : attempts - 1
     const cancelled: Task = { ...task, attempts: counted, state: 'cancelled', cancelledAt: new Date() }
-    return this.#parts.events.emit('cancelled', { task: cancelled })
+    return this.#parts.events.emitCancelled(cancelled)
   }
 
   private emitLoss({ claim: { task } }: HeldClaim, loss: Loss): Promise<void> | undefined {
@@ -226,6 +234,17 @@ const HOW_LOST: Readonly<Record<Loss, string>> = {
   cancelledElsewhere: 'another master took the task over and cancelled it',
 }
 
+/** The lease goes on being renewed while the settlement is on its way. */
+function requestFor(held: HeldClaim, settlement: Settlement): SettleRequest {
+  return {
+    claim: held.claim,
+    settlement,
+    get leaseEndsAt() {
+      return held.lease?.endsAt ?? Infinity
+    },
+  }
+}
+
 function asCancelled(settlement: Settlement): Settlement {
   return { kind: 'cancelled', hasStarted: hasStarted(settlement) }
 }
@@ -240,9 +259,9 @@ function mayRunAgain({ kind }: Settlement): boolean {
 
 function toFailure(error: Error): TaskFailure {
   return {
-    name: error.name.slice(0, MAX_TEXT),
-    message: error.message.slice(0, MAX_TEXT),
-    stack: error.stack?.slice(0, MAX_TEXT) ?? null,
+    name: (textOf(error, 'name') ?? 'Error').slice(0, MAX_TEXT),
+    message: (textOf(error, 'message') ?? '').slice(0, MAX_TEXT),
+    stack: textOf(error, 'stack')?.slice(0, MAX_TEXT) ?? null,
     failedAt: new Date(),
   }
 }

@@ -30,6 +30,7 @@ export class ClaimBuffer {
 
   remove(held: HeldClaim): void {
     this.#claims.retain(other => other !== held)
+    if (this.#claims.size === 0) this.#lowestPriority = Infinity
   }
 
   clear(): HeldClaim[] {

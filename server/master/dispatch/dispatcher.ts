@@ -80,7 +80,8 @@ export class Dispatcher {
     localQueue.close()
     // A claim that is on its way may open the feed.
     await this.#polling
-    await feed.stop()
+    // It may have been started again meanwhile.
+    if (!this.isRunning) await feed.stop()
   }
 
   /** Takes effect at once when dispatching, else at the start. */
@@ -94,7 +95,8 @@ export class Dispatcher {
     const delay = Number(dueDate) - Date.now()
     if (delay > 0) this.dueIn(delay, true)
     else {
-      this.#arrived = Math.max(this.#arrived, priority)
+      // Somebody else may have written anything there.
+      this.#arrived = Number.isFinite(priority) ? Math.max(this.#arrived, priority) : Infinity
       this.mayClaim()
     }
   }
@@ -243,6 +245,8 @@ export class Dispatcher {
 
   private pollFailed(error: unknown): void {
     this.#backlog.heard()
+    // What had arrived was not fetched.
+    this.#arrived = Infinity
     this.#parts.maintenance.demand()
     this.#outage.pollFailed(error)
   }

@@ -62,7 +62,7 @@ export class LocalQueue {
    */
   wanted(isBacklog: boolean, isUrgent: boolean): number {
     const { scheduler } = this.#parts.pool
-    const missing = isBacklog ? this.missingAhead : scheduler.idleSlots - this.#buffer.size
+    const missing = isBacklog ? this.missingAhead : scheduler.idleSlots - this.size
     return Math.min(LARGEST_CLAIM, Math.max(missing, isUrgent ? scheduler.readySlots : 0))
   }
 
@@ -158,7 +158,7 @@ export class LocalQueue {
   /** How many claims to fetch to refill the buffer; 0 while it is more than half full. */
   private get missingAhead(): number {
     const { memory, pool } = this.#parts
-    const { size } = this.#buffer
+    const { size } = this
     // In-memory tasks go first: what is claimed would wait for them.
     const target = memory.countDue(1) > 0 ? 0 : pool.scheduler.inHand
     return size > target / 2 ? 0 : target + pool.scheduler.room(Infinity) - size

@@ -12,8 +12,6 @@ const WRITES: ReadonlySet<unknown> = new Set([
   'deleteMany',
   'deleteOne',
   'findOneAndUpdate',
-  'insertOne',
-  'replaceOne',
   'updateMany',
   'updateOne',
 ])

@@ -1,9 +1,8 @@
 import type { Log } from '../../../common/log'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
-import type { MongoMaintenance, Rescue } from '../../queue/mongo/maintenance'
+import type { MongoMaintenance } from '../../queue/mongo/maintenance'
 import { type Owner, isGone, keyOf } from '../../queue/mongo/owner'
 import type { Claims } from '../claims/claims'
-import type { Events } from '../claims/events'
 import type { DueTimer } from '../dispatch/due-timer'
 import type { AnswerMonitor } from './answer-monitor'
 import { IndexMaintenance } from './index-maintenance'
@@ -19,7 +18,6 @@ export interface MaintenanceParts {
   readonly queue: MongoMaintenance
   readonly answers: AnswerMonitor
   readonly claims: Claims
-  readonly events: Events
   readonly feed: ChangeFeed
   readonly dueTimer: DueTimer
   readonly log: Log
@@ -101,7 +99,7 @@ export class Maintenance {
     await queue.adopt(false)
     await queue.promoteDue()
     // Invariant 5: a master touches its own tasks and expired ones.
-    const released = this.emitCancelled(await queue.rescueExpired(claims.tokens))
+    const released = await queue.rescueExpired(claims.tokens)
     if (released > 0) log.warn(`${String(released)} tasks of a master that did not renew its leases run again`)
   }
 
@@ -113,7 +111,7 @@ export class Maintenance {
     const marks = await endOrphans()
     const mayHaveWorkers = (owner: Owner) => marks.some(mark => mark.startsWith(`${keyOf(owner)} `))
     const ended = former.filter(owner => !mayHaveWorkers(owner))
-    const released = this.emitCancelled(await queue.rescueFrom(ended))
+    const released = await queue.rescueFrom(ended)
     if (released > 0) log.warn(`${String(released)} unfinished tasks of a former master on this machine run again`)
     this.#isPrepared = true
   }
@@ -122,15 +120,5 @@ export class Maintenance {
     if (performance.now() < this.#adoptUnknownAt) return
     await this.#parts.queue.adoptUnknown()
     this.#adoptUnknownAt = performance.now() + ADOPT_UNKNOWN_EVERY_MS
-  }
-
-  /** @returns how many tasks were released */
-  private emitCancelled({ cancelled, released }: Rescue): number {
-    const { events, log } = this.#parts
-    for (const task of cancelled) {
-      log.task(task, 'cancelled')
-      void events.emit('cancelled', { task })
-    }
-    return released
   }
 }

@@ -21,7 +21,9 @@ export async function cancelTask(
     includeResultMetadata: true,
     ...AS_IN_MEMORY,
   })
-  return value === null ? undefined : { task: toTask(value), token: value.claim?.token }
+  if (value === null) return undefined
+  // Somebody else may have written a running task without a claim: it expires, and whoever rescues it cancels it.
+  return { task: toTask(value), token: value.state === 'running' ? (value.claim?.token ?? '') : undefined }
 }
 
 /** Starts a failed or cancelled task anew. @returns undefined when there is no such task */

@@ -150,6 +150,7 @@ export class ChangeFeed {
     this.#own.clear()
     // The first answer of the server.
     stream.once('resumeTokenChanged', () => {
+      if (this.#stream !== stream) return
       this.#isOpen = !stopped.aborted
       if (this.#isOpen) this.#listener?.feedOpened()
     })

@@ -9,6 +9,7 @@ import {
   AS_IN_MEMORY,
   BY_ID,
   CANCEL_REQUESTED,
+  COMMITTED,
   DURABLE,
   type Filter,
   type RawCollection,
@@ -122,7 +123,9 @@ export class MongoClaims {
 
   private async lossesAmong(claims: readonly Claim[]): Promise<ReadonlyMap<string, Loss>> {
     const filter = { _id: { $in: claims.map(({ task }) => task._id) } }
-    const found = await this.#tasks.find(filter, { projection: FOUND_FIELDS, ...inOneReply(claims.length) }).toArray()
+    const found = await this.#tasks
+      .find(filter, { projection: FOUND_FIELDS, ...COMMITTED, ...inOneReply(claims.length) })
+      .toArray()
     const byId = new Map(found.map(task => [task._id, task]))
     return new Map(
       claims.flatMap(claim => {

@@ -28,18 +28,13 @@ const NEVER_DUE = { dueDate: { $type: ['timestamp', 'regex', 'javascript', 'maxK
 /** A condition on `dueDate` alone: a range over the index of scheduled tasks. */
 const IS_DUE_BY_INDEX = { $expr: { $lte: ['$dueDate', '$$NOW'] } }
 
-/** What a rescue did. */
-export interface Rescue {
-  readonly released: number
-  /** Tasks with a request to cancel them, which this master has cancelled in place of their holder. */
-  readonly cancelled: readonly Task[]
-}
-
 export interface MaintenanceOptions {
   /** The types that this master has functions for. */
   readonly taskTypes: readonly string[]
   /** Milliseconds for which failed and cancelled tasks are kept, or null for good. */
   readonly keepFailed: number | null
+  /** Called for each task that a rescue has cancelled in place of its holder. */
+  readonly cancelled: (task: Task) => void
 }
 
 /** Keeps the persistent queue in order. None of it is about a claim that this master holds. */
@@ -47,11 +42,13 @@ export class MongoMaintenance {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
   readonly #keepFailed: number | null
+  readonly #cancelled: (task: Task) => void
 
-  constructor(tasks: RawCollection, { keepFailed, taskTypes }: MaintenanceOptions) {
+  constructor(tasks: RawCollection, { cancelled, keepFailed, taskTypes }: MaintenanceOptions) {
     this.#tasks = tasks
     this.#taskTypes = taskTypes
     this.#keepFailed = keepFailed
+    this.#cancelled = cancelled
   }
 
   /**
@@ -69,14 +66,15 @@ export class MongoMaintenance {
    * since each needs an event.
    *
    * @param held the tokens of this master's own claims: it renews them, however late
+   * @returns how many tasks were released
    */
-  rescueExpired(held: readonly string[]): Promise<Rescue> {
+  rescueExpired(held: readonly string[]): Promise<number> {
     return this.rescue({ state: 'running', 'claim.token': { $nin: [...held] }, $expr: HAS_EXPIRED }, true)
   }
 
-  /** Releases all tasks of former masters whose processes are gone. */
-  async rescueFrom(owners: readonly Owner[]): Promise<Rescue> {
-    if (owners.length === 0) return { released: 0, cancelled: [] }
+  /** Releases all tasks of former masters whose processes are gone. @returns how many */
+  async rescueFrom(owners: readonly Owner[]): Promise<number> {
+    if (owners.length === 0) return 0
     return this.rescue({ state: 'running', 'claim.owner.id': { $in: owners.map(({ id }) => id) } }, false)
   }
 
@@ -147,14 +145,14 @@ export class MongoMaintenance {
   }
 
   /** @param mayLive whether the former holders may still live */
-  private async rescue(filter: Filter, mayLive: boolean): Promise<Rescue> {
+  private async rescue(filter: Filter, mayLive: boolean): Promise<number> {
     const update = rescued(mayLive, this.#keepFailed)
     const { modifiedCount } = await this.#tasks.updateMany({ ...filter, ...NO_CANCEL_REQUESTED }, update, DURABLE)
-    return { released: modifiedCount, cancelled: await this.cancelInPlace({ ...filter, ...CANCEL_REQUESTED }, mayLive) }
+    await this.cancelInPlace({ ...filter, ...CANCEL_REQUESTED }, mayLive)
+    return modifiedCount
   }
 
-  private async cancelInPlace(filter: Filter, mayLive: boolean): Promise<Task[]> {
-    const cancelled: Task[] = []
+  private async cancelInPlace(filter: Filter, mayLive: boolean): Promise<void> {
     for (;;) {
       const { value } = await this.#tasks.findOneAndUpdate(filter, rescued(mayLive, this.#keepFailed, createId()), {
         ...DURABLE,
@@ -162,8 +160,8 @@ export class MongoMaintenance {
         includeResultMetadata: true,
         ...AS_IN_MEMORY,
       })
-      if (value === null) return cancelled
-      cancelled.push(toTask(value))
+      if (value === null) return
+      this.#cancelled(toTask(value))
     }
   }
 }

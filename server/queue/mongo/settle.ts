@@ -4,6 +4,16 @@ import { COMMITTED, DURABLE, type Filter, NO_CANCEL_REQUESTED, type RawCollectio
 import { type Pipeline, failedWithoutError, settledAs } from './updates'
 import { FOUND_FIELDS, type Finding, findingOf } from './verdict'
 
+/** What one write for many claims did. */
+interface Written {
+  readonly settled: ReadonlySet<SettleRequest>
+  /** Whether it is certain that it settled no others. */
+  readonly isKnown: boolean
+}
+
+const NOTHING_WRITTEN: Written = { settled: new Set(), isKnown: true }
+const UNKNOWN: Written = { settled: new Set(), isKnown: false }
+
 /**
  * Settles claims of the persistent queue. Each write names the token that it expects, and those of many claims also
  * that nobody has asked to cancel the task: where their count falls short, each claim is settled by itself, and the
@@ -43,39 +53,42 @@ export class MongoSettler implements ClaimStore {
     }
   }
 
-  /** @param write settles all of the group at once. @returns (its own) whether all were settled as asked */
+  /** @param write settles all of the group at once, as far as it can */
   private async settleGroup(
     group: readonly SettleRequest[],
     verdicts: Map<SettleRequest, Verdict>,
-    write: () => Promise<boolean>,
+    write: () => Promise<Written>,
   ): Promise<void> {
-    const isMany = group.length > 1
-    const sentAt = isMany ? monotonicNow() : undefined
-    const isWritten = isMany && (await write())
+    const sentAt = monotonicNow()
+    const { settled, isKnown } = group.length > 1 ? await write() : NOTHING_WRITTEN
     const settle = async (request: SettleRequest) => {
-      verdicts.set(request, isWritten ? 'settled' : await this.settleOne(request, sentAt))
+      const isSettled = settled.has(request)
+      verdicts.set(request, isSettled ? 'settled' : await this.settleOne(request, isKnown ? undefined : sentAt))
     }
     await Promise.all(group.map(settle))
   }
 
-  /** @returns whether all of these are settled as asked */
-  private async deleteAll(requests: readonly SettleRequest[]): Promise<boolean> {
+  /** When the count falls short, the tasks that are gone are those that this deleted, unless others are gone too. */
+  private async deleteAll(requests: readonly SettleRequest[]): Promise<Written> {
     const filter = { ...heldByAny(requests.map(({ claim }) => claim)), ...NO_CANCEL_REQUESTED }
     const { deletedCount } = await this.#tasks.deleteMany(filter, DURABLE)
-    return deletedCount === requests.length
+    if (deletedCount === requests.length) return { settled: new Set(requests), isKnown: true }
+    const ids = { _id: { $in: requests.map(({ claim }) => claim.task._id) } }
+    const left = new Set(await this.#tasks.distinct('_id', ids, COMMITTED))
+    const gone = requests.filter(({ claim }) => !left.has(claim.task._id))
+    return gone.length === deletedCount ? { settled: new Set(gone), isKnown: true } : UNKNOWN
   }
 
-  /** @returns whether all of these are settled as asked */
-  private async updateAll(requests: readonly SettleRequest[]): Promise<boolean> {
+  private async updateAll(requests: readonly SettleRequest[]): Promise<Written> {
     const writes = requests.map(request => ({
       updateOne: { filter: { ...heldBy(request.claim), ...NO_CANCEL_REQUESTED }, update: this.updateFor(request) },
     }))
     try {
       const { matchedCount } = await this.#tasks.bulkWrite(writes, { ...DURABLE, ordered: false })
-      return matchedCount === requests.length
+      return matchedCount === requests.length ? { settled: new Set(requests), isKnown: true } : UNKNOWN
     } catch (error) {
       // One that is too large for its document, for instance: which of the others were made is looked up.
-      if ('writeErrors' in (error as object)) return false
+      if ('writeErrors' in (error as object)) return UNKNOWN
       throw error
     }
   }
@@ -140,5 +153,6 @@ function isDeletion({ claim, settlement }: SettleRequest): boolean {
 }
 
 function asCancelled(request: SettleRequest): SettleRequest {
-  return { ...request, settlement: { kind: 'cancelled', hasStarted: true } }
+  const { claim, leaseEndsAt } = request
+  return { claim, leaseEndsAt, settlement: { kind: 'cancelled', hasStarted: true } }
 }

@@ -100,7 +100,7 @@ export function settledAs(settlement: Settlement, settledBy: string, keepFailed:
       })
     case 'failed':
       return leaveRunning({
-        otherwise: { state: 'failed', ...settlement.counts, error: literal(settlement.error), ...removal(keepFailed) },
+        ...failed(settlement, keepFailed),
         settledBy,
         keepFailed,
       })
@@ -139,6 +139,7 @@ export function cancelled(keepFailed: number | null): Pipeline {
       $set: {
         state: ifRunning('running', 'cancelled'),
         cancelRequestedAt: ifRunning({ $ifNull: ['$cancelRequestedAt', '$$NOW'] }, '$$REMOVE'),
+        claim: ifRunning('$claim', '$$REMOVE'),
         cancelledAt: ifRunning('$cancelledAt', '$$NOW'),
         removeAt: ifRunning('$removeAt', removeAt ?? '$removeAt'),
         // No earlier holder may take this for its own write.
@@ -170,8 +171,18 @@ export const ADOPT: Pipeline = [
     },
   },
   { $set: { state: STATE_BY_DUE_DATE } },
-  { $unset: ['onGoing', 'inMemory', 'claim', 'cancelRequestedAt'] },
+  { $unset: ['onGoing', 'inMemory', 'claim', 'cancelRequestedAt', 'cancelledAt', 'removeAt', 'settledBy'] },
 ]
+
+function failed(
+  { counts: { attempts, ...counts }, error }: Extract<Settlement, { kind: 'failed' }>,
+  keepFailed: number | null,
+): Pick<Leaving, 'always' | 'otherwise'> {
+  return {
+    always: attempts === undefined ? {} : { attempts },
+    otherwise: { state: 'failed', ...counts, error: literal(error), ...removal(keepFailed) },
+  }
+}
 
 function retried({ counts, delay, error }: Extract<Settlement, { kind: 'retried' }>): Record<string, unknown> {
   const state = delay > 0 ? 'scheduled' : 'waiting'
