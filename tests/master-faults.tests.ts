@@ -213,6 +213,20 @@ Tinytest.addAsync(
   },
 )
 
+Tinytest.addAsync(
+  'faults - persistent: a master that was blocked for longer than a lease takes no task over from itself',
+  async () => {
+    await withMaster({ options: { leaseDuration: 900, refreshRate: 20 } }, async master => {
+      const held = await master.addTask({ taskType: 'hold', data: {} })
+      await master.held(held)
+      for (let count = 0; count < 3; count++) await master.call('block', BLOCKED_MS / 2)
+      await master.call('release', held, 'after all')
+      const { event, task } = await master.ending(held)
+      assert.deepEqual([event, task.attempts, master.notices('held').length], ['done', 1, 1])
+    })
+  },
+)
+
 // Row 37: an urgent task that comes back.
 
 /** Jobs that are short enough to be claimed ahead, and of a lower priority than what comes back. */
