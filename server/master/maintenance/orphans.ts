@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { WORKER_VARIABLE } from '../../../common/pipe/protocol'
 import { serverEntry } from '../../pool/fork/fork-server'
 import { isMarkOf } from '../../pool/fork/worker-mark'
-import { isGoneByKey } from '../../queue/mongo/owner'
+import { isGoneByKey, isRunning } from '../../queue/mongo/owner'
 
 const POLL_MS = 5
 /** A process that the system does not let go by then runs nothing of ours either. */
@@ -63,8 +63,7 @@ async function end(pid: number): Promise<void> {
     // It has gone by itself meanwhile.
   }
   const deadline = performance.now() + PATIENCE_MS
-  // The environment of a process that has ended, and is a zombie at most, reads as empty.
-  while (infoOf(pid) !== undefined && performance.now() < deadline) await pause(POLL_MS)
+  while (isRunning(pid) && performance.now() < deadline) await pause(POLL_MS)
 }
 
 /** None where there is no /proc. */

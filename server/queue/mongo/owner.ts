@@ -70,6 +70,11 @@ function currentSystem(): string {
   }
 }
 
+/** Whether this process may still run code: a zombie only waits for its parent. False on a system without /proc. */
+export function isRunning(pid: number): boolean {
+  return statOf(pid)?.isZombie === false
+}
+
 interface ProcessStat {
   readonly isZombie: boolean
   readonly startedAt: string
