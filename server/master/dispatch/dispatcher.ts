@@ -41,6 +41,7 @@ export class Dispatcher {
   #polling: Promise<void> | undefined
   #pollAgain = false
   #isTickDue = false
+  #isTaskDue = false
   /**
    * The highest priority of what was added or became due since the last fetch was sent; Infinity where it is not known.
    */
@@ -119,7 +120,7 @@ export class Dispatcher {
 
   /** A task of whatever priority is due, or may be claimed again. */
   taskDue(): void {
-    this.#arrived = Infinity
+    this.#isTaskDue = true
     this.tickInAnyCase()
   }
 
@@ -214,8 +215,12 @@ export class Dispatcher {
     if (options.inMemoryOnly) return false
     if (maintenance.skipsTick()) return !this.#backlog.isEmpty
     this.#backlog.asked()
+    const isTaskDue = this.#isTaskDue
+    this.#isTaskDue = false
     const hasWork = await maintenance.run()
     if (hasWork) this.#backlog.heard()
+    // Not before it was promoted: a fetch that is sent earlier does not find it.
+    if (isTaskDue) this.#arrived = Infinity
     return hasWork
   }
 
