@@ -4,6 +4,7 @@ import type { NewTask, Task } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import type { TestDatabase } from './support/database'
 import { isAlive } from './support/processes'
+import { cancelledEvents, QUEUES, runsOf } from './support/queues'
 import { type RemoteMaster, behindGate, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { ticks } from './support/ticks'
 import { comesTrue, eventually } from './support/wait'
@@ -13,26 +14,12 @@ const PATIENT = { abortGrace: 600_000 }
 const WEB_ONLY = { withoutCluster: true } as const
 const NO_TICKS = { refreshRate: 3_600_000, keepAlive: 'always' } as const
 
-const QUEUES = [
-  { kind: 'persistent', inMemory: false },
-  { kind: 'in-memory', inMemory: true },
-] as const
-
-/** How often this process emitted `cancelled` for a task. */
-function cancelledEvents(master: RemoteMaster, _id: string): number {
-  return master.notices('cancelled').filter(({ task }) => task._id === _id).length
-}
-
 async function cancelledEvent(master: RemoteMaster, _id: string): Promise<Task> {
   return (await master.notice('cancelled', ({ task }) => task._id === _id)).task
 }
 
 function endingsOf(master: RemoteMaster, _id: string): RemoteMaster['endings'] {
   return master.endings.filter(({ task }) => task._id === _id)
-}
-
-function runsOf(master: RemoteMaster, _id: string): number {
-  return master.notices('held').filter(({ taskId }) => taskId === _id).length
 }
 
 async function aborted(master: RemoteMaster, _id: string): Promise<void> {

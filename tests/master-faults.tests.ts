@@ -4,19 +4,11 @@ import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { WORKER_VARIABLE } from '../common/pipe/protocol'
 import type { TestDatabase } from './support/database'
+import { QUEUES, runsOf } from './support/queues'
 import { type RemoteMaster, withDatabase, withMaster } from './support/remote-master'
 import { comesTrue, eventually } from './support/wait'
 
 const NO_TICKS = { refreshRate: 3_600_000, keepAlive: 'always', maxAvailableWorkers: 1 } as const
-
-const QUEUES = [
-  { kind: 'persistent', inMemory: false },
-  { kind: 'in-memory', inMemory: true },
-] as const
-
-function runsOf(master: RemoteMaster, _id: string): number {
-  return master.notices('held').filter(({ taskId }) => taskId === _id).length
-}
 
 interface StoredClaim {
   readonly token?: string

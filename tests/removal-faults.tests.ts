@@ -4,24 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Tinytest } from 'meteor/tinytest'
+import { cancelledEvents, QUEUES, runsOf } from './support/queues'
 import { type RemoteMaster, withMaster } from './support/remote-master'
 import { ticks } from './support/ticks'
 import { eventually } from './support/wait'
 
 const PATIENT = { abortGrace: 600_000, keepAlive: 'always', maxAvailableWorkers: 2 } as const
-
-const QUEUES = [
-  { kind: 'persistent', inMemory: false },
-  { kind: 'in-memory', inMemory: true },
-] as const
-
-function runsOf(master: RemoteMaster, _id: string): number {
-  return master.notices('held').filter(({ taskId }) => taskId === _id).length
-}
-
-function cancelledEvents(master: RemoteMaster, _id: string): number {
-  return master.notices('cancelled').filter(({ task }) => task._id === _id).length
-}
 
 async function remove(master: RemoteMaster, _id: string, inMemory: boolean): Promise<void> {
   if (inMemory) assert.equal((await master.call('removeById', _id))?._id, _id)

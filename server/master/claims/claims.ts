@@ -62,7 +62,7 @@ export class Claims {
     return this.fetchBy(async batch => [await this.#parts.queue.addClaimed(batch, task)])
   }
 
-  /** Holds a claim of the in-memory queue. */
+  /** From now on this claim is this master's. @param lease none for a claim of the in-memory queue */
   hold(claim: Claim, lease?: Lease): HeldClaim {
     const held = new HeldClaim(claim, lease)
     this.#held.set(claim.token, held)
