@@ -56,7 +56,7 @@ export type ToMaster =
   | { readonly kind: 'cancelRequested'; readonly token: string }
   /** The worker cancelled this task, which was not running. */
   | { readonly kind: 'taskCancelled'; readonly task: Encoded }
-  /** The function of the job with this token is about to be called. */
+  /** The function of the job with this token is about to be called, once this has left the worker. */
   | { readonly kind: 'started'; readonly token: string }
   /**
    * The job with this token has ended, `duration` milliseconds after it had started. `rss`: the resident memory of the
@@ -69,8 +69,10 @@ export type ToMaster =
       readonly duration: number
       readonly rss?: number
     }
-  /** The job with this token was not started, and will not be: it came too late, or was recalled. */
-  | { readonly kind: 'expired' | 'recalled'; readonly token: string }
+  /** The function of the job with this token will not be called: it came too late, or its `started` left too late. */
+  | { readonly kind: 'expired'; readonly token: string }
+  /** The job with this token was recalled before it had started, and will not be. */
+  | { readonly kind: 'recalled'; readonly token: string }
   /** The job with this token says something to the message broker. */
   | {
       readonly kind: 'ask'

@@ -164,7 +164,7 @@ export class Worker implements JobCommands {
         this.returned(message.token, 'it came too late to its worker to be started')
         return
       case 'recalled':
-        this.returned(message.token)
+        this.recalled(message.token)
         return
       case 'taskAdded':
         this.#listener.taskAdded({ ...message, dueDate: new Date(message.dueDate) })
@@ -226,11 +226,12 @@ export class Worker implements JobCommands {
     this.#listener.jobEnded(job.claim, outcome, job.aborted, duration)
   }
 
+  private recalled(token: string): void {
+    if (this.#jobs.get(token)?.hasStarted !== true) this.returned(token)
+    else this.#process.rejectFor('The master killed it: it returned a job that it had started.')
+  }
+
   private returned(token: string, reason?: string): void {
-    if (this.#jobs.get(token)?.hasStarted === true) {
-      this.#process.rejectFor('The master killed it: it returned a job that it had started.')
-      return
-    }
     const job = this.take(token)
     if (job !== undefined) this.#listener.jobReturned(job.claim, reason)
   }

@@ -122,7 +122,8 @@ export class JobRunner {
     while (this.#running.size < this.#options.slots) {
       const next = this.#waiting.shift()
       if (next === undefined) return
-      this.runInTime(next)
+      if (isInTime(next)) void this.run(next)
+      else this.refuse(next)
     }
   }
 
@@ -133,33 +134,37 @@ export class JobRunner {
     this.#link.send({ kind: 'recalled', token })
   }
 
-  private runInTime(message: RunMessage): void {
-    const { token, startBefore = Infinity } = message
-    const isInTime = monotonicNow() < startBefore && !hasSleptSince(message)
-    if (isInTime) void this.run(message)
-    else this.#link.send({ kind: 'expired', token })
+  private refuse({ token }: RunMessage): void {
+    this.#link.send({ kind: 'expired', token })
   }
 
   private async run(message: RunMessage): Promise<void> {
     const { token } = message
     const job = jobFromWire(message.job)
-    const startedAt = performance.now()
+    const abort = new JobAbort()
+    this.#running.set(token, abort)
     this.#log.task(job, 'started')
     this.#link.send({ kind: 'started', token })
-    // The function may block this process, or end it.
+    // The function may block this process, or end it: what the jobs before it returned must not wait for it.
     this.#log.flush()
-    this.#link.flush()
-    const outcome = await this.execute(job, message)
-    const endedAt = performance.now()
-    this.report(token, outcome, endedAt - startedAt)
-    this.logEnd(job, outcome, endedAt - startedAt)
-    if (endedAt < this.#turnEndsAt) this.startNext()
+    await this.#link.flush()
+    if (isInTime(message)) await this.runNow(job, message, abort)
+    // The master did not read for so long that somebody else may run it by now.
+    else this.refuse(message)
+    this.#running.delete(token)
+    if (performance.now() < this.#turnEndsAt) this.startNext()
     else setImmediate(() => this.takeTurn())
   }
 
-  private async execute(job: Job, { token, attempt }: RunMessage): Promise<Outcome> {
-    const abort = new JobAbort()
-    this.#running.set(token, abort)
+  private async runNow(job: Job, message: RunMessage, abort: JobAbort): Promise<void> {
+    const startedAt = performance.now()
+    const outcome = await this.execute(job, message, abort)
+    const duration = performance.now() - startedAt
+    this.report(message.token, outcome, duration)
+    this.logEnd(job, outcome, duration)
+  }
+
+  private async execute(job: Job, { token, attempt }: RunMessage, abort: JobAbort): Promise<Outcome> {
     const context: JobContext = {
       attempt,
       token,
@@ -171,8 +176,6 @@ export class JobRunner {
       return done(await this.functionFor(job)(job, this.#ipc.toggleFor(token), context))
     } catch (thrown) {
       return failed(thrown)
-    } finally {
-      this.#running.delete(token)
     }
   }
 
@@ -191,6 +194,11 @@ export class JobRunner {
     if (outcome.kind === 'done') this.#log.task(job, `done in ${String(Math.round(duration))} ms`)
     else this.#log.taskError(job, 'failed', outcome.error.stack ?? outcome.error.message)
   }
+}
+
+function isInTime(message: RunMessage): boolean {
+  const { startBefore = Infinity } = message
+  return monotonicNow() < startBefore && !hasSleptSince(message)
 }
 
 /** The claim may have run out while the machine slept, though `startBefore` has not come by the monotonic clock. */

@@ -12,13 +12,12 @@ export interface LinkEvents {
 /** A worker's end of the pipe to its master: the only place that touches it. */
 export class ParentLink {
   readonly #outgoing = new Batch<ToMaster>(messages => {
-    // A master that is gone is told by `disconnect`.
-    const send = (message: object) => {
-      if (process.connected) process.send?.(message, undefined, undefined, () => undefined)
-    }
+    const send = (message: object) => this.write(message)
     sendTogether(messages, send, (message, error) => this.#events?.unsent(message, error))
   })
   #events: LinkEvents | undefined
+  /** Until what was written last has left this process. */
+  #leaving = Promise.resolve()
 
   /** Called once, in a worker, as early as possible: a master that dies while its worker boots must take it along. */
   constructor() {
@@ -45,8 +44,26 @@ export class ParentLink {
     this.#outgoing.add(message)
   }
 
-  /** Sends what is still to be sent, before something that may block this process, or end it. */
-  flush(): void {
+  /**
+   * Sends what is still to be sent, before something that may block this process, or end it.
+   *
+   * @returns until all of it has left this process, which takes as long as the master takes to read what is large
+   */
+  flush(): Promise<void> {
     this.#outgoing.flush()
+    return this.#leaving
+  }
+
+  /** A master that is gone is told by `disconnect`. */
+  private write(message: object): void {
+    if (!process.connected) return
+    let hasLeft: () => void = () => undefined
+    const leaving = new Promise<void>(resolve => {
+      hasLeft = resolve
+    })
+    process.send?.(message, undefined, undefined, () => {
+      hasLeft()
+    })
+    this.#leaving = leaving
   }
 }

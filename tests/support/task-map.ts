@@ -155,6 +155,7 @@ export const taskMap: TaskMap = {
     while (performance.now() < end);
     return process.pid
   },
+  text: job => 'x'.repeat((job.data as { bytes: number }).bytes),
   /** The outcome is in the pipe when the process ends. */
   exitAfterwards: () => {
     setImmediate(() => {
