@@ -62,6 +62,11 @@ export interface ClusterOptions {
    * 8000, within the 10 s that Docker grants. In development there is no wait.
    */
   readonly stopTimeout?: number
+  /**
+   * The scheduling priority of workers, as a nice value: -20 (highest) to 19 (lowest). Default null: 10 more than that
+   * of this process, at most 19, so that this process comes before its workers when the cpus are busy.
+   */
+  readonly workerPriority?: number | null
   /** Start to dispatch at start-up; otherwise when `cluster.initialize()` is called. Default true. */
   readonly autoInitialize?: boolean
 }
@@ -104,6 +109,7 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
   maxJobsPerWorker: rule('an integer from 1, or null', isCountOrNull, null),
   maxWorkerMemory: rule('megabytes: an integer from 1, or null', isCountOrNull, null),
   stopTimeout: rule(STOP_TIMEOUT_ALLOWED, isStopTimeout, 8000),
+  workerPriority: rule('an integer from -20 to 19, or null', isPriorityOrNull, null),
   autoInitialize: rule('true or false', isBoolean, true),
 }
 
@@ -176,6 +182,10 @@ function isCountOrNull(value: unknown): boolean {
 
 function isStopTimeout(value: unknown): boolean {
   return isIntegerWithin(value, 0, MAX_TIMER_MS)
+}
+
+function isPriorityOrNull(value: unknown): boolean {
+  return value === null || isIntegerWithin(value, -20, 19)
 }
 
 function isBoolean(value: unknown): boolean {

@@ -22,6 +22,7 @@ Tinytest.add('options - the defaults are those of the README', test => {
       maxJobsPerWorker: null,
       maxWorkerMemory: null,
       stopTimeout: 8000,
+      workerPriority: null,
       autoInitialize: true,
     },
     warnings: [],

@@ -1,10 +1,13 @@
+import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
+import { getPriority } from 'node:os'
 import { Cluster } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
+import { prioritize } from '../server/pool/fork/worker-priority'
 import { BOOT_FAILURE_VARIABLE } from './support/remote-protocol'
 import { ticks } from './support/ticks'
-import { isAlive, workersOf } from './support/processes'
+import { isAlive, prioritiesOf, priorityIn, workersOf } from './support/processes'
 import { anyPort } from './support/ports'
 import { sharedMaster, withMaster } from './support/remote-master'
 
@@ -288,4 +291,33 @@ Tinytest.addAsync('workers - one that dies in its first job is replaced after a 
     test.equal((await master.run({ taskType: 'die', data: {} })).event, 'error')
     await master.written(/ended in its first job \(signal SIGKILL\); 2 in a row, no other is forked for 500 ms/)
   })
+})
+
+// The web process comes before its workers.
+
+for (const { given, what, expected } of [
+  { given: { workerPriority: null }, what: 'a lower priority than their master has', expected: getPriority() + 10 },
+  { given: { workerPriority: 15 }, what: 'the priority that is asked for', expected: 15 },
+]) {
+  Tinytest.addAsync(`workers - they, their threads and what they spawn have ${what}`, async () => {
+    await withMaster({ options: given }, async master => {
+      const _id = await master.addTask({ taskType: 'hold', data: {} })
+      const priorities = prioritiesOf(await master.held(_id))
+      assert.ok(priorities.length > 4)
+      assert.deepEqual(new Set(priorities), new Set([Math.min(19, expected)]))
+      await master.call('release', _id)
+      const spawned = await master.resultOf({ taskType: 'spawn', data: {} })
+      assert.equal(priorityIn(spawned as string), Math.min(19, expected))
+    })
+  })
+}
+
+Tinytest.add('workers - a priority that the system refuses is said in one line', () => {
+  const lines: string[] = []
+  const noProcess = 2 ** 31 - 1
+  for (const priority of [5, null]) prioritize(noProcess, priority, text => lines.push(text))
+  assert.match(
+    lines.join('\n'),
+    /^the system refuses worker 2147483647 the priority 5 .*ESRCH.*\n.* a lower priority: .*ESRCH.*$/,
+  )
 })

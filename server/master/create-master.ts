@@ -72,13 +72,14 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
 }
 
 function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool {
-  const { maxAvailableWorkers, maxJobsPerWorker, maxWorkerMemory, port, tasksPerWorker } = options
+  const { maxAvailableWorkers, maxJobsPerWorker, maxWorkerMemory, port, tasksPerWorker, workerPriority } = options
   return new Pool({
     port,
     size: maxAvailableWorkers,
     slots: tasksPerWorker,
     maxJobs: maxJobsPerWorker,
     maxMemory: maxWorkerMemory,
+    priority: workerPriority,
     fork: workerPort => forkServer(workerPort, ownerKey),
     log,
   })

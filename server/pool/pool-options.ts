@@ -1,19 +1,13 @@
-import type { ChildProcess } from 'node:child_process'
-import type { Log } from '../../common/log'
 import type { Outcome } from '../../common/pipe/protocol'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
+import type { ForkerOptions } from './fork/forker'
 import type { SchedulerOptions } from './scheduler'
 import type { Death, Question } from './worker-exit'
 
-export interface PoolOptions extends SchedulerOptions {
-  /** The port of the first worker. */
-  readonly port: number
+export interface PoolOptions extends SchedulerOptions, ForkerOptions {
   /** How many workers may live at once. */
   readonly size: number
-  /** Forks a copy of this server whose web server listens on `port`. */
-  readonly fork: (port: number) => ChildProcess
-  readonly log: Log
 }
 
 /** What happens in the pool, for the master. */

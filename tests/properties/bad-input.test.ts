@@ -104,6 +104,7 @@ const OPTIONS: { readonly [Name in keyof Required<ClusterOptions>]: fc.Arbitrary
   maxJobsPerWorker: fc.oneof(fc.constant(null), count),
   maxWorkerMemory: fc.oneof(fc.constant(null), count),
   stopTimeout: fc.integer({ min: 0, max: MAX_TIMER_MS }),
+  workerPriority: fc.option(fc.integer({ min: -20, max: 19 })),
   autoInitialize: fc.boolean(),
 }
 const NAMES = Object.keys(OPTIONS) as (keyof ClusterOptions)[]

@@ -43,3 +43,14 @@ function statOf(pid: number): { readonly state: string | undefined; readonly par
     return undefined
   }
 }
+
+/** The nice values of all threads of a process. */
+export function prioritiesOf(pid: number): number[] {
+  const threads = `/proc/${String(pid)}/task`
+  return readdirSync(threads).map(thread => priorityIn(readFileSync(`${threads}/${thread}/stat`, 'utf8')))
+}
+
+/** @param stat what /proc says of a process or thread */
+export function priorityIn(stat: string): number {
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])
+}

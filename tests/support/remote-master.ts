@@ -1,3 +1,4 @@
+import { getPriority } from 'node:os'
 import { errorFromWire, fromWire } from '../../common/pipe/wire'
 import type { ClusterOptions, NewTask, Task } from 'meteor/nschwarz:cluster'
 import { TestDatabase } from './database'
@@ -7,7 +8,7 @@ import { type Calls, OPTIONS_VARIABLE } from './remote-protocol'
 import { type NoticeOf, RemoteServer } from './remote-server'
 
 export interface MasterSettings {
-  /** Default: one worker, ticks of 50 ms, a free port. */
+  /** Default: one worker of the tests' own priority, which other load must not starve, ticks of 50 ms, a free port. */
   readonly options?: Omit<ClusterOptions, 'messageBroker'> & {
     readonly withoutBroker?: true
     /** An app that uses the queue and has no master: a web-only process. */
@@ -28,7 +29,8 @@ export class RemoteMaster extends RemoteServer {
   #calls = 0
 
   static async start(settings: MasterSettings = {}): Promise<RemoteMaster> {
-    const options = { maxAvailableWorkers: 1, refreshRate: 50, port: await anyPort(), ...settings.options }
+    const defaults = { maxAvailableWorkers: 1, refreshRate: 50, workerPriority: getPriority(), port: await anyPort() }
+    const options = { ...defaults, ...settings.options }
     const master = new RemoteMaster(settings, options)
     await master.notice('started')
     return master

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { foreign, forged } from './forgeries'
@@ -155,6 +156,8 @@ export const taskMap: TaskMap = {
     while (performance.now() < end);
     return process.pid
   },
+  /** @returns the entry in /proc of a process that this worker spawns */
+  spawn: () => execFileSync('cat', ['/proc/self/stat'], { encoding: 'utf8' }),
   text: job => 'x'.repeat((job.data as { bytes: number }).bytes),
   /** The outcome is in the pipe when the process ends. */
   exitAfterwards: () => {

@@ -3,12 +3,15 @@ import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 import { ForkBreaker } from './fork-breaker'
 import { freePort } from './free-port'
+import { prioritize } from './worker-priority'
 
 export interface ForkerOptions {
   /** The port of the first worker. */
   readonly port: number
   /** Forks a copy of this server whose web server listens on `port`. */
   readonly fork: (port: number) => ChildProcess
+  /** The nice value of workers; null: lower than that of this process. */
+  readonly priority: number | null
   readonly log: Log
 }
 
@@ -81,9 +84,16 @@ export class Forker {
       // Another worker may have failed meanwhile, which calls off those that are pending.
       if (this.#pending === 0) return
       this.#pending--
-      this.#events.forked(this.#options.fork(port), port)
+      this.#events.forked(this.forkOn(port), port)
     } catch (error) {
       this.failed(messageOf(error))
     }
+  }
+
+  private forkOn(port: number): ChildProcess {
+    const { fork, log, priority } = this.#options
+    const child = fork(port)
+    if (child.pid !== undefined) prioritize(child.pid, priority, text => log.warn(text))
+    return child
   }
 }
