@@ -407,6 +407,17 @@ storage('a new task is stored as a claim, unless its _id is taken', async (test,
   test.isTrue(await complete(queue.settler, claim))
 })
 
+storage('a task that is stored as a claim replaces no document but one of a done task', async (test, queue) => {
+  const others: object[] = [{ state: 'failed' }, { state: 'running', claim: {} }, { taskType: 'of 2.x' }, { note: 1 }]
+  for (const [number, fields] of others.entries()) {
+    const _id = `taken ${String(number)}`
+    await queue.database.tasks.insertOne({ _id, ...fields } as never)
+    const task = createTask({ taskType: 'TEST', data: {}, _id })
+    await refused(test, queue.claims().addClaimed('batch', task), /a task with the _id "taken/)
+    test.equal(await queue.find(_id), { _id, ...fields } as never)
+  }
+})
+
 storage(
   'a done task that is kept gives up its _id, and its former holder can tell (invariant 2)',
   async (test, queue) => {

@@ -51,6 +51,12 @@ export interface MongoClaimsOptions {
 type Candidate = Pick<StoredTask, '_id' | 'priority' | 'dueDate' | 'createdAt' | 'sequence'>
 const ORDERED_FIELDS = { _id: 1, priority: 1, dueDate: 1, createdAt: 1, sequence: 1 } as const
 
+/**
+ * Whether an `_id` may be given to a new task: no document has it, so that the upsert begins with nothing but the `_id`,
+ * or one of a done task. With this in the filter, MongoDB would plan the query: 5 % of the latency of a task.
+ */
+const IS_FREE = { $or: [{ $eq: ['$$ROOT', { _id: '$_id' }] }, { $eq: ['$state', 'done'] }] }
+
 /** Takes tasks of the persistent queue for this master, and keeps its claims valid. */
 export class MongoClaims {
   readonly #tasks: RawCollection
@@ -84,10 +90,16 @@ export class MongoClaims {
   async addClaimed(batch: string, task: Task): Promise<Claim> {
     const stored = literal({ ...task, state: 'running', attempts: 1 })
     const claim = claimOf(batch, this.#owner, this.#leaseDuration)
-    const update = [{ $replaceWith: { $mergeObjects: [stored, { claim, replaced: '$settledBy' }] } }]
+    const claimed = { $mergeObjects: [stored, { claim, replaced: '$settledBy' }] }
+    const update = [{ $replaceWith: { $cond: [IS_FREE, claimed, '$$ROOT'] } }]
     try {
-      await this.#tasks.updateOne({ _id: task._id, state: 'done' }, update, { ...DURABLE, upsert: true })
+      const { modifiedCount, upsertedCount } = await this.#tasks.updateOne({ _id: task._id }, update, {
+        ...DURABLE,
+        upsert: true,
+      })
+      if (modifiedCount + upsertedCount === 0) throw new DuplicateTaskError([task._id])
     } catch (error) {
+      // Two upserts at once.
       if (isTaken(error)) throw new DuplicateTaskError([task._id], { cause: error })
       throw error
     }
