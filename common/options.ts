@@ -45,6 +45,11 @@ export interface ClusterOptions {
    */
   readonly abortGrace?: number
   /**
+   * Milliseconds that a worker which runs no job may take to start one that it was sent; then it is replaced, and the
+   * task runs elsewhere. From 1; default 15000.
+   */
+  readonly startTimeout?: number
+  /**
    * Milliseconds for which failed and cancelled tasks are kept; from 1. Default null: until they are retried or
    * removed. The last 1,000 of those in memory are kept in any case, and no more.
    */
@@ -105,6 +110,7 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
   ),
   maxCrashes: rule('an integer from 1', isCount, 3),
   abortGrace: rule(TIMER_ALLOWED, isTimer, 5000),
+  startTimeout: rule(TIMER_ALLOWED, isTimer, 15_000),
   keepFailed: rule('milliseconds (an integer from 1), or null', isCountOrNull, null),
   maxJobsPerWorker: rule('an integer from 1, or null', isCountOrNull, null),
   maxWorkerMemory: rule('megabytes: an integer from 1, or null', isCountOrNull, null),

@@ -6,7 +6,8 @@ import { Tinytest } from 'meteor/tinytest'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { createTask } from '../common/task'
 import { Backlog } from '../server/master/dispatch/backlog'
-import { Prefetch } from '../server/pool/prefetch'
+import { type JobInFront, Prefetch } from '../server/pool/prefetch'
+import type { Claim } from '../server/queue/claim'
 import type { ChangeFeed } from '../server/queue/mongo/change-feed'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
@@ -142,7 +143,7 @@ Tinytest.addAsync(
       const inMemory = await master.addTask({ taskType: 'hold', data: {}, inMemory: true })
       await master.call('release', alone)
       await master.held(inMemory)
-      await eventually('the other is claimed', () => isRunning(master, other))
+      await eventually('the other is claimed', () => master.isRunning(other))
       test.isTrue(await master.call('cancel', other))
       await master.call('release', inMemory)
       test.equal(await master.resultOf({ taskType: 'echo', data: { text: 'next' } }), { text: 'next' })
@@ -158,7 +159,7 @@ Tinytest.addAsync('batches - a job that is to run alone runs on whichever worker
     const shared = ids.filter((_id, index) => isShared(pids[index] ?? 0))
     const suspect = { ...createTask({ taskType: 'echo', data: {} }), isSuspect: true }
     await master.database.tasks.insertOne(suspect)
-    await eventually('it is claimed', () => isRunning(master, suspect._id))
+    await eventually('it is claimed', () => master.isRunning(suspect._id))
     for (const _id of shared) await master.call('release', _id)
     test.equal((await master.ending(suspect._id)).event, 'done')
     for (const _id of ids.filter(id => !shared.includes(id))) await master.call('release', _id)
@@ -183,35 +184,37 @@ for (const taskType of ['hold', 'blockUntil'] as const) {
 
 for (const inMemory of [false, true]) {
   const kind = inMemory ? 'an in-memory task of a lower priority' : 'a persistent task'
-  Tinytest.addAsync(`batches - ${kind} that was sent ahead to a busy worker is overtaken all the same`, async test => {
-    await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: 1 } }, async master => {
-      await warmUp(master, blocks(10))
-      const tasks: NewTask[] = [{ taskType: 'hold', data: {}, priority: 9 }, ...blocks(10)]
-      const added = tasks.map(task => ({ ...task, inMemory }))
-      const [held = '', ...ahead] = await master.call('addTasks', added)
-      await master.held(held)
-      // Once this is there, so is the message that calls the other back, before the one that ends the long one.
-      const urgent = await master.addTask({ taskType: 'echo', data: {}, inMemory: true, priority: 2 })
-      await master.call('release', held)
-      const started = await master.startedUntil(urgent)
-      test.equal(started[started.indexOf(held) + 1], urgent)
-      for (const _id of ahead) test.equal((await master.ending(_id)).task.attempts, 1)
-    })
-  })
+  Tinytest.addAsync(
+    `batches - ${kind} that is claimed while its worker is busy is overtaken all the same`,
+    async test => {
+      await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: 1 } }, async master => {
+        await warmUp(master, blocks(10))
+        const tasks: NewTask[] = [{ taskType: 'hold', data: {}, priority: 9 }, ...blocks(10)]
+        const added = tasks.map(task => ({ ...task, inMemory }))
+        const [held = '', ...ahead] = await master.call('addTasks', added)
+        await master.held(held)
+        const urgent = await master.addTask({ taskType: 'echo', data: {}, inMemory: true, priority: 2 })
+        await master.call('release', held)
+        const started = await master.startedUntil(urgent)
+        test.equal(started[started.indexOf(held) + 1], urgent)
+        for (const _id of ahead) test.equal((await master.ending(_id)).task.attempts, 1)
+      })
+    },
+  )
 }
 
 Tinytest.addAsync(
-  'batches - a task of a higher priority is claimed though the next job waits in the worker already',
+  'batches - a task of a higher priority is claimed though the next one is claimed already',
   async test => {
     await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: 1 } }, async master => {
       await warmUp(master, blocks(10))
       const hold: NewTask = { taskType: 'hold', data: {}, priority: 8 }
       const [held = '', ahead = ''] = await master.call('addTasks', [hold, ...blocks(1)])
       await master.held(held)
-      await eventually('the next one is claimed', () => isRunning(master, ahead))
+      await eventually('the next one is claimed', () => master.isRunning(ahead))
       // Also when the master has not heard yet what it has claimed.
       const urgent = await master.addTask({ taskType: 'echo', data: {}, priority: 9 })
-      await eventually('the urgent one is claimed', () => isRunning(master, urgent))
+      await eventually('the urgent one is claimed', () => master.isRunning(urgent))
       await master.call('release', held)
       test.equal((await master.ending(ahead)).task.attempts, 1)
     })
@@ -248,10 +251,6 @@ Tinytest.addAsync('batches - what overtakes is claimed no faster than it can run
     for (const _id of urgent) test.equal((await master.ending(_id)).task.attempts, 1)
   })
 })
-
-async function isRunning({ database }: RemoteMaster, _id: string): Promise<boolean> {
-  return (await database.tasks.findOne({ _id }))?.state === 'running'
-}
 
 /** A task that comes first, and lasts until it is told to end. */
 function longTask(master: RemoteMaster, taskType: string): { task: NewTask; end: (_id: string) => Promise<unknown> } {
@@ -351,21 +350,48 @@ Tinytest.addAsync('batches - of an in-memory task the database hears nothing', a
   })
 })
 
-Tinytest.add('batches - what is worth having at hand follows how long jobs take', test => {
+/** So many jobs that a worker has. */
+function jobs(count: number, taskType: string, runningFor = 0): JobInFront[] {
+  return Array<JobInFront>(count).fill({ claim: { task: { taskType } } as Claim, runningFor })
+}
+
+Tinytest.add(
+  'batches - how much a worker has at hand follows how long the jobs in front take, by their types',
+  test => {
+    const prefetch = new Prefetch()
+    test.equal(prefetch.fillOf([], 1), 0)
+    test.equal(prefetch.fillOf(jobs(1, 'short'), 1), Infinity, 'nothing is known')
+    prefetch.record('short', 0.125)
+    test.equal(prefetch.fillOf(jobs(16, 'short'), 1), 0.5)
+    test.equal(prefetch.fillOf(jobs(16, 'short'), 2), 0.25)
+    test.equal(prefetch.fillOf([...jobs(16, 'short'), ...jobs(1, 'unknown')], 1), Infinity)
+    test.equal(
+      prefetch.fillOf([...jobs(16, 'short'), ...jobs(1, 'short', 3)], 1),
+      1.25,
+      'one runs for longer than usual',
+    )
+    prefetch.record('long', 100)
+    test.equal(prefetch.fillOf(jobs(16, 'short'), 1), 0.5, 'another type does not matter')
+    test.isTrue(prefetch.fillOf(jobs(1, 'long'), 8) > 1, 'nothing is sent ahead behind one of 100 ms')
+    prefetch.record('short', 100)
+    test.isTrue(prefetch.fillOf(jobs(1, 'short'), 1) > 1, 'a longer one counts at once')
+    for (let i = 0; i < 200; i++) prefetch.record('short', 0.01)
+    test.equal(prefetch.fillOf(jobs(65, 'short'), 1), 1, 'no more than 64, however short they are')
+    prefetch.recordSize(2 ** 20)
+    test.equal(prefetch.fillOf(jobs(9, 'short'), 1), 1, 'a larger one counts at once')
+  },
+)
+
+Tinytest.add('batches - how many tasks a master holds follows how long all jobs take, and how large they are', test => {
   const prefetch = new Prefetch()
-  const worth = () => [prefetch.ahead(1, false), prefetch.ahead(1, true), prefetch.inHand(2)]
-  test.equal(worth(), [0, 0, 0], 'nothing is known')
-  prefetch.record(0.1)
-  test.equal(worth(), [40, 40, 1000])
-  prefetch.record(100)
-  test.equal(worth(), [0, 1, 10], 'a longer one counts at once; one more is worth it while there are others enough')
-  prefetch.record(1000)
-  test.equal(worth(), [0, 0, 1])
-  for (let i = 0; i < 200; i++) prefetch.record(0.9)
-  test.equal(worth(), [4, 4, 1000])
-  test.equal(prefetch.ahead(4, false), 17)
+  const heldAt = (duration: number) => {
+    prefetch.record('TEST', duration)
+    return prefetch.inHand(2)
+  }
+  test.equal(prefetch.inHand(2), 0, 'nothing is known')
+  test.equal([heldAt(0.1), heldAt(100), heldAt(1000)], [1000, 10, 1])
+  for (let i = 0; i < 200; i++) prefetch.record('TEST', 0.9)
+  test.equal(prefetch.inHand(2), 1000)
   prefetch.recordSize(2 ** 20)
-  test.equal([prefetch.ahead(4, false), prefetch.inHand(2)], [8, 64], 'a larger one counts at once')
-  for (let i = 0; i < 200; i++) prefetch.recordSize(100)
-  test.equal(prefetch.ahead(4, false), 17)
+  test.equal(prefetch.inHand(2), 64)
 })

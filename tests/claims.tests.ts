@@ -411,10 +411,10 @@ storage('a task that is stored as a claim replaces no document but one of a done
   const others: object[] = [{ state: 'failed' }, { state: 'running', claim: {} }, { taskType: 'of 2.x' }, { note: 1 }]
   for (const [number, fields] of others.entries()) {
     const _id = `taken ${String(number)}`
-    await queue.database.tasks.insertOne({ _id, ...fields } as never)
+    await queue.database.tasks.insertOne({ _id, ...fields })
     const task = createTask({ taskType: 'TEST', data: {}, _id })
     await refused(test, queue.claims().addClaimed('batch', task), /a task with the _id "taken/)
-    test.equal(await queue.find(_id), { _id, ...fields } as never)
+    test.equal(await queue.find(_id), { _id, ...fields })
   }
 })
 

@@ -254,10 +254,6 @@ const RETURNS: Record<
   },
 }
 
-async function isRunning({ database }: RemoteMaster, _id: string): Promise<boolean> {
-  return (await database.tasks.findOne({ _id }))?.state === 'running'
-}
-
 /** Whether this master, whose only worker is busy, has claimed what is to run next. */
 async function claimsAhead({ database }: RemoteMaster): Promise<boolean> {
   return (await database.tasks.countDocuments({ state: 'running' })) > 1
@@ -279,7 +275,7 @@ for (const { kind, inMemory } of QUEUES) {
           async () => (await master.find(_id, inMemory))?.state !== 'scheduled',
         )
         // What no worker came to for a second may have been released: then it overtakes nothing.
-        const isNext = async () => (await isRunning(master, _id)) || !(await claimsAhead(master))
+        const isNext = async () => (await master.isRunning(_id)) || !(await claimsAhead(master))
         if (isClaimedAhead) await eventually('it is claimed, or nothing is at hand', isNext)
         // By then the master knows of its claim.
         await master.call('cancel', 'no such task')

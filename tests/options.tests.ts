@@ -21,6 +21,7 @@ Tinytest.add('options - the defaults are those of the README', test => {
       keepFailed: null,
       maxJobsPerWorker: null,
       maxWorkerMemory: null,
+      startTimeout: 15_000,
       stopTimeout: 8000,
       workerPriority: null,
       autoInitialize: true,

@@ -461,7 +461,8 @@ Tinytest.addAsync('faults - a job is sent with what tells its worker whether the
     const end = () => {
       resolve()
     }
-    const worker = new WorkerProcess(child, { message: () => undefined, unsent: () => undefined, end })
+    const ignore = () => undefined
+    const worker = new WorkerProcess(child, { message: ignore, left: ignore, unsent: ignore, end })
     worker.send({ kind: 'run', token: 'any', job: jobToWire(createTask({ taskType: 'echo', data: {} })), attempt: 1 })
   })
   try {

@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
+import { isAlive } from './support/processes'
+import { QUEUES, runsOf } from './support/queues'
 import { type RemoteMaster, withMaster } from './support/remote-master'
+import { eventually } from './support/wait'
 
 const MEGABYTE = 2 ** 20
 
@@ -47,3 +50,76 @@ Tinytest.addAsync('faults - a job with a large result does not time out while th
     }
   })
 })
+
+// Row 2: a worker that hangs while it is idle.
+
+/** What each leaves behind: a worker that runs nothing and starts nothing. @returns its pid */
+const HANGING: Record<string, (master: RemoteMaster) => Promise<number>> = {
+  'is suspended': async master => {
+    const { pid } = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
+    process.kill(pid, 'SIGSTOP')
+    return pid
+  },
+  'loops for ever': async master => (await master.resultOf({ taskType: 'hangAfterwards', data: {} })) as number,
+  'lost its listeners': async master => (await master.resultOf({ taskType: 'deafenWorker', data: {} })) as number,
+}
+
+const QUICK_START = { ...ONE_WORKER, startTimeout: 1000 } as const
+
+for (const [how, hang] of Object.entries(HANGING)) {
+  for (const { kind, inMemory } of QUEUES) {
+    Tinytest.addAsync(
+      `faults - ${kind}: a task that is sent to an idle worker that ${how} runs on another`,
+      async () => {
+        await withMaster({ options: QUICK_START }, async master => {
+          const hung = await hang(master)
+          const { event, value, task } = await master.run({ taskType: 'process', data: {}, inMemory })
+          assert.deepEqual([event, task.attempts, task.crashes], ['done', 1, undefined])
+          assert.notEqual((value as { pid: number }).pid, hung)
+          assert.ok(!isAlive(hung))
+          await master.written(/killed, since it did not start a job within 1000 ms \(startTimeout\)/)
+        })
+      },
+    )
+
+    Tinytest.addAsync(`faults - ${kind}: a task that waits in a worker that ${how} can be cancelled`, async () => {
+      await withMaster({ options: QUICK_START }, async master => {
+        await hang(master)
+        const _id = await master.addTask({ taskType: 'hold', data: {}, inMemory })
+        assert.equal(await master.call('cancel', _id), true)
+        const { task } = await master.notice('cancelled', notice => notice.task._id === _id)
+        assert.equal(task.attempts, 0)
+        assert.equal(runsOf(master, _id), 0)
+      })
+    })
+  }
+
+  for (const timeout of [0, 500]) {
+    Tinytest.addAsync(`faults - a stop in ${String(timeout)} ms ends with a worker that ${how}`, async () => {
+      await withMaster({ options: { ...ONE_WORKER, abortGrace: 500 } }, async master => {
+        const hung = await hang(master)
+        const _id = await master.addTask({ taskType: 'echo', data: {} })
+        await eventually('it is claimed', () => master.isRunning(_id))
+        const startedAt = performance.now()
+        await master.call('stop', { timeout })
+        assert.ok(performance.now() - startedAt < timeout + 500 + 2000)
+        assert.ok(!isAlive(hung))
+        assert.equal((await master.find(_id, false))?.state, 'waiting')
+      })
+    })
+  }
+}
+
+Tinytest.addAsync(
+  'faults - a job that blocks its worker beside short ones runs once, and they run elsewhere',
+  async () => {
+    const options = { ...QUICK_START, maxAvailableWorkers: 2, tasksPerWorker: 4 }
+    await withMaster({ options }, async master => {
+      const busy = { taskType: 'block', data: { milliseconds: 8000 } }
+      const ids = await master.call('addTasks', [busy, ...echoes(7)])
+      for (const _id of ids) assert.equal((await master.ending(_id)).event, 'done')
+      assert.equal((await master.ending(ids[0] ?? '')).task.attempts, 1)
+      assert.doesNotMatch(master.output, /killed/)
+    })
+  },
+)

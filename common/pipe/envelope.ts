@@ -17,16 +17,17 @@ const ENVELOPE = 'nschwarz:cluster'
  * Sends these in one message, or one by one when that fails: together their text may be longer than a string can be.
  * Never throws.
  *
+ * @param send is given what to send, and the messages in it
  * @param unsent is given each that cannot be sent, and why: a getter may give something else than when its value was
  * encoded
  */
 export function sendTogether<Message extends ToWorker | ToMaster>(
   messages: readonly Message[],
-  send: (message: object) => void,
+  send: (envelope: object, messages: readonly Message[]) => void,
   unsent: (message: Message, error: unknown) => void,
 ): void {
   try {
-    send(wrap(messages))
+    send(wrap(messages), messages)
   } catch (error) {
     const [message] = messages
     if (message !== undefined && messages.length === 1) unsent(message, error)

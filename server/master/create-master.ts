@@ -72,14 +72,15 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
 }
 
 function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool {
-  const { maxAvailableWorkers, maxJobsPerWorker, maxWorkerMemory, port, tasksPerWorker, workerPriority } = options
+  const { maxAvailableWorkers, maxJobsPerWorker, maxWorkerMemory, port, startTimeout, tasksPerWorker } = options
   return new Pool({
     port,
     size: maxAvailableWorkers,
     slots: tasksPerWorker,
     maxJobs: maxJobsPerWorker,
     maxMemory: maxWorkerMemory,
-    priority: workerPriority,
+    startTimeout,
+    priority: options.workerPriority,
     fork: workerPort => forkServer(workerPort, ownerKey),
     log,
   })

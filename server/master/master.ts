@@ -16,7 +16,7 @@ const LONGEST_LAST_GRACE_MS = 1000
 /**
  * How long a stop waits for the database, after the jobs have ended. What is not written then, the leases give back.
  */
-const STORE_PATIENCE_MS = 2000
+const STORE_PATIENCE_MS = 1500
 
 export interface MasterParts {
   readonly claims: Claims

@@ -3,20 +3,12 @@ import type { Claim } from '../queue/claim'
 
 /** What bounds a job in time. */
 export interface Limits {
-  /** On the monotonic clock: the job is not started at this moment or later. */
+  /** On the monotonic clock: the job is not started at this moment or later, since its claim may be over. */
   readonly startBefore: number | undefined
   /** Milliseconds, from when it starts. */
   readonly timeout: number | undefined
   /** Milliseconds that it has to end after its timeout. */
   readonly grace: number
-}
-
-/** How a job is to run beside others. */
-export interface Manner {
-  /** It is to start only when another has ended. */
-  readonly isAhead: boolean
-  /** No other is to be started while it runs. */
-  readonly isAlone: boolean
 }
 
 /** What a job has its worker do. */
@@ -31,11 +23,14 @@ export interface JobCommands {
 /** A job that was sent to a worker: whether it has started, and why it was told to end early, if it was. */
 export class SentJob {
   readonly claim: Claim
-  /** Whether its worker had others to run first, and so may come to it late. */
-  readonly isAhead: boolean
+  /** Milliseconds from when its `run` message has left until it must have started, or is not started. */
+  readonly startsWithin: number
   readonly #limits: Limits
   readonly #commands: JobCommands
-  #hasStarted = false
+  /** On performance.now. */
+  #startedAt: number | undefined
+  #hasLeft = false
+  #unheardFor = 0
   #aborted: Error | undefined
   #timeout: NodeJS.Timeout | undefined
   #kill: NodeJS.Timeout | undefined
@@ -43,15 +38,35 @@ export class SentJob {
   /** On performance.now. */
   #killAt = Infinity
 
-  constructor(claim: Claim, isAhead: boolean, limits: Limits, commands: JobCommands) {
+  constructor(claim: Claim, startsWithin: number, limits: Limits, commands: JobCommands) {
     this.claim = claim
-    this.isAhead = isAhead
+    this.startsWithin = startsWithin
     this.#limits = limits
     this.#commands = commands
   }
 
   get hasStarted(): boolean {
-    return this.#hasStarted
+    return this.#startedAt !== undefined
+  }
+
+  /** Milliseconds since it started; 0 until then. */
+  get runningFor(): number {
+    return this.#startedAt === undefined ? 0 : performance.now() - this.#startedAt
+  }
+
+  /** Milliseconds for which this process has listened, since the `run` message had left, and not heard of a start. */
+  get unheardFor(): number {
+    return this.#unheardFor
+  }
+
+  /** Its `run` message has left. */
+  left(): void {
+    this.#hasLeft = true
+  }
+
+  /** This process has listened for so many milliseconds more. */
+  listened(milliseconds: number): void {
+    if (this.#hasLeft) this.#unheardFor += milliseconds
   }
 
   get aborted(): Error | undefined {
@@ -59,7 +74,7 @@ export class SentJob {
   }
 
   started(): void {
-    this.#hasStarted = true
+    this.#startedAt = performance.now()
     const { timeout, grace } = this.#limits
     if (this.#aborted !== undefined) this.tellToEnd(this.#aborted)
     else if (timeout !== undefined) {
@@ -78,7 +93,7 @@ export class SentJob {
   abort(reason: Error, grace: number): void {
     this.#aborted ??= reason
     this.#grace = Math.min(this.#grace, grace)
-    if (this.#hasStarted) this.tellToEnd(this.#aborted)
+    if (this.hasStarted) this.tellToEnd(this.#aborted)
     else this.#commands.recall(this.claim.token)
   }
 

@@ -8,6 +8,8 @@ import type { Death, Question } from './worker-exit'
 export interface PoolOptions extends SchedulerOptions, ForkerOptions {
   /** How many workers may live at once. */
   readonly size: number
+  /** Milliseconds that a worker which runs nothing may take to start a job. */
+  readonly startTimeout: number
 }
 
 /** What happens in the pool, for the master. */
@@ -20,6 +22,8 @@ export interface PoolListener {
   jobEnded(claim: Claim, outcome: Outcome, aborted: Error | undefined): void
   /** A worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
   jobReturned(claim: Claim, reason?: string): void
+  /** A worker that is busy has not started this job in time, and will not. */
+  jobTakenBack(claim: Claim): void
   /** A worker died while it ran this job. `aborted`: why the job had been told to end, if it had. */
   workerDied(claim: Claim, death: Death, aborted: Error | undefined): void
   /** A job asks the message broker. */

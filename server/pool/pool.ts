@@ -1,9 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
-import { monotonicNow } from '../../common/clock'
+import { MAX_TIMER_MS } from '../../common/policy'
 import type { Claim } from '../queue/claim'
 import { Forker } from './fork/forker'
 import type { PoolListener, PoolOptions } from './pool-options'
+import { START_AHEAD_WITHIN_MS } from './prefetch'
 import { Scheduler } from './scheduler'
+import { StartWatch } from './start-watch'
 import type { Limits, SentJob } from './job'
 import { type End, deathOf, isOwnFault, momentOf } from './worker-exit'
 import { Worker } from './worker'
@@ -19,16 +21,18 @@ export class Pool {
   #listener: PoolListener | undefined
   readonly #workers = new Set<Worker>()
   readonly #forker: Forker
+  readonly #startWatch: StartWatch
   /** While it closes, and when it is closed: what running jobs are told. */
   #closing: Error | undefined
   #bootTime = USUAL_BOOT_TIME_MS
-  #abortTimer: NodeJS.Timeout | undefined
+  #endTimers: NodeJS.Timeout[] = []
   /** Called when the last worker is gone. */
   readonly #whenEmpty: (() => void)[] = []
 
   constructor(options: PoolOptions) {
     this.#options = options
     this.scheduler = new Scheduler(this.#workers, options)
+    this.#startWatch = new StartWatch(this.#workers, options.startTimeout, { hangs: worker => this.replace(worker) })
     this.#forker = new Forker(options, {
       portsInUse: () => new Set([...this.#workers].map(({ port }) => port)),
       forked: (child, port) => this.add(child, port),
@@ -55,20 +59,15 @@ export class Pool {
   }
 
   /**
-   * Sends a job to the worker that has the fewest, of those with room.
+   * Sends a job to this worker.
    *
-   * @returns false when there is none
+   * @returns true
    * @throws when the job holds what cannot be sent
    */
-  run(claim: Claim, limits: Limits): boolean {
-    const worker = this.scheduler.next()
-    if (worker === undefined) return false
-    const deadline = this.scheduler.deadlineIn(worker)
-    const isAhead = deadline !== undefined
-    const startBefore = isAhead
-      ? Math.min(limits.startBefore ?? Infinity, monotonicNow() + deadline)
-      : limits.startBefore
-    worker.run(claim, { isAhead, isAlone: false }, { ...limits, startBefore })
+  run(worker: Worker, claim: Claim, limits: Limits): true {
+    const { slots, startTimeout } = this.#options
+    worker.run(claim, worker.load < slots ? startTimeout : START_AHEAD_WITHIN_MS, limits)
+    this.#startWatch.begin()
     return true
   }
 
@@ -80,7 +79,8 @@ export class Pool {
    */
   runAlone(claim: Claim, limits: Limits): boolean {
     const worker = this.scheduler.nextAlone()
-    worker?.run(claim, { isAhead: false, isAlone: true }, limits)
+    worker?.runAlone(claim, this.#options.startTimeout, limits)
+    this.#startWatch.begin()
     return worker !== undefined
   }
 
@@ -120,16 +120,27 @@ export class Pool {
     this.#forker.cancelPending()
     for (const worker of this.#workers) {
       worker.recallWaiting()
-      if (worker.load > 0) continue
-      worker.close()
-      if (grace === 0) worker.kill()
+      if (worker.load === 0) worker.close()
     }
-    clearTimeout(this.#abortTimer)
-    this.#abortTimer = setTimeout(() => {
-      for (const job of [...this.#workers].flatMap(({ jobs }) => jobs)) job.abort(reason, grace)
-    }, timeout)
+    this.endWithin(timeout, grace, reason)
     if (this.#workers.size > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve))
-    clearTimeout(this.#abortTimer)
+    this.cancelEnd()
+  }
+
+  /** Whatever a worker is at then: booting, idle, hung, or on its way out. */
+  private endWithin(timeout: number, grace: number, reason: Error): void {
+    this.cancelEnd()
+    const abort = () => {
+      for (const job of [...this.#workers].flatMap(({ jobs }) => jobs)) job.abort(reason, grace)
+    }
+    const kill = () => {
+      for (const worker of this.#workers) worker.kill()
+    }
+    this.#endTimers = [setTimeout(abort, timeout), setTimeout(kill, Math.min(timeout + grace, MAX_TIMER_MS))]
+  }
+
+  private cancelEnd(): void {
+    for (const timer of this.#endTimers.splice(0)) clearTimeout(timer)
   }
 
   private get listener(): PoolListener {
@@ -147,12 +158,16 @@ export class Pool {
       jobStarted: claim => listener.jobStarted(claim),
       jobEnded: (claim, outcome, aborted, duration) => {
         this.#forker.succeeded()
-        this.scheduler.jobEnded(worker, duration)
+        this.scheduler.jobEnded(claim.task.taskType, duration)
         listener.jobEnded(claim, outcome, aborted)
         this.jobLeft(worker)
       },
       jobReturned: (claim, reason) => {
         listener.jobReturned(claim, reason)
+        this.jobLeft(worker)
+      },
+      jobTakenBack: claim => {
+        listener.jobTakenBack(claim)
         this.jobLeft(worker)
       },
       questionAsked: question => listener.questionAsked(question),
@@ -168,6 +183,13 @@ export class Pool {
       },
     })
     this.#workers.add(worker)
+  }
+
+  private replace(worker: Worker): void {
+    const { log, startTimeout } = this.#options
+    const limit = `${String(startTimeout)} ms (startTimeout)`
+    log.error(`worker on port ${String(worker.port)}: killed, since it did not start a job within ${limit}`)
+    worker.kill()
   }
 
   private jobLeft(worker: Worker): void {

@@ -1,15 +1,11 @@
-/**
- * What one worker has at hand beyond the jobs that it runs lasts for about so long: longer than a message takes, and
- * not much.
- */
+import type { Claim } from '../queue/claim'
+
+/** What one worker has at hand beyond the jobs that it runs lasts for about so long: longer than a message takes. */
 const AHEAD_MS = 4
 const MOST_AHEAD = 64
 
-/**
- * Of longer jobs one is worth having at hand, up to this duration: the way to the master and back takes some
- * milliseconds when all cpus are busy (measured: 3.5 between jobs of 100 ms).
- */
-const LONGEST_AHEAD_MS = 250
+/** A job that is sent ahead starts within so many milliseconds, or is not started: those in front of it were short. */
+export const START_AHEAD_WITHIN_MS = 500
 
 /**
  * What this master holds for its workers lasts for about so long: much longer than a claim takes, of which each is
@@ -28,18 +24,33 @@ const MOST_BYTES_IN_HAND = 64 * 2 ** 20
 /** Of each new duration or size, in the mean. */
 const WEIGHT = 0.25
 
+/** A job that a worker has. */
+export interface JobInFront {
+  readonly claim: Claim
+  /** Milliseconds since it started; 0 until then. */
+  readonly runningFor: number
+}
+
 /**
  * How long jobs take and how large they are, and so how many are worth having at hand before a worker is free for them.
  * Short jobs would else wait for messages and for the database; long ones are better left to whoever is free first.
  */
 export class Prefetch {
-  /** Milliseconds. As long as nothing is known, nothing is worth it. */
+  /** Mean milliseconds, by task type. */
+  readonly #byType = new Map<string, number>()
+  /** Mean milliseconds of all jobs. As long as nothing is known, nothing is worth it. */
   #mean = Infinity
   #bytes = 0
 
   /** A longer job counts at once, a shorter one bit by bit. @param duration milliseconds */
-  record(duration: number): void {
-    this.#mean = this.#mean === Infinity ? duration : meanWith(duration, this.#mean)
+  record(taskType: string, duration: number): void {
+    this.#byType.set(taskType, meanWith(duration, this.#byType.get(taskType) ?? Infinity))
+    this.#mean = meanWith(duration, this.#mean)
+  }
+
+  /** No worker has had room for another job for so many milliseconds. */
+  recordWait(milliseconds: number): void {
+    this.#mean = meanWith(milliseconds, this.#mean)
   }
 
   /** A larger task counts at once, a smaller one bit by bit. */
@@ -47,37 +58,27 @@ export class Prefetch {
     this.#bytes = meanWith(bytes, this.#bytes)
   }
 
-  /** Milliseconds for which a worker that has jobs to start may be busy with another. */
-  get patience(): number {
-    return 2 * Math.min(this.#mean, LONGEST_AHEAD_MS)
-  }
-
   /**
-   * Whether jobs are so long that it matters which worker has the next one. @param slots how many a worker runs at once
-   */
-  areLong(slots: number): boolean {
-    return this.within(AHEAD_MS, slots) < 1
-  }
-
-  /**
-   * How many jobs more than it runs a worker should have.
+   * How much of what a worker should have at hand it has: 1 when it needs no more.
    *
-   * @param slots how many it runs at once
-   * @param isPlenty whether others will not want for jobs soon
+   * @param front the jobs that it has
+   * @param slots how many of them it runs at once
    */
-  ahead(slots: number, isPlenty: boolean): number {
-    const short = Math.min(this.within(AHEAD_MS, slots), MOST_AHEAD, this.fitting(MOST_BYTES_AHEAD))
-    const long = isPlenty && this.#mean <= LONGEST_AHEAD_MS ? 1 : 0
-    return short > 0 ? short : long
+  fillOf(front: readonly JobInFront[], slots: number): number {
+    const work = front.reduce((sum, job) => sum + this.durationOf(job), 0)
+    const most = Math.min(MOST_AHEAD, this.fitting(MOST_BYTES_AHEAD))
+    return Math.max(work / slots / AHEAD_MS, (front.length - slots) / most)
   }
 
   /** How many jobs more than the workers have this master should hold. @param slots how many all of them run at once */
   inHand(slots: number): number {
-    return Math.min(this.within(IN_HAND_MS, slots), MOST_IN_HAND, this.fitting(MOST_BYTES_IN_HAND))
+    const lasting = slots === 0 ? 0 : Math.floor((IN_HAND_MS * slots) / this.#mean)
+    return Math.min(lasting, MOST_IN_HAND, this.fitting(MOST_BYTES_IN_HAND))
   }
 
-  private within(milliseconds: number, slots: number): number {
-    return slots === 0 ? 0 : Math.floor((milliseconds * slots) / this.#mean)
+  /** One of a type that never ran may take for ever. */
+  private durationOf({ claim, runningFor }: JobInFront): number {
+    return Math.max(runningFor, this.#byType.get(claim.task.taskType) ?? Infinity)
   }
 
   private fitting(bytes: number): number {
@@ -86,5 +87,5 @@ export class Prefetch {
 }
 
 function meanWith(value: number, mean: number): number {
-  return Math.max(value, mean + WEIGHT * (value - mean))
+  return mean === Infinity ? value : Math.max(value, mean + WEIGHT * (value - mean))
 }

@@ -20,6 +20,8 @@ const STDERR_GRACE_MS = 100
 
 export interface ProcessEvents {
   readonly message: (message: ToMaster | Unreadable) => void
+  /** These messages are in the pipe, in front of no other of ours; or it broke, which its end tells. */
+  readonly left: (messages: readonly ToWorker[]) => void
   /** This message could not be sent. */
   readonly unsent: (message: ToWorker, error: unknown) => void
   /** Once: the process is gone and its pipe is read to the end. */
@@ -32,8 +34,8 @@ export class WorkerProcess {
   readonly #events: ProcessEvents
   readonly #stderr: LastLines
   readonly #outgoing = new Batch<ToWorker>(messages => {
-    const send = (message: object) => {
-      if (this.#child.connected) this.#child.send(message, () => undefined)
+    const send = (envelope: object, content: readonly ToWorker[]) => {
+      if (this.#child.connected) this.#child.send(envelope, () => this.#events.left(content))
     }
     sendTogether(messages, send, this.#events.unsent)
   })

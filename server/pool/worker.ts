@@ -1,10 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
+import { monotonicNow } from '../../common/clock'
 import { decode } from '../../common/pipe/codec'
 import { type Answer, type ToMaster, jobToWire } from '../../common/pipe/protocol'
 import type { Task } from '../../common/task'
 import { errorToWire } from '../../common/pipe/wire'
 import type { Claim } from '../queue/claim'
-import { type JobCommands, type Limits, type Manner, SentJob } from './job'
+import { type JobCommands, type Limits, SentJob } from './job'
 import { type FaultHandling, handleUnreadable, handleUnsent } from './message-faults'
 import type { Exit, WorkerListener, WorkerState } from './worker-exit'
 import { WorkerProcess } from './worker-process'
@@ -34,6 +35,9 @@ export class Worker implements JobCommands {
         if (message.kind === 'ready') this.becomeReady(performance.now() - forkedAt)
         else if (message.kind === 'unreadable') handleUnreadable(message, this.faultHandling)
         else this.receive(message)
+      },
+      left: messages => {
+        for (const message of messages) if (message.kind === 'run') this.#jobs.get(message.token)?.left()
       },
       unsent: (message, error) => {
         handleUnsent(message, error, this.faultHandling)
@@ -76,9 +80,9 @@ export class Worker implements JobCommands {
     return this.jobs.filter(({ hasStarted }) => !hasStarted)
   }
 
-  /** Those of them that were to wait for another to end. */
-  get waitingAhead(): readonly SentJob[] {
-    return this.waiting.filter(({ isAhead }) => isAhead)
+  /** Whether it runs a job, which may block it. */
+  get isBusy(): boolean {
+    return this.jobs.some(({ hasStarted }) => hasStarted)
   }
 
   /** Whether its job is to run alone. */
@@ -86,10 +90,7 @@ export class Worker implements JobCommands {
     return this.#alone !== undefined
   }
 
-  /**
-   * Whether it has started, ended and returned no job since `listen`. What a running one says is no sign that the next
-   * will start soon.
-   */
+  /** Whether a job was taken back from it, and it has said nothing since. */
   get isSilent(): boolean {
     return this.#isSilent
   }
@@ -105,20 +106,20 @@ export class Worker implements JobCommands {
   /**
    * Sends it a job.
    *
+   * @param startsWithin milliseconds
    * @throws when the job holds what cannot be sent; then it has not been sent
    */
-  run(claim: Claim, { isAhead, isAlone }: Manner, limits: Limits): void {
+  run(claim: Claim, startsWithin: number, limits: Limits): void {
     const { token, task } = claim
-    const { startBefore } = limits
-    const wire = { kind: 'run', token, job: jobToWire(task), attempt: task.attempts ?? 1 } as const
-    this.#process.send(startBefore === undefined ? wire : { ...wire, startBefore })
-    this.#jobs.set(token, new SentJob(claim, isAhead, limits, this))
-    if (isAlone) this.#alone = token
+    const startBefore = Math.min(limits.startBefore ?? Infinity, monotonicNow() + startsWithin)
+    this.#process.send({ kind: 'run', token, job: jobToWire(task), attempt: task.attempts ?? 1, startBefore })
+    this.#jobs.set(token, new SentJob(claim, startsWithin, limits, this))
   }
 
-  /** From now on it is silent, until it comes to a job. */
-  listen(): void {
-    this.#isSilent = true
+  /** As `run`, and it gets no other job until this one has ended. */
+  runAlone(claim: Claim, startsWithin: number, limits: Limits): void {
+    this.run(claim, startsWithin, limits)
+    this.#alone = claim.token
   }
 
   /** Asks for the jobs that it has not started: it returns them when it comes to that. */
@@ -126,9 +127,11 @@ export class Worker implements JobCommands {
     for (const { claim } of this.waiting) this.recall(claim.token)
   }
 
-  /** It has come to nothing for so long that it will not start these any more, and needs not say so. */
-  takeBackOverdue(): void {
-    for (const { claim } of this.waitingAhead) this.returned(claim.token, 'its worker is busy')
+  /** It has let the time go by within which it had to start this job, and may not have heard that it is recalled. */
+  takeBack({ claim }: SentJob): void {
+    this.take(claim.token)
+    this.#isSilent = true
+    this.#listener.jobTakenBack(claim)
   }
 
   recall(token: string): void {
@@ -151,9 +154,9 @@ export class Worker implements JobCommands {
   }
 
   private receive(message: Exclude<ToMaster, { kind: 'ready' }>): void {
+    this.#isSilent = false
     switch (message.kind) {
       case 'started':
-        this.#isSilent = false
         this.jobStarted(message.token)
         return
       case 'outcome':
@@ -239,7 +242,6 @@ export class Worker implements JobCommands {
   private take(token: string): SentJob | undefined {
     const job = this.#jobs.get(token)
     job?.end()
-    this.#isSilent = false
     this.#jobs.delete(token)
     if (this.#alone === token) this.#alone = undefined
     if (this.#jobs.size === 0) this.#idleSince = performance.now()

@@ -103,6 +103,7 @@ const OPTIONS: { readonly [Name in keyof Required<ClusterOptions>]: fc.Arbitrary
   keepFailed: fc.oneof(fc.constant(null), count),
   maxJobsPerWorker: fc.oneof(fc.constant(null), count),
   maxWorkerMemory: fc.oneof(fc.constant(null), count),
+  startTimeout: fc.integer({ min: 1, max: MAX_TIMER_MS }),
   stopTimeout: fc.integer({ min: 0, max: MAX_TIMER_MS }),
   workerPriority: fc.option(fc.integer({ min: -20, max: 19 })),
   autoInitialize: fc.boolean(),

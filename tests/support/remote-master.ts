@@ -66,6 +66,11 @@ export class RemoteMaster extends RemoteServer {
     return (await this.database.tasks.findOne({ _id })) ?? undefined
   }
 
+  /** Whether a persistent task is claimed. */
+  async isRunning(_id: string): Promise<boolean> {
+    return (await this.find(_id, false))?.state === 'running'
+  }
+
   /** Adds a task and waits for the event with which it ends. */
   async run(task: NewTask): Promise<Ending> {
     return this.ending(await this.addTask(task))

@@ -156,6 +156,17 @@ export const taskMap: TaskMap = {
     while (performance.now() < end);
     return process.pid
   },
+  /** Its worker is idle, and hears nothing any more. */
+  hangAfterwards: () => {
+    setTimeout(() => {
+      for (;;);
+    }, 0)
+    return process.pid
+  },
+  deafenWorker: () => {
+    process.removeAllListeners('message')
+    return process.pid
+  },
   /** @returns the entry in /proc of a process that this worker spawns */
   spawn: () => execFileSync('cat', ['/proc/self/stat'], { encoding: 'utf8' }),
   text: job => 'x'.repeat((job.data as { bytes: number }).bytes),

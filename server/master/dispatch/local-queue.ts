@@ -3,6 +3,7 @@ import { type Task, faultOf } from '../../../common/task'
 import { type Definitions, policyOf } from '../../../common/task-map'
 import type { Limits } from '../../pool/job'
 import type { Pool } from '../../pool/pool'
+import type { Worker } from '../../pool/worker'
 import type { Claim, Counts } from '../../queue/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import { sizeOf } from '../../queue/mongo/add'
@@ -62,7 +63,7 @@ export class LocalQueue {
    */
   wanted(isBacklog: boolean, isUrgent: boolean): number {
     const { scheduler } = this.#parts.pool
-    const missing = isBacklog ? this.missingAhead : scheduler.idleSlots - this.size
+    const missing = Math.max(scheduler.idleSlots - this.size, isBacklog ? this.missingAhead : 0)
     return Math.min(LARGEST_CLAIM, Math.max(missing, isUrgent ? scheduler.readySlots : 0))
   }
 
@@ -82,12 +83,9 @@ export class LocalQueue {
     }
   }
 
-  /** Whether a task of this priority may come before one that was claimed and has not started. */
+  /** Whether a task of this priority may come before one that is buffered. */
   wouldOvertake(priority: number): boolean {
-    const { scheduler } = this.#parts.pool
-    if (this.#buffer.wouldOvertake(priority)) return true
-    const isBehind = ({ inMemory, task }: Claim) => !inMemory && task.priority < priority
-    return scheduler.areJobsLong && scheduler.waitsAhead(isBehind)
+    return this.#buffer.wouldOvertake(priority)
   }
 
   open(): void {
@@ -119,6 +117,12 @@ export class LocalQueue {
     }
   }
 
+  /** A job that was sent was not started in time, by a worker that may have been at it: so it counts as an attempt. */
+  jobTakenBack(held: HeldClaim): void {
+    if (held.validity === 'void' || held.isCancelRequested) this.withdraw(held)
+    else this.#parts.settler.release(held, { hasStarted: true }, 'its worker is busy, and did not start it in time')
+  }
+
   /** Drops a buffered claim that is void, or whose task is to be cancelled. */
   drop(held: HeldClaim): void {
     this.#buffer.remove(held)
@@ -144,15 +148,12 @@ export class LocalQueue {
   /** In-memory tasks go first, whatever their priority. */
   assign(): void {
     if (!this.#isOpen) return
-    const { memory, pool } = this.#parts
-    this.#suspects = this.#suspects.filter(held => !this.send(held))
-    while (pool.scheduler.room(this.left) > 0) {
-      const held = this.nextInMemory() ?? this.shift()
-      if (held === undefined) break
-      if (!this.send(held)) this.#suspects.push(held)
-    }
-    if (this.#suspects.length === 0) pool.scheduler.releaseReserved()
-    if (pool.scheduler.areJobsLong) this.recallMisplaced(memory.highestPriority)
+    const { scheduler } = this.#parts.pool
+    this.#suspects = this.#suspects.filter(held => !this.sendAlone(held))
+    let worker = scheduler.nextFree()
+    while (worker !== undefined && this.sendNextTo(worker)) worker = scheduler.nextFree()
+    for (const hungry of scheduler.hungry()) while (scheduler.takesMore(hungry) && this.sendNextTo(hungry));
+    if (this.#suspects.length === 0) scheduler.releaseReserved()
   }
 
   /** How many claims to fetch to refill the buffer; 0 while it is more than half full. */
@@ -161,27 +162,22 @@ export class LocalQueue {
     const { size } = this
     // In-memory tasks go first: what is claimed would wait for them.
     const target = memory.countDue(1) > 0 ? 0 : pool.scheduler.inHand
-    return size > target / 2 ? 0 : target + pool.scheduler.room(Infinity) - size
+    return size > target / 2 ? 0 : target - size
   }
 
-  /** How many jobs there are to send; counted only where it matters. */
-  private get left(): number {
-    const { memory, pool } = this.#parts
-    return pool.scheduler.areJobsLong ? this.#buffer.size + memory.countDue(Infinity) : 0
+  /** @returns whether there was a claim to send */
+  private sendNextTo(worker: Worker): boolean {
+    const held = this.nextInMemory() ?? this.shift()
+    if (held === undefined) return false
+    if (held.claim.task.isSuspect !== true)
+      this.send(held, (claim, limits) => this.#parts.pool.run(worker, claim, limits))
+    else if (!this.sendAlone(held)) this.#suspects.push(held)
+    return true
   }
 
-  /** Recalls jobs that wait in a worker though another is idle, or that are behind what has come since. */
-  private recallMisplaced(inMemory: number): void {
-    const { scheduler } = this.#parts.pool
-    const { idleSlots } = scheduler
-    if (idleSlots > 0) {
-      scheduler.callBack(() => true, idleSlots)
-      return
-    }
-    const buffered = this.#buffer.highestPriority
-    const isOvertaken = (claim: Claim) =>
-      claim.inMemory ? inMemory > claim.task.priority : inMemory > -Infinity || buffered > claim.task.priority
-    scheduler.callBack(isOvertaken, Infinity)
+  /** @returns whether nothing more is to be done about this claim here */
+  private sendAlone(held: HeldClaim): boolean {
+    return this.send(held, (claim, limits) => this.#parts.pool.runAlone(claim, limits))
   }
 
   private nextInMemory(): HeldClaim | undefined {
@@ -228,24 +224,24 @@ export class LocalQueue {
     }
   }
 
-  /** @returns whether nothing more is to be done about this claim here */
-  private send(held: HeldClaim): boolean {
-    const { claims, pool } = this.#parts
+  /**
+   * @param run sends the job. @returns false when no worker can have it yet
+   * @returns whether nothing more is to be done about this claim here
+   */
+  private send(held: HeldClaim, run: (claim: Claim, limits: Limits) => boolean): boolean {
+    const { claims, settler } = this.#parts
+    const { claim } = held
     if (!claims.isValid(held)) {
       this.release(held, 'its lease ran out before its job could start')
       return true
     }
-    const { claim } = held
     try {
-      const isSent = claim.task.isSuspect
-        ? pool.runAlone(claim, this.limitsOf(held))
-        : pool.run(claim, this.limitsOf(held))
-      if (isSent) held.moveTo('sent')
-      return isSent
+      if (!run(claim, this.limitsOf(held))) return false
+      held.moveTo('sent')
     } catch (error) {
-      this.#parts.settler.fail(held, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
-      return true
+      settler.fail(held, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
     }
+    return true
   }
 
   private limitsOf({ claim, lease }: HeldClaim): Limits {

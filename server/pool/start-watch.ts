@@ -1,0 +1,78 @@
+import inspector from 'node:inspector'
+import { serialize } from 'node:v8'
+import type { SentJob } from './job'
+import type { Worker } from './worker'
+
+const CHECK_EVERY_MS = 250
+
+/** After the time within which a job had to start: by then what its worker had said before is read. */
+const MARGIN_MS = 1000
+
+/** For each megabyte of a job's data, which its worker has to read first. */
+const PER_MEGABYTE_MS = 1000
+const MEGABYTE = 2 ** 20
+
+/** What becomes of a worker, or a job, that is late. */
+export interface LateStarts {
+  /** This worker runs nothing, and does not start what it was sent. Called once for each job. */
+  hangs(worker: Worker): void
+}
+
+/**
+ * Sees to it that every job that is sent starts, or is taken back, within a bound. Time is counted in checks, after each
+ * of which the pipes are read, and never from a clock: while this process is blocked or suspended, nothing is counted.
+ */
+export class StartWatch {
+  readonly #workers: ReadonlySet<Worker>
+  readonly #startTimeout: number
+  readonly #late: LateStarts
+  /** Whether a check will come. */
+  #isComing = false
+
+  /** @param startTimeout milliseconds that a worker which runs nothing may take to start a job */
+  constructor(workers: ReadonlySet<Worker>, startTimeout: number, late: LateStarts) {
+    this.#workers = workers
+    this.#startTimeout = startTimeout
+    this.#late = late
+  }
+
+  /** A job was sent. */
+  begin(): void {
+    if (this.#isComing) return
+    this.#isComing = true
+    setTimeout(() => {
+      this.#isComing = false
+      this.check()
+    }, CHECK_EVERY_MS).unref()
+  }
+
+  private check(): void {
+    const waited = [...this.#workers].filter(({ waiting }) => waiting.length > 0)
+    if (waited.length > 0) this.begin()
+    // Somebody may have stopped a worker at a breakpoint.
+    if (inspector.url() === undefined) for (const worker of waited) this.checkWorker(worker)
+  }
+
+  private checkWorker(worker: Worker): void {
+    for (const job of worker.waiting) {
+      job.listened(CHECK_EVERY_MS)
+      if (worker.isBusy) takeBackIfLate(worker, job)
+      else if (isNow(job, this.#startTimeout + allowanceOf(job))) this.#late.hangs(worker)
+    }
+  }
+}
+
+/** A worker that is alive returns it when it hears of the recall; one that is blocked has to let it be by then. */
+function takeBackIfLate(worker: Worker, job: SentJob): void {
+  if (isNow(job, job.startsWithin)) worker.recall(job.claim.token)
+  if (isNow(job, job.startsWithin + allowanceOf(job))) worker.takeBack(job)
+}
+
+/** Whether it has been unheard for so many milliseconds since the last check. */
+function isNow({ unheardFor }: SentJob, milliseconds: number): boolean {
+  return unheardFor >= milliseconds && unheardFor - CHECK_EVERY_MS < milliseconds
+}
+
+function allowanceOf({ claim }: SentJob): number {
+  return MARGIN_MS + (serialize(claim.task.data).length / MEGABYTE) * PER_MEGABYTE_MS
+}
