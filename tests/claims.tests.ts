@@ -24,6 +24,8 @@ const STARTED = { hasStarted: true }
 
 class Queue {
   readonly database: TestDatabase
+  /** The tasks that could not be claimed or read, and were failed. */
+  readonly poisoned: { task: Task; error: Error }[] = []
   constructor(database: TestDatabase) {
     this.database = database
   }
@@ -37,7 +39,8 @@ class Queue {
   }
 
   claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): MongoClaims {
-    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration })
+    const poisoned = (task: Task, error: Error) => this.poisoned.push({ task, error })
+    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration, poisoned })
   }
 
   /** @param cancelled called for each task that is cancelled in place of its holder */
@@ -491,36 +494,48 @@ storage('what has expired is found by the index, without a look at any other cla
   test.equal(executionStats.totalDocsExamined, 0)
 })
 
-storage('a document that is too large to carry a claim holds up nothing', async (test, queue) => {
-  const task = createTask({ taskType: 'TEST', data: {}, _id: 'large', priority: 9 })
-  const size = 16 * 1024 * 1024 - 300
-  await queue.database.tasks.insertOne({ ...task, data: { text: 'x'.repeat(size) } })
-  const behind = await queue.add()
-  await refused(test, next(queue.claims()), /"large".* cannot be run, and is failed/)
-  test.equal((await queue.find('large'))?.state, 'failed')
-  test.equal((await claimed(queue.claims())).task._id, behind)
-})
-
-storage('a document that the driver cannot read holds up nothing', async (test, queue) => {
-  const { BSON } = MongoInternals.NpmModules.mongodb.module
-  const task = createTask({ taskType: 'TEST', data: {}, _id: 'unreadable', priority: 9 })
+/** Somebody wrote them by hand, and they cannot be claimed, or read. */
+const POISON: Record<string, () => Record<string, unknown>> = {
+  'is too large to carry a claim': () => ({ text: 'x'.repeat(16 * 1024 * 1024 - 300) }),
   // What PCRE knows and JavaScript does not.
-  await queue.database.tasks.insertOne({ ...task, data: { pattern: new BSON.BSONRegExp('(?i)x') } })
-  const behind = await queue.add()
-  await refused(test, next(queue.claims()), /cannot be run, and is failed/)
-  test.equal((await claimed(queue.claims())).task._id, behind)
-  test.equal(await queue.database.tasks.countDocuments({ _id: 'unreadable', state: 'failed' }), 1)
-})
+  'the driver cannot read': () => ({ pattern: new MongoInternals.NpmModules.mongodb.module.BSON.BSONRegExp('(?i)x') }),
+}
 
-storage('among many claimed at once, a document that the driver cannot read holds up nothing', async (test, queue) => {
-  const { BSON } = MongoInternals.NpmModules.mongodb.module
-  for (let i = 0; i < 5; i++) await queue.add()
-  const task = createTask({ taskType: 'TEST', data: {}, _id: 'unreadable' })
-  await queue.database.tasks.insertOne({ ...task, data: { pattern: new BSON.BSONRegExp('(?i)x') } })
-  const claims = queue.claims()
-  await refused(test, claims.claim(Random.id(), 10), /"unreadable".* cannot be run, and is failed/)
-  test.equal(await queue.database.tasks.countDocuments({ _id: 'unreadable', state: 'failed' }), 1)
-  test.equal(await queue.database.tasks.countDocuments({ state: 'running' }), 5, 'the others, whose lease runs out')
+for (const [what, data] of Object.entries(POISON)) {
+  for (const limit of [1, 10]) {
+    storage(
+      `claiming ${String(limit)}: a document that ${what} fails, and those behind it are claimed`,
+      async (test, queue) => {
+        const task = createTask({ taskType: 'TEST', data: {}, _id: 'poison', priority: 9 })
+        await queue.database.tasks.insertOne({ ...task, data: data() })
+        const behind = await Promise.all(Array.from({ length: limit }, () => queue.add()))
+        const claims = queue.claims()
+        const found: string[] = []
+        while (found.length < limit)
+          found.push(...(await claims.claim(Random.id(), limit)).map(({ task: { _id } }) => _id))
+        test.equal(found.sort(), behind.sort())
+        test.equal(
+          await queue.database.tasks.countDocuments({ _id: 'poison', state: 'failed', claim: { $exists: false } }),
+          1,
+        )
+        const [{ task: { _id, taskType, state } = {}, error } = {}, ...others] = queue.poisoned
+        test.equal([_id, taskType, state, others], ['poison', 'TEST', 'failed', []])
+        test.matches(error?.message ?? '', /the task cannot be run, and is failed: ./)
+      },
+    )
+  }
+}
+
+storage('of large tasks no more are read at once than memory holds; the others are released', async (test, queue) => {
+  const text = 'x'.repeat(2 ** 20)
+  for (let count = 0; count < 40; count++) await queue.add({ data: { text } })
+  const claims = await queue.claims().claim(Random.id(), 40)
+  test.isTrue(claims.length > 8 && claims.length <= 16, String(claims.length))
+  const others = await queue.database.tasks
+    .find({ state: 'waiting', attempts: 0 }, { projection: { data: 0 } })
+    .toArray()
+  test.equal(others.length, 40 - claims.length)
+  test.isTrue(others.every(task => !('claim' in task)))
 })
 
 storage('among many claimed at once, one whose _id is no text is claimed too, to be failed', async (test, queue) => {
@@ -697,7 +712,7 @@ async function explainClaim(
       return tasks.updateMany(q, u, options)
     },
   }
-  const options = { taskTypes, leaseDuration: 15_000 }
+  const options = { taskTypes, leaseDuration: 15_000, poisoned: () => undefined }
   const claims = new MongoClaims(collection as unknown as Raw, currentOwner(), options)
   for (const claim of await claims.claim(Random.id(), limit)) await release(queue.settler, claim, { hasStarted: false })
   const explain = (commands: readonly object[]) =>

@@ -91,7 +91,8 @@ for (const kind of ['done', 'error'] as const) {
         await database.tasks.insertOne({ ...task })
         const tasks = database.tasks as unknown as RawCollection
         const log = createLog('error')
-        const queue = new MongoClaims(tasks, currentOwner(), { taskTypes: ['TEST'], leaseDuration: 15_000 })
+        const options = { taskTypes: ['TEST'], leaseDuration: 15_000, poisoned: () => undefined }
+        const queue = new MongoClaims(tasks, currentOwner(), options)
         const claims = new Claims({ queue, leaseDuration: 15_000, log })
         const told: unknown[] = []
         const listeners = new Listeners()

@@ -1,5 +1,6 @@
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
+import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { forkServer } from '../pool/fork/fork-server'
 import { Pool } from '../pool/pool'
@@ -33,11 +34,12 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const tasks = answers.watchWrites(storedTasks())
 
   // The queue.
-  const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration })
+  const events = new Events(listeners, log)
+  const poisoned = (task: Task, error: Error) => events.emitPoisoned(task, error)
+  const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration, poisoned })
   const feed = new ChangeFeed(tasks, taskTypes)
 
   // Its claims, and what becomes of them.
-  const events = new Events(listeners, log)
   const claims = new Claims({ queue, leaseDuration, log })
   const outbox = new Outbox(new MongoSettler(tasks, keepFailed), log)
   const settler = new Settler({ claims, definitions, events, log, maxCrashes, memory, outbox })

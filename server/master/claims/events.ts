@@ -19,6 +19,12 @@ export class Events {
     return this.emit('cancelled', { task })
   }
 
+  /** A document that somebody wrote cannot be run, and is failed. */
+  emitPoisoned(task: Task, error: Error): void {
+    this.#log.taskError(task, error.message)
+    void this.emit('error', { value: error, task })
+  }
+
   /**
    * The task of a listener is its own copy, except for a done one, which nobody else has any more.
    *

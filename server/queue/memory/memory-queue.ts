@@ -51,7 +51,7 @@ export class MemoryQueue implements InMemoryTasks {
   }
 
   findById(_id: string): Task | undefined {
-    this.dropSurplus()
+    this.bringUpToDate()
     const entry = this.#entries.get(checkText('inMemory.findById._id', _id))
     return entry && copyTask(entry.task)
   }
@@ -69,8 +69,6 @@ export class MemoryQueue implements InMemoryTasks {
   }
 
   availableTasks(): Task[] {
-    // Promotes those that have become due.
-    this.#queued.first()
     return this.sorted(task => task.state === 'waiting')
   }
 
@@ -80,11 +78,6 @@ export class MemoryQueue implements InMemoryTasks {
    */
   countDue(limit: number): number {
     return this.#queued.first() === undefined ? 0 : Math.min(limit, this.#queued.waitingCount)
-  }
-
-  /** Of those that could start now; -Infinity when there are none. */
-  get highestPriority(): number {
-    return this.#queued.first()?.task.priority ?? -Infinity
   }
 
   /** Milliseconds until the next of those that are not due may be; Infinity if there is none. */
@@ -195,12 +188,18 @@ export class MemoryQueue implements InMemoryTasks {
     this.dropSurplus()
   }
 
+  /** For whoever looks at the tasks: those that have become due are waiting. */
+  private bringUpToDate(): void {
+    this.#queued.first()
+    this.dropSurplus()
+  }
+
   private dropSurplus(): void {
     for (const _id of this.#kept.takeSurplus()) this.#entries.delete(_id)
   }
 
   private sorted(accepts: (task: Task) => boolean): Task[] {
-    this.dropSurplus()
+    this.bringUpToDate()
     return [...this.#entries.values()]
       .map(entry => entry.task)
       .filter(accepts)

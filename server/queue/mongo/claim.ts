@@ -4,7 +4,7 @@ import type { Task } from '../../../common/task'
 import type { Claim, Loss } from '../claim'
 import { isTaken } from './add'
 import type { Owner } from './owner'
-import { failUnclaimable, failUnreadable } from './poison'
+import { Poison } from './poison'
 import {
   AS_IN_MEMORY,
   BY_ID,
@@ -12,15 +12,26 @@ import {
   COMMITTED,
   DURABLE,
   type Filter,
+  NO_CANCEL_REQUESTED,
   type RawCollection,
   type StoredTask,
   inOneReply,
+  isTooLarge,
   toTask,
   tokenOf,
   tokensOf,
 } from './schema'
 import { heldByAny } from './settle'
-import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, literal, renewed } from './updates'
+import {
+  FOLLOW_DUE_DATE,
+  IS_STILL_DUE,
+  type Pipeline,
+  RELEASED_UNREAD,
+  claimFor,
+  claimOf,
+  literal,
+  renewed,
+} from './updates'
 import { FOUND_FIELDS, lossAmong } from './verdict'
 
 /**
@@ -45,6 +56,8 @@ export interface MongoClaimsOptions {
   readonly taskTypes: readonly string[]
   /** Milliseconds for which a claim is valid without being renewed. */
   readonly leaseDuration: number
+  /** Told of a task that cannot be claimed or read, and is failed for it; as far as it can be read. */
+  readonly poisoned: (task: Task, error: Error) => void
 }
 
 /** What a task is ordered by, which the index holds. */
@@ -62,12 +75,14 @@ export class MongoClaims {
   readonly #tasks: RawCollection
   readonly #owner: Owner
   readonly #leaseDuration: number
+  readonly #poison: Poison
   readonly #typeChunks: readonly (readonly string[])[]
 
-  constructor(tasks: RawCollection, owner: Owner, { leaseDuration, taskTypes }: MongoClaimsOptions) {
+  constructor(tasks: RawCollection, owner: Owner, { leaseDuration, poisoned, taskTypes }: MongoClaimsOptions) {
     this.#tasks = tasks
     this.#owner = owner
     this.#leaseDuration = leaseDuration
+    this.#poison = new Poison(tasks, poisoned)
     this.#typeChunks = chunksOf(taskTypes, TYPES_PER_QUERY)
   }
 
@@ -152,7 +167,16 @@ export class MongoClaims {
     const next = waiting(this.#typeChunks[0] ?? [])
     for (let misses = 0; ; misses++) {
       if (misses > 1) await this.postponeMoved()
-      const claiming = this.#tasks.findOneAndUpdate(next, this.update(batch), {
+      const value = await this.findAndClaim(batch, next)
+      if (value === null) return []
+      if (value?.state === 'running') return [toClaim(value, tokenOf(batch, value._id))]
+    }
+  }
+
+  /** @returns undefined when the next task was failed instead */
+  private async findAndClaim(batch: string, next: Filter): Promise<StoredTask | null | undefined> {
+    try {
+      const { value } = await this.#tasks.findOneAndUpdate(next, this.update(batch), {
         ...DURABLE,
         sort: TASK_ORDER,
         returnDocument: 'after',
@@ -160,9 +184,11 @@ export class MongoClaims {
         includeResultMetadata: true,
         ...AS_IN_MEMORY,
       })
-      const { value } = await claiming.catch((error: unknown) => failUnclaimable(this.#tasks, next, batch, error))
-      if (value === null) return []
-      if (value.state === 'running') return [toClaim(value, tokenOf(batch, value._id))]
+      return value
+    } catch (error) {
+      if (isTooLarge(error)) await this.#poison.failUnclaimable(next, error)
+      else await this.#poison.failUnreadable(batch, error)
+      return undefined
     }
   }
 
@@ -172,7 +198,7 @@ export class MongoClaims {
       const candidates = await this.candidates(limit)
       if (candidates.length === 0) return []
       const parts = chunksOf(candidates, TASKS_PER_UPDATE)
-      const claims = (await Promise.all(parts.map(part => this.claimAmong(batch, part)))).flat()
+      const claims = fulfilled(await Promise.allSettled(parts.map(part => this.claimAmong(batch, part))))
       // None: other masters have taken all of these, or somebody has moved them into the future.
       if (claims.length > 0) return claims
     }
@@ -201,21 +227,51 @@ export class MongoClaims {
    */
   private async claimAmong(batch: string, ids: readonly string[]): Promise<Claim[]> {
     const among = { _id: { $in: [...ids] }, state: 'waiting' as const }
-    await this.#tasks
-      .updateMany(among, this.update(batch), { ...DURABLE, ...BY_ID })
-      .catch((error: unknown) => failUnclaimable(this.#tasks, among, batch, error))
-    const claimed = await this.readClaimed(batch, ids)
+    try {
+      await this.#tasks.updateMany(among, this.update(batch), { ...DURABLE, ...BY_ID })
+    } catch (error) {
+      // Those that were updated before it are claimed.
+      await this.#poison.failUnclaimable(among, error)
+    }
+    const claimed = await this.readReadable(batch, ids)
     return claimed.sort(compareTasks).map(task => toClaim(task, tokenOf(batch, task._id)))
   }
 
+  private async readReadable(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
+    for (;;) {
+      try {
+        return await this.readClaimed(batch, ids)
+      } catch (error) {
+        await this.#poison.failUnreadable(batch, error)
+      }
+    }
+  }
+
+  /**
+   * Reads one reply, of 16 MB at most, and releases the rest: read together, large tasks would fill the memory of this
+   * process.
+   */
   private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
     const held = { _id: { $in: [...ids] }, 'claim.token': tokensOf(batch) }
     const options = { ...AS_IN_MEMORY, ...inOneReply(ids.length), projection: { claim: 0 } }
+    const cursor = this.#tasks.find(held, options)
     try {
-      return await this.#tasks.find(held, options).toArray()
-    } catch (error) {
-      return failUnreadable(this.#tasks, batch, error)
+      const first = await cursor.next()
+      if (first === null) return []
+      const read = [first, ...cursor.readBufferedDocuments()]
+      if (cursor.id?.isZero() === false) await this.releaseOthers(batch, ids, read)
+      return read
+    } finally {
+      await cursor.close()
     }
+  }
+
+  private async releaseOthers(batch: string, ids: readonly string[], read: readonly StoredTask[]): Promise<void> {
+    const isRead = new Set(read.map(({ _id }) => _id))
+    const unread = { _id: { $in: ids.filter(_id => !isRead.has(_id)) }, 'claim.token': tokensOf(batch) }
+    // One that is to be cancelled waits for its lease, since whoever cancels it must emit that.
+    const others = { ...unread, ...NO_CANCEL_REQUESTED }
+    await this.#tasks.updateMany(others, RELEASED_UNREAD, { ...DURABLE, ...BY_ID })
   }
 
   private update(batch: string): Pipeline {
@@ -241,4 +297,12 @@ function waiting(types: readonly string[]): Filter & { readonly state: 'waiting'
 function chunksOf<Item>(items: readonly Item[], size: number): Item[][] {
   const count = Math.max(1, Math.ceil(items.length / size))
   return Array.from({ length: count }, (_chunk, index) => items.slice(index * size, (index + 1) * size))
+}
+
+/** @throws the error, when there is nothing but errors */
+function fulfilled<Item>(results: readonly PromiseSettledResult<readonly Item[]>[]): Item[] {
+  const items = results.flatMap(result => (result.status === 'fulfilled' ? result.value : []))
+  const rejected = results.find(({ status }) => status === 'rejected')
+  if (items.length === 0 && rejected?.status === 'rejected') throw rejected.reason
+  return items
 }

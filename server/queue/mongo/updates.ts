@@ -118,6 +118,23 @@ export function failedWithoutError(settledBy: string, keepFailed: number | null)
   return leaveRunning({ otherwise: { state: 'failed', ...removal(keepFailed) }, settledBy, keepFailed })
 }
 
+/** Fails a task that was claimed, and could not be read: it is kept for good. @param message why */
+export function failedUnstarted(settledBy: string, message: string): Pipeline {
+  const error = { name: 'Error', message: literal(message), stack: null, failedAt: '$$NOW' }
+  const otherwise = { state: 'failed', error }
+  return leaveRunning({ always: attempts(false), otherwise, settledBy, keepFailed: null })
+}
+
+/**
+ * Releases claimed tasks that were not read. None is started, so none counts an attempt, and there is no holder that
+ * could take this for a write of another.
+ */
+export const RELEASED_UNREAD: Pipeline = leaveRunning({
+  always: attempts(false),
+  otherwise: { state: STATE_BY_DUE_DATE },
+  keepFailed: null,
+})
+
 /**
  * Takes the task from a holder that did not renew its lease, or whose process is gone.
  *
