@@ -5,6 +5,7 @@ import { Tinytest } from 'meteor/tinytest'
 import { isAlive } from './support/processes'
 import { QUEUES, runsOf } from './support/queues'
 import { type RemoteMaster, withMaster } from './support/remote-master'
+import { KILLER_VARIABLE } from './support/remote-protocol'
 import { eventually } from './support/wait'
 
 const MEGABYTE = 2 ** 20
@@ -123,3 +124,40 @@ Tinytest.addAsync(
     })
   },
 )
+
+// Row 16: tasks that kill their worker.
+
+for (const { kind, inMemory } of QUEUES) {
+  Tinytest.addAsync(
+    `faults - ${kind}: tasks that kill their worker hold up those behind them once, and no longer`,
+    async () => {
+      await withMaster({ options: ONE_WORKER }, async master => {
+        const killers = Array<NewTask>(5).fill({ taskType: 'die', data: {}, inMemory })
+        const ids = await master.call('addTasks', [...killers, { taskType: 'echo', data: {}, inMemory }])
+        const healthy = ids.pop() ?? ''
+        assert.equal((await master.ending(healthy)).event, 'done')
+        assert.deepEqual(await master.startedUntil(healthy), [...ids, healthy])
+        for (const _id of ids) {
+          const { value, task } = await master.ending(_id)
+          assert.deepEqual([(value as Error).name, task.crashes, task.attempts], ['WorkerCrashError', 3, 3])
+        }
+        assert.doesNotMatch(master.output, /no other is forked/)
+      })
+    },
+  )
+
+  Tinytest.addAsync(
+    `faults - ${kind}: a task whose workers die before they start it runs alone, and then is to blame`,
+    async () => {
+      const options = { ...ONE_WORKER, maxCrashes: 2 }
+      const env = { [KILLER_VARIABLE]: 'killer' }
+      await withMaster({ options, env }, async master => {
+        const { value, task } = await master.ending(
+          await master.addTask({ taskType: 'echo', data: {}, _id: 'killer', inMemory }),
+        )
+        assert.deepEqual([(value as Error).name, task.crashes, task.isSuspect], ['WorkerCrashError', 2, true])
+        assert.deepEqual(await master.resultOf({ taskType: 'echo', data: { next: 1 }, inMemory }), { next: 1 })
+      })
+    },
+  )
+}

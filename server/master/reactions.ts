@@ -153,6 +153,10 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
     this.withClaim(token, held => this.#parts.settler.workerDied(held, death, aborted))
   }
 
+  workerDiedBefore({ token }: Claim, death: Death): void {
+    this.withClaim(token, held => this.#parts.settler.workerDiedBefore(held, death))
+  }
+
   questionAsked(question: Question): void {
     void this.answer(question)
   }
@@ -179,12 +183,12 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
 
   // To a task that was settled.
 
-  taskReleased(): void {
-    this.#parts.dispatcher.wake()
+  taskReleased(task: Task, delay: number): void {
+    this.#parts.dispatcher.releasedFor(task, delay)
   }
 
-  taskRetried(task: Task, delay: number): void {
-    this.#parts.dispatcher.retriedIn(task, delay)
+  claimEnded(): void {
+    this.#parts.dispatcher.wake()
   }
 
   // Invariant 2: a job whose claim does not count any more has nothing to say.

@@ -26,6 +26,8 @@ export interface PoolListener {
   jobTakenBack(claim: Claim): void
   /** A worker died while it ran this job. `aborted`: why the job had been told to end, if it had. */
   workerDied(claim: Claim, death: Death, aborted: Error | undefined): void
+  /** A worker died, or hung and was killed, before it had started the only job that it had. */
+  workerDiedBefore(claim: Claim, death: Death): void
   /** A job asks the message broker. */
   questionAsked(question: Question): void
   /** A task was added in a worker, or started anew. */

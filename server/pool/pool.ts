@@ -212,12 +212,13 @@ export class Pool {
     for (const job of end.jobs) {
       // Told to end one way or the other: also one that was signalled together with its master.
       if (job.hasStarted) this.listener.workerDied(job.claim, death, job.aborted ?? this.#closing)
+      else if (end.jobs.length === 1 && this.#closing === undefined) this.listener.workerDiedBefore(job.claim, death)
       else this.listener.jobReturned(job.claim, 'its worker died before it had started')
     }
   }
 
-  private countFailure({ port, ended }: Worker, end: End): void {
-    if (this.#closing !== undefined || !isOwnFault(end, ended)) return
+  private countFailure({ port }: Worker, end: End): void {
+    if (this.#closing !== undefined || !isOwnFault(end)) return
     this.#forker.failed(`a worker on port ${String(port)} ended ${momentOf(end)} (${deathOf(end).how})`)
   }
 

@@ -73,19 +73,13 @@ export function deathOf({ exit: { code, signal }, lastWords, jobs }: End): Death
   return { how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
 }
 
-/**
- * Whether it ended neither because it was told to, nor by the fault of a job. @param ended how many jobs had ended in
- * it
- */
-export function isOwnFault({ jobs, state }: End, ended: number): boolean {
-  const isAsked = state === 'closing' || jobs.some(({ aborted }) => aborted !== undefined)
-  // One that has ended a job has shown that workers work: then it is the next job's fault.
-  return !isAsked && !(ended > 0 && jobs.some(({ hasStarted }) => hasStarted))
+/** Whether it ended neither because it was told to, nor by the fault of a job. */
+export function isOwnFault({ jobs, state }: End): boolean {
+  return state !== 'closing' && jobs.every(({ aborted, hasStarted }) => aborted === undefined && !hasStarted)
 }
 
 /** When in its life it was. */
 export function momentOf({ jobs, state }: End): string {
   if (state === 'booting') return 'before it was ready'
-  if (jobs.length === 0) return 'without a job in it'
-  return jobs.some(({ hasStarted }) => hasStarted) ? 'in its first job' : 'before it had started its job'
+  return jobs.length === 0 ? 'without a job in it' : 'before it had started its job'
 }

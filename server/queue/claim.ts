@@ -23,8 +23,10 @@ export interface Release {
   readonly hasStarted: boolean
   /** How many workers have died while they ran the task, if that has changed. */
   readonly crashes?: number
-  /** The worker died while it ran other tasks too: see Task. */
+  /** The task runs alone from now on: see Task. */
   readonly isSuspect?: true
+  /** Milliseconds until the task may be claimed again. Default 0. */
+  readonly delay?: number
 }
 
 /** What is to become of a claimed task. A request to cancel it wins over all of these. */

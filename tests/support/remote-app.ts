@@ -8,7 +8,7 @@ import { errorToWire, toWire } from '../../common/pipe/wire'
 import { held, messageBroker } from './broker'
 import { skew } from '../chaos/skew'
 import { hasMasterImports } from './has-master-imports'
-import { type Call, type Calls, OPTIONS_VARIABLE, notify } from './remote-protocol'
+import { type Call, type Calls, KILLER_VARIABLE, OPTIONS_VARIABLE, notify } from './remote-protocol'
 import { taskMap } from './task-map'
 
 const { withoutBroker, withoutCluster, ...options } = JSON.parse(
@@ -22,6 +22,13 @@ const isMasterBeforeCluster = Cluster.isMaster()
 const cluster = withoutCluster
   ? undefined
   : new Cluster(taskMap, { ...options, ...(withoutBroker ? {} : { messageBroker }) })
+
+const killer = process.env[KILLER_VARIABLE]
+if (killer !== undefined && !Cluster.isMaster()) {
+  process.prependListener('message', message => {
+    if (JSON.stringify(message).includes(`"_id":"${killer}"`)) process.kill(process.pid, 'SIGKILL')
+  })
+}
 
 const calls: Calls = {
   addTask: task => TaskQueue.addTask(task),

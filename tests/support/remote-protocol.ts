@@ -5,6 +5,8 @@ import type { IpcMessage, Job, NewTask, Task } from 'meteor/nschwarz:cluster'
 export const APP_VARIABLE = 'CLUSTER_TEST_APP'
 /** Set where workers are to fail at boot. */
 export const BOOT_FAILURE_VARIABLE = 'CLUSTER_TEST_BOOT_FAILURE'
+/** The `_id` of a task that kills each worker that it is sent to, before that starts it. */
+export const KILLER_VARIABLE = 'CLUSTER_TEST_KILLER'
 /** Before the name of an example of the README. */
 export const EXAMPLE_PREFIX = 'example:'
 /** The options of the remote app's cluster, as JSON. */

@@ -21,15 +21,21 @@ import type { Events } from './events'
 import type { HeldClaim } from './held-claim'
 import type { Outbox } from './outbox'
 
+/** Until a task that killed its worker runs again: meanwhile those behind it have their turn. */
+const CRASH_PAUSE_MS = 3000
+
+/** So many workers in a row that die before they start a task are not a coincidence. */
+const MOST_DEATHS_BEFORE = 3
+
 /** Characters of an error that are kept on the task. */
 const MAX_TEXT = 10_000
 
 /** What follows from a settlement for the master. */
 export interface SettlerListener {
-  /** A task may be claimed again. */
-  taskReleased(): void
   /** A persistent task may be claimed again in `delay` milliseconds. */
-  taskRetried(task: Task, delay: number): void
+  taskReleased(task: Task, delay: number): void
+  /** A claim is void, or an in-memory task may run again: there may be more to do. */
+  claimEnded(): void
 }
 
 export interface SettlerParts {
@@ -54,6 +60,8 @@ export class Settler {
   /** Settlements that are still to be written, or whose listeners have not finished. */
   #pending = 0
   readonly #whenIdle: (() => void)[] = []
+  /** How many workers in a row have died before they had started a task that they had alone, by its `_id`. */
+  readonly #diedBefore = new Map<string, number>()
 
   constructor(parts: SettlerParts) {
     this.#parts = parts
@@ -75,9 +83,27 @@ export class Settler {
    * end.
    */
   workerDied(held: HeldClaim, death: Death, aborted?: Error): void {
+    const { blame, how } = death
     if (held.isCancelRequested) this.cancel(held, true)
-    else if (aborted === undefined) this.crash(held, death)
-    else this.attemptFailed(held, aborted, aborted)
+    else if (aborted !== undefined) this.attemptFailed(held, aborted, aborted)
+    else if (blame === 'certain') this.crash(held, death)
+    else if (blame === 'none')
+      this.release(held, { hasStarted: true }, `its worker was killed for another job (${how})`)
+    else this.suspect(held, true, `its worker died (${how}) while it ran others too`)
+  }
+
+  /** The worker died, or hung and was killed, before it had started the only job that it had. */
+  workerDiedBefore(held: HeldClaim, death: Death): void {
+    const { _id, isSuspect } = held.claim.task
+    const deaths = (this.#diedBefore.get(_id) ?? 0) + 1
+    const reason = `its worker died (${death.how}) before it had started`
+    if (held.validity === 'void' || held.isCancelRequested) this.withdraw(held)
+    else if (isSuspect === true) this.crash(held, death, false)
+    else if (deaths >= MOST_DEATHS_BEFORE) this.suspect(held, false, `${reason}, ${String(deaths)} times in a row`)
+    else {
+      this.release(held, { hasStarted: false }, reason)
+      this.#diedBefore.set(_id, deaths)
+    }
   }
 
   /** The task cannot be run: no retries. */
@@ -144,25 +170,25 @@ export class Settler {
     this.settle(held, { kind: 'retried', error: failure, counts, delay }, () => {
       const dueDate = new Date(Date.now() + delay)
       const retried: Task = { ...task, ...counts, state: 'scheduled', dueDate, error: failure }
-      if (!held.claim.inMemory) this.#listener?.taskRetried(retried, delay)
       return this.#parts.events.emit('retry', { value: error, task: retried })
     })
   }
 
-  private crash(held: HeldClaim, { blame, how, lastWords }: Death): void {
+  private suspect(held: HeldClaim, hasStarted: boolean, reason: string): void {
+    this.release(held, { hasStarted, isSuspect: true }, `${reason}: it runs alone from now on`)
+  }
+
+  private crash(held: HeldClaim, { how, lastWords }: Death, hasStarted = true): void {
+    const { log, maxCrashes } = this.#parts
     const { task } = held.claim
     const crashes = (task.crashes ?? 0) + 1
-    if (blame === 'none') {
-      this.release(held, { hasStarted: true }, `its worker was killed for another job (${how})`)
-    } else if (blame === 'possible') {
-      const reason = `its worker died (${how}) while it ran others too: it runs alone from now on`
-      this.release(held, { hasStarted: true, isSuspect: true }, reason)
-    } else if (crashes < this.#parts.maxCrashes) {
-      this.release(held, { hasStarted: true, crashes }, `its worker died (${how})`)
-    } else {
-      this.#parts.log.taskError(task, `failed: its worker died (${how}), crash ${String(crashes)}`)
-      this.fail(held, new WorkerCrashError(crashes, how, lastWords), { crashes })
+    if (crashes < maxCrashes) {
+      const delay = CRASH_PAUSE_MS
+      this.release(held, { hasStarted, crashes, delay }, `its worker died (${how}), again in ${String(delay)} ms`)
+      return
     }
+    log.taskError(task, `failed: its worker died (${how}), crash ${String(crashes)}`)
+    this.fail(held, new WorkerCrashError(crashes, how, lastWords), { crashes })
   }
 
   /**
@@ -174,9 +200,10 @@ export class Settler {
   private settle(held: HeldClaim, settlement: Settlement, emit: Emit): void {
     const { claims, memory, outbox } = this.#parts
     held.moveTo('left')
+    this.#diedBefore.delete(held.claim.task._id)
     if (held.validity === 'void') {
       claims.forgetIfOver(held)
-      this.#listener?.taskReleased()
+      this.#listener?.claimEnded()
       return
     }
     const asked = held.isCancelRequested ? asCancelled(settlement) : settlement
@@ -198,7 +225,13 @@ export class Settler {
     if (isLoss(verdict)) this.pend(this.emitLoss(held, verdict))
     else if (verdict === 'cancelled') this.pend(this.emitCancelled(held, settlement))
     else this.pend(emit())
-    if (isLoss(verdict) || mayRunAgain(settlement)) this.#listener?.taskReleased()
+    this.tellWhetherItRunsAgain(held, settlement, verdict)
+  }
+
+  private tellWhetherItRunsAgain({ claim }: HeldClaim, settlement: Settlement, verdict: Verdict): void {
+    const runsAgain = verdict === 'settled' && (settlement.kind === 'released' || settlement.kind === 'retried')
+    if (runsAgain && !claim.inMemory) this.#listener?.taskReleased(claim.task, settlement.delay ?? 0)
+    else if (runsAgain || isLoss(verdict)) this.#listener?.claimEnded()
   }
 
   private emitCancelled({ claim: { task } }: HeldClaim, settlement: Settlement): Promise<void> | undefined {
@@ -251,10 +284,6 @@ function asCancelled(settlement: Settlement): Settlement {
 
 function hasStarted(settlement: Settlement): boolean {
   return !('hasStarted' in settlement) || settlement.hasStarted
-}
-
-function mayRunAgain({ kind }: Settlement): boolean {
-  return kind === 'released' || kind === 'retried'
 }
 
 function toFailure(error: Error): TaskFailure {

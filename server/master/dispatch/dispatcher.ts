@@ -112,8 +112,8 @@ export class Dispatcher {
     if (this.isRunning) this.#parts.dueTimer.add(delay, isOurs)
   }
 
-  /** A task that failed will be due in `delay` milliseconds. */
-  retriedIn(task: TaskSignal, delay: number): void {
+  /** This master released a task, which may be claimed again in `delay` milliseconds. */
+  releasedFor(task: TaskSignal, delay: number): void {
     if (delay > 0) this.dueIn(delay, true)
     else this.taskAdded(task)
   }

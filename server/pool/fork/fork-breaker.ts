@@ -8,23 +8,36 @@ const LONGEST_PAUSE_MS = 60_000
  */
 export class ForkBreaker {
   #failures = 0
-  /** Monotonic milliseconds (performance.now). */
-  #pausedUntil = 0
+  /** Set while none is forked. */
+  #pause: NodeJS.Timeout | undefined
 
   get allowsFork(): boolean {
-    return performance.now() >= this.#pausedUntil
+    return this.#pause === undefined
   }
 
   succeeded(): void {
     this.#failures = 0
-    this.#pausedUntil = 0
+    this.endPause()
   }
 
-  /** @returns how many have failed in a row, and the pause in milliseconds */
-  failed(): { readonly failures: number; readonly pause: number } {
+  /**
+   * @param resume called when workers may be forked again
+   * @returns how many have failed in a row, and the pause in milliseconds
+   */
+  failed(resume: () => void): { readonly failures: number; readonly pause: number } {
+    this.endPause()
     this.#failures++
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** (this.#failures - 1), LONGEST_PAUSE_MS)
-    this.#pausedUntil = performance.now() + pause
+    // Not compared with a clock: a timer may fire a little early.
+    this.#pause = setTimeout(() => {
+      this.endPause()
+      resume()
+    }, pause).unref()
     return { failures: this.#failures, pause }
+  }
+
+  private endPause(): void {
+    clearTimeout(this.#pause)
+    this.#pause = undefined
   }
 }

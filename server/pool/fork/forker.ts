@@ -62,10 +62,7 @@ export class Forker {
   /** Workers that end by themselves, again and again, must not become a fork storm. */
   failed(reason: string): void {
     this.cancelPending()
-    const { failures, pause } = this.#breaker.failed()
-    setTimeout(() => {
-      this.#events.mayForkAgain()
-    }, pause).unref()
+    const { failures, pause } = this.#breaker.failed(() => this.#events.mayForkAgain())
     this.#options.log.error(
       `${reason}; ${String(failures)} in a row, no other is forked for ${String(pause)} ms. ` +
         'What it wrote before it ended stands above.',

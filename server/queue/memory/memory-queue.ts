@@ -173,7 +173,7 @@ export class MemoryQueue implements InMemoryTasks {
         this.enqueue(retriedTask(entry.task, settlement), settlement.delay)
         return
       case 'released':
-        this.enqueue(releasedTask(entry.task, settlement))
+        this.enqueue(releasedTask(entry.task, settlement), settlement.delay)
     }
   }
 
@@ -220,11 +220,12 @@ function retriedTask(task: Task, { counts, error, delay }: Extract<Settlement, {
   return { ...task, ...counts, error, dueDate: new Date(Date.now() + delay) }
 }
 
-function releasedTask(task: Task, { hasStarted, crashes, isSuspect }: Release): Task {
+function releasedTask(task: Task, { hasStarted, crashes, delay, isSuspect }: Release): Task {
   return {
     ...task,
     attempts: countedAttempts(task, hasStarted),
     ...(crashes === undefined ? {} : { crashes }),
+    ...(delay === undefined ? {} : { dueDate: new Date(Date.now() + delay) }),
     ...(isSuspect === undefined ? {} : { isSuspect }),
   }
 }

@@ -206,10 +206,12 @@ function retried({ counts, delay, error }: Extract<Settlement, { kind: 'retried'
   return { state, dueDate: inMilliseconds(delay), ...counts, error: literal(error) }
 }
 
-function released({ hasStarted, crashes, isSuspect }: Release): Pick<Leaving, 'always' | 'otherwise'> {
+function released({ hasStarted, crashes, delay, isSuspect }: Release): Pick<Leaving, 'always' | 'otherwise'> {
   const crashed = crashes === undefined ? {} : { crashes }
   const suspicion = isSuspect === undefined ? {} : { isSuspect }
-  return { always: attempts(hasStarted), otherwise: { state: STATE_BY_DUE_DATE, ...crashed, ...suspicion } }
+  const due =
+    delay === undefined ? { state: STATE_BY_DUE_DATE } : { state: 'scheduled', dueDate: inMilliseconds(delay) }
+  return { always: attempts(hasStarted), otherwise: { ...due, ...crashed, ...suspicion } }
 }
 
 function cancelledBy(hasStarted: boolean, settledBy: string, keepFailed: number | null): Pipeline {
