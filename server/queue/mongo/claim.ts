@@ -4,6 +4,7 @@ import type { Task } from '../../../common/task'
 import type { Claim, Loss } from '../claim'
 import { isTaken } from './add'
 import type { Owner } from './owner'
+import { ClaimedTasks } from './claimed-tasks'
 import { Poison } from './poison'
 import {
   AS_IN_MEMORY,
@@ -12,26 +13,15 @@ import {
   COMMITTED,
   DURABLE,
   type Filter,
-  NO_CANCEL_REQUESTED,
   type RawCollection,
   type StoredTask,
   inOneReply,
   isTooLarge,
   toTask,
   tokenOf,
-  tokensOf,
 } from './schema'
 import { heldByAny } from './settle'
-import {
-  FOLLOW_DUE_DATE,
-  IS_STILL_DUE,
-  type Pipeline,
-  RELEASED_UNREAD,
-  claimFor,
-  claimOf,
-  literal,
-  renewed,
-} from './updates'
+import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, literal, renewed } from './updates'
 import { FOUND_FIELDS, lossAmong } from './verdict'
 
 /**
@@ -76,6 +66,7 @@ export class MongoClaims {
   readonly #owner: Owner
   readonly #leaseDuration: number
   readonly #poison: Poison
+  readonly #claimed: ClaimedTasks
   readonly #typeChunks: readonly (readonly string[])[]
 
   constructor(tasks: RawCollection, owner: Owner, { leaseDuration, poisoned, taskTypes }: MongoClaimsOptions) {
@@ -83,6 +74,7 @@ export class MongoClaims {
     this.#owner = owner
     this.#leaseDuration = leaseDuration
     this.#poison = new Poison(tasks, poisoned)
+    this.#claimed = new ClaimedTasks(tasks, this.#poison)
     this.#typeChunks = chunksOf(taskTypes, TYPES_PER_QUERY)
   }
 
@@ -233,45 +225,8 @@ export class MongoClaims {
       // Those that were updated before it are claimed.
       await this.#poison.failUnclaimable(among, error)
     }
-    const claimed = await this.readReadable(batch, ids)
+    const claimed = await this.#claimed.read(batch, ids)
     return claimed.sort(compareTasks).map(task => toClaim(task, tokenOf(batch, task._id)))
-  }
-
-  private async readReadable(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
-    for (;;) {
-      try {
-        return await this.readClaimed(batch, ids)
-      } catch (error) {
-        await this.#poison.failUnreadable(batch, error)
-      }
-    }
-  }
-
-  /**
-   * Reads one reply, of 16 MB at most, and releases the rest: read together, large tasks would fill the memory of this
-   * process.
-   */
-  private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
-    const held = { _id: { $in: [...ids] }, 'claim.token': tokensOf(batch) }
-    const options = { ...AS_IN_MEMORY, ...inOneReply(ids.length), projection: { claim: 0 } }
-    const cursor = this.#tasks.find(held, options)
-    try {
-      const first = await cursor.next()
-      if (first === null) return []
-      const read = [first, ...cursor.readBufferedDocuments()]
-      if (cursor.id?.isZero() === false) await this.releaseOthers(batch, ids, read)
-      return read
-    } finally {
-      await cursor.close()
-    }
-  }
-
-  private async releaseOthers(batch: string, ids: readonly string[], read: readonly StoredTask[]): Promise<void> {
-    const isRead = new Set(read.map(({ _id }) => _id))
-    const unread = { _id: { $in: ids.filter(_id => !isRead.has(_id)) }, 'claim.token': tokensOf(batch) }
-    // One that is to be cancelled waits for its lease, since whoever cancels it must emit that.
-    const others = { ...unread, ...NO_CANCEL_REQUESTED }
-    await this.#tasks.updateMany(others, RELEASED_UNREAD, { ...DURABLE, ...BY_ID })
   }
 
   private update(batch: string): Pipeline {

@@ -1,0 +1,61 @@
+import type { Poison } from './poison'
+import {
+  AS_IN_MEMORY,
+  BY_ID,
+  DURABLE,
+  NO_CANCEL_REQUESTED,
+  type RawCollection,
+  type StoredTask,
+  inOneReply,
+  tokensOf,
+} from './schema'
+import { RELEASED_UNREAD } from './updates'
+
+/** Reads the tasks that one update has claimed. */
+export class ClaimedTasks {
+  readonly #tasks: RawCollection
+  readonly #poison: Poison
+
+  constructor(tasks: RawCollection, poison: Poison) {
+    this.#tasks = tasks
+    this.#poison = poison
+  }
+
+  /** Those that cannot be read are failed. @param batch the first part of their tokens */
+  async read(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
+    for (;;) {
+      try {
+        return await this.readClaimed(batch, ids)
+      } catch (error) {
+        await this.#poison.failUnreadable(batch, error)
+      }
+    }
+  }
+
+  /**
+   * Reads one reply, of 16 MB at most, and releases the rest: read together, large tasks would fill the memory of this
+   * process.
+   */
+  private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
+    const held = { _id: { $in: [...ids] }, 'claim.token': tokensOf(batch) }
+    const options = { ...AS_IN_MEMORY, ...inOneReply(ids.length), projection: { claim: 0 } }
+    const cursor = this.#tasks.find(held, options)
+    try {
+      const first = await cursor.next()
+      if (first === null) return []
+      const read = [first, ...cursor.readBufferedDocuments()]
+      if (cursor.id?.isZero() === false) await this.releaseOthers(batch, ids, read)
+      return read
+    } finally {
+      await cursor.close()
+    }
+  }
+
+  private async releaseOthers(batch: string, ids: readonly string[], read: readonly StoredTask[]): Promise<void> {
+    const isRead = new Set(read.map(({ _id }) => _id))
+    const unread = { _id: { $in: ids.filter(_id => !isRead.has(_id)) }, 'claim.token': tokensOf(batch) }
+    // One that is to be cancelled waits for its lease, since whoever cancels it must emit that.
+    const others = { ...unread, ...NO_CANCEL_REQUESTED }
+    await this.#tasks.updateMany(others, RELEASED_UNREAD, { ...DURABLE, ...BY_ID })
+  }
+}
