@@ -13,6 +13,7 @@ import type { Master } from './master/master'
 import { retention, signals } from './queue/task-queue'
 import { role } from './role'
 import { JobRunner } from './worker/job-runner'
+import { keepPortFree } from './worker/own-port'
 import { ParentLink } from './worker/parent-link'
 
 /** In a worker, from the moment this file is loaded: the pipe to its master, and its life. */
@@ -123,6 +124,7 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
     slots: options.tasksPerWorker,
     tellsMemory: options.maxWorkerMemory !== null,
   })
+  Meteor.startup(keepPortFree)
   onListening(() => {
     runner.start()
   })

@@ -2,10 +2,16 @@
 import assert from 'node:assert/strict'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
+import { createLog } from '../common/log'
+import { errorFromWire, errorToWire } from '../common/pipe/wire'
+import { createTask } from '../common/task'
+import { JobIpc } from '../server/worker/job-ipc'
+import type { ParentLink } from '../server/worker/parent-link'
+import { anyPort } from './support/ports'
 import { isAlive } from './support/processes'
 import { QUEUES, runsOf } from './support/queues'
 import { type RemoteMaster, withMaster } from './support/remote-master'
-import { KILLER_VARIABLE } from './support/remote-protocol'
+import { KILLER_VARIABLE, PORT_THIEF_VARIABLE } from './support/remote-protocol'
 import { eventually } from './support/wait'
 
 const MEGABYTE = 2 ** 20
@@ -161,3 +167,107 @@ for (const { kind, inMemory } of QUEUES) {
     },
   )
 }
+
+// Row 19: nobody reads what the master writes.
+
+Tinytest.addAsync(
+  'faults - a worker that writes megabytes which nobody reads waits, and its master does not',
+  async () => {
+    await withMaster({ options: ONE_WORKER }, async master => {
+      await master.resultOf({ taskType: 'echo', data: {} })
+      const read = master.leaveStderrUnread()
+      const loud = await master.addTask({ taskType: 'complain', data: { megabytes: 5 } })
+      await master.startedUntil(loud)
+      for (let calls = 0; calls < 20; calls++) await master.call('block', 10)
+      assert.equal(master.endings.length, 1, 'it cannot have written all')
+      read()
+      assert.equal((await master.ending(loud)).event, 'done')
+      await master.written(/the last words/)
+    })
+  },
+)
+
+Tinytest.addAsync(
+  'faults - the last words of a worker are known, though nobody reads what the master writes',
+  async () => {
+    await withMaster({ options: { ...ONE_WORKER, maxCrashes: 1 } }, async master => {
+      const read = master.leaveStderrUnread()
+      const loud = await master.addTask({ taskType: 'complain', data: { megabytes: 0.05, dies: true } })
+      const { value } = await master.ending(loud)
+      assert.match((value as Error).message, /the last words$/)
+      read()
+      await master.written(/the last words/)
+    })
+  },
+)
+
+// Rows 20 and 21: conversations that outlive their job.
+
+Tinytest.addAsync('faults - a conversation that begins after its job has ended is dropped with a warning', async () => {
+  await withMaster({ options: ONE_WORKER }, async master => {
+    const { task } = await master.run({ taskType: 'talkAfterwards', data: {} })
+    await master.written(new RegExp(`WARNING\ttalkAfterwards:${task._id} called toggleIPC after its job had ended`))
+    assert.equal((await master.run({ taskType: 'echo', data: {} })).event, 'done')
+    assert.equal(master.workerPids.length, 1)
+    assert.doesNotMatch(master.output, /never called|died/)
+  })
+})
+
+Tinytest.addAsync('faults - a conversation that its job does not wait for ends with it, and harms nobody', async () => {
+  await withMaster({ options: ONE_WORKER }, async master => {
+    const { task } = await master.run({ taskType: 'talkWithoutWaiting', data: {} })
+    const pid = await master.resultOf({ taskType: 'talkUnsendably', data: {} })
+    await master.held(task._id)
+    await master.call('release', task._id, 'too late')
+    const { pid: next } = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
+    assert.equal(next, pid)
+    assert.doesNotMatch(master.output, /never called/)
+  })
+})
+
+Tinytest.add('faults - the conversations of a job that has ended are let go', () => {
+  const sent: unknown[] = []
+  const ipc = new JobIpc({ send: message => void sent.push(message) } as ParentLink, createLog('error'))
+  const job = createTask({ taskType: 'TEST', data: {} })
+  const toggleIPC = ipc.jobStarted(job, 'token')
+  for (let count = 0; count < 100; count++)
+    void toggleIPC(
+      () => undefined,
+      send => send({ status: 2, data: {} }),
+    )
+  assert.equal(sent.length, 100)
+  assert.equal(ipc.openConversations, 100)
+  ipc.jobEnded('token')
+  assert.equal(ipc.openConversations, 0)
+})
+
+// Row 41: errors that cross the pipe.
+
+Tinytest.add('faults - no stack is formatted for an error that comes through the pipe', () => {
+  const { prepareStackTrace } = Error
+  const wire = errorToWire(new AggregateError([new Error('one', { cause: new Error('why') })], 'all'))
+  let formatted = 0
+  Error.prepareStackTrace = (_error, frames) => {
+    formatted += frames.length
+    return ''
+  }
+  try {
+    const error = errorFromWire(wire)
+    assert.equal(error.stack, wire.stack)
+    assert.ok(new Error('of its own').stack !== undefined)
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace
+  }
+  assert.ok(formatted > 0 && formatted <= Error.stackTraceLimit, 'only that of the other error')
+})
+
+// Row 44: a port that is taken while a worker boots.
+
+Tinytest.addAsync('faults - a worker whose port is taken while it boots takes the next one', async () => {
+  const port = await anyPort()
+  await withMaster({ options: { ...ONE_WORKER, port }, env: { [PORT_THIEF_VARIABLE]: '1' } }, async master => {
+    const worker = (await master.resultOf({ taskType: 'process', data: {} })) as { port: string }
+    assert.ok(Number(worker.port) > port)
+    assert.doesNotMatch(master.output, /EADDRINUSE|ended before it was ready/)
+  })
+})

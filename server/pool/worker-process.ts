@@ -3,7 +3,8 @@ import { Batch } from '../../common/batch'
 import { clockOffset } from '../../common/clock'
 import { type Unreadable, sendTogether, unwrap } from '../../common/pipe/envelope'
 import { type ToMaster, type ToWorker, isToMaster } from '../../common/pipe/protocol'
-import { LastLines } from './last-lines'
+import { StderrRelay } from './stderr-relay'
+import { stderr } from './serial-writer'
 import type { Exit } from './worker-exit'
 
 /**
@@ -32,7 +33,7 @@ export interface ProcessEvents {
 export class WorkerProcess {
   readonly #child: ChildProcess
   readonly #events: ProcessEvents
-  readonly #stderr: LastLines
+  readonly #stderr: StderrRelay
   readonly #outgoing = new Batch<ToWorker>(messages => {
     const send = (envelope: object, content: readonly ToWorker[]) => {
       if (this.#child.connected) this.#child.send(envelope, () => this.#events.left(content))
@@ -47,7 +48,7 @@ export class WorkerProcess {
   constructor(child: ChildProcess, events: ProcessEvents) {
     this.#child = child
     this.#events = events
-    this.#stderr = new LastLines(child.stderr, process.stderr)
+    this.#stderr = new StderrRelay(child, stderr)
     child.on('message', raw => {
       for (const message of unwrap(raw, isToMaster)) if (this.#breach === undefined) events.message(message)
     })
@@ -101,6 +102,7 @@ export class WorkerProcess {
     const exited = new Promise<Exit>(resolve => {
       this.#child.once('exit', (code, signal) => {
         clearTimeout(this.#deadline)
+        this.#stderr.drain()
         resolve({ code, signal })
       })
     })

@@ -3,6 +3,7 @@ import { errorFromWire, fromWire, toWire } from '../../common/pipe/wire'
 import type { IpcMessage, ToggleIPC } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { ToWorker } from '../../common/pipe/protocol'
+import type { Job } from '../../common/task'
 import type { ParentLink } from './parent-link'
 
 type AnswerMessage = Extract<ToWorker, { kind: 'answer' }>
@@ -11,14 +12,20 @@ type AnswerMessage = Extract<ToWorker, { kind: 'answer' }>
 export const MESSAGE_DATA = 'the data of the message'
 
 interface Conversation {
+  readonly token: string
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: Error) => void
 }
 
-/** The conversations of this worker's jobs with the master. Each has a number, so that two at once never mix. */
+/**
+ * The conversations of this worker's jobs with the master. Each has a number, so that two at once never mix, and none
+ * outlives its job.
+ */
 export class JobIpc {
   readonly #link: ParentLink
   readonly #log: Log
+  /** Tokens of the jobs that are running. */
+  readonly #running = new Set<string>()
   readonly #open = new Map<number, Conversation>()
   #opened = 0
 
@@ -28,8 +35,25 @@ export class JobIpc {
   }
 
   /** The second argument of the task function, for the job with this token. */
-  toggleFor(token: string): ToggleIPC {
-    return async (broker, initialize) => broker(await this.converse(token, initialize))
+  jobStarted(job: Job, token: string): ToggleIPC {
+    this.#running.add(token)
+    return (broker, initialize) => {
+      const conversation = this.converse(job, token, initialize).then(broker)
+      // A task that does not wait for it must not end its worker.
+      conversation.catch(() => undefined)
+      return conversation
+    }
+  }
+
+  /** How many wait for an answer. */
+  get openConversations(): number {
+    return this.#open.size
+  }
+
+  /** What it still asks gets no answer. */
+  jobEnded(token: string): void {
+    this.#running.delete(token)
+    for (const [conversation, open] of this.#open) if (open.token === token) this.#open.delete(conversation)
   }
 
   receive({ conversation, answer }: AnswerMessage): void {
@@ -45,25 +69,35 @@ export class JobIpc {
 
   /** Nothing comes of this conversation, if it is open. */
   refuse(conversation: number, what: string, reason: unknown): void {
-    this.#open.get(conversation)?.reject(new UnsendableValueError(what, reason))
+    const open = this.#open.get(conversation)
+    this.#open.delete(conversation)
+    open?.reject(new UnsendableValueError(what, reason))
   }
 
-  private converse(token: string, initialize: Parameters<ToggleIPC>[1]): Promise<unknown> {
+  /** Never settles once the job has ended. */
+  private converse(job: Job, token: string, initialize: Parameters<ToggleIPC>[1]): Promise<unknown> {
     const conversation = this.#opened++
     return new Promise<unknown>((resolve, reject) => {
-      this.#open.set(conversation, { resolve, reject })
+      if (this.#running.has(token)) this.#open.set(conversation, { token, resolve, reject })
+      const fail = (error: unknown) => {
+        if (this.#open.delete(conversation)) reject(toError(error))
+      }
       // Called from anywhere, also from a timer, where an error would end the worker instead of the conversation.
       const send = (message: IpcMessage) => {
         try {
-          this.ask(token, conversation, message)
+          if (this.#running.has(token)) this.ask(token, conversation, message)
+          else this.warnOfLate(job)
         } catch (error) {
-          reject(toError(error))
+          fail(error)
         }
       }
-      Promise.resolve(initialize(send)).catch((error: unknown) => {
-        reject(toError(error))
-      })
-    }).finally(() => this.#open.delete(conversation))
+      // `initialize` is the application's: it may throw at once.
+      void (async () => initialize(send))().catch(fail)
+    })
+  }
+
+  private warnOfLate({ _id, taskType }: Job): void {
+    this.#log.warn(`${taskType}:${_id} called toggleIPC after its job had ended; what it sends is dropped`)
   }
 
   private ask(token: string, conversation: number, message: IpcMessage): void {

@@ -173,9 +173,11 @@ export class JobRunner {
       },
     }
     try {
-      return done(await this.functionFor(job)(job, this.#ipc.toggleFor(token), context))
+      return done(await this.functionFor(job)(job, this.#ipc.jobStarted(job, token), context))
     } catch (thrown) {
       return failed(thrown)
+    } finally {
+      this.#ipc.jobEnded(token)
     }
   }
 

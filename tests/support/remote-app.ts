@@ -2,13 +2,22 @@
  * A master that a test drives from outside: a server of its own, whose cluster has the options that its environment
  * names, and which obeys the test over its pipe. Its workers load this file too.
  */
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions } from 'meteor/nschwarz:cluster'
 import { errorToWire, toWire } from '../../common/pipe/wire'
 import { held, messageBroker } from './broker'
 import { skew } from '../chaos/skew'
 import { hasMasterImports } from './has-master-imports'
-import { type Call, type Calls, KILLER_VARIABLE, OPTIONS_VARIABLE, notify } from './remote-protocol'
+import {
+  type Call,
+  type Calls,
+  KILLER_VARIABLE,
+  OPTIONS_VARIABLE,
+  PORT_THIEF_VARIABLE,
+  notify,
+} from './remote-protocol'
 import { taskMap } from './task-map'
 
 const { withoutBroker, withoutCluster, ...options } = JSON.parse(
@@ -28,6 +37,10 @@ if (killer !== undefined && !Cluster.isMaster()) {
   process.prependListener('message', message => {
     if (JSON.stringify(message).includes(`"_id":"${killer}"`)) process.kill(process.pid, 'SIGKILL')
   })
+}
+
+if (process.env[PORT_THIEF_VARIABLE] !== undefined && !Cluster.isMaster()) {
+  await once(createServer().listen(Number(process.env.PORT), '127.0.0.1').unref(), 'listening')
 }
 
 const calls: Calls = {

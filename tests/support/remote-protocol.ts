@@ -7,6 +7,8 @@ export const APP_VARIABLE = 'CLUSTER_TEST_APP'
 export const BOOT_FAILURE_VARIABLE = 'CLUSTER_TEST_BOOT_FAILURE'
 /** The `_id` of a task that kills each worker that it is sent to, before that starts it. */
 export const KILLER_VARIABLE = 'CLUSTER_TEST_KILLER'
+/** Set where somebody takes the ports of workers while they boot. */
+export const PORT_THIEF_VARIABLE = 'CLUSTER_TEST_PORT_THIEF'
 /** Before the name of an example of the README. */
 export const EXAMPLE_PREFIX = 'example:'
 /** The options of the remote app's cluster, as JSON. */

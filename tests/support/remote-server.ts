@@ -100,6 +100,12 @@ export class RemoteServer {
     }
   }
 
+  /** Reads nothing more of what the server and its workers write to stderr, until the function that it returns is called. */
+  leaveStderrUnread(): () => void {
+    this.#child.stderr?.pause()
+    return () => this.#child.stderr?.resume()
+  }
+
   async workersAre(count: number): Promise<void> {
     try {
       await eventually(`there are ${String(count)} workers`, () => this.workerPids.length === count)

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, writeSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { foreign, forged } from './forgeries'
 import { faultyTasks } from './faulty-tasks'
@@ -53,6 +53,17 @@ async function twoAtOnce(_job: Job, toggleIPC: ToggleIPC): Promise<unknown[]> {
       },
     )
   return Promise.all([ask('first'), ask('second')])
+}
+
+/** Writes to standard error, and blocks until it is taken: `process.stderr` would keep it in memory. */
+function writeOut(text: string): void {
+  for (let left = Buffer.from(text); left.length > 0;) {
+    try {
+      left = left.subarray(writeSync(2, left))
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'EAGAIN') throw error
+    }
+  }
 }
 
 /** The values of IPC and results that structured clone keeps and JSON does not. */
@@ -169,6 +180,44 @@ export const taskMap: TaskMap = {
   },
   /** @returns the entry in /proc of a process that this worker spawns */
   spawn: () => execFileSync('cat', ['/proc/self/stat'], { encoding: 'utf8' }),
+  /** Writes megabytes to its standard error, and dies of it, if that is wanted. */
+  complain: job => {
+    const { megabytes, dies } = job.data as { megabytes: number; dies?: boolean }
+    for (let line = 0; line < megabytes * 1024; line++) writeOut(`${'x'.repeat(1019)} ${String(line % 1000)}\n`)
+    writeOut('the last words\n')
+    if (dies === true) process.kill(process.pid, 'SIGKILL')
+  },
+  /** Talks with the master when its job has ended. */
+  talkAfterwards: (_job, toggleIPC) => {
+    setImmediate(() => {
+      void toggleIPC(
+        () => console.log('this is never called'),
+        send => {
+          send({ status: 2, data: { ask: 'echo', value: 1 } })
+        },
+      )
+    })
+  },
+  /** Says something that nobody answers, and does not wait for it. */
+  talkWithoutWaiting: (_job, toggleIPC) => {
+    void toggleIPC(
+      () => console.log('this is never called'),
+      send => {
+        send({ status: 2, data: { ask: 'hold', pid: process.pid, taskId: 'unused' } })
+      },
+    )
+  },
+  /** Says something that is refused, and does not wait for it. */
+  talkUnsendably: async (_job, toggleIPC) => {
+    void toggleIPC(
+      () => undefined,
+      send => {
+        send({ status: 2, data: () => undefined })
+      },
+    )
+    await new Promise(resolve => setTimeout(resolve, 10))
+    return process.pid
+  },
   text: job => 'x'.repeat((job.data as { bytes: number }).bytes),
   /** The outcome is in the pipe when the process ends. */
   exitAfterwards: () => {

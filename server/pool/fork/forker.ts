@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 import { ForkBreaker } from './fork-breaker'
-import { freePort } from './free-port'
+import { freePort } from '../../free-port'
 import { prioritize } from './worker-priority'
 
 export interface ForkerOptions {

@@ -3,8 +3,8 @@ import { createServer } from 'node:net'
 const LAST_PORT = 65_535
 
 /**
- * The first port from `first` on that is not in `taken` and that nobody listens on. It may be taken by somebody before
- * the worker gets to it; then the worker exits before it is ready, and the pool tries again.
+ * The first port from `first` on that is not in `taken` and that nobody listens on. Somebody may take it before the
+ * worker gets to it: the master looks before it forks, the worker before it listens.
  *
  * @throws when there is none left
  */
