@@ -227,7 +227,8 @@ Tinytest.addAsync('faults - a conversation that its job does not wait for ends w
 
 Tinytest.add('faults - the conversations of a job that has ended are let go', () => {
   const sent: unknown[] = []
-  const ipc = new JobIpc({ send: message => void sent.push(message) } as ParentLink, createLog('error'))
+  const link: Pick<ParentLink, 'send'> = { send: message => void sent.push(message) }
+  const ipc = new JobIpc(link, createLog('error'))
   const job = createTask({ taskType: 'TEST', data: {} })
   const toggleIPC = ipc.jobStarted(job, 'token')
   for (let count = 0; count < 100; count++)
@@ -244,6 +245,7 @@ Tinytest.add('faults - the conversations of a job that has ended are let go', ()
 // Row 41: errors that cross the pipe.
 
 Tinytest.add('faults - no stack is formatted for an error that comes through the pipe', () => {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is put back where it was
   const { prepareStackTrace } = Error
   const wire = errorToWire(new AggregateError([new Error('one', { cause: new Error('why') })], 'all'))
   let formatted = 0

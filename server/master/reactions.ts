@@ -145,10 +145,6 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
     this.withClaim(token, held => this.#parts.localQueue.jobReturned(held, reason))
   }
 
-  jobTakenBack({ token }: Claim): void {
-    this.withClaim(token, held => this.#parts.localQueue.jobTakenBack(held))
-  }
-
   workerDied({ token }: Claim, death: Death, aborted: Error | undefined): void {
     this.withClaim(token, held => this.#parts.settler.workerDied(held, death, aborted))
   }

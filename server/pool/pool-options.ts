@@ -22,8 +22,6 @@ export interface PoolListener {
   jobEnded(claim: Claim, outcome: Outcome, aborted: Error | undefined): void
   /** A worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
   jobReturned(claim: Claim, reason?: string): void
-  /** A worker that is busy has not started this job in time, and will not. */
-  jobTakenBack(claim: Claim): void
   /** A worker died while it ran this job. `aborted`: why the job had been told to end, if it had. */
   workerDied(claim: Claim, death: Death, aborted: Error | undefined): void
   /** A worker died, or hung and was killed, before it had started the only job that it had. */

@@ -166,10 +166,6 @@ export class Pool {
         listener.jobReturned(claim, reason)
         this.jobLeft(worker)
       },
-      jobTakenBack: claim => {
-        listener.jobTakenBack(claim)
-        this.jobLeft(worker)
-      },
       questionAsked: question => listener.questionAsked(question),
       taskAdded: task => listener.taskAdded(task),
       cancelRequested: token => listener.workerRequestedCancel(token),

@@ -39,8 +39,6 @@ export interface WorkerListener {
   jobEnded(claim: Claim, outcome: Outcome, aborted: Error | undefined, duration: number): void
   /** The worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
   jobReturned(claim: Claim, reason?: string): void
-  /** The worker has not started this job in time, and will not; whether it did anything of it is not known. */
-  jobTakenBack(claim: Claim): void
   questionAsked(question: Question): void
   /** A task was added in the worker, or started anew. */
   taskAdded(task: TaskSignal): void

@@ -127,11 +127,13 @@ export class Worker implements JobCommands {
     for (const { claim } of this.waiting) this.recall(claim.token)
   }
 
-  /** It has let the time go by within which it had to start this job, and may not have heard that it is recalled. */
-  takeBack({ claim }: SentJob): void {
-    this.take(claim.token)
+  /**
+   * It has let the time go by within which it had to start this job, and may not hear that it is recalled. It will not
+   * start it any more, nor has it: that would have been told before the function was called.
+   */
+  takeBack({ claim: { token } }: SentJob): void {
     this.#isSilent = true
-    this.#listener.jobTakenBack(claim)
+    this.returned(token, 'its worker is busy, and did not start it in time')
   }
 
   recall(token: string): void {

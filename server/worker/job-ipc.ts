@@ -22,14 +22,14 @@ interface Conversation {
  * outlives its job.
  */
 export class JobIpc {
-  readonly #link: ParentLink
+  readonly #link: Pick<ParentLink, 'send'>
   readonly #log: Log
   /** Tokens of the jobs that are running. */
   readonly #running = new Set<string>()
   readonly #open = new Map<number, Conversation>()
   #opened = 0
 
-  constructor(link: ParentLink, log: Log) {
+  constructor(link: Pick<ParentLink, 'send'>, log: Log) {
     this.#link = link
     this.#log = log
   }
@@ -91,8 +91,11 @@ export class JobIpc {
           fail(error)
         }
       }
-      // `initialize` is the application's: it may throw at once.
-      void (async () => initialize(send))().catch(fail)
+      try {
+        Promise.resolve(initialize(send)).catch(fail)
+      } catch (error) {
+        fail(error)
+      }
     })
   }
 

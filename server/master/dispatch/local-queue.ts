@@ -117,12 +117,6 @@ export class LocalQueue {
     }
   }
 
-  /** A job that was sent was not started in time, by a worker that may have been at it: so it counts as an attempt. */
-  jobTakenBack(held: HeldClaim): void {
-    if (held.validity === 'void' || held.isCancelRequested) this.withdraw(held)
-    else this.#parts.settler.release(held, { hasStarted: true }, 'its worker is busy, and did not start it in time')
-  }
-
   /** Drops a buffered claim that is void, or whose task is to be cancelled. */
   drop(held: HeldClaim): void {
     this.#buffer.remove(held)
