@@ -10,7 +10,7 @@ import type { ParentLink } from '../server/worker/parent-link'
 import { anyPort } from './support/ports'
 import { isAlive } from './support/processes'
 import { QUEUES, runsOf } from './support/queues'
-import { type RemoteMaster, withMaster } from './support/remote-master'
+import { type RemoteMaster, behindGate, withMaster } from './support/remote-master'
 import { KILLER_VARIABLE, PORT_THIEF_VARIABLE } from './support/remote-protocol'
 import { eventually } from './support/wait'
 
@@ -273,3 +273,103 @@ Tinytest.addAsync('faults - a worker whose port is taken while it boots takes th
     assert.doesNotMatch(master.output, /EADDRINUSE|ended before it was ready/)
   })
 })
+
+// Row 4: room that cannot be used.
+
+for (const { kind, inMemory } of QUEUES) {
+  Tinytest.addAsync(
+    `faults - ${kind}: while a worker is kept free for a job that runs alone, others are forked`,
+    async () => {
+      await withMaster({ options: { keepAlive: 60_000, maxAvailableWorkers: 2, tasksPerWorker: 2 } }, async master => {
+        const first = await master.addTask({ taskType: 'hold', data: {}, inMemory })
+        await master.held(first)
+        const suspect = { ...createTask({ taskType: 'hold', data: {} }), isSuspect: true }
+        await master.database.tasks.insertOne(suspect)
+        await master.held(suspect._id)
+        const others = await master.call(
+          'addTasks',
+          [1, 2].map(() => ({ taskType: 'echo', data: {}, inMemory })),
+        )
+        for (const _id of others) assert.equal((await master.ending(_id)).event, 'done')
+        for (const _id of [first, suspect._id]) await master.call('release', _id)
+        assert.equal((await master.ending(suspect._id)).event, 'done')
+      })
+    },
+  )
+
+  Tinytest.addAsync(
+    `faults - ${kind}: while a worker that is to be replaced still runs a job, others are forked`,
+    async () => {
+      const options = { keepAlive: 60_000, maxAvailableWorkers: 2, maxJobsPerWorker: 2, tasksPerWorker: 2 }
+      await withMaster({ options }, async master => {
+        const long = await master.addTask({ taskType: 'hold', data: {}, inMemory })
+        await master.held(long)
+        for (let count = 0; count < 3; count++) {
+          assert.equal((await master.run({ taskType: 'echo', data: {}, inMemory })).event, 'done')
+        }
+        await master.call('release', long)
+        assert.equal((await master.ending(long)).event, 'done')
+      })
+    },
+  )
+}
+
+// A stop ends in time, whatever the workers are at.
+
+const STOP = { timeout: 500, grace: 500, margin: 2000 } as const
+
+/** Brings a master into a state in which it is to be stopped. */
+const STATES: Record<string, (master: RemoteMaster) => Promise<unknown>> = {
+  'is idle': master => master.resultOf({ taskType: 'echo', data: {} }),
+  'still boots its workers': master => eventually('a worker is forked', () => master.workerPids.length > 0),
+  'runs a job that outlives its abort': async master =>
+    master.held(await master.addTask({ taskType: 'outliveAbort', data: {} })),
+  'runs a job that blocks its neighbours': async master => {
+    const block = { taskType: 'block', data: { milliseconds: 60_000 } }
+    const [first = ''] = await master.call('addTasks', [block, ...echoes(3)])
+    await master.startedUntil(first)
+  },
+  'has sent jobs ahead of one that does not end': async master => {
+    await warmUp(master)
+    const ids = await master.call('addTasks', [
+      ...echoes(50),
+      { taskType: 'block', data: { milliseconds: 60_000 } },
+      ...echoes(50),
+    ])
+    await master.startedUntil(ids[50] ?? '')
+  },
+  'is being stopped already': async master => {
+    await master.held(await master.addTask({ taskType: 'outliveAbort', data: {} }))
+    void master.call('stop', { timeout: 60_000 }).catch(() => undefined)
+  },
+}
+
+for (const [state, prepare] of Object.entries(STATES)) {
+  Tinytest.addAsync(`faults - a stop of a master that ${state} ends in time`, async () => {
+    await withMaster({ options: { ...ONE_WORKER, abortGrace: STOP.grace, tasksPerWorker: 2 } }, async master => {
+      await prepare(master)
+      const startedAt = performance.now()
+      await master.call('stop', { timeout: STOP.timeout })
+      const took = performance.now() - startedAt
+      assert.ok(took < STOP.timeout + STOP.grace + STOP.margin, `it took ${String(took)} ms`)
+      assert.deepEqual(master.workerPids, [])
+      assert.equal(await master.database.tasks.countDocuments({ state: 'running' }), 0)
+    })
+  })
+}
+
+Tinytest.addAsync(
+  'faults - a stop of a master whose database is away ends in time, with a job that has ended',
+  async () => {
+    await behindGate({ abortGrace: STOP.grace }, async (master, gate) => {
+      const _id = await master.addTask({ taskType: 'hold', data: {} })
+      await master.held(_id)
+      gate.shut()
+      await master.call('release', _id)
+      const startedAt = performance.now()
+      await master.call('stop', { timeout: STOP.timeout })
+      assert.ok(performance.now() - startedAt < STOP.timeout + STOP.grace + STOP.margin)
+      assert.deepEqual(master.workerPids, [])
+    })
+  },
+)

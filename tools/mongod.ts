@@ -117,11 +117,15 @@ function checkRuns(file: string): void {
   throw new Error(`${file} does not run here: ${(result.stderr || result.signal) ?? String(result.error)}.${hint}`)
 }
 
+/** mongod starts within a second, on a machine that has nothing else to do. */
+const LAUNCH_TIMEOUT_MS = 120_000
+
 async function startReplicaSet(found: Binary | undefined): Promise<Database> {
   const set = await MongoMemoryReplSet.create({
     binary: found ? { systemBinary: found.file, version: found.version, checkMD5: false } : { downloadDir: CACHE },
     // The default engine of the library for older versions keeps nothing on disk.
     replSet: { count: 1, storageEngine: 'wiredTiger', ip: '127.0.0.1', args: MONGOD_ARGS },
+    instanceOpts: [{ launchTimeout: LAUNCH_TIMEOUT_MS }],
   })
   return {
     url: set.getUri('meteor'),
