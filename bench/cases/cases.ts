@@ -1,7 +1,7 @@
 import { addMany, addOne } from './adds'
 import type { Case } from './case'
 import { claimCost } from './claim-cost'
-import { drain1ms, drainNoop, drainNoop1 } from './drains'
+import { drain10ms, drain1ms, drain30ms, drainNoop, drainNoop1 } from './drains'
 import { latencyOtherProcess, latencySameProcess, latencyWorkerAdded } from './latencies'
 import { memoryDrain, memoryLatency, memoryPer100k } from './memory'
 import { cpuSpeedup, idleOperations, workerBoot } from './processes'
@@ -13,6 +13,8 @@ export const CASES: readonly Case[] = [
   drainNoop,
   drainNoop1,
   drain1ms,
+  drain10ms,
+  drain30ms,
   latencySameProcess,
   latencyWorkerAdded,
   latencyOtherProcess,

@@ -58,14 +58,21 @@ export const drainNoop1: Case = {
   measure: (subject, bench) => measureNoop(subject, bench, 1),
 }
 
-export const drain1ms: Case = {
-  name: 'drain-1ms',
-  title: 'The same with a job that keeps a cpu busy for 1 ms, 2 workers.',
-  isHigherBetter: true,
-  subjects: [...SUBJECTS, ...OTHER_DATABASES],
-  quickSubjects: ['cluster', 'floor'],
-  measure: (subject, bench) => {
-    const job: JobKind = { name: 'burn', iterations: bench.iterationsPerMs }
-    return measureDrain(subject, bench, job, { workers: 2, tasks: bench.size(10_000, 1000), rounds: bench.size(5, 3) })
-  },
+export const drain1ms = drainOfBusyJobs(1, { tasks: 10_000, quickTasks: 1000 })
+export const drain10ms = drainOfBusyJobs(10, { tasks: 2000, quickTasks: 300 })
+export const drain30ms = drainOfBusyJobs(30, { tasks: 600, quickTasks: 120 })
+
+function drainOfBusyJobs(ms: number, { tasks, quickTasks }: { tasks: number; quickTasks: number }): Case {
+  return {
+    name: `drain-${String(ms)}ms`,
+    title: `The same with a job that keeps a cpu busy for ${String(ms)} ms, 2 workers.`,
+    isHigherBetter: true,
+    subjects: [...SUBJECTS, ...OTHER_DATABASES],
+    quickSubjects: ['cluster', 'floor'],
+    measure: (subject, bench) => {
+      const job: JobKind = { name: 'burn', iterations: ms * bench.iterationsPerMs }
+      const size = { tasks: bench.size(tasks, quickTasks), rounds: bench.size(5, 3) }
+      return measureDrain(subject, bench, job, { workers: 2, ...size })
+    },
+  }
 }
