@@ -547,6 +547,7 @@ for (const inMemory of [false, true]) {
           blocking,
           ...Array.from({ length: 20 }, () => short),
         ])
+        await master.startedUntil(blocked)
         await eventually('some are claimed and not started', async () => {
           return (await stored()).filter(({ state }) => state === 'running').length > 1
         })
