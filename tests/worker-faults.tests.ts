@@ -95,7 +95,7 @@ for (const [how, hang] of Object.entries(HANGING)) {
         const _id = await master.addTask({ taskType: 'hold', data: {}, inMemory })
         assert.equal(await master.call('cancel', _id), true)
         const { task } = await master.notice('cancelled', notice => notice.task._id === _id)
-        assert.equal(task.attempts, 0)
+        assert.equal(task.attempts ?? 0, 0)
         assert.equal(runsOf(master, _id), 0)
       })
     })

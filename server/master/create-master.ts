@@ -21,6 +21,7 @@ import { Scaling } from './dispatch/scaling'
 import { AnswerMonitor } from './maintenance/answer-monitor'
 import { FeedOutage } from './maintenance/feed-outage'
 import { Maintenance } from './maintenance/maintenance'
+import { QueueOutage } from './maintenance/outage'
 import { UnknownTypes } from './maintenance/unknown-types'
 import { Master } from './master'
 import { Reactions } from './reactions'
@@ -50,12 +51,13 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const memoryTimer = new DueTimer(pool)
   const localQueue = new LocalQueue({ abortGrace, claims, definitions, memory, pool, settler })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
+  const outage = new QueueOutage(log)
   const maintenance = new Maintenance({
     queue: new MongoMaintenance(tasks, { taskTypes, keepFailed, cancelled: task => void events.emitCancelled(task) }),
-    ...{ answers, claims, dueTimer, feed, log },
+    ...{ answers, claims, dueTimer, feed, log, outage },
   })
   const dispatcher = new Dispatcher({
-    ...{ claims, dueTimer, feed, localQueue, log, maintenance, memory, memoryTimer, options, scaling },
+    ...{ claims, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage, scaling },
   })
 
   // What happens to all of these, and who reacts.
@@ -65,8 +67,9 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   })
   claims.listen(reactions)
   feed.listen(reactions)
+  maintenance.listen(reactions)
   settler.listen(reactions)
-  dueTimer.listen({ taskDue: () => dispatcher.taskDue(), taskNear: () => scaling.growAhead() })
+  dueTimer.listen({ taskDue: () => maintenance.wake(), taskNear: () => scaling.growAhead() })
   memoryTimer.listen({ taskDue: () => dispatcher.wake(), taskNear: () => scaling.growAhead() })
   memory.open(token => reactions.inMemoryTaskRemoved(token))
   signals.listenAsMaster(reactions)

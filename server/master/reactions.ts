@@ -18,7 +18,7 @@ import type { Settler, SettlerListener } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
 import type { LocalQueue } from './dispatch/local-queue'
 import type { FeedOutage } from './maintenance/feed-outage'
-import type { Maintenance } from './maintenance/maintenance'
+import type { Maintenance, MaintenanceListener } from './maintenance/maintenance'
 import type { UnknownTypes } from './maintenance/unknown-types'
 
 export interface ReactionsParts {
@@ -43,7 +43,9 @@ export interface ReactionsParts {
  * What a master does about what happens in the queue of this process, in its pool, in the change feed and to its
  * claims. All arrows back to the dispatcher and to the settler are here.
  */
-export class Reactions implements MasterListener, PoolListener, FeedListener, ClaimsListener, SettlerListener {
+export class Reactions
+  implements MasterListener, PoolListener, FeedListener, ClaimsListener, SettlerListener, MaintenanceListener
+{
   readonly #parts: ReactionsParts
 
   constructor(parts: ReactionsParts) {
@@ -90,7 +92,7 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
 
   feedOpened(): void {
     this.#parts.feedOutage.opened()
-    this.#parts.dispatcher.tickInAnyCase()
+    this.#parts.maintenance.wake()
   }
 
   feedTaskAdded(task: TaskSignal): void {
@@ -99,12 +101,12 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
 
   taskChanged(dueDate: Date | undefined): void {
     const { dispatcher } = this.#parts
-    if (dueDate === undefined) dispatcher.taskReleased()
+    if (dueDate === undefined) dispatcher.tasksWait(true)
     else dispatcher.dueIn(Number(dueDate) - Date.now(), false)
   }
 
   taskPostponed(): void {
-    this.#parts.dispatcher.tickInAnyCase()
+    this.#parts.maintenance.wake()
   }
 
   collectionDropped(): void {
@@ -113,8 +115,8 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
 
   foreignTaskAdded(hasState: boolean): void {
     // A tick finds those without a state by an index; for any other, the collection is read.
-    if (hasState) this.#parts.maintenance.demandAdoption()
-    this.#parts.dispatcher.tickInAnyCase()
+    if (hasState) this.#parts.maintenance.adoptSoon()
+    else this.#parts.maintenance.wake()
   }
 
   /** The database knows for which claim: the task may have been claimed anew since. */
@@ -185,6 +187,12 @@ export class Reactions implements MasterListener, PoolListener, FeedListener, Cl
 
   claimEnded(): void {
     this.#parts.dispatcher.wake()
+  }
+
+  // To the queue, in the maintenance.
+
+  tasksWait(areNew: boolean): void {
+    this.#parts.dispatcher.tasksWait(areNew)
   }
 
   // Invariant 2: a job whose claim does not count any more has nothing to say.

@@ -53,6 +53,7 @@ export class JobIpc {
   /** What it still asks gets no answer. */
   jobEnded(token: string): void {
     this.#running.delete(token)
+    if (this.#open.size === 0) return
     for (const [conversation, open] of this.#open) if (open.token === token) this.#open.delete(conversation)
   }
 

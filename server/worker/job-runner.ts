@@ -21,6 +21,12 @@ export interface JobRunnerOptions {
   readonly tellsMemory: boolean
 }
 
+/** How a job ended, and after how many milliseconds. */
+interface Ending {
+  readonly outcome: Outcome
+  readonly duration: number
+}
+
 /** What is at fault when the outcome cannot be sent. */
 const RESULT = 'the result of the task'
 
@@ -148,23 +154,17 @@ export class JobRunner {
     // The function may block this process, or end it: what the jobs before it returned must not wait for it.
     this.#log.flush()
     await this.#link.flush()
-    if (isInTime(message)) await this.runNow(job, message, abort)
+    if (isInTime(message)) this.report(job, message, await this.execute(job, message, abort))
     // The master did not read for so long that somebody else may run it by now.
     else this.refuse(message)
     this.#running.delete(token)
+    // In the turn of the report, so that it goes in one message with the next start.
     if (performance.now() < this.#turnEndsAt) this.startNext()
     else setImmediate(() => this.takeTurn())
   }
 
-  private async runNow(job: Job, message: RunMessage, abort: JobAbort): Promise<void> {
+  private async execute(job: Job, { token, attempt }: RunMessage, abort: JobAbort): Promise<Ending> {
     const startedAt = performance.now()
-    const outcome = await this.execute(job, message, abort)
-    const duration = performance.now() - startedAt
-    this.report(message.token, outcome, duration)
-    this.logEnd(job, outcome, duration)
-  }
-
-  private async execute(job: Job, { token, attempt }: RunMessage, abort: JobAbort): Promise<Outcome> {
     const context: JobContext = {
       attempt,
       token,
@@ -172,13 +172,14 @@ export class JobRunner {
         return abort.signal
       },
     }
+    let outcome: Outcome
     try {
-      return done(await this.functionFor(job)(job, this.#ipc.jobStarted(job, token), context))
+      outcome = done(await this.functionFor(job)(job, this.#ipc.jobStarted(job, token), context))
     } catch (thrown) {
-      return failed(thrown)
-    } finally {
-      this.#ipc.jobEnded(token)
+      outcome = failed(thrown)
     }
+    this.#ipc.jobEnded(token)
+    return { outcome, duration: performance.now() - startedAt }
   }
 
   private functionFor({ taskType }: Job): TaskFunction {
@@ -187,12 +188,13 @@ export class JobRunner {
     return definition.run
   }
 
-  private report(token: string, outcome: Outcome, duration: number): void {
+  private report(job: Job, { token }: RunMessage, ending: Ending): void {
     const memory = this.#options.tellsMemory ? { rss: process.memoryUsage.rss() } : {}
-    this.#link.send({ kind: 'outcome', token, outcome, duration, ...memory })
+    this.#link.send({ kind: 'outcome', token, ...ending, ...memory })
+    this.logEnd(job, ending)
   }
 
-  private logEnd(job: Job, outcome: Outcome, duration: number): void {
+  private logEnd(job: Job, { outcome, duration }: Ending): void {
     if (outcome.kind === 'done') this.#log.task(job, `done in ${String(Math.round(duration))} ms`)
     else this.#log.taskError(job, 'failed', outcome.error.stack ?? outcome.error.message)
   }

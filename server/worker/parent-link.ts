@@ -12,12 +12,28 @@ export interface LinkEvents {
 /** A worker's end of the pipe to its master: the only place that touches it. */
 export class ParentLink {
   readonly #outgoing = new Batch<ToMaster>(messages => {
-    const send = (message: object) => this.write(message)
-    sendTogether(messages, send, (message, error) => this.#events?.unsent(message, error))
+    sendTogether(messages, this.#write, this.#unsent)
   })
   #events: LinkEvents | undefined
-  /** Until what was written last has left this process. */
-  #leaving = Promise.resolve()
+  /** How many messages were written, and how many of them have left this process. */
+  #written = 0
+  #left = 0
+  /** Who waits until so many have left. */
+  readonly #waiting: { readonly count: number; readonly resolve: () => void }[] = []
+
+  readonly #unsent = (message: ToMaster, error: unknown) => this.#events?.unsent(message, error)
+
+  /** A master that is gone is told by `disconnect`. */
+  readonly #write = (message: object) => {
+    if (!process.connected) return
+    process.send?.(message, undefined, undefined, this.#countLeft)
+    this.#written++
+  }
+
+  readonly #countLeft = () => {
+    this.#left++
+    while (this.#left >= (this.#waiting[0]?.count ?? Infinity)) this.#waiting.shift()?.resolve()
+  }
 
   /** Called once, in a worker, as early as possible: a master that dies while its worker boots must take it along. */
   constructor() {
@@ -51,19 +67,9 @@ export class ParentLink {
    */
   flush(): Promise<void> {
     this.#outgoing.flush()
-    return this.#leaving
-  }
-
-  /** A master that is gone is told by `disconnect`. */
-  private write(message: object): void {
-    if (!process.connected) return
-    let hasLeft: () => void = () => undefined
-    const leaving = new Promise<void>(resolve => {
-      hasLeft = resolve
+    return new Promise(resolve => {
+      if (this.#left === this.#written) resolve()
+      else this.#waiting.push({ count: this.#written, resolve })
     })
-    process.send?.(message, undefined, undefined, () => {
-      hasLeft()
-    })
-    this.#leaving = leaving
   }
 }

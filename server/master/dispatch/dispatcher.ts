@@ -1,6 +1,5 @@
 import { Meteor } from 'meteor/meteor'
 import { oncePerTurn } from '../../../common/batch'
-import type { Log } from '../../../common/log'
 import type { ResolvedOptions } from '../../../common/options'
 import type { TaskSignal } from '../../../common/task'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
@@ -11,7 +10,7 @@ import type { LocalQueue } from './local-queue'
 import type { Claims } from '../claims/claims'
 import type { HeldClaim } from '../claims/held-claim'
 import type { Scaling } from './scaling'
-import { QueueOutage } from '../maintenance/outage'
+import type { QueueOutage } from '../maintenance/outage'
 import type { Maintenance } from '../maintenance/maintenance'
 
 export interface DispatcherParts {
@@ -24,24 +23,20 @@ export interface DispatcherParts {
   readonly scaling: Scaling
   readonly maintenance: Maintenance
   readonly options: ResolvedOptions
-  readonly log: Log
+  readonly outage: QueueOutage
 }
 
 /**
- * Claims due tasks, as many as the workers can use. It polls the queue at every tick, and between ticks whenever a
- * signal says that there may be work; one poll at a time.
+ * Claims due tasks, as many as the workers can use, whenever a signal says that there may be work; one fetch at a time.
+ * What nothing tells of is found by the maintenance.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
   readonly #backlog: Backlog
-  readonly #outage: QueueOutage
   #refreshRate: number
   #interval: number | undefined
-  /** The poll in flight. */
-  #polling: Promise<void> | undefined
-  #pollAgain = false
-  #isTickDue = false
-  #isTaskDue = false
+  /** The fetches in flight, one after the other. */
+  #fetching: Promise<void> | undefined
   /**
    * The highest priority of what was added or became due since the last fetch was sent; Infinity where it is not known.
    */
@@ -55,7 +50,6 @@ export class Dispatcher {
   constructor(parts: DispatcherParts) {
     this.#parts = parts
     this.#backlog = new Backlog(parts.feed)
-    this.#outage = new QueueOutage(parts.log)
     this.#refreshRate = parts.options.refreshRate
   }
 
@@ -67,20 +61,19 @@ export class Dispatcher {
     const { feed, localQueue, options } = this.#parts
     localQueue.open()
     if (!options.inMemoryOnly) feed.start()
-    this.restartInterval()
-    this.tickInAnyCase()
+    this.startTicks()
+    this.wake()
   }
 
-  /** No task is claimed any more; resolves when the poll in flight has returned. */
+  /** No task is claimed any more; resolves when what is on its way to the database has returned. */
   async stop(): Promise<void> {
-    const { dueTimer, feed, localQueue, memoryTimer } = this.#parts
-    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
-    this.#interval = undefined
+    const { dueTimer, feed, localQueue, maintenance, memoryTimer } = this.#parts
+    this.stopTicks()
     dueTimer.stop()
     memoryTimer.stop()
     localQueue.close()
     // A claim that is on its way may open the feed.
-    await this.#polling
+    await Promise.all([this.#fetching, maintenance.stop()])
     // It may have been started again meanwhile.
     if (!this.isRunning) await feed.stop()
   }
@@ -88,23 +81,20 @@ export class Dispatcher {
   /** Takes effect at once when dispatching, else at the start. */
   setRefreshRate(milliseconds: number): void {
     this.#refreshRate = milliseconds
-    if (this.isRunning) this.restartInterval()
+    if (this.isRunning) this.startTicks()
   }
 
   /** This task was added to the database, or may be claimed again. */
   taskAdded({ priority, dueDate }: TaskSignal): void {
     const delay = Number(dueDate) - Date.now()
     if (delay > 0) this.dueIn(delay, true)
-    else {
-      // Somebody else may have written anything there.
-      this.#arrived = Number.isFinite(priority) ? Math.max(this.#arrived, priority) : Infinity
-      this.mayClaim()
-    }
+    // Somebody else may have written anything there.
+    else this.arrived(Number.isFinite(priority) ? priority : Infinity)
   }
 
   /** Whether a task that is added now would be the next to run, at once. */
   get isIdle(): boolean {
-    return this.isRunning && this.#backlog.isEmpty && this.#polling === undefined && this.#parts.localQueue.isIdle
+    return this.isRunning && this.#backlog.isEmpty && this.#fetching === undefined && this.#parts.localQueue.isIdle
   }
 
   /** A task will be due in so many milliseconds. @param isOurs whether it is known to be of this app */
@@ -118,22 +108,14 @@ export class Dispatcher {
     else this.taskAdded(task)
   }
 
-  /** A task of whatever priority is due, or may be claimed again. */
-  taskDue(): void {
-    this.#isTaskDue = true
-    this.tickInAnyCase()
+  /** Tasks may be waiting. @param areNew whether some of them were not, at the last fetch; of whatever priority */
+  tasksWait(areNew: boolean): void {
+    this.arrived(areNew ? Infinity : -Infinity)
   }
 
-  /** Another process released a task of whatever priority. */
-  taskReleased(): void {
-    this.#arrived = Infinity
+  private arrived(priority: number): void {
+    this.#arrived = Math.max(this.#arrived, priority)
     this.mayClaim()
-  }
-
-  /** Anything may have happened. */
-  tickInAnyCase(): void {
-    this.#parts.maintenance.demand()
-    this.tick()
   }
 
   private mayClaim(): void {
@@ -148,22 +130,27 @@ export class Dispatcher {
     scaling.growForMemory()
     const wait = memory.nextDueIn
     if (wait > 0 && wait < Infinity) memoryTimer.add(wait, true)
-    if (!this.#isTickDue && !this.canClaim && !scaling.canGrow) return
-    this.#pollAgain = true
-    this.#polling ??= this.pollUntilDone()
+    if (this.canClaim || scaling.canGrow) this.#fetching ??= this.fetchWanted()
   }
 
-  private restartInterval(): void {
+  private stopTicks(): void {
     if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
-    this.#interval = Meteor.setInterval(() => {
-      this.tick()
-    }, this.#refreshRate)
+    this.#interval = undefined
   }
 
-  private tick(): void {
-    this.#isTickDue = true
+  private startTicks(): void {
+    this.stopTicks()
+    this.#interval = Meteor.setInterval(() => void this.tick(), this.#refreshRate)
+    if (!this.#parts.options.inMemoryOnly) this.#parts.maintenance.start(this.#refreshRate)
+  }
+
+  private async tick(): Promise<void> {
+    const startedAt = performance.now()
     this.#parts.localQueue.releaseStale()
-    this.wake()
+    this.act()
+    await this.#fetching
+    // A worker that became free meanwhile was not offered anything yet.
+    if (this.isRunning) this.#parts.scaling.shrink(performance.now() - startedAt)
   }
 
   private get wanted(): number {
@@ -176,68 +163,36 @@ export class Dispatcher {
   }
 
   private get mayBeMore(): boolean {
-    const { options, maintenance } = this.#parts
-    return this.isRunning && !options.inMemoryOnly && maintenance.isPrepared && !this.#backlog.isEmpty
+    // In the maintenance of a master that runs in-memory tasks only, nothing is ever prepared.
+    return this.isRunning && this.#parts.maintenance.isPrepared && !this.#backlog.isEmpty
   }
 
   private get canClaim(): boolean {
     return this.mayBeMore && this.wanted > 0
   }
 
-  private async pollUntilDone(): Promise<void> {
-    while (this.#pollAgain && this.isRunning) {
-      this.#pollAgain = false
-      try {
-        await this.poll()
-      } catch (error) {
-        this.pollFailed(error)
-      }
+  private async fetchWanted(): Promise<void> {
+    const { outage, scaling } = this.#parts
+    const isAsked = this.canClaim
+    try {
+      while (this.canClaim) await this.fetch()
+      await scaling.grow(this.mayBeMore)
+      if (isAsked) outage.succeeded(this)
+    } catch (error) {
+      this.failed(error)
+      return
+    } finally {
+      this.#fetching = undefined
     }
-    this.#polling = undefined
+    // What was heard of while the workers were counted.
+    if (this.canClaim) this.wake()
   }
 
-  private async poll(): Promise<void> {
-    const startedAt = performance.now()
-    const isTick = this.#isTickDue
-    this.#isTickDue = false
-    const hasWork = !isTick || (await this.keepInOrder())
-    if (hasWork) await this.claimWanted()
-    await this.#parts.scaling.grow(hasWork && this.mayBeMore)
-    // A worker that became free during this poll was not offered anything yet.
-    if (!isTick) return
-    this.#parts.scaling.shrink(performance.now() - startedAt)
-    this.#outage.pollSucceeded()
-  }
-
-  /** @returns whether there may be something to claim */
-  private async keepInOrder(): Promise<boolean> {
-    const { options, maintenance } = this.#parts
-    if (options.inMemoryOnly) return false
-    if (maintenance.skipsTick()) return !this.#backlog.isEmpty
-    this.#backlog.asked()
-    const isTaskDue = this.#isTaskDue
-    this.#isTaskDue = false
-    const hasWork = await maintenance.run()
-    if (hasWork) this.#backlog.heard()
-    // Not before it was promoted: a fetch that is sent earlier does not find it.
-    if (isTaskDue) this.#arrived = Infinity
-    return hasWork
-  }
-
-  private async claimWanted(): Promise<void> {
-    while (this.canClaim) {
-      const limit = this.#backlog.limit(this.wanted)
-      const { isUrgent } = this
-      const count = await this.fetch(limit)
-      if (isUrgent) this.#parts.localQueue.releaseSurplus()
-      if (count < limit && !this.isUrgent) return
-    }
-  }
-
-  /** What arrives from now on makes itself heard. @returns how many tasks were claimed */
-  private async fetch(limit: number): Promise<number> {
+  /** What arrives from now on makes itself heard. */
+  private async fetch(): Promise<void> {
     const { claims, localQueue } = this.#parts
     const { isUrgent } = this
+    const limit = this.#backlog.limit(this.wanted)
     this.#arrived = -Infinity
     this.#backlog.asked()
     const helds = await claims.fetch(limit)
@@ -245,15 +200,15 @@ export class Dispatcher {
     // There may be more of them.
     if (isUrgent && helds.length === limit) this.#arrived = Math.max(this.#arrived, lowestPriorityOf(helds))
     localQueue.take(helds)
-    return helds.length
+    if (isUrgent) localQueue.releaseSurplus()
   }
 
-  private pollFailed(error: unknown): void {
+  /** It is tried again at the next tick. */
+  private failed(error: unknown): void {
     this.#backlog.heard()
     // What had arrived was not fetched.
     this.#arrived = Infinity
-    this.#parts.maintenance.demand()
-    this.#outage.pollFailed(error)
+    this.#parts.outage.failed(this, error)
   }
 }
 

@@ -1,3 +1,4 @@
+import { Meteor } from 'meteor/meteor'
 import type { Log } from '../../../common/log'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
 import type { MongoMaintenance } from '../../queue/mongo/maintenance'
@@ -7,12 +8,19 @@ import type { DueTimer } from '../dispatch/due-timer'
 import type { AnswerMonitor } from './answer-monitor'
 import { IndexMaintenance } from './index-maintenance'
 import { endOrphans } from './orphans'
+import type { QueueOutage } from './outage'
 
 /**
  * A document with a state that no version has is somebody's slip: the feed tells of it, and what the feed missed waits
  * for this.
  */
 const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
+
+/** What follows from a pass for who dispatches. */
+export interface MaintenanceListener {
+  /** There may be tasks to claim. @param areNew whether some of them may not have been waiting before this pass */
+  tasksWait(areNew: boolean): void
+}
 
 export interface MaintenanceParts {
   readonly queue: MongoMaintenance
@@ -21,15 +29,22 @@ export interface MaintenanceParts {
   readonly feed: ChangeFeed
   readonly dueTimer: DueTimer
   readonly log: Log
+  readonly outage: QueueOutage
 }
 
-/** Keeps the persistent queue in order, at ticks. */
+/**
+ * Keeps the persistent queue in order. It is a loop of its own: a pass at each tick, and whenever a signal wakes it; one
+ * at a time. No step that fails stops a later one, or a claim.
+ */
 export class Maintenance {
   readonly #parts: MaintenanceParts
   readonly #indexes: IndexMaintenance
+  #listener: MaintenanceListener | undefined
+  #interval: number | undefined
+  #passing: Promise<void> | undefined
+  /** Somebody woke it since the last pass began. */
+  #isAwake = false
   #isPrepared = false
-  /** The next tick runs in any case. */
-  #isDemanded = true
   #wasSkipped = false
   /** On performance.now: when documents with an unknown state are next adopted. */
   #adoptUnknownAt = 0
@@ -39,68 +54,145 @@ export class Maintenance {
     this.#indexes = new IndexMaintenance(parts)
   }
 
-  /** Nothing may be claimed before. */
+  /** The tasks of former masters are released. No persistent task may be claimed before. */
   get isPrepared(): boolean {
     return this.#isPrepared
   }
 
-  /** The next tick runs in any case: a task is due, or nobody knows what has happened. */
-  demand(): void {
-    this.#isDemanded = true
+  listen(listener: MaintenanceListener): void {
+    this.#listener = listener
   }
 
-  /** The collection was dropped or renamed, and its indexes are gone: the next tick creates them anew. */
+  /** Also changes the pause between two ticks. @param refreshRate milliseconds */
+  start(refreshRate: number): void {
+    this.stopTicks()
+    this.#interval = Meteor.setInterval(() => {
+      this.tick()
+    }, refreshRate)
+    this.wake()
+  }
+
+  /** Resolves when no pass is on its way. */
+  async stop(): Promise<void> {
+    this.stopTicks()
+    await this.#passing
+  }
+
+  /** A task is due, or nobody knows what has happened: a pass begins now, or right after the one that is on its way. */
+  wake(): void {
+    this.#isAwake = true
+    if (this.#interval !== undefined) this.#passing ??= this.passWhileAwake()
+  }
+
+  /** The collection was dropped or renamed, and its indexes are gone: they are created anew. */
   collectionDropped(): void {
     this.#indexes.collectionDropped()
   }
 
-  /** Somebody wrote a document with a state that no version has: the next tick adopts it. */
-  demandAdoption(): void {
+  /** Somebody wrote a document with a state that no version has: it is adopted. */
+  adoptSoon(): void {
     this.#adoptUnknownAt = 0
-    this.demand()
+    this.wake()
+  }
+
+  private stopTicks(): void {
+    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
+    this.#interval = undefined
   }
 
   /**
-   * Called at each tick. While a feed reports what happens, every second tick is enough for what it does not report:
-   * expired leases, documents without a state.
+   * While a feed reports what happens, every second tick is enough for what it does not report: expired leases,
+   * documents without a state.
    */
-  skipsTick(): boolean {
-    this.#wasSkipped = this.#parts.feed.isOpen && !this.#isDemanded && !this.#wasSkipped
-    return this.#wasSkipped
+  private tick(): void {
+    this.#wasSkipped = this.#parts.feed.isOpen && !this.#isAwake && !this.#wasSkipped
+    if (!this.#wasSkipped) this.#passing ??= this.passWhileAwake()
   }
 
-  /**
-   * @returns false when there was nothing to do, and there is nothing to claim
-   * @throws when the database is away (rejects); what was not done is done the next time
-   */
-  run(): Promise<boolean> {
+  private async passWhileAwake(): Promise<void> {
+    let isDone: boolean
+    do {
+      const isAwake = this.#isAwake
+      // Before the queries: what happens from now on may be too late for them.
+      this.#isAwake = false
+      isDone = await this.pass(isAwake)
+      if (isDone) this.#parts.outage.succeeded(this)
+    } while (isDone && this.isWanted)
+    // What failed is tried again at the next tick.
+    this.#isAwake ||= !isDone
+    this.#passing = undefined
+  }
+
+  private get isWanted(): boolean {
+    return this.#isAwake && this.#interval !== undefined
+  }
+
+  /** @returns whether nothing failed */
+  private async pass(isAwake: boolean): Promise<boolean> {
+    const { claims, feed } = this.#parts
     this.#indexes.checkIfDue()
-    return this.#parts.answers.watch(this.putInOrderIfNeeded())
+    if (!this.#isPrepared && !(await this.steps(() => this.prepare()))) return false
+    return this.steps(
+      () => this.adoptUnknownInTime(),
+      async () => {
+        if (isAwake || !feed.isOpen) await claims.findCancelRequests()
+      },
+      () => this.lookAtQueue(isAwake),
+    )
   }
 
-  private async putInOrderIfNeeded(): Promise<boolean> {
-    const isDemanded = this.#isDemanded
-    this.#isDemanded = false
-    if (!this.#isPrepared) await this.prepare()
-    await this.adoptUnknownInTime()
-    const { claims, dueTimer, feed, queue } = this.#parts
-    if (isDemanded || !feed.isOpen) await claims.findCancelRequests()
-    const hasWork = await queue.needsAttention()
-    if (hasWork) await this.putInOrder()
-    if (hasWork || isDemanded) {
-      const next = await queue.nextDue()
-      if (next !== undefined) dueTimer.add(next.wait, next.isOurs)
+  /** None that fails stops a later one. @returns whether none failed, in all of its own steps */
+  private async steps(...runs: (() => Promise<unknown>)[]): Promise<boolean> {
+    let isDone = true
+    for (const run of runs) {
+      try {
+        if ((await run()) === false) isDone = false
+      } catch (error) {
+        isDone = false
+        this.#parts.outage.failed(this, error)
+      }
     }
-    return hasWork
+    return isDone
   }
 
-  private async putInOrder(): Promise<void> {
+  private async lookAtQueue(isAwake: boolean): Promise<boolean> {
+    const { answers, queue } = this.#parts
+    const needsAttention = await answers.watch(queue.needsAttention())
+    const isInOrder = !needsAttention || (await this.putInOrder())
+    if (needsAttention || isAwake) await this.setDueTimer()
+    return isInOrder
+  }
+
+  private async putInOrder(): Promise<boolean> {
+    const { queue } = this.#parts
+    let changed = 0
+    const isInOrder = await this.steps(
+      async () => {
+        changed += await queue.adopt(false)
+      },
+      async () => {
+        changed += await queue.promoteDue()
+      },
+      async () => {
+        changed += await this.rescueExpired()
+      },
+    )
+    this.#listener?.tasksWait(changed > 0)
+    return isInOrder
+  }
+
+  // Invariant 5: a master touches its own tasks and expired ones.
+  private async rescueExpired(): Promise<number> {
     const { claims, log, queue } = this.#parts
-    await queue.adopt(false)
-    await queue.promoteDue()
-    // Invariant 5: a master touches its own tasks and expired ones.
     const released = await queue.rescueExpired(claims.tokens)
     if (released > 0) log.warn(`${String(released)} tasks of a master that did not renew its leases run again`)
+    return released
+  }
+
+  private async setDueTimer(): Promise<void> {
+    const { dueTimer, queue } = this.#parts
+    const next = await queue.nextDue()
+    if (next !== undefined && this.#interval !== undefined) dueTimer.add(next.wait, next.isOurs)
   }
 
   // Invariant 2: the former workers have ended before their tasks run again.
@@ -114,6 +206,7 @@ export class Maintenance {
     const released = await queue.rescueFrom(ended)
     if (released > 0) log.warn(`${String(released)} unfinished tasks of a former master on this machine run again`)
     this.#isPrepared = true
+    this.#listener?.tasksWait(true)
   }
 
   private async adoptUnknownInTime(): Promise<void> {

@@ -1,26 +1,26 @@
 import { messageOf, toError } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 
-/**
- * That the queue cannot be read: one line when it begins and one when it is over, however many polls fail in between.
- */
+/** That the queue cannot be read or written: one line when it begins and one when it is over, however often it fails. */
 export class QueueOutage {
   readonly #log: Log
-  #isOn = false
+  /** The loops whose last pass failed. */
+  readonly #failing = new Set<object>()
 
   constructor(log: Log) {
     this.#log = log
   }
 
-  pollFailed(error: unknown): void {
-    if (this.#isOn) return
-    this.#isOn = true
+  /** @param loop whose pass failed */
+  failed(loop: object, error: unknown): void {
+    const isNew = this.#failing.size === 0
+    this.#failing.add(loop)
+    if (!isNew) return
     const reason = toError(error).stack ?? messageOf(error)
     this.#log.error('cannot read the queue, trying again at each tick', reason)
   }
 
-  pollSucceeded(): void {
-    if (this.#isOn) this.#log.warn('the queue can be read again')
-    this.#isOn = false
+  succeeded(loop: object): void {
+    if (this.#failing.delete(loop) && this.#failing.size === 0) this.#log.warn('the queue can be read again')
   }
 }

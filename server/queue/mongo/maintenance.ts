@@ -103,17 +103,22 @@ export class MongoMaintenance {
   /**
    * Makes the tasks waiting that became due. A task that somebody moved into the future becomes scheduled when it would
    * be claimed.
+   *
+   * @returns how many there were
    */
-  async promoteDue(): Promise<void> {
+  async promoteDue(): Promise<number> {
     const due = { state: 'scheduled' as const, $or: [IS_DUE_BY_INDEX, NEVER_DUE] }
     const oneReply = inOneReply(BATCH_SIZE)
     const next = { sort: { dueDate: 1 }, limit: BATCH_SIZE, projection: { _id: 1 }, ...oneReply } as const
+    let count = 0
     let found
     do {
       found = await this.#tasks.find(due, next).toArray()
       const filter = { _id: { $in: found.map(({ _id }) => _id) }, state: 'scheduled' as const }
       if (found.length > 0) await this.#tasks.updateMany(filter, FOLLOW_DUE_DATE, { ...DURABLE, ...BY_ID })
+      count += found.length
     } while (found.length === BATCH_SIZE)
+    return count
   }
 
   /** Milliseconds until the next scheduled task is due, by the database's clock, and whether this app has its type. */
@@ -130,9 +135,10 @@ export class MongoMaintenance {
    * Makes tasks of documents without a state: those that version 2.x wrote, or somebody else.
    *
    * @param includeOngoing also those marked as running, which 2.x resets at its own start, and only then
+   * @returns how many
    */
-  async adopt(includeOngoing: boolean): Promise<void> {
-    await this.adoptThose({ state: null } as object, includeOngoing)
+  adopt(includeOngoing: boolean): Promise<number> {
+    return this.adoptThose({ state: null } as object, includeOngoing)
   }
 
   /** As `adopt`, for documents with a state that no version has. It reads the whole collection. */
@@ -140,8 +146,9 @@ export class MongoMaintenance {
     await this.adoptThose(HAS_UNKNOWN_STATE, false)
   }
 
-  private async adoptThose(filter: Filter, includeOngoing: boolean): Promise<void> {
-    await this.#tasks.updateMany(includeOngoing ? filter : { ...filter, onGoing: { $ne: true } }, ADOPT, DURABLE)
+  private async adoptThose(filter: Filter, includeOngoing: boolean): Promise<number> {
+    const those = includeOngoing ? filter : { ...filter, onGoing: { $ne: true } }
+    return (await this.#tasks.updateMany(those, ADOPT, DURABLE)).modifiedCount
   }
 
   /** @param mayLive whether the former holders may still live */
