@@ -191,6 +191,10 @@ export class Reactions
 
   // To the queue, in the maintenance.
 
+  queueAsked(): void {
+    this.#parts.dispatcher.queueAsked()
+  }
+
   tasksWait(areNew: boolean): void {
     this.#parts.dispatcher.tasksWait(areNew)
   }

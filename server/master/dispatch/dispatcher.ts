@@ -108,6 +108,11 @@ export class Dispatcher {
     else this.taskAdded(task)
   }
 
+  /** The maintenance asks whether tasks wait. */
+  queueAsked(): void {
+    this.#backlog.asked()
+  }
+
   /** Tasks may be waiting. @param areNew whether some of them were not, at the last fetch; of whatever priority */
   tasksWait(areNew: boolean): void {
     this.arrived(areNew ? Infinity : -Infinity)
@@ -130,7 +135,7 @@ export class Dispatcher {
     scaling.growForMemory()
     const wait = memory.nextDueIn
     if (wait > 0 && wait < Infinity) memoryTimer.add(wait, true)
-    if (this.canClaim || scaling.canGrow) this.#fetching ??= this.fetchWanted()
+    if (this.canClaim() || scaling.canGrow) this.#fetching ??= this.fetchWanted()
   }
 
   private stopTicks(): void {
@@ -167,15 +172,15 @@ export class Dispatcher {
     return this.isRunning && this.#parts.maintenance.isPrepared && !this.#backlog.isEmpty
   }
 
-  private get canClaim(): boolean {
+  private canClaim(): boolean {
     return this.mayBeMore && this.wanted > 0
   }
 
   private async fetchWanted(): Promise<void> {
     const { outage, scaling } = this.#parts
-    const isAsked = this.canClaim
+    const isAsked = this.canClaim()
     try {
-      while (this.canClaim) await this.fetch()
+      while (this.canClaim()) await this.fetch()
       await scaling.grow(this.mayBeMore)
       if (isAsked) outage.succeeded(this)
     } catch (error) {
@@ -185,7 +190,7 @@ export class Dispatcher {
       this.#fetching = undefined
     }
     // What was heard of while the workers were counted.
-    if (this.canClaim) this.wake()
+    if (this.canClaim()) this.wake()
   }
 
   /** What arrives from now on makes itself heard. */

@@ -18,6 +18,8 @@ const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
 
 /** What follows from a pass for who dispatches. */
 export interface MaintenanceListener {
+  /** The queue is asked whether there are any: what is added from now on makes itself heard. */
+  queueAsked(): void
   /** There may be tasks to claim. @param areNew whether some of them may not have been waiting before this pass */
   tasksWait(areNew: boolean): void
 }
@@ -157,7 +159,11 @@ export class Maintenance {
 
   private async lookAtQueue(isAwake: boolean): Promise<boolean> {
     const { answers, queue } = this.#parts
-    const needsAttention = await answers.watch(queue.needsAttention())
+    this.#listener?.queueAsked()
+    const needsAttention = await answers.watch(queue.needsAttention()).catch((error: unknown) => {
+      this.#listener?.tasksWait(true)
+      throw error
+    })
     const isInOrder = !needsAttention || (await this.putInOrder())
     if (needsAttention || isAwake) await this.setDueTimer()
     return isInOrder
