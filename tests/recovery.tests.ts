@@ -76,7 +76,9 @@ Tinytest.addAsync('recovery - a job that had not started counts as no crash (inv
     await eventually('it is sent', async () => (await master.database.tasks.countDocuments({ state: 'running' })) === 1)
     process.kill(pid, 'SIGKILL')
     test.equal((await master.ending(_id)).value, { a: 1 })
-    await master.written(new RegExp(`echo:${_id}\treleased: its worker died \\(signal SIGKILL\\) before it had started`))
+    await master.written(
+      new RegExp(`echo:${_id}\treleased: its worker died \\(signal SIGKILL\\) before it had started`),
+    )
   })
 })
 

@@ -161,7 +161,10 @@ for (const { kind, inMemory } of QUEUES) {
         const { value, task } = await master.ending(
           await master.addTask({ taskType: 'echo', data: {}, _id: 'killer', inMemory }),
         )
-        assert.deepEqual([(value as Error).name, task.crashes, task.isSuspect], ['WorkerCrashError', 2, true])
+        assert.deepEqual(
+          [(value as Error).name, task.crashes, task.attempts, task.isSuspect],
+          ['WorkerCrashError', 2, 0, true],
+        )
         assert.deepEqual(await master.resultOf({ taskType: 'echo', data: { next: 1 }, inMemory }), { next: 1 })
       })
     },

@@ -5,7 +5,7 @@ const AHEAD_MS = 4
 const MOST_AHEAD = 64
 
 /** A job that is sent ahead starts within so many milliseconds, or is not started: those in front of it were short. */
-export const START_AHEAD_WITHIN_MS = 500
+export const START_AHEAD_WITHIN_MS = 1000
 
 /**
  * What this master holds for its workers lasts for about so long: much longer than a claim takes, of which each is

@@ -14,7 +14,7 @@ const MEGABYTE = 2 ** 20
 
 /** What becomes of a worker, or a job, that is late. */
 export interface LateStarts {
-  /** This worker runs nothing, and does not start what it was sent. Called once for each job. */
+  /** This worker runs nothing, and does not start what it was sent. */
   hangs(worker: Worker): void
 }
 
@@ -54,18 +54,22 @@ export class StartWatch {
   }
 
   private checkWorker(worker: Worker): void {
-    for (const job of worker.waiting) {
-      job.listened(CHECK_EVERY_MS)
-      if (worker.isBusy) takeBackIfLate(worker, job)
-      else if (isNow(job, this.#startTimeout + allowanceOf(job))) this.#late.hangs(worker)
-    }
+    const { isBusy, waiting } = worker
+    for (const job of waiting) job.listened(CHECK_EVERY_MS)
+    if (isBusy) for (const job of waiting) takeBackIfLate(worker, job)
+    else if (waiting.some(job => isOverdue(job, this.#startTimeout))) this.#late.hangs(worker)
   }
 }
 
 /** A worker that is alive returns it when it hears of the recall; one that is blocked has to let it be by then. */
 function takeBackIfLate(worker: Worker, job: SentJob): void {
   if (isNow(job, job.startsWithin)) worker.recall(job.claim.token)
-  if (isNow(job, job.startsWithin + allowanceOf(job))) worker.takeBack(job)
+  if (isOverdue(job, job.startsWithin)) worker.takeBack(job)
+}
+
+/** Whether, since the last check, it has been unheard for so long that nothing can come any more. */
+function isOverdue(job: SentJob, bound: number): boolean {
+  return job.unheardFor >= bound && isNow(job, bound + allowanceOf(job))
 }
 
 /** Whether it has been unheard for so many milliseconds since the last check. */

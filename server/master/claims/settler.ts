@@ -188,7 +188,8 @@ export class Settler {
       return
     }
     log.taskError(task, `failed: its worker died (${how}), crash ${String(crashes)}`)
-    this.fail(held, new WorkerCrashError(crashes, how, lastWords), { crashes })
+    const counts = hasStarted ? { crashes } : { crashes, attempts: (task.attempts ?? 1) - 1 }
+    this.fail(held, new WorkerCrashError(crashes, how, lastWords), counts)
   }
 
   /**
