@@ -14,7 +14,7 @@ const MEGABYTE = 2 ** 20
 
 /** What becomes of a worker, or a job, that is late. */
 export interface LateStarts {
-  /** This worker runs nothing, and does not start what it was sent. */
+  /** This worker runs nothing, and does not start what it was sent. Called once for each. */
   hangs(worker: Worker): void
 }
 
@@ -26,6 +26,7 @@ export class StartWatch {
   readonly #workers: ReadonlySet<Worker>
   readonly #startTimeout: number
   readonly #late: LateStarts
+  readonly #hanging = new WeakSet<Worker>()
   /** Whether a check will come. */
   #isComing = false
 
@@ -57,24 +58,24 @@ export class StartWatch {
     const { isBusy, waiting } = worker
     for (const job of waiting) job.listened(CHECK_EVERY_MS)
     if (isBusy) for (const job of waiting) takeBackIfLate(worker, job)
-    else if (waiting.some(job => isOverdue(job, this.#startTimeout))) this.#late.hangs(worker)
+    else if (!this.#hanging.has(worker) && waiting.some(job => isOverdue(job, this.#startTimeout))) {
+      this.#hanging.add(worker)
+      this.#late.hangs(worker)
+    }
   }
 }
 
 /** A worker that is alive returns it when it hears of the recall; one that is blocked has to let it be by then. */
 function takeBackIfLate(worker: Worker, job: SentJob): void {
-  if (isNow(job, job.startsWithin)) worker.recall(job.claim.token)
-  if (isOverdue(job, job.startsWithin)) worker.takeBack(job)
+  const { startsWithin, unheardFor } = job
+  const isNew = unheardFor >= startsWithin && unheardFor < startsWithin + CHECK_EVERY_MS
+  if (isNew) worker.recall(job.claim.token)
+  else if (isOverdue(job, startsWithin)) worker.takeBack(job)
 }
 
-/** Whether, since the last check, it has been unheard for so long that nothing can come any more. */
+/** Whether it has been unheard for so long that nothing can come any more. */
 function isOverdue(job: SentJob, bound: number): boolean {
-  return job.unheardFor >= bound && isNow(job, bound + allowanceOf(job))
-}
-
-/** Whether it has been unheard for so many milliseconds since the last check. */
-function isNow({ unheardFor }: SentJob, milliseconds: number): boolean {
-  return unheardFor >= milliseconds && unheardFor - CHECK_EVERY_MS < milliseconds
+  return job.unheardFor >= bound && job.unheardFor >= bound + allowanceOf(job)
 }
 
 function allowanceOf({ claim }: SentJob): number {
