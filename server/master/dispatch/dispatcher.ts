@@ -27,7 +27,7 @@ export interface DispatcherParts {
 }
 
 /**
- * Claims due tasks, as many as the workers can use, whenever a signal says that there may be work; one fetch at a time.
+ * Claims due tasks, as many as the workers can use, whenever a signal says that there may be work; one pass at a time.
  * What nothing tells of is found by the maintenance.
  */
 export class Dispatcher {
@@ -35,8 +35,10 @@ export class Dispatcher {
   readonly #backlog: Backlog
   #refreshRate: number
   #interval: number | undefined
-  /** The fetches in flight, one after the other. */
-  #fetching: Promise<void> | undefined
+  /** The pass on its way: there is one at a time. */
+  #passing: Promise<void> | undefined
+  /** Somebody woke it since the last pass began. */
+  #isAwake = false
   /**
    * The highest priority of what was added or became due since the last fetch was sent; Infinity where it is not known.
    */
@@ -73,7 +75,7 @@ export class Dispatcher {
     memoryTimer.stop()
     localQueue.close()
     // A claim that is on its way may open the feed.
-    await Promise.all([this.#fetching, maintenance.stop()])
+    await Promise.all([this.#passing, maintenance.stop()])
     // It may have been started again meanwhile.
     if (!this.isRunning) await feed.stop()
   }
@@ -94,7 +96,7 @@ export class Dispatcher {
 
   /** Whether a task that is added now would be the next to run, at once. */
   get isIdle(): boolean {
-    return this.isRunning && this.#backlog.isEmpty && this.#fetching === undefined && this.#parts.localQueue.isIdle
+    return this.isRunning && this.#backlog.isEmpty && this.#passing === undefined && this.#parts.localQueue.isIdle
   }
 
   /** A task will be due in so many milliseconds. @param isOurs whether it is known to be of this app */
@@ -135,7 +137,9 @@ export class Dispatcher {
     scaling.growForMemory()
     const wait = memory.nextDueIn
     if (wait > 0 && wait < Infinity) memoryTimer.add(wait, true)
-    if (this.canClaim() || scaling.canGrow) this.#fetching ??= this.fetchWanted()
+    if (!this.canClaim() && !scaling.canGrow) return
+    this.#isAwake = true
+    this.#passing ??= this.passWhileAwake()
   }
 
   private stopTicks(): void {
@@ -153,7 +157,7 @@ export class Dispatcher {
     const startedAt = performance.now()
     this.#parts.localQueue.releaseStale()
     this.act()
-    await this.#fetching
+    await this.#passing
     // A worker that became free meanwhile was not offered anything yet.
     if (this.isRunning) this.#parts.scaling.shrink(performance.now() - startedAt)
   }
@@ -176,36 +180,47 @@ export class Dispatcher {
     return this.mayBeMore && this.wanted > 0
   }
 
-  private async fetchWanted(): Promise<void> {
-    const { outage, scaling } = this.#parts
-    const isAsked = this.canClaim()
+  private async passWhileAwake(): Promise<void> {
     try {
-      while (this.canClaim()) await this.fetch()
-      await scaling.grow(this.mayBeMore)
-      if (isAsked) outage.succeeded(this)
+      do {
+        // Before the queries: what happens from now on may be too late for them.
+        this.#isAwake = false
+        await this.pass()
+      } while (this.isWanted)
     } catch (error) {
       this.failed(error)
-      return
-    } finally {
-      this.#fetching = undefined
     }
-    // What was heard of while the workers were counted.
-    if (this.canClaim()) this.wake()
+    this.#passing = undefined
   }
 
-  /** What arrives from now on makes itself heard. */
-  private async fetch(): Promise<void> {
+  private get isWanted(): boolean {
+    return this.#isAwake && this.isRunning
+  }
+
+  private async pass(): Promise<void> {
+    const { outage, scaling } = this.#parts
+    const isAsked = this.canClaim()
+    let mayBeMore = true
+    while (mayBeMore && this.canClaim()) mayBeMore = await this.fetch()
+    await scaling.grow(this.mayBeMore)
+    if (isAsked) outage.succeeded(this)
+  }
+
+  /** What arrives from now on makes itself heard. @returns whether there may be more that should be fetched */
+  private async fetch(): Promise<boolean> {
     const { claims, localQueue } = this.#parts
     const { isUrgent } = this
     const limit = this.#backlog.limit(this.wanted)
     this.#arrived = -Infinity
     this.#backlog.asked()
     const helds = await claims.fetch(limit)
+    const isFull = helds.length === limit
     this.#backlog.claimed(helds.length, limit)
     // There may be more of them.
-    if (isUrgent && helds.length === limit) this.#arrived = Math.max(this.#arrived, lowestPriorityOf(helds))
+    if (isUrgent && isFull) this.#arrived = Math.max(this.#arrived, lowestPriorityOf(helds))
     localQueue.take(helds)
     if (isUrgent) localQueue.releaseSurplus()
+    return isFull || this.isUrgent
   }
 
   /** It is tried again at the next tick. */
