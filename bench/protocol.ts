@@ -78,6 +78,12 @@ export interface Operations {
   claimCost(count: number): Promise<number>
   /** The time that so many jobs take in the process itself, one after the other. */
   burnHere(count: number, iterations: number): Promise<number>
+  /** Answers requests from now on. @returns the port */
+  serveWeb(): Promise<number>
+  /** Keeps the process itself busy for so much time, with turns of its event loop in between. */
+  burnInTurns(iterations: number, ms: number): Promise<void>
+  /** For how long its event loop stands still at most, within so much time. */
+  longestGap(ms: number): Promise<number>
   /** How many commands the database is sent in so much time. */
   countCommands(ms: number): Promise<number>
   /** From the fork of a worker until it runs its first job. */

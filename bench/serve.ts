@@ -1,6 +1,7 @@
 /** The side of a subject's process: does what the bench asks for. */
 import type { Answer, Operations, Request, Settings } from './protocol'
 import { SETTINGS_VARIABLE } from './protocol'
+import { web } from './web'
 
 export function readSettings(): Settings {
   return JSON.parse(process.env[SETTINGS_VARIABLE] ?? '') as Settings
@@ -10,6 +11,7 @@ const DEFAULTS: Partial<Operations> = {
   note: () => Promise.resolve(''),
   // Most are ready from the start.
   listen: () => Promise.resolve(),
+  ...web,
 }
 
 /** From now on, until the bench is gone. */

@@ -5,6 +5,7 @@ import { drain10ms, drain1ms, drain30ms, drainNoop, drainNoop1 } from './drains'
 import { latencyOtherProcess, latencySameProcess, latencyWorkerAdded } from './latencies'
 import { memoryDrain, memoryLatency, memoryPer100k } from './memory'
 import { cpuSpeedup, idleOperations, workerBoot } from './processes'
+import { webLatency } from './web-latency'
 
 /** In the order in which they are measured, and shown. */
 export const CASES: readonly Case[] = [
@@ -22,6 +23,7 @@ export const CASES: readonly Case[] = [
   memoryLatency,
   memoryPer100k,
   claimCost,
+  webLatency,
   cpuSpeedup,
   idleOperations,
   workerBoot,
