@@ -12,6 +12,7 @@ import { createMaster } from './master/create-master'
 import type { Master } from './master/master'
 import { retention, signals } from './queue/task-queue'
 import { role } from './role'
+import { AddedTasks } from './worker/added-tasks'
 import { JobRunner } from './worker/job-runner'
 import { keepPortFree } from './worker/own-port'
 import { ParentLink } from './worker/parent-link'
@@ -111,7 +112,9 @@ function startMaster(definitions: Definitions, options: ResolvedOptions, warning
 }
 
 function startWorker(definitions: Definitions, options: ResolvedOptions, link: ParentLink): void {
+  const added = new AddedTasks(link)
   signals.passOn({
+    addClaimed: task => added.offer(task),
     taskAdded: ({ _id, taskType, priority, dueDate }) => {
       link.send({ kind: 'taskAdded', _id, taskType, priority, dueDate: Number(dueDate) })
     },
@@ -120,13 +123,14 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
       else link.send({ kind: 'cancelRequested', token })
     },
   })
-  const runner = new JobRunner(definitions, link, createLog(options.logs), {
+  const runner = new JobRunner(definitions, link, added, createLog(options.logs), {
     slots: options.tasksPerWorker,
     tellsMemory: options.maxWorkerMemory !== null,
   })
   Meteor.startup(keepPortFree)
   onListening(() => {
     runner.start()
+    added.open()
   })
 }
 

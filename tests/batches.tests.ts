@@ -338,6 +338,46 @@ Tinytest.addAsync(
   },
 )
 
+Tinytest.addAsync(
+  'batches - a task that is added in a worker of an idle master is stored in one write, too',
+  async test => {
+    await withMaster({ options: { ...NO_TICKS, logs: 'error', maxAvailableWorkers: 2 } }, async master => {
+      const { database } = master
+      const job = await master.addTask({ taskType: 'holdAddHold', data: { taskType: 'echo', data: {}, _id: 'added' } })
+      await master.held(job)
+      await master.workersAre(2)
+      await master.resultOf({ taskType: 'echo', data: {} })
+      await database.db.command({ profile: 2 })
+      await master.call('release', job)
+      await master.ending('added')
+      await database.db.command({ profile: 0 })
+      const onTasks = { ns: `${database.name}.taskQueue`, op: { $ne: 'getmore' } }
+      const operations = await database.db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
+      test.equal(
+        operations.slice(0, 2).map(({ op }) => op as string),
+        ['update', 'remove'],
+      )
+      await master.held(job, 2)
+      await master.call('release', job)
+    })
+  },
+)
+
+for (const state of ['idle', 'busy'] as const) {
+  Tinytest.addAsync(
+    `batches - a task that is added in a worker of a master that is ${state}, under a taken _id, is refused there`,
+    async test => {
+      await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: state === 'idle' ? 2 : 1 } }, async master => {
+        await master.workersAre(state === 'idle' ? 2 : 1)
+        await master.addTask({ taskType: 'echo', data: {}, _id: 'taken', dueDate: new Date(Date.now() + 3_600_000) })
+        const { value } = await master.run({ taskType: 'add', data: { taskType: 'echo', data: {}, _id: 'taken' } })
+        const { name, taskIds } = value as Error & { taskIds?: unknown }
+        test.equal([name, taskIds], ['DuplicateTaskError', ['taken']])
+      })
+    },
+  )
+}
+
 Tinytest.addAsync('batches - of an in-memory task the database hears nothing', async test => {
   await withMaster({ options: { ...NO_TICKS, logs: 'error' } }, async master => {
     const { database } = master

@@ -38,12 +38,16 @@ export type ToWorker =
   | { readonly kind: 'recall'; readonly token: string }
   /** The job with this token should end early. */
   | { readonly kind: 'abort'; readonly token: string; readonly reason: WireError }
+  /** What became of the task that was offered under this number. */
+  | { readonly kind: 'added'; readonly offer: number; readonly outcome: AddOutcome }
   /** The broker's answer to one conversation, or what it threw. */
   | { readonly kind: 'answer'; readonly token: string; readonly conversation: number; readonly answer: Answer }
 
 export type ToMaster =
   /** Booted and listening: jobs may be sent. */
   | { readonly kind: 'ready' }
+  /** This task is to be added: the master may store it. `offer`: a number of the worker's, for the answer. */
+  | { readonly kind: 'add'; readonly offer: number; readonly task: Encoded }
   /** This task was added in the worker, or started anew. `dueDate`: milliseconds. */
   | {
       readonly kind: 'taskAdded'
@@ -82,6 +86,11 @@ export type ToMaster =
       readonly data: WireValue
     }
 
+/** What became of a task that a worker offered; when it was declined, the worker stores it. */
+export type AddOutcome =
+  | { readonly kind: 'stored' | 'declined' | 'duplicate' }
+  | { readonly kind: 'failed'; readonly error: WireError }
+
 /** How a job ended by itself. A worker's death is no outcome: the master sees it. */
 export type Outcome =
   | { readonly kind: 'done'; readonly value: WireValue }
@@ -110,7 +119,8 @@ export function isToMaster(message: unknown): message is ToMaster {
   const { kind, token } = message
   if (kind === 'ready') return true
   if (kind === 'taskAdded') return isTaskAdded(message)
-  if (kind === 'taskCancelled') return isRecord(message.task) && isEncoded(message.task) && isTask(decode(message.task))
+  if (kind === 'add') return Number.isInteger(message.offer) && isEncodedTask(message.task)
+  if (kind === 'taskCancelled') return isEncodedTask(message.task)
   if (typeof token !== 'string') return false
   switch (kind) {
     case 'started':
@@ -128,7 +138,9 @@ export function isToMaster(message: unknown): message is ToMaster {
 }
 
 export function isToWorker(message: unknown): message is ToWorker {
-  if (!isRecord(message) || typeof message.token !== 'string') return false
+  if (!isRecord(message)) return false
+  if (message.kind === 'added') return Number.isInteger(message.offer) && isAddOutcome(message.outcome)
+  if (typeof message.token !== 'string') return false
   switch (message.kind) {
     case 'run':
       return isRun(message)
@@ -156,6 +168,16 @@ function isRun({ job, attempt, startBefore, clockOffset }: Record<string, unknow
     isNumberOrNone(startBefore) &&
     isNumberOrNone(clockOffset)
   )
+}
+
+function isAddOutcome(outcome: unknown): boolean {
+  if (!isRecord(outcome)) return false
+  const { kind } = outcome
+  return kind === 'failed' ? isWireError(outcome.error) : ['stored', 'declined', 'duplicate'].includes(String(kind))
+}
+
+function isEncodedTask(value: unknown): boolean {
+  return isRecord(value) && isEncoded(value) && isTask(decode(value))
 }
 
 function isTask(value: unknown): boolean {

@@ -71,16 +71,12 @@ export class Reactions
     this.#parts.claims.lose(token, 'removed')
   }
 
-  canStartNow({ createdAt, dueDate, taskType }: Task): boolean {
-    // For a due date that was given, the database's clock decides.
-    const isDue = dueDate.getTime() === createdAt.getTime()
-    return isDue && this.#parts.definitions.has(taskType) && this.#parts.dispatcher.isIdle
-  }
-
-  async addClaimed(task: Task): Promise<void> {
+  async addClaimed(task: Task): Promise<boolean> {
+    if (!this.canStartNow(task)) return false
     await this.#parts.localQueue.addClaimed(task)
     // Its worker may be gone by now.
     this.#parts.dispatcher.wake()
+    return true
   }
 
   taskCancelled({ task, token }: Cancellation): void {
@@ -164,6 +160,10 @@ export class Reactions
     this.#parts.claims.requestCancel(token)
   }
 
+  workerAdds(task: Task): Promise<boolean> {
+    return this.addClaimed(task)
+  }
+
   workerCancelled(task: Task): void {
     this.taskCancelled({ task, token: undefined })
   }
@@ -205,6 +205,12 @@ export class Reactions
     const held = claims.get(question.claim.token)
     const isValid = held !== undefined && (claims.isValid(held) || (await claims.confirm(held)))
     await consult(messageBroker, question, isValid, log)
+  }
+
+  private canStartNow({ createdAt, dueDate, taskType }: Task): boolean {
+    // For a due date that was given, the database's clock decides.
+    const isDue = dueDate.getTime() === createdAt.getTime()
+    return isDue && this.#parts.definitions.has(taskType) && this.#parts.dispatcher.isIdle
   }
 
   private end(held: HeldClaim, reason: Error): void {

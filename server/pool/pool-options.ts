@@ -28,6 +28,8 @@ export interface PoolListener {
   workerDiedBefore(claim: Claim, death: Death): void
   /** A job asks the message broker. */
   questionAsked(question: Question): void
+  /** A worker adds this task. @returns whether it was stored; if not, the worker stores it. May reject */
+  workerAdds(task: Task): Promise<boolean>
   /** A task was added in a worker, or started anew. */
   taskAdded(task: TaskSignal): void
   /** A worker asked to cancel a running task, of whichever master. */

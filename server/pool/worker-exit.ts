@@ -40,6 +40,8 @@ export interface WorkerListener {
   /** The worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
   jobReturned(claim: Claim, reason?: string): void
   questionAsked(question: Question): void
+  /** The worker adds this task. @returns whether it was stored; if not, the worker stores it. May reject */
+  adds(task: Task): Promise<boolean>
   /** A task was added in the worker, or started anew. */
   taskAdded(task: TaskSignal): void
   /** The worker asked to cancel a running task, of whichever master. */

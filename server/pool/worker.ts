@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process'
 import { monotonicNow } from '../../common/clock'
+import { DuplicateTaskError, toError } from '../../common/errors'
 import { decode } from '../../common/pipe/codec'
-import { type Answer, type ToMaster, jobToWire } from '../../common/pipe/protocol'
+import { type AddOutcome, type Answer, type ToMaster, jobToWire } from '../../common/pipe/protocol'
 import type { Task } from '../../common/task'
 import { errorToWire } from '../../common/pipe/wire'
 import type { Claim } from '../queue/claim'
@@ -171,6 +172,9 @@ export class Worker implements JobCommands {
       case 'recalled':
         this.recalled(message.token)
         return
+      case 'add':
+        void this.add(message.offer, decode(message.task) as Task)
+        return
       case 'taskAdded':
         this.#listener.taskAdded({ ...message, dueDate: new Date(message.dueDate) })
         return
@@ -183,6 +187,10 @@ export class Worker implements JobCommands {
       case 'ask':
         this.receiveQuestion(message)
     }
+  }
+
+  private async add(offer: number, task: Task): Promise<void> {
+    this.#process.send({ kind: 'added', offer, outcome: await addOutcomeOf(this.#listener.adds(task)) })
   }
 
   private get faultHandling(): FaultHandling {
@@ -272,4 +280,13 @@ export class Worker implements JobCommands {
 
 function refused(error: Error): Answer {
   return { kind: 'refused', error: errorToWire(error) }
+}
+
+async function addOutcomeOf(adding: Promise<boolean>): Promise<AddOutcome> {
+  try {
+    return { kind: (await adding) ? 'stored' : 'declined' }
+  } catch (error) {
+    if (error instanceof DuplicateTaskError) return { kind: 'duplicate' }
+    return { kind: 'failed', error: errorToWire(toError(error)) }
+  }
 }

@@ -1,10 +1,17 @@
 import type { Task, TaskSignal } from '../../common/task'
 import type { Cancellation } from './claim'
 
-/** What happens to the queue in this process, for its master, or for the master of this worker. */
+/** The master of this process, or of this worker, for what happens to the queue here. */
 export interface QueueListener {
   /** A persistent task was added, or started anew. */
   taskAdded(task: TaskSignal): void
+  /**
+   * Stores this new task already claimed, if a worker could start it at once, before all others.
+   *
+   * @returns false when it was not stored
+   * @throws as `TaskQueue.addTask` (rejects)
+   */
+  addClaimed(task: Task): Promise<boolean>
   /** `TaskQueue.cancel` cancelled a task, or asked the holder of its claim to. */
   taskCancelled(cancellation: Cancellation): void
 }
@@ -15,10 +22,6 @@ export interface MasterListener extends QueueListener {
   inMemoryTaskAdded(task: TaskSignal): void
   /** An in-memory task was removed while it was running. */
   inMemoryTaskRemoved(token: string): void
-  /** Whether a worker of this master could start this new task at once, before all others. */
-  canStartNow(task: Task): boolean
-  /** Stores a new task already claimed. @throws as `TaskQueue.addTask` (rejects) */
-  addClaimed(task: Task): Promise<void>
 }
 
 /**
@@ -41,6 +44,11 @@ export class Signals {
 
   get master(): MasterListener | undefined {
     return this.#master
+  }
+
+  /** Of no cluster here, none is stored. @returns and throws as that of a QueueListener */
+  async addClaimed(task: Task): Promise<boolean> {
+    return (await this.#listener?.addClaimed(task)) ?? false
   }
 
   taskAdded(task: TaskSignal): void {

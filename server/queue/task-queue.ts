@@ -146,14 +146,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     for (const task of firstOfEachType(tasks)) this.#signals.master?.inMemoryTaskAdded(task)
   }
 
-  /** An idle master adds a task already claimed: its job starts after one write instead of two. */
+  /** An idle master stores a task already claimed, also one of its workers: its job starts after one write, not two. */
   private async addPersistent(task: Task): Promise<void> {
     checkSize('addTask', task)
-    const { master } = this.#signals
-    if (master?.canStartNow(task) === true) {
-      await master.addClaimed(task)
-      return
-    }
+    if (await this.#signals.addClaimed(task)) return
     await add(task, this.rawCollection())
     this.#signals.taskAdded(task)
   }

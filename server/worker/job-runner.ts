@@ -7,6 +7,7 @@ import { type Unreadable, partsOfUnreadable } from '../../common/pipe/envelope'
 import { type Outcome, type ToMaster, type ToWorker, jobFromWire } from '../../common/pipe/protocol'
 import type { Job } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
+import type { AddedTasks } from './added-tasks'
 import { JobAbort } from './job-abort'
 import { JobIpc, MESSAGE_DATA } from './job-ipc'
 import type { ParentLink } from './parent-link'
@@ -40,6 +41,7 @@ export class JobRunner {
   readonly #log: Log
   readonly #options: JobRunnerOptions
   readonly #ipc: JobIpc
+  readonly #added: AddedTasks
   /** In the order in which they are started. */
   readonly #waiting: RunMessage[] = []
   /** The jobs that are running, by token. */
@@ -47,11 +49,12 @@ export class JobRunner {
   /** On performance.now. */
   #turnEndsAt = 0
 
-  constructor(definitions: Definitions, link: ParentLink, log: Log, options: JobRunnerOptions) {
+  constructor(definitions: Definitions, link: ParentLink, added: AddedTasks, log: Log, options: JobRunnerOptions) {
     this.#definitions = definitions
     this.#link = link
     this.#log = log
     this.#options = options
+    this.#added = added
     this.#ipc = new JobIpc(link, log)
   }
 
@@ -80,6 +83,9 @@ export class JobRunner {
         return
       case 'abort':
         this.#running.get(message.token)?.abort(errorFromWire(message.reason))
+        return
+      case 'added':
+        this.#added.receive(message)
         return
       case 'answer':
         this.#ipc.receive(message)
