@@ -396,29 +396,32 @@ function jobs(count: number, taskType: string, runningFor = 0): JobInFront[] {
 }
 
 Tinytest.add(
-  'batches - how much a worker has at hand follows how long the jobs in front take, by their types',
+  'batches - how many jobs a worker gets ahead follows how long those in front take, by their types',
   test => {
     const prefetch = new Prefetch()
-    test.equal(prefetch.fillOf([], 1), 0)
-    test.equal(prefetch.fillOf(jobs(1, 'short'), 1), Infinity, 'nothing is known')
+    /** How many short ones it gets, behind these. */
+    const gets = (front: JobInFront[], slots = 1, mostJobs = Infinity) => {
+      const ahead = prefetch.aheadIfLow({ jobs: front, load: front.length }, slots, mostJobs)
+      let count = 0
+      for (; ahead !== undefined && !ahead.isFull; count++) for (const job of jobs(1, 'short')) ahead.add(job)
+      return count
+    }
+    test.equal(gets(jobs(1, 'short')), 0, 'nothing is known')
     prefetch.record('short', 0.125)
-    test.equal(prefetch.fillOf(jobs(16, 'short'), 1), 0.5)
-    test.equal(prefetch.fillOf(jobs(16, 'short'), 2), 0.25)
-    test.equal(prefetch.fillOf([...jobs(16, 'short'), ...jobs(1, 'unknown')], 1), Infinity)
-    test.equal(
-      prefetch.fillOf([...jobs(16, 'short'), ...jobs(1, 'short', 3)], 1),
-      1.25,
-      'one runs for longer than usual',
-    )
+    test.equal([gets([]), gets(jobs(8, 'short')), gets(jobs(16, 'short'))], [32, 24, 0], '4 ms, once half is gone')
+    test.equal(gets([], 2), 64)
+    test.equal(gets([...jobs(8, 'short'), ...jobs(1, 'unknown')]), 0)
+    test.equal(gets([...jobs(8, 'short'), ...jobs(1, 'short', 3)]), 0, 'one runs for longer than usual')
+    test.equal(gets(jobs(2, 'short'), 1, 9), 7, 'no more than it may have')
     prefetch.record('long', 100)
-    test.equal(prefetch.fillOf(jobs(16, 'short'), 1), 0.5, 'another type does not matter')
-    test.isTrue(prefetch.fillOf(jobs(1, 'long'), 8) > 1, 'nothing is sent ahead behind one of 100 ms')
+    test.equal(gets(jobs(8, 'short')), 24, 'another type does not matter')
+    test.equal(gets(jobs(1, 'long'), 8), 0, 'nothing is sent ahead behind one of 100 ms')
     prefetch.record('short', 100)
-    test.isTrue(prefetch.fillOf(jobs(1, 'short'), 1) > 1, 'a longer one counts at once')
+    test.equal(gets(jobs(1, 'short')), 0, 'a longer one counts at once')
     for (let i = 0; i < 200; i++) prefetch.record('short', 0.01)
-    test.equal(prefetch.fillOf(jobs(65, 'short'), 1), 1, 'no more than 64, however short they are')
+    test.equal(gets(jobs(1, 'short')), 64, 'no more than 64, however short they are')
     prefetch.recordSize(2 ** 20)
-    test.equal(prefetch.fillOf(jobs(9, 'short'), 1), 1, 'a larger one counts at once')
+    test.equal(gets(jobs(1, 'short')), 8, 'a larger one counts at once')
   },
 )
 

@@ -447,10 +447,10 @@ storage("the lease of a task that is stored as a claim runs by the database's cl
   await claims.addClaimed('batch', task('left alone'))
   const renewed = await claims.addClaimed('batch', task('renewed'))
   const maintenance = queue.maintenance()
-  test.isFalse(await maintenance.needsAttention())
+  test.isFalse((await maintenance.findings()).size > 0)
   test.equal(await maintenance.rescueExpired([]), 0)
   await queue.claims(['TEST'], OTHER, 60_000).renew([renewed])
-  await eventually('it needs attention', () => maintenance.needsAttention())
+  await eventually('it needs attention', async () => (await maintenance.findings()).size > 0)
   test.equal(await maintenance.rescueExpired([]), 1)
   const [left, kept] = [await queue.find('left alone'), await queue.find('renewed')]
   test.equal([left?.state, left?.claim, kept?.state], ['waiting', undefined, 'running'])
@@ -459,9 +459,9 @@ storage("the lease of a task that is stored as a claim runs by the database's cl
 storage('a lease that ran out and was not taken over is renewed as one in time', async (test, queue) => {
   await queue.add()
   const late = await claimed(queue.claims(['TEST'], OTHER, 1))
-  await eventually('it has run out', () => queue.maintenance().needsAttention())
+  await eventually('it has run out', async () => (await queue.maintenance().findings()).size > 0)
   test.equal([...(await queue.claims(['TEST'], OTHER, 60_000).renew([late]))], [])
-  test.isFalse(await queue.maintenance().needsAttention())
+  test.isFalse((await queue.maintenance().findings()).size > 0)
   test.isTrue(await complete(queue.settler, late))
 })
 
@@ -589,12 +589,12 @@ storage(
     const needs = async (changed: Record<string, unknown>) => {
       const _id = await queue.add()
       await tasks.updateOne({ _id }, { $set: changed })
-      const isSo = await house.needsAttention()
+      const isSo = (await house.findings()).size > 0
       await tasks.deleteOne({ _id })
       return isSo
     }
     const claim = (expiresAt: Date) => ({ token: 'any', owner: OTHER, claimedAt: new Date(), expiresAt })
-    test.isFalse(await house.needsAttention())
+    test.isFalse((await house.findings()).size > 0)
     test.isTrue(await needs({ state: 'waiting' }))
     test.isFalse(await needs({ state: 'waiting', taskType: "another app's" }))
     test.isFalse(await needs({ state: 'scheduled', dueDate: inAnHour() }))

@@ -31,6 +31,45 @@ export interface JobInFront {
   readonly runningFor: number
 }
 
+/** A worker, and the jobs that it has. */
+export interface Loaded {
+  readonly load: number
+  readonly jobs: readonly JobInFront[]
+}
+
+/** The jobs that a worker has, and how much more it should have at hand. */
+export class Ahead {
+  readonly #mostWork: number
+  readonly #mostJobs: number
+  readonly #durationOf: (taskType: string) => number
+  #work = 0
+  #jobs = 0
+
+  /**
+   * @param mostWork milliseconds
+   * @param durationOf the mean of a task type; one that never ran may take for ever
+   */
+  constructor(mostWork: number, mostJobs: number, durationOf: (taskType: string) => number) {
+    this.#mostWork = mostWork
+    this.#mostJobs = mostJobs
+    this.#durationOf = durationOf
+  }
+
+  /** Whether it has less than half of the work that it should have. */
+  get isLow(): boolean {
+    return this.#work < this.#mostWork / 2
+  }
+
+  get isFull(): boolean {
+    return this.#work >= this.#mostWork || this.#jobs >= this.#mostJobs
+  }
+
+  add({ claim, runningFor }: JobInFront): void {
+    this.#work += Math.max(runningFor, this.#durationOf(claim.task.taskType))
+    this.#jobs++
+  }
+}
+
 /**
  * How long jobs take and how large they are, and so how many are worth having at hand before a worker is free for them.
  * Short jobs would else wait for messages and for the database; long ones are better left to whoever is free first.
@@ -59,26 +98,24 @@ export class Prefetch {
   }
 
   /**
-   * How much of what a worker should have at hand it has: 1 when it needs no more.
+   * What a worker has at hand, if that is less than half of what it should have.
    *
-   * @param front the jobs that it has
-   * @param slots how many of them it runs at once
+   * @param slots how many jobs it runs at once
+   * @param mostJobs how many it may have in any case
    */
-  fillOf(front: readonly JobInFront[], slots: number): number {
-    const work = front.reduce((sum, job) => sum + this.durationOf(job), 0)
-    const most = Math.min(MOST_AHEAD, this.fitting(MOST_BYTES_AHEAD))
-    return Math.max(work / slots / AHEAD_MS, (front.length - slots) / most)
+  aheadIfLow({ jobs, load }: Loaded, slots: number, mostJobs = Infinity): Ahead | undefined {
+    const most = Math.min(mostJobs, slots + MOST_AHEAD, slots + this.fitting(MOST_BYTES_AHEAD))
+    // Before all of its jobs are looked at: this is asked whenever one has ended.
+    if (load >= most / 2) return undefined
+    const ahead = new Ahead(AHEAD_MS * slots, most, taskType => this.#byType.get(taskType) ?? Infinity)
+    for (const job of jobs) ahead.add(job)
+    return ahead.isLow ? ahead : undefined
   }
 
   /** How many jobs more than the workers have this master should hold. @param slots how many all of them run at once */
   inHand(slots: number): number {
     const lasting = slots === 0 ? 0 : Math.floor((IN_HAND_MS * slots) / this.#mean)
     return Math.min(lasting, MOST_IN_HAND, this.fitting(MOST_BYTES_IN_HAND))
-  }
-
-  /** One of a type that never ran may take for ever. */
-  private durationOf({ claim, runningFor }: JobInFront): number {
-    return Math.max(runningFor, this.#byType.get(claim.task.taskType) ?? Infinity)
   }
 
   private fitting(bytes: number): number {

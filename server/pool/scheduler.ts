@@ -1,4 +1,4 @@
-import { Prefetch } from './prefetch'
+import { type Ahead, Prefetch } from './prefetch'
 import type { Worker } from './worker'
 
 const MEGABYTE = 1024 * 1024
@@ -61,13 +61,15 @@ export class Scheduler {
   }
 
   /** The workers that have less than half of the jobs that they should have at hand: they get the rest together. */
-  hungry(): Worker[] {
-    return [...this.#workers].filter(worker => this.fillOf(worker) < 0.5)
-  }
-
-  /** Whether a worker should have more jobs at hand. */
-  takesMore(worker: Worker): boolean {
-    return this.fillOf(worker) < 1
+  hungry(): { readonly worker: Worker; readonly ahead: Ahead }[] {
+    const { maxMemory, slots } = this.#options
+    // One that is to be replaced after a job tells so only when that has ended.
+    if (maxMemory !== null) return []
+    return [...this.#workers].flatMap(worker => {
+      if (worker.state !== 'ready' || !this.isOpen(worker)) return []
+      const ahead = this.#prefetch.aheadIfLow(worker, slots, this.jobsLeft(worker))
+      return ahead === undefined ? [] : [{ worker, ahead }]
+    })
   }
 
   /** A worker for a job that is to run alone, or undefined: then one is kept free of others. */
@@ -113,14 +115,6 @@ export class Scheduler {
   /** How many more jobs it could run at once: what cannot be used is no room. */
   private slotsIn(worker: Worker): number {
     return this.isOpen(worker) ? Math.max(0, Math.min(this.#options.slots, this.jobsLeft(worker)) - worker.load) : 0
-  }
-
-  /** How much of the jobs that a worker should have at hand it has, beyond those that it runs; 1 for one that gets none. */
-  private fillOf(worker: Worker): number {
-    const { maxMemory, slots } = this.#options
-    // One that is to be replaced after a job tells so only when that has ended.
-    const isFull = worker.state !== 'ready' || !this.isOpen(worker) || worker.load >= this.jobsLeft(worker)
-    return isFull || maxMemory !== null ? 1 : this.#prefetch.fillOf(worker.jobs, slots)
   }
 
   /** Whether jobs may be sent to it, now or once it has booted. */

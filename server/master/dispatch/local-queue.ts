@@ -3,6 +3,7 @@ import { type Task, faultOf } from '../../../common/task'
 import { type Definitions, policyOf } from '../../../common/task-map'
 import type { Limits } from '../../pool/job'
 import type { Pool } from '../../pool/pool'
+import type { Ahead } from '../../pool/prefetch'
 import type { Worker } from '../../pool/worker'
 import type { Claim, Counts } from '../../queue/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
@@ -144,9 +145,9 @@ export class LocalQueue {
     if (!this.#isOpen) return
     const { scheduler } = this.#parts.pool
     this.#suspects = this.#suspects.filter(held => !this.sendAlone(held))
-    let worker = scheduler.nextFree()
-    while (worker !== undefined && this.sendNextTo(worker)) worker = scheduler.nextFree()
-    for (const hungry of scheduler.hungry()) while (scheduler.takesMore(hungry) && this.sendNextTo(hungry));
+    let free = scheduler.nextFree()
+    while (free !== undefined && this.sendNextTo(free) !== undefined) free = scheduler.nextFree()
+    for (const { worker, ahead } of scheduler.hungry()) this.sendAhead(worker, ahead)
     if (this.#suspects.length === 0) scheduler.releaseReserved()
   }
 
@@ -159,14 +160,22 @@ export class LocalQueue {
     return size > target / 2 ? 0 : target - size
   }
 
-  /** @returns whether there was a claim to send */
-  private sendNextTo(worker: Worker): boolean {
+  private sendAhead(worker: Worker, ahead: Ahead): void {
+    while (!ahead.isFull) {
+      const held = this.sendNextTo(worker)
+      if (held === undefined) return
+      ahead.add({ claim: held.claim, runningFor: 0 })
+    }
+  }
+
+  /** @returns the claim that was sent, or settled instead; undefined when there was none */
+  private sendNextTo(worker: Worker): HeldClaim | undefined {
     const held = this.nextInMemory() ?? this.shift()
-    if (held === undefined) return false
+    if (held === undefined) return undefined
     if (held.claim.task.isSuspect !== true)
       this.send(held, (claim, limits) => this.#parts.pool.run(worker, claim, limits))
     else if (!this.sendAlone(held)) this.#suspects.push(held)
-    return true
+    return held
   }
 
   /** @returns whether nothing more is to be done about this claim here */

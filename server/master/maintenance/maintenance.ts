@@ -1,7 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { Meteor } from 'meteor/meteor'
 import type { Log } from '../../../common/log'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
-import type { MongoMaintenance } from '../../queue/mongo/maintenance'
+import type { Finding, MongoMaintenance } from '../../queue/mongo/maintenance'
 import { type Owner, isGone, keyOf } from '../../queue/mongo/owner'
 import type { Claims } from '../claims/claims'
 import type { DueTimer } from '../dispatch/due-timer'
@@ -15,6 +16,9 @@ import type { QueueOutage } from './outage'
  * for this.
  */
 const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
+
+/** After a pass, what wakes it is collected for a while. */
+const COLLECTED_MS = 20
 
 /** What follows from a pass for who dispatches. */
 export interface MaintenanceListener {
@@ -119,6 +123,8 @@ export class Maintenance {
       this.#isAwake = false
       isDone = await this.pass(isAwake)
       if (isDone) this.#parts.outage.succeeded(this)
+      // Thousands of tasks that somebody moves are thousands of reasons for another pass.
+      if (isDone && this.isWanted) await pause(COLLECTED_MS)
     } while (isDone && this.isWanted)
     // What failed is tried again at the next tick.
     this.#isAwake ||= !isDone
@@ -160,30 +166,27 @@ export class Maintenance {
   private async lookAtQueue(isAwake: boolean): Promise<boolean> {
     const { answers, queue } = this.#parts
     this.#listener?.queueAsked()
-    const needsAttention = await answers.watch(queue.needsAttention()).catch((error: unknown) => {
+    const findings = await answers.watch(queue.findings()).catch((error: unknown) => {
       this.#listener?.tasksWait(true)
       throw error
     })
-    const isInOrder = !needsAttention || (await this.putInOrder())
-    if (needsAttention || isAwake) await this.setDueTimer()
+    const isInOrder = await this.putInOrder(findings)
+    if (findings.has('due') || isAwake) await this.setDueTimer()
     return isInOrder
   }
 
-  private async putInOrder(): Promise<boolean> {
+  private async putInOrder(findings: ReadonlySet<Finding>): Promise<boolean> {
     const { queue } = this.#parts
     let changed = 0
+    const change = (finding: Finding, run: () => Promise<number>) => async () => {
+      if (findings.has(finding)) changed += await run()
+    }
     const isInOrder = await this.steps(
-      async () => {
-        changed += await queue.adopt(false)
-      },
-      async () => {
-        changed += await queue.promoteDue()
-      },
-      async () => {
-        changed += await this.rescueExpired()
-      },
+      change('stateless', () => queue.adopt(false)),
+      change('due', () => queue.promoteDue()),
+      change('expired', () => this.rescueExpired()),
     )
-    this.#listener?.tasksWait(changed > 0)
+    if (findings.size > 0) this.#listener?.tasksWait(changed > 0)
     return isInOrder
   }
 

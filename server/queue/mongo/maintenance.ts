@@ -14,7 +14,7 @@ import {
   inOneReply,
   toTask,
 } from './schema'
-import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, IS_STILL_DUE, rescued } from './updates'
+import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, IS_STILL_DUE, type Pipeline, rescued } from './updates'
 
 /** The highest number of tasks in one update, so that a claim need not wait for a long one. */
 const BATCH_SIZE = 1000
@@ -37,18 +37,37 @@ export interface MaintenanceOptions {
   readonly cancelled: (task: Task) => void
 }
 
+/**
+ * Tasks that wait for this master; that became due and are not waiting yet; whose lease has run out; documents without a
+ * state.
+ */
+export type Finding = 'waiting' | 'due' | 'expired' | 'stateless'
+
+function lookFor(is: Finding, filter: object): Pipeline {
+  return [{ $match: filter }, { $limit: 1 }, { $project: { _id: 0, is: { $literal: is } } }]
+}
+
 /** Keeps the persistent queue in order. None of it is about a claim that this master holds. */
 export class MongoMaintenance {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
   readonly #keepFailed: number | null
   readonly #cancelled: (task: Task) => void
+  /** One pipeline for each condition: it finds one task at most, by an index. */
+  readonly #looks: readonly Pipeline[]
 
   constructor(tasks: RawCollection, { cancelled, keepFailed, taskTypes }: MaintenanceOptions) {
     this.#tasks = tasks
     this.#taskTypes = taskTypes
     this.#keepFailed = keepFailed
     this.#cancelled = cancelled
+    this.#looks = [
+      lookFor('waiting', { state: 'waiting', taskType: { $in: [...taskTypes] }, $expr: IS_STILL_DUE }),
+      lookFor('due', { state: 'scheduled', ...IS_DUE_BY_INDEX }),
+      lookFor('due', { state: 'scheduled', ...NEVER_DUE }),
+      lookFor('expired', { state: 'running', $expr: HAS_EXPIRED }),
+      lookFor('stateless', { state: null }),
+    ]
   }
 
   /**
@@ -86,18 +105,14 @@ export class MongoMaintenance {
   }
 
   /**
-   * Whether there may be something for this master to claim or to keep in order: one query, so that a queue in which
-   * nothing happens costs no more.
+   * What there is for this master to claim or to keep in order: one command, so that a queue in which nothing happens
+   * costs no more.
    */
-  async needsAttention(): Promise<boolean> {
-    const cases: object[] = [
-      { state: 'waiting', taskType: { $in: [...this.#taskTypes] }, $expr: IS_STILL_DUE },
-      { state: 'scheduled', ...IS_DUE_BY_INDEX },
-      { state: 'scheduled', ...NEVER_DUE },
-      { state: 'running', $expr: HAS_EXPIRED },
-      { state: null },
-    ]
-    return (await this.#tasks.findOne({ $or: cases }, { projection: { _id: 1 } })) !== null
+  async findings(): Promise<ReadonlySet<Finding>> {
+    const [first = [], ...others] = this.#looks
+    const unions = others.map(pipeline => ({ $unionWith: { coll: this.#tasks.collectionName, pipeline } }))
+    const found = await this.#tasks.aggregate<{ readonly is: Finding }>([...first, ...unions]).toArray()
+    return new Set(found.map(({ is }) => is))
   }
 
   /**
