@@ -42,10 +42,13 @@ export function hasCauseOfDeath(history: History, worker: Life): boolean {
 }
 
 /** A job that kills its worker, or that its master wanted to end meanwhile. */
-function endsItsWorker({ tasks }: History, { incarnation, kind, startedAt }: Job, gone: number): boolean {
+function endsItsWorker({ tasks }: History, job: Job, gone: number): boolean {
+  const { claimedAt, incarnation, kind, startedAt } = job
   if (kind === 'dying' || kind === 'dyingOnce') return true
   const task = tasks.find(({ plan }) => plan.incarnation === incarnation)
-  const isWithdrawn = task?.acts.some(({ found, from, until }) => found !== false && until >= startedAt && from <= gone)
+  // From its claim on: one that is withdrawn on its way to the worker is told to end when it starts.
+  const since = claimedAt ?? startedAt
+  const isWithdrawn = task?.acts.some(({ found, from, until }) => found !== false && until >= since && from <= gone)
   return task?.plan.timeout !== undefined || isWithdrawn === true
 }
 
@@ -57,5 +60,8 @@ export function hasOverrun({ plan }: TaskHistory, job: Job): boolean {
   return endedAt - job.startedAt >= timeout - TIMER_TOLERANCE_MS
 }
 
-/** Timers count from the turn in which they are set. */
-const TIMER_TOLERANCE_MS = 20
+/**
+ * Timers count from the turn in which they are set; that of a timeout from when the master hears of the start, which
+ * leaves the worker before the function is called, by as much as a loaded machine makes of it.
+ */
+const TIMER_TOLERANCE_MS = 100
