@@ -88,8 +88,7 @@ export type ToMaster =
 
 /** What became of a task that a worker offered; when it was declined, the worker stores it. */
 export type AddOutcome =
-  | { readonly kind: 'stored' | 'declined' | 'duplicate' }
-  | { readonly kind: 'failed'; readonly error: WireError }
+  { readonly kind: 'stored' | 'declined' | 'duplicate' } | { readonly kind: 'failed'; readonly error: WireError }
 
 /** How a job ended by itself. A worker's death is no outcome: the master sees it. */
 export type Outcome =
