@@ -41,8 +41,11 @@ const failed = nearly({
 const answered = nearly({ kind: fc.constant('answered'), value })
 const refused = nearly({ kind: fc.constant('refused'), error })
 
+const addOutcome = nearly({ kind: fc.constantFrom('stored', 'declined', 'duplicate') })
+
 const toMaster = fc.oneof(
   nearly({ kind: fc.constant('ready') }),
+  nearly({ kind: fc.constant('add'), offer: number, task: nearly({ value: nearly({ _id: name, taskType: name }) }) }),
   nearly({ kind: fc.constant('taskAdded'), taskType: name, priority: number }),
   nearly({ kind: fc.constantFrom('started', 'expired', 'recalled', 'cancelled'), token }),
   nearly({
@@ -64,6 +67,7 @@ const toWorker = fc.oneof(
     clockOffset: fc.option(number, { nil: undefined }),
   }),
   nearly({ kind: fc.constant('recall'), token }),
+  nearly({ kind: fc.constant('added'), offer: number, outcome: fc.oneof(addOutcome, failed) }),
   nearly({ kind: fc.constant('abort'), token, reason: error }),
   nearly({ kind: fc.constant('answer'), token, conversation: number, answer: fc.oneof(answered, refused) }),
 )
@@ -99,7 +103,7 @@ function receiveAsMaster(message: ToMaster): void {
     assert.equal(typeof message.taskType, 'string')
     return
   }
-  if (message.kind === 'taskCancelled') {
+  if (message.kind === 'taskCancelled' || message.kind === 'add') {
     assert.doesNotThrow(() => decode(message.task))
     return
   }
@@ -114,6 +118,10 @@ function receiveAsMaster(message: ToMaster): void {
 }
 
 function receiveAsWorker(message: ToWorker): void {
+  if (message.kind === 'added') {
+    if (message.outcome.kind === 'failed') assertError(message.outcome.error)
+    return
+  }
   assert.equal(typeof message.token, 'string')
   switch (message.kind) {
     case 'run':

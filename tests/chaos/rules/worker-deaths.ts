@@ -64,4 +64,4 @@ export function hasOverrun({ plan }: TaskHistory, job: Job): boolean {
  * Timers count from the turn in which they are set; that of a timeout from when the master hears of the start, which
  * leaves the worker before the function is called, by as much as a loaded machine makes of it.
  */
-const TIMER_TOLERANCE_MS = 100
+const TIMER_TOLERANCE_MS = 40
