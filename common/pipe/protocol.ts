@@ -172,7 +172,8 @@ function isRun({ job, attempt, startBefore, clockOffset }: Record<string, unknow
 function isAddOutcome(outcome: unknown): boolean {
   if (!isRecord(outcome)) return false
   const { kind } = outcome
-  return kind === 'failed' ? isWireError(outcome.error) : ['stored', 'declined', 'duplicate'].includes(String(kind))
+  if (kind === 'failed') return isWireError(outcome.error)
+  return kind === 'stored' || kind === 'declined' || kind === 'duplicate'
 }
 
 function isEncodedTask(value: unknown): boolean {
