@@ -1,6 +1,10 @@
 /** Faults of the first version around workers and what they run, each as a user sees it. */
 import assert from 'node:assert/strict'
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import type { NewTask } from 'meteor/nschwarz:cluster'
+import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
 import { errorFromWire, errorToWire } from '../common/pipe/wire'
@@ -121,13 +125,20 @@ Tinytest.addAsync(
   'faults - a job that blocks its worker beside short ones runs once, and they run elsewhere',
   async () => {
     const options = { ...QUICK_START, maxAvailableWorkers: 2, tasksPerWorker: 4 }
+    const file = path.join(tmpdir(), `cluster-test-${Random.id()}`)
     await withMaster({ options }, async master => {
-      const busy = { taskType: 'block', data: { milliseconds: 8000 } }
-      const ids = await master.call('addTasks', [busy, ...echoes(7)])
-      for (const _id of ids) assert.equal((await master.ending(_id)).event, 'done')
-      assert.equal((await master.ending(ids[0] ?? '')).task.attempts, 1)
+      await master.workersAre(2)
+      const [busy = '', ...short] = await master.call('addTasks', [
+        { taskType: 'blockUntil', data: { file }, priority: 9 },
+        ...echoes(7),
+      ])
+      for (const _id of short) assert.equal((await master.ending(_id)).event, 'done')
+      assert.ok(!master.endings.some(({ task }) => task._id === busy))
+      writeFileSync(file, '')
+      assert.deepEqual((await master.ending(busy)).value, 1)
       assert.doesNotMatch(master.output, /killed/)
     })
+    rmSync(file)
   },
 )
 
