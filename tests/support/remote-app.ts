@@ -2,7 +2,6 @@
  * A master that a test drives from outside: a server of its own, whose cluster has the options that its environment
  * names, and which obeys the test over its pipe. Its workers load this file too.
  */
-import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions } from 'meteor/nschwarz:cluster'
@@ -40,7 +39,8 @@ if (killer !== undefined && !Cluster.isMaster()) {
 }
 
 if (process.env[PORT_THIEF_VARIABLE] !== undefined && !Cluster.isMaster()) {
-  await once(createServer().listen(Number(process.env.PORT), '127.0.0.1').unref(), 'listening')
+  // It listens before any startup hook runs. Not awaited: Meteor cannot import() a module with `await` at its top level.
+  createServer().listen(Number(process.env.PORT), '127.0.0.1').unref()
 }
 
 const calls: Calls = {
