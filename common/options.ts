@@ -6,8 +6,7 @@ import { TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
 export interface ClusterOptions {
   /**
    * The first port tried for a worker's own web server, on loopback, 1 to 65535; the next worker takes the next.
-   * Default
-   * 3008.
+   * Default 3008.
    */
   readonly port?: number
   /** How many workers may live at once. Default and upper limit: `Cluster.maxWorkers()`. Values below 1 become 1. */

@@ -9,6 +9,7 @@ import { Backlog } from '../server/master/dispatch/backlog'
 import { type JobInFront, Prefetch } from '../server/pool/prefetch'
 import type { Claim } from '../server/queue/claim'
 import type { ChangeFeed } from '../server/queue/mongo/change-feed'
+import type { TestDatabase } from './support/database'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
 
@@ -319,21 +320,26 @@ Tinytest.addAsync('batches - a task that another process adds or makes due waits
   })
 })
 
+/** What the database does with the queue meanwhile, in its order. */
+async function operationsDuring({ db, name }: TestDatabase, run: () => Promise<unknown>): Promise<string[]> {
+  await db.command({ profile: 2 })
+  await run()
+  await db.command({ profile: 0 })
+  const onTasks = { ns: `${name}.taskQueue`, op: { $ne: 'getmore' } }
+  const operations = await db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
+  return operations.map(({ op }) => op as string)
+}
+
 Tinytest.addAsync(
   'batches - a task that is added to an idle master is stored as it is claimed, in one write',
   async test => {
     await withMaster({ options: { ...NO_TICKS, logs: 'error' } }, async master => {
       const { database } = master
       await master.resultOf({ taskType: 'echo', data: {} })
-      await database.db.command({ profile: 2 })
-      await master.resultOf({ taskType: 'echo', data: { text: '$not.a.path', nested: { '': [1] } } })
-      await database.db.command({ profile: 0 })
-      const onTasks = { ns: `${database.name}.taskQueue`, op: { $ne: 'getmore' } }
-      const operations = await database.db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
-      test.equal(
-        operations.slice(0, 2).map(({ op }) => op as string),
-        ['update', 'remove'],
+      const operations = await operationsDuring(database, () =>
+        master.resultOf({ taskType: 'echo', data: { text: '$not.a.path', nested: { '': [1] } } }),
       )
+      test.equal(operations.slice(0, 2), ['update', 'remove'])
     })
   },
 )
@@ -347,16 +353,11 @@ Tinytest.addAsync(
       await master.held(job)
       await master.workersAre(2)
       await master.resultOf({ taskType: 'echo', data: {} })
-      await database.db.command({ profile: 2 })
-      await master.call('release', job)
-      await master.ending('added')
-      await database.db.command({ profile: 0 })
-      const onTasks = { ns: `${database.name}.taskQueue`, op: { $ne: 'getmore' } }
-      const operations = await database.db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
-      test.equal(
-        operations.slice(0, 2).map(({ op }) => op as string),
-        ['update', 'remove'],
-      )
+      const operations = await operationsDuring(database, async () => {
+        await master.call('release', job)
+        await master.ending('added')
+      })
+      test.equal(operations.slice(0, 2), ['update', 'remove'])
       await master.held(job, 2)
       await master.call('release', job)
     })
@@ -382,11 +383,10 @@ Tinytest.addAsync('batches - of an in-memory task the database hears nothing', a
   await withMaster({ options: { ...NO_TICKS, logs: 'error' } }, async master => {
     const { database } = master
     await master.resultOf({ taskType: 'echo', data: {} })
-    await database.db.command({ profile: 2 })
-    for (let index = 0; index < 5; index++) await master.resultOf({ taskType: 'echo', data: {}, inMemory: true })
-    await database.db.command({ profile: 0 })
-    const onTasks = { ns: `${database.name}.taskQueue`, op: { $ne: 'getmore' } }
-    test.equal(await database.db.collection('system.profile').countDocuments(onTasks), 0)
+    const operations = await operationsDuring(database, async () => {
+      for (let index = 0; index < 5; index++) await master.resultOf({ taskType: 'echo', data: {}, inMemory: true })
+    })
+    test.equal(operations, [])
   })
 })
 

@@ -160,10 +160,6 @@ export class Reactions
     this.#parts.claims.requestCancel(token)
   }
 
-  workerAdds(task: Task): Promise<boolean> {
-    return this.addClaimed(task)
-  }
-
   workerCancelled(task: Task): void {
     this.taskCancelled({ task, token: undefined })
   }

@@ -29,7 +29,7 @@ export interface PoolListener {
   /** A job asks the message broker. */
   questionAsked(question: Question): void
   /** A worker adds this task. @returns whether it was stored; if not, the worker stores it. May reject */
-  workerAdds(task: Task): Promise<boolean>
+  addClaimed(task: Task): Promise<boolean>
   /** A task was added in a worker, or started anew. */
   taskAdded(task: TaskSignal): void
   /** A worker asked to cancel a running task, of whichever master. */

@@ -167,7 +167,7 @@ export class Pool {
         this.jobLeft(worker)
       },
       questionAsked: question => listener.questionAsked(question),
-      adds: task => listener.workerAdds(task),
+      adds: task => listener.addClaimed(task),
       taskAdded: task => listener.taskAdded(task),
       cancelRequested: token => listener.workerRequestedCancel(token),
       taskCancelled: task => listener.workerCancelled(task),

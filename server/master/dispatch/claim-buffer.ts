@@ -12,11 +12,6 @@ export class ClaimBuffer {
     return this.#claims.size
   }
 
-  /** -Infinity when the buffer is empty. */
-  get highestPriority(): number {
-    return this.#claims.first()?.claim.task.priority ?? -Infinity
-  }
-
   add(held: HeldClaim): void {
     this.#claims.add(held)
     this.#lowestPriority = Math.min(this.#lowestPriority, held.claim.task.priority)
