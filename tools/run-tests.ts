@@ -89,11 +89,9 @@ async function suites(database: Database, filter: string): Promise<Count[]> {
   return Promise.all([...onDriver4, ...inShards(database, filter)])
 }
 
-/**
- * Most of the time goes into waiting for servers to boot: two processes share the tests, unless there are only a few.
- */
+/** Most of the time is spent waiting: three processes share the tests, unless there are only a few. */
 function inShards(database: Database, filter: string): Promise<Count>[] {
-  const shards = filter === '' ? ['1/2', '2/2'] : ['1/1']
+  const shards = filter === '' ? ['1/3', '2/3', '3/3'] : ['1/1']
   return shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard }))
 }
 

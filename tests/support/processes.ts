@@ -1,10 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { WORKER_VARIABLE } from '../../common/pipe/protocol'
 
-/**
- * The living workers of a master: Linux, where the tests run. It may have other children: where sources are compiled,
- * tsx has one.
- */
+/** The living workers of a master, which may have other children too. For Linux, where the tests run. */
 export function workersOf(master: number): number[] {
   return allPids().filter(pid => statOf(pid)?.parent === master && isAlive(pid) && isWorker(pid))
 }

@@ -2,10 +2,6 @@
  * Starts a server the way Meteor's boot.js does (meteor: tools/static-assets/server/boot.js): packages, then the app,
  * then the startup hooks one by one, then the web server.
  */
-import Module, { register } from 'node:module'
-import path from 'node:path'
-import { type Program, readProgram } from './program'
-import { APP_VARIABLE } from './variables'
 
 export interface Bootstrap {
   startupHooks: (() => unknown)[] | null
@@ -16,37 +12,27 @@ declare global {
   var __meteor_bootstrap__: Bootstrap
 }
 
+/** Imports a module. */
+type Load = () => Promise<unknown>
+
 /** Every loaded package, by name. */
 const loaded: Record<string, object> = {}
 
 globalThis.__meteor_bootstrap__ = { startupHooks: [], serverDir: import.meta.dirname }
 Object.assign(globalThis, { Package: loaded })
 
-async function start(): Promise<void> {
+/**
+ * @param packages load each package, by name
+ * @param modules load the main modules of the app
+ */
+export async function start(packages: Readonly<Record<string, Load>>, modules: readonly Load[]): Promise<void> {
   listenLikeMeteor()
-  offerNpmPackages()
-  const program = readProgram()
-  register('./resolve-hook.js', import.meta.url, { data: program })
-  await loadModules(program)
+  for (const [name, load] of Object.entries(packages)) loaded[name] = (await load()) as object
+  for (const load of modules) await load()
   await callStartupHooks()
   const { main } = await import('./packages/webapp')
   main()
   watchParent()
-}
-
-/**
- * Meteor puts an app's npm packages into `npm/node_modules` of serverDir; here Node finds them from there all the same.
- */
-function offerNpmPackages(): void {
-  const app = process.env[APP_VARIABLE]
-  if (app === undefined) return
-  process.env.NODE_PATH = path.join(app, 'node_modules')
-  ;(Module as unknown as { _initPaths(): void })._initPaths()
-}
-
-async function loadModules({ preload, modules }: Program): Promise<void> {
-  for (const [name, url] of Object.entries(preload)) loaded[name] = (await import(url)) as object
-  for (const url of modules) await import(url)
 }
 
 async function callStartupHooks(): Promise<void> {
@@ -73,5 +59,3 @@ function watchParent(): void {
     }
   }, 3000)
 }
-
-await start()

@@ -2,5 +2,3 @@
 export const DRIVER_VARIABLE = 'STAND_IN_MONGODB_DRIVER'
 /** Which part of the tests to run: `1/2` is the first of two. */
 export const SHARD_VARIABLE = 'STAND_IN_SHARD'
-/** The folder of the app to run; without it, the package's tests are run as `meteor test-packages ./` would. */
-export const APP_VARIABLE = 'STAND_IN_APP'

@@ -4,17 +4,16 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { runInNewContext } from 'node:vm'
-import { APP_VARIABLE } from './variables'
+import { ROOT } from '../setup.js'
 
 export interface Program {
-  /** Packages that are loaded before the app, in their order, by name. */
-  readonly preload: Readonly<Record<string, string>>
+  /** The names of the packages that are loaded before the app, in their order. */
+  readonly preload: readonly string[]
   /** The main modules of the app or the test package, loaded in this order. */
   readonly modules: readonly string[]
-  /** Where each package is. */
-  readonly urls: Readonly<Record<string, string>>
+  /** The main module of each package, by name. */
+  readonly packages: Readonly<Record<string, string>>
   /** Which packages the files below a prefix may import. The first that fits counts. */
   readonly scopes: readonly { readonly prefix: string; readonly uses: readonly string[] }[]
 }
@@ -30,27 +29,25 @@ interface PackageDescription {
   readonly onTest: Section
 }
 
-const ROOT = path.resolve(import.meta.dirname, '../../../..')
-
 const DRIVER = path.join(ROOT, 'tools/test-driver/driver.ts')
 
 /** Packages that do something at build time only. */
 const BUILD_ONLY = ['typescript', 'ecmascript', 'zodern:types', 'shell-server', 'meteor-base']
 
-export function readProgram(): Program {
+/** @param app the folder of an app; without one, the package's tests */
+export function readProgram(app?: string): Program {
   const description = readPackageDescription(path.join(ROOT, 'package.js'))
-  const app = process.env[APP_VARIABLE]
   return app === undefined ? testProgram(description) : appProgram(description, app)
 }
 
 function testProgram(description: PackageDescription): Program {
-  const main = urlOf(path.join(ROOT, required(description.onTest.mainModule)))
+  const main = path.join(ROOT, required(description.onTest.mainModule))
   return {
     ...shared(description, description.onTest.uses),
-    modules: [main, urlOf(DRIVER)],
+    modules: [main, DRIVER],
     scopes: [
-      { prefix: urlOf(path.join(ROOT, 'tests/')), uses: withImplied(description.onTest.uses) },
-      { prefix: urlOf(DRIVER), uses: ['tinytest', 'webapp'] },
+      { prefix: path.join(ROOT, 'tests/'), uses: withImplied(description.onTest.uses) },
+      { prefix: DRIVER, uses: ['tinytest', 'webapp'] },
       packageScope(description),
     ],
   }
@@ -63,21 +60,19 @@ function appProgram(description: PackageDescription, app: string): Program {
   }
   return {
     ...shared(description, uses),
-    modules: [urlOf(path.join(app, meteor.mainModule.server))],
-    scopes: [{ prefix: urlOf(`${app}/`), uses: withImplied(uses) }, packageScope(description)],
+    modules: [path.join(app, meteor.mainModule.server)],
+    scopes: [{ prefix: `${app}/`, uses: withImplied(uses) }, packageScope(description)],
   }
 }
 
-function shared(description: PackageDescription, uses: readonly string[]): Pick<Program, 'preload' | 'urls'> {
-  const own = urlOf(path.join(ROOT, required(description.onUse.mainModule)))
-  const names = [...new Set(withImplied([...description.onUse.uses, ...uses]))]
-  const urls = Object.fromEntries(
-    names
-      .filter(name => !BUILD_ONLY.includes(name))
-      .map(name => [name, name === description.name ? own : standIn(name)]),
-  )
-  const { [description.name]: _own, ...others } = urls
-  return { preload: { ...others, [description.name]: own }, urls }
+function shared(description: PackageDescription, uses: readonly string[]): Pick<Program, 'packages' | 'preload'> {
+  const own = path.join(ROOT, required(description.onUse.mainModule))
+  const used = new Set(withImplied([...description.onUse.uses, ...uses]))
+  const others = [...used].filter(name => !BUILD_ONLY.includes(name) && name !== description.name)
+  return {
+    packages: { ...Object.fromEntries(others.map(name => [name, standIn(name)])), [description.name]: own },
+    preload: [...others, description.name],
+  }
 }
 
 /** Every package and app has these. */
@@ -86,13 +81,13 @@ function withImplied(uses: readonly string[]): string[] {
 }
 
 function packageScope({ onUse }: PackageDescription): Program['scopes'][number] {
-  return { prefix: urlOf(`${ROOT}/`), uses: withImplied(onUse.uses) }
+  return { prefix: `${ROOT}/`, uses: withImplied(onUse.uses) }
 }
 
 function standIn(name: string): string {
-  const file = path.join(import.meta.dirname, 'packages', `${name}.ts`)
+  const file = path.join(import.meta.dirname, 'programs/server/packages', `${name}.ts`)
   if (!existsSync(file)) throw new Error(`unknown package: ${name} (the stand-in for Meteor has no such package)`)
-  return urlOf(file)
+  return file
 }
 
 function readPackageDescription(file: string): PackageDescription {
@@ -138,10 +133,6 @@ function readLines(file: string): string[] {
     .split('\n')
     .map(line => withoutVersion(line.replace(/#.*/, '').trim()))
     .filter(line => line !== '')
-}
-
-function urlOf(file: string): string {
-  return pathToFileURL(file).href
 }
 
 function required<Value>(value: Value | undefined): Value {
