@@ -7,6 +7,7 @@ import { type Unreadable, partsOfUnreadable } from '../../common/pipe/envelope'
 import { type Outcome, type ToMaster, type ToWorker, jobFromWire } from '../../common/pipe/protocol'
 import type { Job } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
+import { MAX_TURN_MS } from '../tuning'
 import type { AddedTasks } from './added-tasks'
 import { JobAbort } from './job-abort'
 import { JobIpc, MESSAGE_DATA } from './job-ipc'
@@ -31,9 +32,6 @@ interface Ending {
 /** What is at fault when the outcome cannot be sent. */
 const RESULT = 'the result of the task'
 
-/** One short job follows the other for so long, in milliseconds; then what came through the pipe meanwhile is read. */
-const LONGEST_TURN_MS = 5
-
 /** Runs the jobs that the master sends, and reports how each of them ended. */
 export class JobRunner {
   readonly #definitions: Definitions
@@ -46,6 +44,8 @@ export class JobRunner {
   readonly #waiting: RunMessage[] = []
   /** The jobs that are running, by token. */
   readonly #running = new Map<string, JobAbort>()
+  /** A job whose start is on its way to the master. The next one waits: this one's function may block this process. */
+  #starting: string | undefined
   /** On performance.now. */
   #turnEndsAt = 0
 
@@ -126,12 +126,12 @@ export class JobRunner {
   }
 
   private takeTurn(): void {
-    this.#turnEndsAt = performance.now() + LONGEST_TURN_MS
+    this.#turnEndsAt = performance.now() + MAX_TURN_MS
     this.startNext()
   }
 
   private startNext(): void {
-    while (this.#running.size < this.#options.slots) {
+    while (this.#starting === undefined && this.#running.size < this.#options.slots) {
       const next = this.#waiting.shift()
       if (next === undefined) return
       if (isInTime(next)) void this.run(next)
@@ -154,19 +154,28 @@ export class JobRunner {
     const { token } = message
     const job = jobFromWire(message.job)
     const abort = new JobAbort()
+    this.#starting = token
     this.#running.set(token, abort)
     this.#log.task(job, 'started')
     this.#link.send({ kind: 'started', token })
     // The function may block this process, or end it: what the jobs before it returned must not wait for it.
     this.#log.flush()
     await this.#link.flush()
-    if (isInTime(message)) this.report(job, message, await this.execute(job, message, abort))
-    // The master did not read for so long that somebody else may run it by now.
+    this.#starting = undefined
+    // Otherwise the master did not read for so long that somebody else may run it by now.
+    if (isInTime(message)) this.report(job, message, await this.begin(job, message, abort))
     else this.refuse(message)
     this.#running.delete(token)
     // In the turn of the report, so that it goes in one message with the next start.
     if (performance.now() < this.#turnEndsAt) this.startNext()
     else setImmediate(() => this.takeTurn())
+  }
+
+  /** Calls the function, and then starts the next job, if there is a slot for it. */
+  private begin(job: Job, message: RunMessage, abort: JobAbort): Promise<Ending> {
+    const ending = this.execute(job, message, abort)
+    this.startNext()
+    return ending
   }
 
   private async execute(job: Job, { token, attempt }: RunMessage, abort: JobAbort): Promise<Ending> {
