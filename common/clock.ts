@@ -1,13 +1,17 @@
+/** As this file was loaded: fake timers, and tests, may replace these later, in one process and not in another. */
+const timeOfDay = Date.now.bind(Date)
+const sinceStart = performance.now.bind(performance)
+
+/** Of this process, on the clock of the machine: Node reads both from the same clock, and `sinceStart` much faster. */
+const START = Number(process.hrtime.bigint()) / 1e6 - sinceStart()
+
 /**
  * Milliseconds of a clock that only goes forward, whatever happens to the time of day, and that all processes of a
  * machine share (unlike performance.now, which counts from each process's own start).
  */
 export function monotonicNow(): number {
-  return Number(process.hrtime.bigint() / 1000n) / 1000
+  return START + sinceStart()
 }
-
-/** As this file was loaded: fake timers, and tests, may replace `Date` later, in one process and not in another. */
-const timeOfDay = Date.now.bind(Date)
 
 /** Two offsets that are further apart than this say that the machine slept between them, or that its clock was set. */
 export const MAX_OFFSET_DRIFT_MS = 1000

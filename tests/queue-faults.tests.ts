@@ -10,7 +10,8 @@ import { Lease } from '../server/master/claims/lease'
 import { DueTimer } from '../server/master/dispatch/due-timer'
 import { isOrphan } from '../server/master/maintenance/orphans'
 import { workerMark } from '../server/pool/fork/worker-mark'
-import { WorkerProcess } from '../server/pool/worker-process'
+import { Worker } from '../server/pool/worker'
+import type { WorkerListener } from '../server/pool/worker-exit'
 import { MongoClaims } from '../server/queue/mongo/claim'
 import { currentOwner, keyOf } from '../server/queue/mongo/owner'
 import type { RawCollection } from '../server/queue/mongo/schema'
@@ -458,12 +459,12 @@ Tinytest.addAsync('faults - a job is sent with what tells its worker whether the
   forkedPids.add(child.pid ?? -1)
   const sent = new Promise<unknown>(resolve => child.once('message', resolve))
   const ended = new Promise<void>(resolve => {
-    const end = () => {
-      resolve()
-    }
-    const ignore = () => undefined
-    const worker = new WorkerProcess(child, { message: ignore, left: ignore, unsent: ignore, end })
-    worker.send({ kind: 'run', token: 'any', job: jobToWire(createTask({ taskType: 'echo', data: {} })), attempt: 1 })
+    // What comes back is no message of a worker.
+    const listener: Partial<WorkerListener> = { faulty: () => undefined, gone: () => resolve() }
+    const worker = new Worker(child, 0, listener as WorkerListener)
+    const task = createTask({ taskType: 'echo', data: {} })
+    const claim = { task, token: 'any', inMemory: true, isTakenOver: false, isCancelRequested: false }
+    worker.run(claim, 1000, { startBefore: undefined, timeout: undefined, grace: 0 })
   })
   try {
     const [message] = unwrap(await within(sent, 'the message'), isToWorker)

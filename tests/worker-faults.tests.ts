@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
@@ -119,6 +120,37 @@ for (const [how, hang] of Object.entries(HANGING)) {
       })
     })
   }
+}
+
+/** For longer than a worker may take to start a job. */
+const LONG_PAUSE_MS = 3 * (QUICK_START.startTimeout + 1000)
+
+/** While these last, nothing is heard of a worker, and it is not to blame. */
+const MASTER_PAUSES: Record<string, (master: RemoteMaster, worker: number) => Promise<unknown>> = {
+  'is blocked': async (master, worker) => {
+    await master.call('block', LONG_PAUSE_MS)
+    process.kill(worker, 'SIGCONT')
+  },
+  'and its worker are suspended': async (master, worker) => {
+    process.kill(master.pid, 'SIGSTOP')
+    await pause(LONG_PAUSE_MS)
+    for (const pid of [master.pid, worker]) process.kill(pid, 'SIGCONT')
+  },
+}
+
+for (const [how, suspend] of Object.entries(MASTER_PAUSES)) {
+  Tinytest.addAsync(`faults - while a master ${how}, no worker is killed for its silence`, async () => {
+    await withMaster({ options: { ...QUICK_START, leaseDuration: 60_000 } }, async master => {
+      const { pid } = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
+      process.kill(pid, 'SIGSTOP')
+      const _id = await master.addTask({ taskType: 'process', data: {} })
+      await eventually('it is claimed', () => master.isRunning(_id))
+      await suspend(master, pid)
+      const { event, task, value } = await master.ending(_id)
+      assert.deepEqual([event, task.attempts, (value as { pid: number }).pid], ['done', 1, pid])
+      assert.doesNotMatch(master.output, /killed/)
+    })
+  })
 }
 
 Tinytest.addAsync(

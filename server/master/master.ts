@@ -28,12 +28,21 @@ export interface MasterParts {
   readonly settler: Settler
 }
 
+/**
+ * | mode       | entered                             | left for                                     |
+ * | ---------- | ----------------------------------- | -------------------------------------------- |
+ * | stopped    | at first; when a stop is over       | running                                      |
+ * | running    | by `start`                          | stopping, ending                             |
+ * | stopping   | by `stop`                           | stopped when all is closed, restarting, ending |
+ * | restarting | by `start` during a stop            | running when all is closed, stopping, ending |
+ * | ending     | when a signal tells the process to end |                                           |
+ */
+type Mode = 'stopped' | 'running' | 'stopping' | 'restarting' | 'ending'
+
 /** The life of a master: starts and stops its parts. */
 export class Master {
   readonly #parts: MasterParts
-  /** Whether the last call was a start. */
-  #isWanted = false
-  #isEnding = false
+  #mode: Mode = 'stopped'
   #stopping: Promise<void> | undefined
   #ignoreSignals: () => void = () => undefined
 
@@ -43,8 +52,9 @@ export class Master {
 
   /** Starts to dispatch; once started, does nothing. During a stop: when that has ended. */
   start(): void {
-    this.#isWanted = true
-    if (this.#parts.dispatcher.isRunning || this.#stopping !== undefined || this.#isEnding) return
+    if (this.#mode === 'stopping') this.#mode = 'restarting'
+    if (this.#mode !== 'stopped') return
+    this.#mode = 'running'
     this.#ignoreSignals = stopOnSignal(signal => this.endBy(signal), Meteor.isProduction)
     const { claims, dispatcher, options, pool, reactions } = this.#parts
     pool.open(reactions)
@@ -60,8 +70,8 @@ export class Master {
    * @param grace milliseconds that they have to end then, before they are killed
    */
   async stop(timeout: number, grace = timeout === 0 ? 0 : this.#parts.options.abortGrace): Promise<void> {
-    this.#isWanted = false
-    if (!this.#parts.dispatcher.isRunning && this.#stopping === undefined) return
+    if (this.#mode === 'stopped') return
+    if (this.#mode !== 'ending') this.#mode = 'stopping'
     const isClosed = this.#parts.pool.close(timeout, grace, new ClusterStoppedError())
     this.#stopping ??= this.finishStop(isClosed)
     await this.#stopping
@@ -77,8 +87,11 @@ export class Master {
     await Promise.race([this.settled(isPollOver), pause(STORE_PATIENCE_MS)])
     this.#parts.claims.stop()
     this.#stopping = undefined
-    if (!this.#isEnding) this.#ignoreSignals()
-    if (this.#isWanted) this.start()
+    if (this.#mode === 'ending') return
+    this.#ignoreSignals()
+    const isWanted = this.#mode === 'restarting'
+    this.#mode = 'stopped'
+    if (isWanted) this.start()
   }
 
   /** Until everything that was claimed is settled. */
@@ -90,7 +103,7 @@ export class Master {
 
   /** In development the tool waits for the process, to start the next. */
   private async endBy(signal: NodeJS.Signals): Promise<void> {
-    this.#isEnding = true
+    this.#mode = 'ending'
     const { abortGrace, stopTimeout } = this.#parts.options
     if (!Meteor.isProduction || stopTimeout === 0) {
       await this.stop(0)

@@ -29,8 +29,8 @@ export class SentJob {
   readonly #commands: JobCommands
   /** On performance.now. */
   #startedAt: number | undefined
-  #hasLeft = false
-  #unheardFor = 0
+  /** Undefined until its `run` message has left. */
+  #unheardFor: number | undefined
   #aborted: Error | undefined
   #timeout: NodeJS.Timeout | undefined
   #kill: NodeJS.Timeout | undefined
@@ -56,17 +56,17 @@ export class SentJob {
 
   /** Milliseconds for which this process has listened, since the `run` message had left, and not heard of a start. */
   get unheardFor(): number {
-    return this.#unheardFor
+    return this.#unheardFor ?? 0
   }
 
   /** Its `run` message has left. */
   left(): void {
-    this.#hasLeft = true
+    this.#unheardFor = 0
   }
 
   /** This process has listened for so many milliseconds more. */
   listened(milliseconds: number): void {
-    if (this.#hasLeft) this.#unheardFor += milliseconds
+    if (this.#unheardFor !== undefined) this.#unheardFor += milliseconds
   }
 
   get aborted(): Error | undefined {

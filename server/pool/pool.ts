@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process'
 import { MAX_TIMER_MS } from '../../common/policy'
 import type { Claim } from '../queue/claim'
+import { PREFETCHED_START_WITHIN_MS } from '../tuning'
 import { Forker } from './fork/forker'
 import type { PoolListener, PoolOptions } from './pool-options'
-import { START_AHEAD_WITHIN_MS } from './prefetch'
 import { Scheduler } from './scheduler'
 import { StartWatch } from './start-watch'
 import type { Limits, SentJob } from './job'
@@ -58,17 +58,11 @@ export class Pool {
     return (size - this.#forker.pending - this.#workers.size) * slots
   }
 
-  /**
-   * Sends a job to this worker.
-   *
-   * @returns true
-   * @throws when the job holds what cannot be sent
-   */
-  run(worker: Worker, claim: Claim, limits: Limits): true {
+  /** Sends a job to this worker. @throws when the job holds what cannot be sent */
+  run(worker: Worker, claim: Claim, limits: Limits): void {
     const { slots, startTimeout } = this.#options
-    worker.run(claim, worker.load < slots ? startTimeout : START_AHEAD_WITHIN_MS, limits)
+    worker.run(claim, worker.load < slots ? startTimeout : PREFETCHED_START_WITHIN_MS, limits)
     this.#startWatch.begin()
-    return true
   }
 
   /**

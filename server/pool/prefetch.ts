@@ -1,28 +1,13 @@
 import type { Claim } from '../queue/claim'
-
-/** What one worker has at hand beyond the jobs that it runs lasts for about so long: longer than a message takes. */
-const AHEAD_MS = 4
-const MOST_AHEAD = 64
-
-/** A job that is sent ahead starts within so many milliseconds, or is not started: those in front of it were short. */
-export const START_AHEAD_WITHIN_MS = 1000
-
-/**
- * What this master holds for its workers lasts for about so long: much longer than a claim takes, of which each is
- * three commands.
- */
-const IN_HAND_MS = 500
-/** Two of the largest claims: while one is used up, the next is on its way. */
-const MOST_IN_HAND = 1000
-
-/**
- * What one worker has at hand goes in one message; what this master holds for all is in its memory. In bytes of BSON.
- */
-const MOST_BYTES_AHEAD = 8 * 2 ** 20
-const MOST_BYTES_IN_HAND = 64 * 2 ** 20
-
-/** Of each new duration or size, in the mean. */
-const WEIGHT = 0.25
+import {
+  BUFFER_MAX_BYTES,
+  BUFFER_MAX_CLAIMS,
+  BUFFER_MS,
+  MEAN_WEIGHT,
+  PREFETCH_MAX_BYTES,
+  PREFETCH_MAX_JOBS,
+  PREFETCH_MS,
+} from '../tuning'
 
 /** A job that a worker has. */
 export interface JobInFront {
@@ -104,18 +89,18 @@ export class Prefetch {
    * @param mostJobs how many it may have in any case
    */
   aheadIfLow({ jobs, load }: Loaded, slots: number, mostJobs = Infinity): Ahead | undefined {
-    const most = Math.min(mostJobs, slots + MOST_AHEAD, slots + this.fitting(MOST_BYTES_AHEAD))
+    const most = Math.min(mostJobs, slots + PREFETCH_MAX_JOBS, slots + this.fitting(PREFETCH_MAX_BYTES))
     // Before all of its jobs are looked at: this is asked whenever one has ended.
     if (load >= most / 2) return undefined
-    const ahead = new Ahead(AHEAD_MS * slots, most, taskType => this.#byType.get(taskType) ?? Infinity)
+    const ahead = new Ahead(PREFETCH_MS * slots, most, taskType => this.#byType.get(taskType) ?? Infinity)
     for (const job of jobs) ahead.add(job)
     return ahead.isLow ? ahead : undefined
   }
 
   /** How many jobs more than the workers have this master should hold. @param slots how many all of them run at once */
   inHand(slots: number): number {
-    const lasting = slots === 0 ? 0 : Math.floor((IN_HAND_MS * slots) / this.#mean)
-    return Math.min(lasting, MOST_IN_HAND, this.fitting(MOST_BYTES_IN_HAND))
+    const lasting = slots === 0 ? 0 : Math.floor((BUFFER_MS * slots) / this.#mean)
+    return Math.min(lasting, BUFFER_MAX_CLAIMS, this.fitting(BUFFER_MAX_BYTES))
   }
 
   private fitting(bytes: number): number {
@@ -124,5 +109,5 @@ export class Prefetch {
 }
 
 function meanWith(value: number, mean: number): number {
-  return mean === Infinity ? value : Math.max(value, mean + WEIGHT * (value - mean))
+  return mean === Infinity ? value : Math.max(value, mean + MEAN_WEIGHT * (value - mean))
 }

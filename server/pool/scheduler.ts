@@ -74,9 +74,7 @@ export class Scheduler {
 
   /** A worker for a job that is to run alone, or undefined: then one is kept free of others. */
   nextAlone(): Worker | undefined {
-    const [least] = [...this.#workers]
-      .filter(worker => worker.state === 'ready' && isUsable(worker))
-      .sort((a, b) => a.load - b.load)
+    const [least] = [...this.#workers].filter(worker => worker.state === 'ready').sort((a, b) => a.load - b.load)
     const isFree = least?.isIdle === true
     this.#reserved = isFree ? undefined : (this.#reserved ?? least)
     return isFree ? least : undefined
@@ -120,7 +118,8 @@ export class Scheduler {
   /** Whether jobs may be sent to it, now or once it has booted. */
   private isOpen(worker: Worker): boolean {
     const isKept = worker === this.#reserved || worker.isReserved
-    return isUsable(worker) && !isKept && !this.isWornOut(worker)
+    const { state } = worker
+    return (state === 'booting' || state === 'ready') && !isKept && !this.isWornOut(worker)
   }
 
   private jobsLeft({ ended }: Worker): number {
@@ -132,9 +131,4 @@ export class Scheduler {
     for (const worker of this.#workers) total += count(worker)
     return total
   }
-}
-
-/** One that does not start what it has may be blocked, and gets no more until it is heard. */
-function isUsable({ isSilent, state }: Worker): boolean {
-  return (state === 'booting' || state === 'ready') && !isSilent
 }

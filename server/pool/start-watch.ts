@@ -27,8 +27,8 @@ export class StartWatch {
   readonly #startTimeout: number
   readonly #late: LateStarts
   readonly #hanging = new WeakSet<Worker>()
-  /** Whether a check will come. */
-  #isComing = false
+  /** Of the next check. */
+  #timer: NodeJS.Timeout | undefined
 
   /** @param startTimeout milliseconds that a worker which runs nothing may take to start a job */
   constructor(workers: ReadonlySet<Worker>, startTimeout: number, late: LateStarts) {
@@ -39,10 +39,9 @@ export class StartWatch {
 
   /** A job was sent. */
   begin(): void {
-    if (this.#isComing) return
-    this.#isComing = true
-    setTimeout(() => {
-      this.#isComing = false
+    if (this.#timer !== undefined) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
       this.check()
     }, CHECK_EVERY_MS).unref()
   }

@@ -64,7 +64,16 @@ export interface End {
   readonly state: WorkerState
 }
 
-export type WorkerState = 'booting' | 'ready' | 'closing' | 'gone'
+/**
+ * | state   | entered                                                   | left                              |
+ * | ------- | --------------------------------------------------------- | --------------------------------- |
+ * | booting | when it was forked                                        | when it says that it is ready     |
+ * | ready   | when it says so, or anything after it was silent          |                                   |
+ * | silent  | when it did not start a job in time: it gets no more jobs | when it says anything             |
+ * | closing | when it is let go                                         |                                   |
+ * | gone    | when its process is gone and its pipe is read to the end  |                                   |
+ */
+export type WorkerState = 'booting' | 'ready' | 'silent' | 'closing' | 'gone'
 
 export function deathOf({ exit: { code, signal }, lastWords, jobs }: End): Death {
   const how = signal === null ? `exit code ${String(code)}` : `signal ${signal}`

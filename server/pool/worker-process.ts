@@ -1,6 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
 import { Batch } from '../../common/batch'
-import { clockOffset } from '../../common/clock'
 import { type Unreadable, sendTogether, unwrap } from '../../common/pipe/envelope'
 import { type ToMaster, type ToWorker, isToMaster } from '../../common/pipe/protocol'
 import { StderrRelay } from './stderr-relay'
@@ -67,7 +66,7 @@ export class WorkerProcess {
 
   /** Sends a message, with others of this turn. A pipe that closed is told by the end of the process. */
   send(message: ToWorker): void {
-    this.#outgoing.add(message.kind === 'run' ? { ...message, clockOffset: clockOffset() } : message)
+    this.#outgoing.add(message)
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { monotonicNow } from '../../common/clock'
+import { clockOffset, monotonicNow } from '../../common/clock'
 import { DuplicateTaskError, toError } from '../../common/errors'
 import { decode } from '../../common/pipe/codec'
 import { type AddOutcome, type Answer, type ToMaster, jobToWire } from '../../common/pipe/protocol'
@@ -21,7 +21,6 @@ export class Worker implements JobCommands {
   readonly #jobs = new Map<string, SentJob>()
   #ended = 0
   #rss = 0
-  #isSilent = false
   /** The token of a job that is to run alone. */
   #alone: string | undefined
   /** Monotonic milliseconds (performance.now). */
@@ -91,11 +90,6 @@ export class Worker implements JobCommands {
     return this.#alone !== undefined
   }
 
-  /** Whether a job was taken back from it, and it has said nothing since. */
-  get isSilent(): boolean {
-    return this.#isSilent
-  }
-
   idleFor(): number {
     return this.isIdle ? performance.now() - this.#idleSince : 0
   }
@@ -113,7 +107,14 @@ export class Worker implements JobCommands {
   run(claim: Claim, startsWithin: number, limits: Limits): void {
     const { token, task } = claim
     const startBefore = Math.min(limits.startBefore ?? Infinity, monotonicNow() + startsWithin)
-    this.#process.send({ kind: 'run', token, job: jobToWire(task), attempt: task.attempts ?? 1, startBefore })
+    this.#process.send({
+      kind: 'run',
+      token,
+      job: jobToWire(task),
+      attempt: task.attempts ?? 1,
+      startBefore,
+      clockOffset: clockOffset(),
+    })
     this.#jobs.set(token, new SentJob(claim, startsWithin, limits, this))
   }
 
@@ -133,7 +134,7 @@ export class Worker implements JobCommands {
    * start it any more, nor has it: that would have been told before the function was called.
    */
   takeBack({ claim: { token } }: SentJob): void {
-    this.#isSilent = true
+    if (this.#state === 'ready') this.#state = 'silent'
     this.returned(token, 'its worker is busy, and did not start it in time')
   }
 
@@ -157,7 +158,7 @@ export class Worker implements JobCommands {
   }
 
   private receive(message: Exclude<ToMaster, { kind: 'ready' }>): void {
-    this.#isSilent = false
+    if (this.#state === 'silent') this.#state = 'ready'
     switch (message.kind) {
       case 'started':
         this.jobStarted(message.token)

@@ -18,7 +18,7 @@ export class IndexMaintenance {
   readonly #parts: IndexMaintenanceParts
   /** On performance.now. */
   #checkedAt = -Infinity
-  #isChecking = false
+  #checking: Promise<void> | undefined
   /** The names of the indexes that the last warning named. */
   #warnedOf = ''
 
@@ -34,13 +34,12 @@ export class IndexMaintenance {
   /** Called at each tick. */
   checkIfDue(): void {
     const period = this.#parts.feed.isOpen ? CHECK_EVERY_MS : CHECK_WITHOUT_FEED_EVERY_MS
-    if (this.#isChecking || performance.now() - this.#checkedAt < period) return
+    if (this.#checking !== undefined || performance.now() - this.#checkedAt < period) return
     this.#checkedAt = performance.now()
-    void this.check()
+    this.#checking = this.check()
   }
 
   private async check(): Promise<void> {
-    this.#isChecking = true
     try {
       const missing = await this.#parts.queue.createIndexes()
       const names = missing.map(({ name }) => name).join(', ')
@@ -50,7 +49,7 @@ export class IndexMaintenance {
       // The database is away, which the poll says. The next poll tries again.
       this.#checkedAt = -Infinity
     }
-    this.#isChecking = false
+    this.#checking = undefined
   }
 
   private warnOf(names: string, error: unknown): void {

@@ -31,7 +31,7 @@ export class Forker {
   readonly #events: ForkerEvents
   readonly #breaker = new ForkBreaker()
   #pending = 0
-  #isForking = false
+  #forking: Promise<void> | undefined
 
   constructor(options: ForkerOptions, events: ForkerEvents) {
     this.#options = options
@@ -47,7 +47,7 @@ export class Forker {
   fork(count: number): void {
     if (!this.#breaker.allowsFork) return
     this.#pending += Math.max(0, count)
-    if (!this.#isForking) void this.forkPending()
+    if (this.#pending > 0 && this.#forking === undefined) this.#forking = this.forkPending()
   }
 
   cancelPending(): void {
@@ -70,9 +70,8 @@ export class Forker {
   }
 
   private async forkPending(): Promise<void> {
-    this.#isForking = true
     while (this.#pending > 0) await this.forkOne()
-    this.#isForking = false
+    this.#forking = undefined
   }
 
   private async forkOne(): Promise<void> {
