@@ -5,10 +5,9 @@ import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { createTask } from '../common/task'
-import { Backlog } from '../server/master/dispatch/backlog'
+import { LocalQueue, type LocalQueueParts } from '../server/master/dispatch/local-queue'
 import { type JobInFront, Prefetch } from '../server/pool/prefetch'
 import type { Claim } from '../server/queue/claim'
-import type { ChangeFeed } from '../server/queue/mongo/change-feed'
 import type { TestDatabase } from './support/database'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
@@ -222,21 +221,74 @@ Tinytest.addAsync(
   },
 )
 
-Tinytest.add(
-  'batches - while tasks come one by one, they are claimed one by one, and in batches when more are found',
-  test => {
-    const backlog = new Backlog({ isOpen: true, start: () => undefined } as unknown as ChangeFeed)
-    const asksFor = (found: number, limit: number) => {
-      backlog.claimed(found, limit)
-      return backlog.limit(8)
+/** A local queue for 8 idle slots, beside which 100 short jobs are worth buffering; the database has `waiting` tasks. */
+function localQueueFor(database: { waiting: number }): {
+  queue: LocalQueue
+  asked: number[]
+  feed: { isOpen: boolean }
+} {
+  const asked: number[] = []
+  const feed = { isOpen: true, start: () => (feed.isOpen = true), stop: () => (feed.isOpen = false) }
+  const parts = {
+    claims: {
+      fetch: (limit: number) => {
+        asked.push(limit)
+        const count = Math.min(limit, database.waiting)
+        database.waiting -= count
+        // No worker is given any: they are as good as sent.
+        return Promise.resolve(
+          Array.from({ length: count }, () => ({ place: 'sent', claim: { task: { priority: 0 } } })),
+        )
+      },
+    },
+    feed,
+    memory: { countDue: () => 0 },
+    pool: { scheduler: { idleSlots: 8, inHand: 100, readySlots: 8 } },
+  }
+  return { queue: new LocalQueue(parts as unknown as LocalQueueParts), asked, feed }
+}
+
+Tinytest.addAsync(
+  'batches - a master claims what was announced, and more than can start at once only when more may wait',
+  async test => {
+    const database = { waiting: 0 }
+    const { asked, feed, queue } = localQueueFor(database)
+    test.equal(queue.wanted, 0, 'closed')
+    queue.open()
+    test.isFalse(await queue.fetch(), 'it did not find more')
+    test.isTrue(queue.isDry)
+    test.equal(queue.wanted, 0, 'dry')
+
+    const asksFor = async (waiting: number) => {
+      asked.length = 0
+      database.waiting = waiting
+      while (await queue.fetch());
+      test.isTrue(queue.isDry, `${String(waiting)} wait`)
+      return asked
     }
-    test.equal(backlog.limit(8), 1, 'nothing is known')
-    test.equal(asksFor(1, 1), 8)
-    test.equal(asksFor(5, 8), 8)
-    test.equal(asksFor(1, 8), 1)
-    test.equal(asksFor(0, 1), 1)
+    queue.announce(0)
+    test.equal(await asksFor(1), [1, 100])
+    for (let count = 0; count < 3; count++) queue.announce(0)
+    test.equal(await asksFor(2), [3])
+    queue.announce(0)
+    test.equal(await asksFor(250), [1, 100, 100, 100], 'a hint does not say all')
+    queue.announceUnknown(false)
+    test.equal(await asksFor(7), [8])
+    test.isTrue(feed.isOpen, 'it follows the changes again')
+
+    feed.isOpen = false
+    test.equal(queue.wanted, 8, 'nobody announces what others add')
   },
 )
+
+Tinytest.addAsync('batches - during a backlog a master does not follow what others add', async test => {
+  const { feed, queue } = localQueueFor({ waiting: 1000 })
+  queue.open()
+  await queue.fetch()
+  test.isTrue(feed.isOpen, 'one full claim is no backlog')
+  await queue.fetch()
+  test.isFalse(feed.isOpen)
+})
 
 Tinytest.addAsync('batches - what overtakes is claimed no faster than it can run', async test => {
   await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: 1 } }, async master => {

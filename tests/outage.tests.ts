@@ -104,7 +104,7 @@ for (const kind of ['done', 'error'] as const) {
           log,
           maxCrashes: 3,
           memory: new MemoryQueue('any', { keepFailed: null }),
-          outbox: new Outbox(losingFirstAcknowledgement(new MongoSettler(tasks, null)), log),
+          outbox: new Outbox(losingFirstAcknowledgement(new MongoSettler(tasks, null)), claims, log),
         })
         const [held] = await claims.fetch(1)
         if (held === undefined) throw new Error('nothing to claim')

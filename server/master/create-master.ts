@@ -14,6 +14,7 @@ import { Claims } from './claims/claims'
 import { Events } from './claims/events'
 import { Outbox } from './claims/outbox'
 import { Settler } from './claims/settler'
+import { Assigner } from './dispatch/assigner'
 import { Dispatcher } from './dispatch/dispatcher'
 import { DueTimer } from './dispatch/due-timer'
 import { LocalQueue } from './dispatch/local-queue'
@@ -42,14 +43,15 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
 
   // Its claims, and what becomes of them.
   const claims = new Claims({ queue, leaseDuration, log })
-  const outbox = new Outbox(new MongoSettler(tasks, keepFailed), log)
+  const outbox = new Outbox(new MongoSettler(tasks, keepFailed), claims, log)
   const settler = new Settler({ claims, definitions, events, log, maxCrashes, memory, outbox })
 
   // The workers, and who sends them jobs.
   const pool = createPool(options, keyOf(owner), log)
   const dueTimer = new DueTimer(pool)
   const memoryTimer = new DueTimer(pool)
-  const localQueue = new LocalQueue({ abortGrace, claims, definitions, memory, pool, settler })
+  const localQueue = new LocalQueue({ claims, feed, memory, pool, settler })
+  const assigner = new Assigner({ abortGrace, claims, definitions, localQueue, memory, pool, settler })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
   const outage = new QueueOutage(log)
   const maintenance = new Maintenance({
@@ -57,7 +59,8 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
     ...{ answers, claims, dueTimer, feed, log, outage },
   })
   const dispatcher = new Dispatcher({
-    ...{ claims, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage, scaling },
+    ...{ assigner, claims, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage },
+    ...{ pool, scaling },
   })
 
   // What happens to all of these, and who reacts.

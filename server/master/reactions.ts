@@ -73,9 +73,7 @@ export class Reactions
 
   async addClaimed(task: Task): Promise<boolean> {
     if (!this.canStartNow(task)) return false
-    await this.#parts.localQueue.addClaimed(task)
-    // Its worker may be gone by now.
-    this.#parts.dispatcher.wake()
+    await this.#parts.dispatcher.addClaimed(task)
     return true
   }
 
@@ -140,7 +138,7 @@ export class Reactions
   }
 
   jobReturned({ token }: Claim, reason?: string): void {
-    this.withClaim(token, held => this.#parts.localQueue.jobReturned(held, reason))
+    this.withClaim(token, held => this.#parts.localQueue.takeBack(held, reason))
   }
 
   workerDied({ token }: Claim, death: Death, aborted: Error | undefined): void {

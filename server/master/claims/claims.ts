@@ -37,8 +37,6 @@ export class Claims {
   readonly #held = new Map<string, HeldClaim>()
   #listener: ClaimsListener | undefined
   readonly #fetches = new Set<Promise<unknown>>()
-  /** A cancel was requested for a claim that may be in a fetch in flight. */
-  #isRequestUnplaced = false
   #interval: number | undefined
   #renewing: Promise<void> | undefined
   /** Look-ups of requests to cancel. */
@@ -78,6 +76,12 @@ export class Claims {
     return this.#fetches.size > 0 || this.leased().some(({ claim }) => claim.task._id === _id)
   }
 
+  /** Whether a job waits for a worker. */
+  get hasBuffered(): boolean {
+    for (const { place } of this.#held.values()) if (place === 'buffered') return true
+    return false
+  }
+
   /** The tokens of the persistent claims, those included whose settlement is being written. */
   get tokens(): string[] {
     return this.leased().map(({ claim }) => claim.token)
@@ -107,7 +111,8 @@ export class Claims {
   requestCancel(token: string): void {
     const held = this.#held.get(token)
     if (held !== undefined) this.markRequested(held)
-    else this.#isRequestUnplaced ||= this.#fetches.size > 0
+    // It may be in a fetch in flight. When the database is away, the next renewal finds the request.
+    else if (this.#fetches.size > 0) void this.findCancelRequests().catch(() => undefined)
   }
 
   /** The claim with this token is void. */
@@ -119,13 +124,16 @@ export class Claims {
     this.#listener?.claimLost(held, loss)
   }
 
-  /** Asks the database for requests to cancel a task of these claims. @throws when the database is away (rejects) */
+  /**
+   * Asks the database for requests to cancel a task of these claims, and of those in a fetch in flight.
+   *
+   * @throws when the database is away (rejects)
+   */
   findCancelRequests(): Promise<void> {
-    this.#isRequestUnplaced ||= this.#fetches.size > 0
     // One at a time: what is asked while one is on its way is answered by the next.
     const { inFlight } = this.#finding
     this.#finding.next ??= (inFlight ?? Promise.resolve()).then(() => {
-      const finding = this.findRequestsAmong(this.leased())
+      const finding = Promise.allSettled(this.#fetches).then(() => this.findRequestsAmong(this.leased()))
       const settled = finding.catch(() => undefined)
       this.#finding = { inFlight: settled, next: undefined }
       return finding
@@ -156,15 +164,7 @@ export class Claims {
       return (await fetching).map(claim => this.hold(claim, lease))
     } finally {
       this.#fetches.delete(fetching)
-      if (this.#isRequestUnplaced) this.placeRequests()
     }
-  }
-
-  /** A request came while a fetch was in flight: whether it was for one of its claims is asked once they are held. */
-  private placeRequests(): void {
-    this.#isRequestUnplaced = false
-    // When the database is away, the next renewal finds them.
-    this.findCancelRequests().catch(() => undefined)
   }
 
   private async findRequestsAmong(helds: readonly HeldClaim[]): Promise<void> {

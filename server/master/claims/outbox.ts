@@ -3,18 +3,11 @@ import { monotonicNow } from '../../../common/clock'
 import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 import type { ClaimStore, SettleRequest, Verdict } from '../../queue/claim'
+import { MAX_WRITE, WRITE_EVERY_MS } from '../../tuning'
+import type { Claims } from './claims'
 
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 5000
-
-const LARGEST_WRITE = 500
-
-/**
- * After a write of this many settlements more are to be expected: they are collected for a while. Fewer are written at
- * once.
- */
-const MANY = 5
-const COLLECTED_MS = 20
 
 interface Pending {
   readonly request: SettleRequest
@@ -25,12 +18,16 @@ interface Pending {
 /** The settlements of persistent claims on their way to the database: each is written until there is a verdict. */
 export class Outbox {
   readonly #store: ClaimStore
+  readonly #claims: Pick<Claims, 'hasBuffered'>
   readonly #log: Log
   readonly #pending: Pending[] = []
-  #isWriting = false
+  #writing: Promise<void> | undefined
+  /** When the last write was sent; on performance.now. */
+  #sentAt = -Infinity
 
-  constructor(store: ClaimStore, log: Log) {
+  constructor(store: ClaimStore, claims: Pick<Claims, 'hasBuffered'>, log: Log) {
     this.#store = store
+    this.#claims = claims
     this.#log = log
   }
 
@@ -38,20 +35,23 @@ export class Outbox {
   write(request: SettleRequest, conclude: (verdict: Verdict) => void): void {
     this.#pending.push({ request, conclude })
     // Settlements of the same turn go into the same write.
-    if (this.#pending.length === 1) queueMicrotask(() => void this.writePending())
+    if (this.#writing === undefined) this.#writing = Promise.resolve().then(() => this.writePending())
   }
 
   /** One write at a time: what is added meanwhile goes together into the next. */
   private async writePending(): Promise<void> {
-    if (this.#isWriting) return
-    this.#isWriting = true
     while (this.#pending.length > 0) {
-      const batch = this.#pending.splice(0, LARGEST_WRITE)
-      await this.writeTogether(batch)
-      const isWorthCollecting = batch.length >= MANY && this.#pending.length < LARGEST_WRITE
-      if (isWorthCollecting) await pause(COLLECTED_MS)
+      await this.collect()
+      this.#sentAt = performance.now()
+      await this.writeTogether(this.#pending.splice(0, MAX_WRITE))
     }
-    this.#isWriting = false
+    this.#writing = undefined
+  }
+
+  /** While jobs wait for a worker, more settlements are to come, and throughput counts. */
+  private async collect(): Promise<void> {
+    const wait = this.#sentAt + WRITE_EVERY_MS - performance.now()
+    if (wait > 0 && this.#pending.length < MAX_WRITE && this.#claims.hasBuffered) await pause(wait)
   }
 
   private async writeTogether(batch: readonly Pending[]): Promise<void> {

@@ -1,48 +1,47 @@
 import { Meteor } from 'meteor/meteor'
 import { oncePerTurn } from '../../../common/batch'
 import type { ResolvedOptions } from '../../../common/options'
-import type { TaskSignal } from '../../../common/task'
-import type { ChangeFeed } from '../../queue/mongo/change-feed'
+import type { Task, TaskSignal } from '../../../common/task'
+import type { Pool } from '../../pool/pool'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
-import { Backlog } from './backlog'
+import type { ChangeFeed } from '../../queue/mongo/change-feed'
+import type { Claims } from '../claims/claims'
+import type { Maintenance } from '../maintenance/maintenance'
+import type { QueueOutage } from '../maintenance/outage'
+import type { Assigner } from './assigner'
 import type { DueTimer } from './due-timer'
 import type { LocalQueue } from './local-queue'
-import type { Claims } from '../claims/claims'
-import type { HeldClaim } from '../claims/held-claim'
 import type { Scaling } from './scaling'
-import type { QueueOutage } from '../maintenance/outage'
-import type { Maintenance } from '../maintenance/maintenance'
 
 export interface DispatcherParts {
+  readonly assigner: Assigner
+  readonly claims: Claims
   readonly dueTimer: DueTimer
-  readonly memory: MemoryQueue
-  readonly memoryTimer: DueTimer
   readonly feed: ChangeFeed
   readonly localQueue: LocalQueue
-  readonly claims: Claims
-  readonly scaling: Scaling
   readonly maintenance: Maintenance
+  readonly memory: MemoryQueue
+  readonly memoryTimer: DueTimer
   readonly options: ResolvedOptions
   readonly outage: QueueOutage
+  readonly pool: Pool
+  readonly scaling: Scaling
 }
 
 /**
- * Claims due tasks, as many as the workers can use, whenever a signal says that there may be work; one pass at a time.
- * What nothing tells of is found by the maintenance.
+ * Fetches due tasks, assigns them to workers and has workers forked, whenever a signal says that there may be work; one
+ * pass at a time. The maintenance finds what no signal reported.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
-  readonly #backlog: Backlog
   #refreshRate: number
   #interval: number | undefined
   /** The pass on its way: there is one at a time. */
   #passing: Promise<void> | undefined
   /** Somebody woke it since the last pass began. */
   #isAwake = false
-  /**
-   * The highest priority of what was added or became due since the last fetch was sent; Infinity where it is not known.
-   */
-  #arrived = -Infinity
+  /** How many new tasks are being stored as claimed, for slots that are idle. */
+  #adding = 0
 
   /** Schedules one pass at the end of this turn; further calls in the same turn are merged into it. */
   readonly wake = oncePerTurn(() => {
@@ -51,7 +50,6 @@ export class Dispatcher {
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts
-    this.#backlog = new Backlog(parts.feed)
     this.#refreshRate = parts.options.refreshRate
   }
 
@@ -74,10 +72,7 @@ export class Dispatcher {
     dueTimer.stop()
     memoryTimer.stop()
     localQueue.close()
-    // A claim that is on its way may open the feed.
-    await Promise.all([this.#passing, maintenance.stop()])
-    // It may have been started again meanwhile.
-    if (!this.isRunning) await feed.stop()
+    await Promise.all([feed.stop(), this.#passing, maintenance.stop()])
   }
 
   /** Takes effect at once when dispatching, else at the start. */
@@ -86,22 +81,36 @@ export class Dispatcher {
     if (this.isRunning) this.startTicks()
   }
 
+  /** Whether a task that is added now would be the next to run, at once. */
+  get isIdle(): boolean {
+    const { localQueue, memory, pool } = this.#parts
+    const isFree = this.isRunning && this.#passing === undefined && pool.scheduler.idleSlots > this.#adding
+    return isFree && localQueue.isDry && localQueue.size === 0 && memory.countDue(1) === 0
+  }
+
+  /** Stores a new task already claimed, and has it run. @throws DuplicateTaskError (rejects) */
+  async addClaimed(task: Task): Promise<void> {
+    const { claims, localQueue } = this.#parts
+    this.#adding++
+    try {
+      for (const held of await claims.addClaimed(task)) localQueue.take(held)
+    } finally {
+      this.#adding--
+    }
+    // Its worker may be gone by now.
+    this.act()
+  }
+
   /** This task was added to the database, or may be claimed again. */
   taskAdded({ priority, dueDate }: TaskSignal): void {
     const delay = Number(dueDate) - Date.now()
-    if (delay > 0) this.dueIn(delay, true)
+    if (delay > 0) {
+      this.dueIn(delay, true)
+      return
+    }
     // Somebody else may have written anything there.
-    else this.arrived(Number.isFinite(priority) ? priority : Infinity)
-  }
-
-  /** Whether a task that is added now would be the next to run, at once. */
-  get isIdle(): boolean {
-    return this.isRunning && this.#backlog.isEmpty && this.#passing === undefined && this.#parts.localQueue.isIdle
-  }
-
-  /** A task will be due in so many milliseconds. @param isOurs whether it is known to be of this app */
-  dueIn(delay: number, isOurs: boolean): void {
-    if (this.isRunning) this.#parts.dueTimer.add(delay, isOurs)
+    this.#parts.localQueue.announce(Number.isFinite(priority) ? priority : Infinity)
+    this.wake()
   }
 
   /** This master released a task, which may be claimed again in `delay` milliseconds. */
@@ -110,34 +119,30 @@ export class Dispatcher {
     else this.taskAdded(task)
   }
 
+  /** A task will be due in so many milliseconds. @param isOurs whether it is known to be of this app */
+  dueIn(delay: number, isOurs: boolean): void {
+    if (this.isRunning) this.#parts.dueTimer.add(delay, isOurs)
+  }
+
   /** The maintenance asks whether tasks wait. */
   queueAsked(): void {
-    this.#backlog.asked()
+    this.#parts.localQueue.expectAnswer()
   }
 
   /** Tasks may be waiting. @param areNew whether some of them were not, at the last fetch; of whatever priority */
   tasksWait(areNew: boolean): void {
-    this.arrived(areNew ? Infinity : -Infinity)
-  }
-
-  private arrived(priority: number): void {
-    this.#arrived = Math.max(this.#arrived, priority)
-    this.mayClaim()
-  }
-
-  private mayClaim(): void {
-    this.#backlog.heard()
+    this.#parts.localQueue.announceUnknown(areNew)
     this.wake()
   }
 
   private act(): void {
     if (!this.isRunning) return
-    const { localQueue, memory, memoryTimer, scaling } = this.#parts
-    localQueue.assign()
+    const { assigner, memory, memoryTimer, scaling } = this.#parts
+    assigner.assign()
     scaling.growForMemory()
     const wait = memory.nextDueIn
     if (wait > 0 && wait < Infinity) memoryTimer.add(wait, true)
-    if (!this.canClaim() && !scaling.canGrow) return
+    if (!this.canClaim && !scaling.canGrow) return
     this.#isAwake = true
     this.#passing ??= this.passWhileAwake()
   }
@@ -162,22 +167,9 @@ export class Dispatcher {
     if (this.isRunning) this.#parts.scaling.shrink(performance.now() - startedAt)
   }
 
-  private get wanted(): number {
-    return this.#parts.localQueue.wanted(this.#backlog.isLeft, this.isUrgent)
-  }
-
-  /** Whether a task that has arrived may come before one that was claimed and has not started. */
-  private get isUrgent(): boolean {
-    return this.#parts.localQueue.wouldOvertake(this.#arrived)
-  }
-
-  private get mayBeMore(): boolean {
-    // In the maintenance of a master that runs in-memory tasks only, nothing is ever prepared.
-    return this.isRunning && this.#parts.maintenance.isPrepared && !this.#backlog.isEmpty
-  }
-
-  private canClaim(): boolean {
-    return this.mayBeMore && this.wanted > 0
+  private get canClaim(): boolean {
+    // A master that runs in-memory tasks only prepares nothing.
+    return this.isRunning && this.#parts.maintenance.isPrepared && this.#parts.localQueue.wanted > 0
   }
 
   private async passWhileAwake(): Promise<void> {
@@ -188,7 +180,8 @@ export class Dispatcher {
         await this.pass()
       } while (this.isWanted)
     } catch (error) {
-      this.failed(error)
+      // The next tick tries again.
+      this.#parts.outage.failed(this, error)
     }
     this.#passing = undefined
   }
@@ -198,41 +191,18 @@ export class Dispatcher {
   }
 
   private async pass(): Promise<void> {
-    const { outage, scaling } = this.#parts
-    const isAsked = this.canClaim()
-    let mayBeMore = true
-    while (mayBeMore && this.canClaim()) mayBeMore = await this.fetch()
+    const { assigner, localQueue, outage, scaling } = this.#parts
+    const isAsked = this.canClaim
+    for (let mayBeMore = true; mayBeMore && this.canClaim;) {
+      mayBeMore = await localQueue.fetch()
+      if (this.isRunning) assigner.assign()
+      localQueue.releaseSurplus()
+    }
     await scaling.grow(this.mayBeMore)
     if (isAsked) outage.succeeded(this)
   }
 
-  /** What arrives from now on makes itself heard. @returns whether there may be more that should be fetched */
-  private async fetch(): Promise<boolean> {
-    const { claims, localQueue } = this.#parts
-    const { isUrgent } = this
-    const limit = this.#backlog.limit(this.wanted)
-    this.#arrived = -Infinity
-    this.#backlog.asked()
-    const helds = await claims.fetch(limit)
-    const isFull = helds.length === limit
-    this.#backlog.claimed(helds.length, limit)
-    // There may be more of them.
-    if (isUrgent && isFull) this.#arrived = Math.max(this.#arrived, lowestPriorityOf(helds))
-    localQueue.take(helds)
-    if (isUrgent) localQueue.releaseSurplus()
-    return isFull || this.isUrgent
+  private get mayBeMore(): boolean {
+    return this.isRunning && this.#parts.maintenance.isPrepared && !this.#parts.localQueue.isDry
   }
-
-  /** It is tried again at the next tick. */
-  private failed(error: unknown): void {
-    this.#backlog.heard()
-    // What had arrived was not fetched.
-    this.#arrived = Infinity
-    this.#parts.outage.failed(this, error)
-  }
-}
-
-/** They come in their order. */
-function lowestPriorityOf(helds: readonly HeldClaim[]): number {
-  return helds.at(-1)?.claim.task.priority ?? -Infinity
 }

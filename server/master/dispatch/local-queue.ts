@@ -1,50 +1,53 @@
 import { UnsendableValueError } from '../../../common/errors'
+import { compareTasks } from '../../../common/order'
 import { type Task, faultOf } from '../../../common/task'
-import { type Definitions, policyOf } from '../../../common/task-map'
-import type { Limits } from '../../pool/job'
 import type { Pool } from '../../pool/pool'
-import type { Ahead } from '../../pool/prefetch'
-import type { Worker } from '../../pool/worker'
-import type { Claim, Counts } from '../../queue/claim'
+import type { Counts } from '../../queue/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
+import { PriorityQueue } from '../../queue/memory/priority-queue'
 import { sizeOf } from '../../queue/mongo/add'
+import type { ChangeFeed } from '../../queue/mongo/change-feed'
+import { BUFFER_STALE_AFTER_MS, MAX_CLAIM } from '../../tuning'
 import type { Claims } from '../claims/claims'
 import type { HeldClaim } from '../claims/held-claim'
 import type { Settler } from '../claims/settler'
-import { ClaimBuffer } from './claim-buffer'
-
-/** No claim is larger: it would only take longer, and hold up those of others. */
-const LARGEST_CLAIM = 500
-
-/** Twice what is buffered is meant to last. */
-const STALE_AFTER_MS = 1000
-
-const NOT_STARTED = { hasStarted: false }
-
-export interface LocalQueueParts {
-  readonly definitions: Definitions
-  readonly memory: MemoryQueue
-  readonly pool: Pool
-  readonly claims: Claims
-  readonly settler: Settler
-  /** Milliseconds that a job has to end after its timeout. */
-  readonly abortGrace: number
-}
 
 /**
- * The claims between the queue and the workers: those that were fetched and not sent yet. It assigns them to workers,
- * in-memory tasks first. Assigning is synchronous: nothing comes between the choice of a worker and the job for it.
+ * What the local queue fetches:
+ *
+ * | mode     | entered                                                      | it fetches                                  |
+ * | -------- | ------------------------------------------------------------ | ------------------------------------------- |
+ * | closed   | at first; by `close`, which releases all                     | nothing; releases what is still being fetched |
+ * | onDemand | by `open`; when a fetch found fewer tasks than it asked for; | what was announced, for slots that are idle |
+ * |          | when nothing was sent for a second                           |                                             |
+ * | ahead    | when a fetch found all that it asked for: there may be more  | besides, what the workers need soon, once   |
+ * |          |                                                              | half of that is used up                     |
  */
+type Mode = 'closed' | 'onDemand' | 'ahead'
+
+export interface LocalQueueParts {
+  readonly claims: Claims
+  readonly feed: ChangeFeed
+  readonly memory: MemoryQueue
+  readonly pool: Pool
+  readonly settler: Settler
+}
+
+/** The claims that were fetched and not sent to a worker yet, in the order of their tasks; and how many to fetch. */
 export class LocalQueue {
   readonly #parts: LocalQueueParts
-  readonly #buffer = new ClaimBuffer()
-  /** Claims that are to run alone, until a worker has no other job. */
+  #mode: Mode = 'closed'
+  readonly #buffer = new PriorityQueue<HeldClaim>((a, b) => compareTasks(a.claim.task, b.claim.task))
+  /** Of the buffered tasks, or lower. */
+  #lowestPriority = Infinity
+  /** Claims that run alone, and wait for a worker that has no other job. */
   #suspects: HeldClaim[] = []
-  #isOpen = false
-  /** When a worker last had room for a buffered claim, or the buffer was empty; on performance.now. */
+  /** How many tasks were announced since the last fetch was sent, at least; Infinity when nobody knows how many. */
+  #announced = Infinity
+  /** The highest priority among them; Infinity when nobody knows which. */
+  #highestAnnounced = -Infinity
+  /** When a claim was last sent, or the buffer was empty; on performance.now. */
   #movedAt = 0
-  /** New tasks on their way to the queue, for workers that are idle. */
-  #adding = 0
 
   constructor(parts: LocalQueueParts) {
     this.#parts = parts
@@ -55,62 +58,96 @@ export class LocalQueue {
     return this.#buffer.size + this.#suspects.length
   }
 
-  /**
-   * How many more tasks should be claimed: none while there are enough for a while.
-   *
-   * @param isBacklog whether there are more than can start at once; without one, what is claimed ahead would only be
-   * kept from others
-   * @param isUrgent whether some come before those that are here: then at least what the workers run at once
-   */
-  wanted(isBacklog: boolean, isUrgent: boolean): number {
+  /** How many claims wait for a worker that has no other job. */
+  get suspects(): number {
+    return this.#suspects.length
+  }
+
+  /** Whether no persistent task waits, as far as is known. */
+  get isDry(): boolean {
+    return this.announced === 0
+  }
+
+  /** How many tasks the next fetch should ask for; 0 for no fetch. */
+  get wanted(): number {
+    if (this.#mode === 'closed') return 0
     const { scheduler } = this.#parts.pool
-    const missing = Math.max(scheduler.idleSlots - this.size, isBacklog ? this.missingAhead : 0)
-    return Math.min(LARGEST_CLAIM, Math.max(missing, isUrgent ? scheduler.readySlots : 0))
-  }
-
-  /** Whether a worker could run another job at once, and nothing waits that comes before it. */
-  get isIdle(): boolean {
-    const { memory, pool } = this.#parts
-    return this.#isOpen && this.size === 0 && memory.countDue(1) === 0 && pool.scheduler.idleSlots > this.#adding
-  }
-
-  /** Stores a new task already claimed, and has it run. @throws DuplicateTaskError (rejects) */
-  async addClaimed(task: Task): Promise<void> {
-    this.#adding++
-    try {
-      this.take(await this.#parts.claims.addClaimed(task))
-    } finally {
-      this.#adding--
-    }
-  }
-
-  /** Whether a task of this priority may come before one that is buffered. */
-  wouldOvertake(priority: number): boolean {
-    return this.#buffer.wouldOvertake(priority)
+    const missing = Math.max(scheduler.idleSlots - this.size, this.#mode === 'ahead' ? this.missingAhead : 0)
+    const wanted = Math.max(missing, this.isOvertaken ? scheduler.readySlots : 0)
+    // To claim one task takes one command, to claim many takes three.
+    return Math.min(wanted, MAX_CLAIM, this.announced)
   }
 
   open(): void {
-    this.#isOpen = true
+    this.#mode = 'onDemand'
   }
 
-  /** Releases the claims that no worker has. */
+  /** Releases all claims. */
   close(): void {
-    this.#isOpen = false
-    for (const held of [...this.#suspects.splice(0), ...this.#buffer.clear()]) this.release(held)
+    this.#mode = 'closed'
+    for (const held of [...this.#suspects.splice(0), ...this.takeAfter(0)]) this.release(held)
   }
 
-  /** Takes these claims, and assigns as many as workers have room for. */
-  take(helds: readonly HeldClaim[]): void {
-    for (const held of helds) {
-      // It may have been cancelled or lost since it was fetched.
-      if (held.place === 'buffered') this.bufferUnlessUnfit(held)
-    }
-    this.assign()
+  /** A task may be claimed. */
+  announce(priority: number): void {
+    this.#announced++
+    this.overtakenBy(priority)
   }
 
-  /** A job that was sent was not started. @param reason for the log, if any */
-  jobReturned(held: HeldClaim, reason?: string): void {
-    if (held.validity === 'void' || held.isCancelRequested) this.withdraw(held)
+  /** Any number of tasks may be claimed. @param areNew whether some of them were not waiting at the last fetch */
+  announceUnknown(areNew: boolean): void {
+    this.#announced = Infinity
+    if (areNew) this.overtakenBy(Infinity)
+  }
+
+  /** The database is asked whether tasks wait: what was announced before is part of the answer. */
+  expectAnswer(): void {
+    this.#announced = 0
+  }
+
+  /**
+   * Fetches as many tasks as are wanted.
+   *
+   * @returns whether there may be more
+   * @throws when the database is away (rejects)
+   */
+  async fetch(): Promise<boolean> {
+    const { isOvertaken, wanted } = this
+    // What is announced from now on may be too late for this fetch.
+    this.#announced = 0
+    this.#highestAnnounced = -Infinity
+    const helds = await this.#parts.claims.fetch(wanted).catch((error: unknown) => {
+      this.announceUnknown(true)
+      throw error
+    })
+    for (const held of helds) this.take(held)
+    const last = helds.length === wanted ? helds.at(-1) : undefined
+    // There may be more that come before what is buffered.
+    if (isOvertaken && last !== undefined) this.overtakenBy(last.claim.task.priority)
+    this.followUp(wanted, last !== undefined)
+    return last !== undefined || this.#announced > 0
+  }
+
+  /** Releases what was overtaken by so many urgent tasks that other masters may come to it first. */
+  releaseSurplus(): void {
+    const { enough } = this.#parts.pool.scheduler
+    if (this.#buffer.size > 2 * enough) for (const held of this.takeAfter(enough)) this.release(held)
+  }
+
+  /** A claim is this master's, and no worker has its job. */
+  take(held: HeldClaim): void {
+    // Its task may have been cancelled or lost since it was fetched.
+    if (held.place !== 'buffered') return
+    const { task } = held.claim
+    const fault = faultOf(task) ?? this.recordSize(task)
+    if (held.isCancelRequested) this.#parts.settler.withdraw(held)
+    else if (fault !== undefined) this.#parts.settler.fail(held, fault, uncounted(task))
+    else this.buffer(held)
+  }
+
+  /** A worker returns the job of this claim. @param reason for the log, if any */
+  takeBack(held: HeldClaim, reason?: string): void {
+    if (held.validity === 'void' || held.isCancelRequested) this.#parts.settler.withdraw(held)
     else if (reason !== undefined || held.claim.inMemory) this.release(held, reason)
     else {
       held.moveTo('buffered')
@@ -118,103 +155,97 @@ export class LocalQueue {
     }
   }
 
-  /** Drops a buffered claim that is void, or whose task is to be cancelled. */
-  drop(held: HeldClaim): void {
-    this.#buffer.remove(held)
-    this.#suspects = this.#suspects.filter(other => other !== held)
-    this.withdraw(held)
+  /** The next claim, which leaves the queue. */
+  next(): HeldClaim | undefined {
+    this.#movedAt = performance.now()
+    const held = this.#buffer.take()
+    if (this.#buffer.size === 0) this.#lowestPriority = Infinity
+    return held
   }
 
-  /** Workers are busy for longer than it seemed: what they do not come to is for whoever is free. */
+  /** Keeps a claim that runs alone until a worker is free for it. */
+  setAside(held: HeldClaim): void {
+    this.#suspects.push(held)
+  }
+
+  /** @param send returns whether the claim leaves the queue */
+  sendSuspects(send: (held: HeldClaim) => boolean): void {
+    this.#suspects = this.#suspects.filter(held => !send(held))
+  }
+
+  /** Drops a claim that is void, or whose task is to be cancelled. */
+  drop(held: HeldClaim): void {
+    this.#buffer.retain(other => other !== held)
+    this.#suspects = this.#suspects.filter(other => other !== held)
+    this.#parts.settler.withdraw(held)
+  }
+
+  /** The workers are busy for longer than their jobs took before: whoever is free may have what they do not come to. */
   releaseStale(): void {
     const waited = performance.now() - this.#movedAt
-    if (this.#buffer.size === 0 || waited < STALE_AFTER_MS) return
+    if (this.#mode === 'closed' || this.#buffer.size === 0 || waited < BUFFER_STALE_AFTER_MS) return
     this.#parts.pool.scheduler.slowedDown(waited)
-    for (const held of this.#buffer.clear()) this.release(held)
+    this.#mode = 'onDemand'
+    for (const held of this.takeAfter(0)) this.release(held)
   }
 
-  /** Releases what was overtaken by so many urgent tasks that other masters may come to it first. */
-  releaseSurplus(): void {
-    const { enough } = this.#parts.pool.scheduler
-    if (this.#buffer.size <= 2 * enough) return
-    for (const held of this.#buffer.clearAfter(enough)) this.release(held)
-  }
-
-  /** In-memory tasks go first, whatever their priority. */
-  assign(): void {
-    if (!this.#isOpen) return
-    const { scheduler } = this.#parts.pool
-    this.#suspects = this.#suspects.filter(held => !this.sendAlone(held))
-    let free = scheduler.nextFree()
-    while (free !== undefined && this.sendNextTo(free) !== undefined) free = scheduler.nextFree()
-    for (const { worker, ahead } of scheduler.hungry()) this.sendAhead(worker, ahead)
-    if (this.#suspects.length === 0) scheduler.releaseReserved()
+  /** Releases a claim whose job has not started. @param reason for the log, if any */
+  release(held: HeldClaim, reason?: string): void {
+    this.#parts.settler.release(held, { hasStarted: false }, reason)
   }
 
   /** How many claims to fetch to refill the buffer; 0 while it is more than half full. */
   private get missingAhead(): number {
     const { memory, pool } = this.#parts
-    const { size } = this
     // In-memory tasks go first: what is claimed would wait for them.
     const target = memory.countDue(1) > 0 ? 0 : pool.scheduler.inHand
-    return size > target / 2 ? 0 : target - size
+    return this.size > target / 2 ? 0 : target - this.size
   }
 
-  private sendAhead(worker: Worker, ahead: Ahead): void {
-    while (!ahead.isFull) {
-      const held = this.sendNextTo(worker)
-      if (held === undefined) return
-      ahead.add({ claim: held.claim, runningFor: 0 })
-    }
+  /** Without a feed, nobody announces the tasks of other processes. */
+  private get announced(): number {
+    return this.#parts.feed.isOpen ? this.#announced : Infinity
   }
 
-  /** @returns the claim that was sent, or settled instead; undefined when there was none */
-  private sendNextTo(worker: Worker): HeldClaim | undefined {
-    const held = this.nextInMemory() ?? this.shift()
-    if (held === undefined) return undefined
-    if (held.claim.task.isSuspect !== true)
-      this.send(held, (claim, limits) => this.#parts.pool.run(worker, claim, limits))
-    else if (!this.sendAlone(held)) this.#suspects.push(held)
-    return held
+  /** Whether an announced task may come before one that is buffered. */
+  private get isOvertaken(): boolean {
+    return this.#highestAnnounced > this.#lowestPriority
   }
 
-  /** @returns whether nothing more is to be done about this claim here */
-  private sendAlone(held: HeldClaim): boolean {
-    return this.send(held, (claim, limits) => this.#parts.pool.runAlone(claim, limits))
+  /** A task of this priority is announced. */
+  private overtakenBy(priority: number): void {
+    this.#highestAnnounced = Math.max(this.#highestAnnounced, priority)
   }
 
-  private nextInMemory(): HeldClaim | undefined {
-    const claim = this.#parts.memory.claim()
-    return claim && this.#parts.claims.hold(claim)
-  }
-
-  private shift(): HeldClaim | undefined {
-    this.#movedAt = performance.now()
-    return this.#buffer.shift()
-  }
-
-  /** What is in memory was checked when it was added; a document somebody else may have written. */
-  private bufferUnlessUnfit(held: HeldClaim): void {
-    const { task } = held.claim
-    const fault = faultOf(task) ?? this.recordSize(task)
-    if (held.isCancelRequested) this.withdraw(held)
-    else if (fault !== undefined) this.#parts.settler.fail(held, fault, uncounted(task))
-    else this.buffer(held)
+  /** @param isFull whether the fetch found all `wanted` tasks that it asked for: then there may be more */
+  private followUp(wanted: number, isFull: boolean): void {
+    const { feed, pool } = this.#parts
+    // It was closed during the fetch.
+    if (this.#mode === 'closed') return
+    this.#mode = isFull ? 'ahead' : 'onDemand'
+    if (isFull) this.#announced = Infinity
+    else feed.start()
+    // During a backlog nobody needs to announce tasks, and a feed costs the database a tenth of its time (drain-noop).
+    if (isFull && wanted > pool.scheduler.readySlots) void feed.stop()
   }
 
   private buffer(held: HeldClaim): void {
+    if (this.#mode === 'closed') {
+      this.release(held)
+      return
+    }
     if (this.#buffer.size === 0) this.#movedAt = performance.now()
-    if (this.#isOpen) this.#buffer.add(held)
-    else this.release(held)
+    this.#buffer.add(held)
+    this.#lowestPriority = Math.min(this.#lowestPriority, held.claim.task.priority)
   }
 
-  private release(held: HeldClaim, reason?: string): void {
-    this.#parts.settler.release(held, NOT_STARTED, reason)
-  }
-
-  /** The job will not start: its task is to be cancelled, or is another's by now. */
-  private withdraw(held: HeldClaim): void {
-    this.#parts.settler.withdraw(held)
+  /** Takes out all buffered claims but the first `count`. */
+  private takeAfter(count: number): HeldClaim[] {
+    const helds: HeldClaim[] = []
+    for (let held = this.#buffer.take(); held !== undefined; held = this.#buffer.take()) helds.push(held)
+    this.#lowestPriority = Infinity
+    for (const held of helds.splice(0, count)) this.buffer(held)
+    return helds
   }
 
   /** @returns what is wrong with a document that the driver can read, but not write */
@@ -226,35 +257,9 @@ export class LocalQueue {
       return new UnsendableValueError('the data of the task', error)
     }
   }
-
-  /**
-   * @param run sends the job. @returns false when no worker can have it yet
-   * @returns whether nothing more is to be done about this claim here
-   */
-  private send(held: HeldClaim, run: (claim: Claim, limits: Limits) => boolean): boolean {
-    const { claims, settler } = this.#parts
-    const { claim } = held
-    if (!claims.isValid(held)) {
-      this.release(held, 'its lease ran out before its job could start')
-      return true
-    }
-    try {
-      if (!run(claim, this.limitsOf(held))) return false
-      held.moveTo('sent')
-    } catch (error) {
-      settler.fail(held, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
-    }
-    return true
-  }
-
-  private limitsOf({ claim, lease }: HeldClaim): Limits {
-    const { abortGrace, definitions } = this.#parts
-    const { timeout } = policyOf(claim.task, definitions)
-    return { startBefore: lease?.endsAt, timeout, grace: abortGrace }
-  }
 }
 
 /** The claim counted an attempt, but the task's function is not called. */
-function uncounted({ attempts = 1 }: Task): Counts {
+export function uncounted({ attempts = 1 }: Task): Counts {
   return { attempts: attempts - 1 }
 }

@@ -1,0 +1,106 @@
+import { UnsendableValueError } from '../../../common/errors'
+import { type Definitions, policyOf } from '../../../common/task-map'
+import type { Limits } from '../../pool/job'
+import type { Pool } from '../../pool/pool'
+import type { Ahead } from '../../pool/prefetch'
+import type { Worker } from '../../pool/worker'
+import type { Claim } from '../../queue/claim'
+import type { MemoryQueue } from '../../queue/memory/memory-queue'
+import type { Claims } from '../claims/claims'
+import type { HeldClaim } from '../claims/held-claim'
+import type { Settler } from '../claims/settler'
+import { type LocalQueue, uncounted } from './local-queue'
+
+export interface AssignerParts {
+  /** Milliseconds that a job has to end after its timeout. */
+  readonly abortGrace: number
+  readonly claims: Claims
+  readonly definitions: Definitions
+  readonly localQueue: LocalQueue
+  readonly memory: MemoryQueue
+  readonly pool: Pool
+  readonly settler: Settler
+}
+
+/**
+ * Assigns claims to workers: in-memory tasks first, whatever their priority, then those of the local queue. Assigning
+ * is synchronous: nothing comes between the choice of a worker and the job for it.
+ */
+export class Assigner {
+  readonly #parts: AssignerParts
+
+  constructor(parts: AssignerParts) {
+    this.#parts = parts
+  }
+
+  /** Fills the slots that are free, and prefetches short jobs. */
+  assign(): void {
+    const { localQueue, pool } = this.#parts
+    const { scheduler } = pool
+    localQueue.sendSuspects(held => this.sendAlone(held))
+    let free = scheduler.nextFree()
+    while (free !== undefined && this.sendNextTo(free) !== undefined) free = scheduler.nextFree()
+    for (const { worker, ahead } of scheduler.hungry()) this.sendAhead(worker, ahead)
+    if (localQueue.suspects === 0) scheduler.releaseReserved()
+  }
+
+  private sendAhead(worker: Worker, ahead: Ahead): void {
+    while (!ahead.isFull) {
+      const held = this.sendNextTo(worker)
+      if (held === undefined) return
+      ahead.add({ claim: held.claim, runningFor: 0 })
+    }
+  }
+
+  /** @returns the claim that was sent, set aside or settled; undefined when there was none */
+  private sendNextTo(worker: Worker): HeldClaim | undefined {
+    const { localQueue, pool } = this.#parts
+    const held = this.nextInMemory() ?? localQueue.next()
+    if (held === undefined) return undefined
+    if (held.claim.task.isSuspect === true) {
+      if (!this.sendAlone(held)) localQueue.setAside(held)
+    } else {
+      this.send(held, (claim, limits) => {
+        pool.run(worker, claim, limits)
+        return true
+      })
+    }
+    return held
+  }
+
+  private nextInMemory(): HeldClaim | undefined {
+    const claim = this.#parts.memory.claim()
+    return claim && this.#parts.claims.hold(claim)
+  }
+
+  /** @returns false when no worker is free for it yet */
+  private sendAlone(held: HeldClaim): boolean {
+    return this.send(held, (claim, limits) => this.#parts.pool.runAlone(claim, limits))
+  }
+
+  /**
+   * @param run sends the job. @returns false when no worker can have it yet
+   * @returns whether the claim was sent or settled
+   */
+  private send(held: HeldClaim, run: (claim: Claim, limits: Limits) => boolean): boolean {
+    const { claims, localQueue, settler } = this.#parts
+    const { claim } = held
+    if (!claims.isValid(held)) {
+      localQueue.release(held, 'its lease ran out before its job could start')
+      return true
+    }
+    try {
+      if (!run(claim, this.limitsOf(held))) return false
+      held.moveTo('sent')
+    } catch (error) {
+      settler.fail(held, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
+    }
+    return true
+  }
+
+  private limitsOf({ claim, lease }: HeldClaim): Limits {
+    const { abortGrace, definitions } = this.#parts
+    const { timeout } = policyOf(claim.task, definitions)
+    return { startBefore: lease?.endsAt, timeout, grace: abortGrace }
+  }
+}
