@@ -196,7 +196,6 @@ export class Dispatcher {
     for (let mayBeMore = true; mayBeMore && this.canClaim;) {
       mayBeMore = await localQueue.fetch()
       if (this.isRunning) assigner.assign()
-      localQueue.releaseSurplus()
     }
     await scaling.grow(this.mayBeMore)
     if (isAsked) outage.succeeded(this)

@@ -122,16 +122,13 @@ export class LocalQueue {
     })
     for (const held of helds) this.take(held)
     const last = helds.length === wanted ? helds.at(-1) : undefined
-    // There may be more that come before what is buffered.
-    if (isOvertaken && last !== undefined) this.overtakenBy(last.claim.task.priority)
+    if (isOvertaken) {
+      // There may be more that come before what is buffered.
+      if (last !== undefined) this.overtakenBy(last.claim.task.priority)
+      this.releaseSurplus()
+    }
     this.followUp(wanted, last !== undefined)
     return last !== undefined || this.#announced > 0
-  }
-
-  /** Releases what was overtaken by so many urgent tasks that other masters may come to it first. */
-  releaseSurplus(): void {
-    const { enough } = this.#parts.pool.scheduler
-    if (this.#buffer.size > 2 * enough) for (const held of this.takeAfter(enough)) this.release(held)
   }
 
   /** A claim is this master's, and no worker has its job. */
@@ -215,6 +212,13 @@ export class LocalQueue {
   /** A task of this priority is announced. */
   private overtakenBy(priority: number): void {
     this.#highestAnnounced = Math.max(this.#highestAnnounced, priority)
+  }
+
+  /** Releases what was overtaken by so many urgent tasks that other masters may come to it first. */
+  private releaseSurplus(): void {
+    const { enough, idleSlots } = this.#parts.pool.scheduler
+    if (this.#buffer.size > 2 * enough + idleSlots)
+      for (const held of this.takeAfter(enough + idleSlots)) this.release(held)
   }
 
   /** @param isFull whether the fetch found all `wanted` tasks that it asked for: then there may be more */
