@@ -65,11 +65,13 @@ export class Scheduler {
     const { maxMemory, slots } = this.#options
     // One that is to be replaced after a job tells so only when that has ended.
     if (maxMemory !== null) return []
-    return [...this.#workers].flatMap(worker => {
-      if (worker.state !== 'ready' || !this.isOpen(worker)) return []
+    const hungry = []
+    for (const worker of this.#workers) {
+      if (worker.state !== 'ready' || !this.isOpen(worker)) continue
       const ahead = this.#prefetch.aheadIfLow(worker, slots, this.jobsLeft(worker))
-      return ahead === undefined ? [] : [{ worker, ahead }]
-    })
+      if (ahead !== undefined) hungry.push({ worker, ahead })
+    }
+    return hungry
   }
 
   /** A worker for a job that is to run alone, or undefined: then one is kept free of others. */

@@ -92,7 +92,6 @@ await start(
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    keepNames: true,
     sourcemap: 'linked',
     metafile: true,
     write: false,
