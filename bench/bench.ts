@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { onDatabaseOfItsOwn } from '../tools/mongod'
+import { type CpuTimes, cpuTimes, pidOfDatabase } from './cpu'
 import type { Databases } from './databases/databases'
 import type { Settings } from './protocol'
 import { SubjectProcess } from './subject-process'
@@ -57,6 +58,13 @@ export class Bench {
         for (const subjectProcess of started) await this.stop(subjectProcess)
       }
     })
+  }
+
+  /** Of the process of a subject, its workers and, if that is MongoDB, its database. */
+  async cpuTimes(subject: SubjectName, { pid }: SubjectProcess): Promise<CpuTimes> {
+    const { database } = subjectOf(subject)
+    const url = database === 'mongodb' ? this.#databases.urlOf(database) : undefined
+    return cpuTimes(pid, url === undefined ? undefined : await pidOfDatabase(url))
   }
 
   /** For when the bench is told to end: no process is started any more. */

@@ -21,8 +21,9 @@ export interface Settings {
   readonly options: Omit<ClusterOptions, 'messageBroker'>
 }
 
-/** A job that does nothing, or one that keeps a cpu busy. */
-export type JobKind = { readonly name: 'noop' } | { readonly name: 'burn'; readonly iterations: number }
+/** A job that does nothing, or one that keeps a cpu busy; in this package its result may be of so many bytes. */
+export type JobKind =
+  { readonly name: 'noop' } | { readonly name: 'burn'; readonly iterations: number; readonly resultBytes?: number }
 
 export interface Drain {
   readonly count: number

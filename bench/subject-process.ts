@@ -71,6 +71,10 @@ export class SubjectProcess {
     }
   }
 
+  get pid(): number {
+    return this.#child.pid ?? -1
+  }
+
   async call<Name extends OperationName>(
     operation: Name,
     ...args: Parameters<Operations[Name]>

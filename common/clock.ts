@@ -3,7 +3,18 @@ const timeOfDay = Date.now.bind(Date)
 const sinceStart = performance.now.bind(performance)
 
 /** Of this process, on the clock of the machine: Node reads both from the same clock, and `sinceStart` much faster. */
-const START = Number(process.hrtime.bigint()) / 1e6 - sinceStart()
+const START = readStart()
+
+/** The process may be suspended between two readings: the pair that is closest together counts. */
+function readStart(): number {
+  const readings = Array.from({ length: 5 }, () => {
+    const before = sinceStart()
+    const now = Number(process.hrtime.bigint()) / 1e6
+    const width = sinceStart() - before
+    return { start: now - before - width / 2, width }
+  })
+  return readings.reduce((best, reading) => (reading.width < best.width ? reading : best)).start
+}
 
 /**
  * Milliseconds of a clock that only goes forward, whatever happens to the time of day, and that all processes of a

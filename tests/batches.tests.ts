@@ -5,6 +5,7 @@ import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { createTask } from '../common/task'
+import { HeldClaim } from '../server/master/claims/held-claim'
 import { LocalQueue, type LocalQueueParts } from '../server/master/dispatch/local-queue'
 import { type JobInFront, Prefetch } from '../server/pool/prefetch'
 import type { Claim } from '../server/queue/claim'
@@ -221,38 +222,50 @@ Tinytest.addAsync(
   },
 )
 
-/** A local queue for 8 idle slots, beside which 100 short jobs are worth buffering; the database has `waiting` tasks. */
-function localQueueFor(database: { waiting: number }): {
-  queue: LocalQueue
-  asked: number[]
-  feed: { isOpen: boolean }
-} {
+interface FakeDatabase {
+  waiting: number
+  /** What other masters claim of each fetch. */
+  taken?: number
+}
+
+/** A local queue for 8 idle slots, beside which 100 short jobs are worth buffering. */
+function localQueueFor(database: FakeDatabase) {
   const asked: number[] = []
   const feed = { isOpen: true, start: () => (feed.isOpen = true), stop: () => (feed.isOpen = false) }
-  const parts = {
-    claims: {
-      fetch: (limit: number) => {
-        asked.push(limit)
-        const count = Math.min(limit, database.waiting)
-        database.waiting -= count
-        // No worker is given any: they are as good as sent.
-        return Promise.resolve(
-          Array.from({ length: count }, () => ({ place: 'sent', claim: { task: { priority: 0 } } })),
-        )
-      },
+  const scheduler = { idleSlots: 8, inHand: 100, readySlots: 8, enough: 100, recordSize: () => undefined }
+  const settler = { release: () => undefined, withdraw: () => undefined }
+  const claims = {
+    fetch: (limit: number) => {
+      asked.push(limit)
+      const count = Math.min(limit, database.waiting)
+      database.waiting -= count
+      const helds = Array.from({ length: count - (database.taken ?? 0) }, () => heldClaim())
+      return Promise.resolve({ helds, mayBeMore: count === limit })
     },
-    feed,
-    memory: { countDue: () => 0 },
-    pool: { scheduler: { idleSlots: 8, inHand: 100, readySlots: 8 } },
   }
-  return { queue: new LocalQueue(parts as unknown as LocalQueueParts), asked, feed }
+  const parts = { claims, feed, memory: { countDue: () => 0 }, pool: { scheduler }, settler }
+  const queue = new LocalQueue(parts as unknown as LocalQueueParts)
+  /** Fetches as long as more is wanted; what it gets is sent at once. */
+  const drain = async () => {
+    while (queue.wanted > 0 && (await queue.fetch())) while (queue.next());
+    while (queue.next());
+  }
+  return { queue, asked, feed, scheduler, settler, drain }
+}
+
+function heldClaim(priority = 0): HeldClaim {
+  const task = createTask({ taskType: 'echo', data: {}, priority })
+  return new HeldClaim(
+    { task, token: Random.id(), inMemory: false, isTakenOver: false, isCancelRequested: false },
+    undefined,
+  )
 }
 
 Tinytest.addAsync(
   'batches - a master claims what was announced, and more than can start at once only when more may wait',
   async test => {
     const database = { waiting: 0 }
-    const { asked, feed, queue } = localQueueFor(database)
+    const { asked, drain, feed, queue } = localQueueFor(database)
     test.equal(queue.wanted, 0, 'closed')
     queue.open()
     test.isFalse(await queue.fetch(), 'it did not find more')
@@ -262,7 +275,7 @@ Tinytest.addAsync(
     const asksFor = async (waiting: number) => {
       asked.length = 0
       database.waiting = waiting
-      while (await queue.fetch());
+      await drain()
       test.isTrue(queue.isDry, `${String(waiting)} wait`)
       return asked
     }
@@ -286,9 +299,64 @@ Tinytest.addAsync('batches - during a backlog a master does not follow what othe
   queue.open()
   await queue.fetch()
   test.isTrue(feed.isOpen, 'one full claim is no backlog')
+  while (queue.next());
   await queue.fetch()
   test.isFalse(feed.isOpen)
 })
+
+Tinytest.addAsync('batches - a master of whose claim others took a part asks for more', async test => {
+  const database = { waiting: 100, taken: 5 }
+  const { queue } = localQueueFor(database)
+  queue.open()
+  test.isTrue(await queue.fetch())
+  test.isTrue(queue.size < 8 && queue.wanted > 0)
+})
+
+Tinytest.add('batches - a suspect that waits for a worker of its own takes no idle slot', test => {
+  const { queue } = localQueueFor({ waiting: 0 })
+  queue.open()
+  queue.setAside(heldClaim())
+  test.equal([queue.size, queue.wanted], [1, 8])
+})
+
+Tinytest.add('batches - a buffered claim that is dropped leaves no priority behind', test => {
+  const { queue, scheduler } = localQueueFor({ waiting: 0 })
+  Object.assign(scheduler, { idleSlots: 0 })
+  queue.open()
+  const held = heldClaim(0)
+  queue.take(held)
+  queue.drop(held)
+  queue.announce(1)
+  test.equal(queue.wanted, 0)
+})
+
+Tinytest.addAsync(
+  'batches - what urgent tasks push back is released once, and not claimed again and again',
+  async test => {
+    const { asked, feed, queue, scheduler, settler } = localQueueFor({ waiting: 1000 })
+    // Jobs so long that no more are buffered than the workers run at once.
+    Object.assign(scheduler, { idleSlots: 4, inHand: 3, readySlots: 4, enough: 4 })
+    const released: HeldClaim[] = []
+    Object.assign(settler, { release: (held: HeldClaim) => released.push(held) })
+    queue.open()
+    await queue.fetch()
+    scheduler.idleSlots = 0
+    // The change feed announces what is released, but not of which priority.
+    const announceReleased = () => {
+      for (const { claim } of released.splice(0)) {
+        if (feed.isOpen) queue.announceUnknown(true)
+        else queue.announce(claim.task.priority)
+      }
+    }
+    queue.announceUnknown(true)
+    while (queue.wanted > 0 && asked.length < 20) {
+      queue.announceUnknown(true)
+      await queue.fetch()
+      announceReleased()
+    }
+    test.isTrue(asked.length < 20, `it asked for ${String(asked)}`)
+  },
+)
 
 Tinytest.addAsync('batches - what overtakes is claimed no faster than it can run', async test => {
   await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: 1 } }, async master => {
@@ -377,21 +445,27 @@ async function operationsDuring({ db, name }: TestDatabase, run: () => Promise<u
   await db.command({ profile: 2 })
   await run()
   await db.command({ profile: 0 })
-  const onTasks = { ns: `${name}.taskQueue`, op: { $ne: 'getmore' } }
+  // The maintenance may ask at any time whether tasks wait.
+  const onTasks = { ns: `${name}.taskQueue`, op: { $ne: 'getmore' }, 'command.aggregate': { $exists: false } }
   const operations = await db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
   return operations.map(({ op }) => op as string)
 }
 
+/** Until an added task is stored as it is claimed, in one write: after a job, a master first asks whether more wait. */
+async function untilIdle(master: RemoteMaster): Promise<void> {
+  const data = { text: '$not.a.path', nested: { '': [1] } }
+  await eventually('a task is stored as it is claimed', async () => {
+    const [first, second] = await operationsDuring(master.database, () => master.resultOf({ taskType: 'echo', data }))
+    return first === 'update' && second === 'remove'
+  })
+}
+
 Tinytest.addAsync(
   'batches - a task that is added to an idle master is stored as it is claimed, in one write',
-  async test => {
+  async () => {
     await withMaster({ options: { ...NO_TICKS, logs: 'error' } }, async master => {
-      const { database } = master
       await master.resultOf({ taskType: 'echo', data: {} })
-      const operations = await operationsDuring(database, () =>
-        master.resultOf({ taskType: 'echo', data: { text: '$not.a.path', nested: { '': [1] } } }),
-      )
-      test.equal(operations.slice(0, 2), ['update', 'remove'])
+      await untilIdle(master)
     })
   },
 )
@@ -404,7 +478,7 @@ Tinytest.addAsync(
       const job = await master.addTask({ taskType: 'holdAddHold', data: { taskType: 'echo', data: {}, _id: 'added' } })
       await master.held(job)
       await master.workersAre(2)
-      await master.resultOf({ taskType: 'echo', data: {} })
+      await untilIdle(master)
       const operations = await operationsDuring(database, async () => {
         await master.call('release', job)
         await master.ending('added')

@@ -76,7 +76,7 @@ function storage(name: string, run: (test: TestCaseResults, queue: Queue) => Pro
 type TestCaseResults = Parameters<Parameters<typeof Tinytest.addAsync>[1]>[0]
 
 async function next(claims: MongoClaims): Promise<Claim | undefined> {
-  const [claim] = await claims.claim(Random.id(), 1)
+  const [claim] = (await claims.claim(Random.id(), 1)).claims
   return claim
 }
 
@@ -274,15 +274,35 @@ storage('many are claimed at once, in their order, each by one master only', asy
   const ids: string[] = []
   for (let i = 0; i < 60; i++) ids.push(await queue.add({ priority: 100 - i }))
   test.equal(
-    (await queue.claims().claim('first', 20)).map(({ task }) => task._id),
+    (await queue.claims().claim('first', 20)).claims.map(({ task }) => task._id),
     ids.slice(0, 20),
   )
   const masters = [queue.claims(), queue.claims(['TEST'], OTHER)]
-  const taken = await Promise.all(masters.map(claims => claims.claim(Random.id(), 30)))
+  const taken = await Promise.all(masters.map(async claims => (await claims.claim(Random.id(), 30)).claims))
   const claims = taken.flat()
   test.equal(new Set(claims.map(({ task }) => task._id)).size, claims.length)
   test.equal(new Set(claims.map(({ token }) => token)).size, claims.length)
   test.isTrue(claims.every(({ task }) => task.state === 'running' && task.attempts === 1))
+})
+
+storage('a claim of which others took a part says that more may wait', async (test, queue) => {
+  for (let i = 0; i < 20; i++) await queue.add({ priority: 100 - i })
+  const other = queue.claims(['TEST'], OTHER)
+  const tasks = queue.database.tasks as unknown as Raw
+  // The other master is faster.
+  const racing = new Proxy(tasks, {
+    get: (_tasks, name) => {
+      if (name !== 'updateMany') return (tasks[name as keyof Raw] as () => unknown).bind(tasks)
+      return async (...args: Parameters<Raw['updateMany']>) => {
+        await other.claim(Random.id(), 3)
+        return tasks.updateMany(...args)
+      }
+    },
+  })
+  const options = { taskTypes: ['TEST'], leaseDuration: 15_000, poisoned: () => undefined }
+  const { claims, mayBeMore } = await new MongoClaims(racing, currentOwner(), options).claim(Random.id(), 10)
+  test.equal([claims.length, mayBeMore], [7, true])
+  test.equal((await other.claim(Random.id(), 50)).mayBeMore, false)
 })
 
 storage(
@@ -290,7 +310,7 @@ storage(
   async (test, queue) => {
     for (let i = 0; i < 12; i++) await queue.add({ priority: 100 - i })
     const claims = queue.claims()
-    const held = await claims.claim(Random.id(), 12)
+    const { claims: held } = await claims.claim(Random.id(), 12)
     const [removed, taken] = [held[3], held[8]]
     await queue.database.tasks.deleteOne({ _id: removed?.task._id ?? '' })
     const lost = { 'claim.expiresAt': new Date(0) }
@@ -326,7 +346,7 @@ storage('a request to cancel one of many wins, whatever becomes of the others', 
   for (const settlement of settlements) {
     await queue.add()
     await queue.add()
-    const [asked, other] = await queue.claims().claim(Random.id(), 2)
+    const [asked, other] = (await queue.claims().claim(Random.id(), 2)).claims
     if (asked === undefined || other === undefined) throw new Error('too few claims')
     const cancellation = await cancelTask(queue.raw, asked.task._id, null)
     test.equal([cancellation?.token, cancellation?.task.state], [asked.token, 'running'])
@@ -512,7 +532,7 @@ for (const [what, data] of Object.entries(POISON)) {
         const claims = queue.claims()
         const found: string[] = []
         while (found.length < limit)
-          found.push(...(await claims.claim(Random.id(), limit)).map(({ task: { _id } }) => _id))
+          found.push(...(await claims.claim(Random.id(), limit)).claims.map(({ task: { _id } }) => _id))
         test.equal(found.sort(), behind.sort())
         test.equal(
           await queue.database.tasks.countDocuments({ _id: 'poison', state: 'failed', claim: { $exists: false } }),
@@ -531,7 +551,7 @@ for (const [what, data] of Object.entries(POISON)) {
 storage('of large tasks no more are read at once than memory holds; the others are released', async (test, queue) => {
   const text = 'x'.repeat(2 ** 20)
   for (let count = 0; count < 40; count++) await queue.add({ data: { text } })
-  const claims = await queue.claims().claim(Random.id(), 40)
+  const { claims } = await queue.claims().claim(Random.id(), 40)
   test.isTrue(claims.length > 8 && claims.length <= 16, String(claims.length))
   const others = await queue.database.tasks
     .find({ state: 'waiting', attempts: 0 }, { projection: { data: 0 } })
@@ -545,7 +565,7 @@ storage('among many claimed at once, one whose _id is no text is claimed too, to
   for (let i = 0; i < 5; i++) await queue.add()
   const byHand = { ...createTask({ taskType: 'TEST', data: {} }), _id: new BSON.ObjectId() }
   await queue.database.tasks.insertOne(byHand as unknown as { _id: string })
-  test.equal((await queue.claims().claim(Random.id(), 10)).length, 6)
+  test.equal((await queue.claims().claim(Random.id(), 10)).claims.length, 6)
 })
 
 storage('a task of a process whose clock is ahead waits again when it is released', async (test, queue) => {
@@ -654,7 +674,7 @@ storage('a claim examines as many keys with 300 types as it has types and tasks'
   const { planned, keysExamined } = await explainClaim(queue, types, 1)
   test.notMatches(planned, /"SORT"|COLLSCAN/)
   test.isTrue(keysExamined <= 2 * types.length, `${String(keysExamined)} keys examined`)
-  const order = (await queue.claims(types).claim(Random.id(), 400)).map(({ task }) => task.priority)
+  const order = (await queue.claims(types).claim(Random.id(), 400)).claims.map(({ task }) => task.priority)
   test.equal(order, [...Array<number>(300).fill(3), ...Array<number>(100).fill(2)])
 })
 
@@ -716,7 +736,8 @@ async function explainClaim(
   }
   const options = { taskTypes, leaseDuration: 15_000, poisoned: () => undefined }
   const claims = new MongoClaims(collection as unknown as Raw, currentOwner(), options)
-  for (const claim of await claims.claim(Random.id(), limit)) await release(queue.settler, claim, { hasStarted: false })
+  for (const claim of (await claims.claim(Random.id(), limit)).claims)
+    await release(queue.settler, claim, { hasStarted: false })
   const explain = (commands: readonly object[]) =>
     Promise.all(commands.map(command => queue.database.db.command({ explain: command, verbosity: 'executionStats' })))
   const explained = await explain(sent)

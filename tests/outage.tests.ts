@@ -106,7 +106,8 @@ for (const kind of ['done', 'error'] as const) {
           memory: new MemoryQueue('any', { keepFailed: null }),
           outbox: new Outbox(losingFirstAcknowledgement(new MongoSettler(tasks, null)), claims, log),
         })
-        const [held] = await claims.fetch(1)
+        const { helds } = await claims.fetch(1)
+        const [held] = helds
         if (held === undefined) throw new Error('nothing to claim')
         held.moveTo('sent')
         settler.jobEnded(held, OUTCOMES[kind])

@@ -377,7 +377,7 @@ for (const limit of [1, 2]) {
         const client = new MongoClient(gate.urlOf(database.name))
         const tasks = client.db().collection('taskQueue') as unknown as RawCollection
         const options = { taskTypes: ['echo'], leaseDuration: 15_000, poisoned: () => undefined }
-        const claims = await new MongoClaims(tasks, currentOwner(), options).claim('batch', limit)
+        const { claims } = await new MongoClaims(tasks, currentOwner(), options).claim('batch', limit)
         await client.close()
         test.equal(
           claims.map(({ task }) => task._id),

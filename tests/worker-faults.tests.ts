@@ -174,6 +174,23 @@ Tinytest.addAsync(
   },
 )
 
+Tinytest.addAsync('faults - a worker that was silent gets jobs once it is heard again, not at a tick', async () => {
+  const options = { ...QUICK_START, tasksPerWorker: 2 }
+  const file = path.join(tmpdir(), `cluster-test-${Random.id()}`)
+  await withMaster({ options }, async master => {
+    await master.workersAre(1)
+    const blocking = await master.addTask({ taskType: 'blockThenHold', data: { file } })
+    await master.startedUntil(blocking)
+    const waiting = await master.addTask({ taskType: 'echo', data: {} })
+    await master.written(new RegExp(`${waiting}\treleased: its worker is busy`))
+    writeFileSync(file, '')
+    assert.equal((await master.ending(waiting)).event, 'done')
+    await master.call('release', blocking)
+    assert.equal((await master.ending(blocking)).event, 'done')
+  })
+  rmSync(file)
+})
+
 // Row 16: tasks that kill their worker.
 
 for (const { kind, inMemory } of QUEUES) {

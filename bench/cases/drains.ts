@@ -1,4 +1,5 @@
 import type { Bench } from '../bench'
+import { describeCpu } from '../cpu'
 import type { Drained, JobKind } from '../protocol'
 import type { Measurement } from '../result'
 import type { SubjectName } from '../subjects/programs'
@@ -23,10 +24,11 @@ async function measureDrain(
     // A subject that takes longer is stopped: what it did until then is counted.
     const limit = bench.size(10_000, 1500)
     await measured.call('drain', { count: WARM_UP_TASKS, job, limit })
-    const values = await repeat(rounds, async () =>
-      perSecond(await measured.call('drain', { count: tasks, job, limit })),
-    )
-    return [{ unit: 'jobs/s', values, note: await measured.note() }]
+    const before = await bench.cpuTimes(subject, measured)
+    const drained = await repeat(rounds, () => measured.call('drain', { count: tasks, job, limit }))
+    const cpu = describeCpu(before, await bench.cpuTimes(subject, measured), drained)
+    const note = [await measured.note(), cpu].filter(Boolean).join('; ')
+    return [{ unit: 'jobs/s', values: drained.map(perSecond), note }]
   })
 }
 

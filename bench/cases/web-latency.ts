@@ -15,15 +15,18 @@ const PAUSE_MS = 10
 /** What keeps the cpus busy meanwhile, for so many milliseconds. */
 type Load = (measured: SubjectProcess, iterations: number, ms: number) => Promise<unknown>
 
-const JOBS: Load = (measured, iterations, ms) => {
-  const count = Math.ceil((ms / JOB_MS) * availableParallelism())
-  return measured.call('drain', { count, job: { name: 'burn', iterations }, limit: ms })
+function jobs(resultBytes: number): Load {
+  return (measured, iterations, ms) => {
+    const count = Math.ceil((ms / JOB_MS) * availableParallelism())
+    return measured.call('drain', { count, job: { name: 'burn', iterations, resultBytes }, limit: ms })
+  }
 }
 
 const LOADS: Record<string, Load> = {
   idle: () => Promise.resolve(),
   'the jobs in it': (measured, iterations, ms) => measured.call('burnInTurns', iterations, ms),
-  jobs: JOBS,
+  jobs: jobs(0),
+  'jobs with results of 1 MB': jobs(2 ** 20),
 }
 
 export const webLatency: Case = {
@@ -49,7 +52,7 @@ export const webLatency: Case = {
 
 /** Agenda runs jobs in its own process anyway. */
 function loadsOf(subject: SubjectName): [string, Load][] {
-  return subject === 'cluster' ? Object.entries(LOADS) : [['jobs', JOBS]]
+  return subject === 'cluster' ? Object.entries(LOADS) : [['jobs', jobs(0)]]
 }
 
 async function measureUnder(

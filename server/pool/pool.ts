@@ -149,6 +149,7 @@ export class Pool {
         this.#bootTime = bootTime
         listener.poolChanged()
       },
+      spokeAgain: () => listener.poolChanged(),
       jobStarted: claim => listener.jobStarted(claim),
       jobEnded: (claim, outcome, aborted, duration) => {
         this.#forker.succeeded()

@@ -118,7 +118,7 @@ export class Scheduler {
   }
 
   /** Whether jobs may be sent to it, now or once it has booted. */
-  private isOpen(worker: Worker): boolean {
+  isOpen(worker: Worker): boolean {
     const isKept = worker === this.#reserved || worker.isReserved
     const { state } = worker
     return (state === 'booting' || state === 'ready') && !isKept && !this.isWornOut(worker)

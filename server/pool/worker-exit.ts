@@ -33,6 +33,8 @@ export interface Question {
 export interface WorkerListener {
   /** @param bootTime milliseconds since it was forked */
   ready(bootTime: number): void
+  /** It was silent, and says something again: jobs may be sent to it. */
+  spokeAgain(): void
   /** The function of this job is about to be called. */
   jobStarted(claim: Claim): void
   /** The job ended by itself, after `duration` milliseconds. `aborted`: why it had been told to, if it had. */
@@ -68,7 +70,7 @@ export interface End {
  * | state   | entered                                                   | left                              |
  * | ------- | --------------------------------------------------------- | --------------------------------- |
  * | booting | when it was forked                                        | when it says that it is ready     |
- * | ready   | when it says so, or anything after it was silent          |                                   |
+ * | ready   | when it says so, or speaks again after being silent       |                                   |
  * | silent  | when it did not start a job in time: it gets no more jobs | when it says anything             |
  * | closing | when it is let go                                         |                                   |
  * | gone    | when its process is gone and its pipe is read to the end  |                                   |

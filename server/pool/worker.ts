@@ -32,6 +32,7 @@ export class Worker implements JobCommands {
     this.#listener = listener
     this.#process = new WorkerProcess(child, {
       message: message => {
+        if (this.#state === 'silent') this.spokeAgain()
         if (message.kind === 'ready') this.becomeReady(performance.now() - forkedAt)
         else if (message.kind === 'unreadable') handleUnreadable(message, this.faultHandling)
         else this.receive(message)
@@ -158,7 +159,6 @@ export class Worker implements JobCommands {
   }
 
   private receive(message: Exclude<ToMaster, { kind: 'ready' }>): void {
-    if (this.#state === 'silent') this.#state = 'ready'
     switch (message.kind) {
       case 'started':
         this.jobStarted(message.token)
@@ -224,6 +224,11 @@ export class Worker implements JobCommands {
     this.#idleSince = performance.now()
     this.#process.booted()
     this.#listener.ready(bootTime)
+  }
+
+  private spokeAgain(): void {
+    this.#state = 'ready'
+    this.#listener.spokeAgain()
   }
 
   private jobStarted(token: string): void {

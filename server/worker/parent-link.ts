@@ -65,11 +65,12 @@ export class ParentLink {
    *
    * @returns until all of it has left this process, which takes as long as the master takes to read what is large
    */
-  flush(): Promise<void> {
+  async flush(): Promise<void> {
     this.#outgoing.flush()
-    return new Promise(resolve => {
-      if (this.#left === this.#written) resolve()
-      else this.#waiting.push({ count: this.#written, resolve })
-    })
+    while (this.#left < this.#written) {
+      await new Promise<void>(resolve => this.#waiting.push({ count: this.#written, resolve }))
+      // What was sent meanwhile.
+      this.#outgoing.flush()
+    }
   }
 }

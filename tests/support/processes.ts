@@ -31,11 +31,31 @@ export function isAlive(pid: number): boolean {
   return stat !== undefined && stat.state !== 'Z'
 }
 
-function statOf(pid: number): { readonly state: string | undefined; readonly parent: number } | undefined {
+export function parentOf(pid: number): number | undefined {
+  return statOf(pid)?.parent
+}
+
+/** Linux counts in hundredths of a second, whatever its kernel's clock does (USER_HZ). */
+const TICK_MS = 10
+
+/** Milliseconds of CPU time that all its threads have used; NaN for one that is gone. */
+export function cpuTimeOf(pid: number): number {
+  return statOf(pid)?.cpuTime ?? NaN
+}
+
+interface Stat {
+  readonly state: string | undefined
+  readonly parent: number
+  readonly cpuTime: number
+}
+
+function statOf(pid: number): Stat | undefined {
   try {
     const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8')
-    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return { state, parent: Number(parent) }
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const [state, parent] = fields
+    const [user, system] = fields.slice(11, 13).map(Number)
+    return { state, parent: Number(parent), cpuTime: ((user ?? NaN) + (system ?? NaN)) * TICK_MS }
   } catch {
     return undefined
   }

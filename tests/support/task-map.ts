@@ -99,6 +99,11 @@ export const taskMap: TaskMap = {
     while (!existsSync((job.data as { file: string }).file));
     return attempt
   },
+  /** As `blockUntil`, and then holds without blocking. */
+  blockThenHold: async (job, toggleIPC) => {
+    while (!existsSync((job.data as { file: string }).file));
+    await hold(job, toggleIPC)
+  },
   holdThenFail: async (job, toggleIPC) => {
     await hold(job, toggleIPC)
     throw new Error('failed after it was held')

@@ -64,7 +64,10 @@ export async function memoryOf(gate: Gate, completions: Completions, count: numb
 }
 
 function toTask(job: JobKind): NewTask {
-  return { taskType: job.name, data: job.name === 'burn' ? { iterations: job.iterations } : {} }
+  return {
+    taskType: job.name,
+    data: job.name === 'burn' ? { iterations: job.iterations, resultBytes: job.resultBytes ?? 0 } : {},
+  }
 }
 
 async function addInMemory(count: number): Promise<void> {

@@ -6,7 +6,8 @@ const startedAt = now() - process.uptime() * 1000
 
 export const taskMap = {
   noop: () => undefined,
-  burn: (job: Job<{ iterations: number }>) => burn(job.data.iterations),
+  burn: ({ data }: Job<{ iterations: number; resultBytes: number }>) =>
+    String(burn(data.iterations)).padEnd(data.resultBytes, '.'),
   /** How long ago it was added. */
   probe: (job: Job<{ addedAt: number }>) => now() - job.data.addedAt,
   addProbe: async () => {

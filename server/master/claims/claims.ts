@@ -4,7 +4,7 @@ import { createId } from '../../../common/id'
 import type { Log } from '../../../common/log'
 import type { Task } from '../../../common/task'
 import type { Claim, Loss } from '../../queue/claim'
-import type { MongoClaims } from '../../queue/mongo/claim'
+import type { Fetched, MongoClaims } from '../../queue/mongo/claim'
 import { HeldClaim } from './held-claim'
 import { Lease } from './lease'
 
@@ -17,6 +17,13 @@ export interface ClaimsListener {
   claimToCancel(held: HeldClaim): void
   /** The claim is void: its task was removed, or taken over. Called once for each claim. */
   claimLost(held: HeldClaim, loss: Loss): void
+}
+
+/** What a fetch has brought. */
+export interface HeldClaims {
+  readonly helds: readonly HeldClaim[]
+  /** Whether as many tasks waited as were asked for. */
+  readonly mayBeMore: boolean
 }
 
 export interface ClaimsParts {
@@ -51,13 +58,17 @@ export class Claims {
   }
 
   /** Claims the next tasks that are due, in their order. @param limit the highest number of tasks, from 1 */
-  fetch(limit: number): Promise<HeldClaim[]> {
+  fetch(limit: number): Promise<HeldClaims> {
     return this.fetchBy(batch => this.#parts.queue.claim(batch, limit))
   }
 
   /** Stores a new task already claimed. @throws DuplicateTaskError (rejects) */
-  async addClaimed(task: Task): Promise<HeldClaim[]> {
-    return this.fetchBy(async batch => [await this.#parts.queue.addClaimed(batch, task)])
+  async addClaimed(task: Task): Promise<readonly HeldClaim[]> {
+    const add = async (batch: string) => ({
+      claims: [await this.#parts.queue.addClaimed(batch, task)],
+      mayBeMore: false,
+    })
+    return (await this.fetchBy(add)).helds
   }
 
   /** From now on this claim is this master's. @param lease none for a claim of the in-memory queue */
@@ -111,8 +122,7 @@ export class Claims {
   requestCancel(token: string): void {
     const held = this.#held.get(token)
     if (held !== undefined) this.markRequested(held)
-    // It may be in a fetch in flight. When the database is away, the next renewal finds the request.
-    else if (this.#fetches.size > 0) void this.findCancelRequests().catch(() => undefined)
+    else this.findCancelRequestsFetched()
   }
 
   /** The claim with this token is void. */
@@ -130,10 +140,23 @@ export class Claims {
    * @throws when the database is away (rejects)
    */
   findCancelRequests(): Promise<void> {
+    this.findCancelRequestsFetched()
+    return this.findCancelRequestsHeld()
+  }
+
+  /** Once the fetches in flight are over. When the database is away, the next renewal finds what this does not. */
+  private findCancelRequestsFetched(): void {
+    if (this.#fetches.size === 0) return
+    void Promise.allSettled(this.#fetches)
+      .then(() => this.findCancelRequestsHeld())
+      .catch(() => undefined)
+  }
+
+  private findCancelRequestsHeld(): Promise<void> {
     // One at a time: what is asked while one is on its way is answered by the next.
     const { inFlight } = this.#finding
     this.#finding.next ??= (inFlight ?? Promise.resolve()).then(() => {
-      const finding = Promise.allSettled(this.#fetches).then(() => this.findRequestsAmong(this.leased()))
+      const finding = this.findRequestsAmong(this.leased())
       const settled = finding.catch(() => undefined)
       this.#finding = { inFlight: settled, next: undefined }
       return finding
@@ -156,12 +179,13 @@ export class Claims {
     this.#interval = undefined
   }
 
-  private async fetchBy(fetch: (batch: string) => Promise<readonly Claim[]>): Promise<HeldClaim[]> {
+  private async fetchBy(fetch: (batch: string) => Promise<Fetched>): Promise<HeldClaims> {
     const lease = new Lease(this.#parts.leaseDuration)
     const fetching = fetch(createId())
     this.#fetches.add(fetching)
     try {
-      return (await fetching).map(claim => this.hold(claim, lease))
+      const { claims, mayBeMore } = await fetching
+      return { helds: claims.map(claim => this.hold(claim, lease)), mayBeMore }
     } finally {
       this.#fetches.delete(fetching)
     }

@@ -38,14 +38,15 @@ export class Assigner {
     const { localQueue, pool } = this.#parts
     const { scheduler } = pool
     localQueue.sendSuspects(held => this.sendAlone(held))
+    if (localQueue.suspects === 0) scheduler.releaseReserved()
     let free = scheduler.nextFree()
     while (free !== undefined && this.sendNextTo(free) !== undefined) free = scheduler.nextFree()
     for (const { worker, ahead } of scheduler.hungry()) this.sendAhead(worker, ahead)
-    if (localQueue.suspects === 0) scheduler.releaseReserved()
   }
 
   private sendAhead(worker: Worker, ahead: Ahead): void {
-    while (!ahead.isFull) {
+    // Another job may reserve the worker meanwhile.
+    while (!ahead.isFull && this.#parts.pool.scheduler.isOpen(worker)) {
       const held = this.sendNextTo(worker)
       if (held === undefined) return
       ahead.add({ claim: held.claim, runningFor: 0 })
@@ -79,7 +80,7 @@ export class Assigner {
   }
 
   /**
-   * @param run sends the job. @returns false when no worker can have it yet
+   * @param run sends the job; returns false if no worker can have it yet
    * @returns whether the claim was sent or settled
    */
   private send(held: HeldClaim, run: (claim: Claim, limits: Limits) => boolean): boolean {
@@ -91,10 +92,11 @@ export class Assigner {
     }
     try {
       if (!run(claim, this.limitsOf(held))) return false
-      held.moveTo('sent')
     } catch (error) {
       settler.fail(held, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
+      return true
     }
+    held.moveTo('sent')
     return true
   }
 

@@ -18,9 +18,9 @@ import type { Settler } from '../claims/settler'
  * | mode     | entered                                                      | it fetches                                  |
  * | -------- | ------------------------------------------------------------ | ------------------------------------------- |
  * | closed   | at first; by `close`, which releases all                     | nothing; releases what is still being fetched |
- * | onDemand | by `open`; when a fetch found fewer tasks than it asked for; | what was announced, for slots that are idle |
+ * | onDemand | by `open`; when fewer tasks waited than a fetch asked for;    | what was announced, for slots that are idle |
  * |          | when nothing was sent for a second                           |                                             |
- * | ahead    | when a fetch found all that it asked for: there may be more  | besides, what the workers need soon, once   |
+ * | ahead    | when as many waited as a fetch asked for: there may be more  | besides, what the workers need soon, once   |
  * |          |                                                              | half of that is used up                     |
  */
 type Mode = 'closed' | 'onDemand' | 'ahead'
@@ -72,7 +72,8 @@ export class LocalQueue {
   get wanted(): number {
     if (this.#mode === 'closed') return 0
     const { scheduler } = this.#parts.pool
-    const missing = Math.max(scheduler.idleSlots - this.size, this.#mode === 'ahead' ? this.missingAhead : 0)
+    // A suspect waits for a worker without other jobs: it takes none of the idle slots.
+    const missing = Math.max(scheduler.idleSlots - this.#buffer.size, this.#mode === 'ahead' ? this.missingAhead : 0)
     const wanted = Math.max(missing, this.isOvertaken ? scheduler.readySlots : 0)
     // To claim one task takes one command, to claim many takes three.
     return Math.min(wanted, MAX_CLAIM, this.announced)
@@ -116,19 +117,16 @@ export class LocalQueue {
     // What is announced from now on may be too late for this fetch.
     this.#announced = 0
     this.#highestAnnounced = -Infinity
-    const helds = await this.#parts.claims.fetch(wanted).catch((error: unknown) => {
+    const { helds, mayBeMore } = await this.#parts.claims.fetch(wanted).catch((error: unknown) => {
       this.announceUnknown(true)
       throw error
     })
     for (const held of helds) this.take(held)
-    const last = helds.length === wanted ? helds.at(-1) : undefined
-    if (isOvertaken) {
-      // There may be more that come before what is buffered.
-      if (last !== undefined) this.overtakenBy(last.claim.task.priority)
-      this.releaseSurplus()
-    }
-    this.followUp(wanted, last !== undefined)
-    return last !== undefined || this.#announced > 0
+    // There may be more that come before what is buffered.
+    if (isOvertaken && mayBeMore) this.overtakenBy(helds.at(-1)?.claim.task.priority ?? Infinity)
+    this.followUp(wanted, mayBeMore)
+    if (isOvertaken) this.releaseSurplus()
+    return mayBeMore || this.#announced > 0
   }
 
   /** A claim is this master's, and no worker has its job. */
@@ -173,6 +171,7 @@ export class LocalQueue {
   /** Drops a claim that is void, or whose task is to be cancelled. */
   drop(held: HeldClaim): void {
     this.#buffer.retain(other => other !== held)
+    if (this.#buffer.size === 0) this.#lowestPriority = Infinity
     this.#suspects = this.#suspects.filter(other => other !== held)
     this.#parts.settler.withdraw(held)
   }
@@ -196,7 +195,8 @@ export class LocalQueue {
     const { memory, pool } = this.#parts
     // In-memory tasks go first: what is claimed would wait for them.
     const target = memory.countDue(1) > 0 ? 0 : pool.scheduler.inHand
-    return this.size > target / 2 ? 0 : target - this.size
+    const { size } = this.#buffer
+    return size > target / 2 ? 0 : target - size
   }
 
   /** Without a feed, nobody announces the tasks of other processes. */
@@ -214,23 +214,25 @@ export class LocalQueue {
     this.#highestAnnounced = Math.max(this.#highestAnnounced, priority)
   }
 
-  /** Releases what was overtaken by so many urgent tasks that other masters may come to it first. */
+  /** Releases what urgent tasks have pushed so far back that other masters may come to it first. */
   private releaseSurplus(): void {
-    const { enough, idleSlots } = this.#parts.pool.scheduler
-    if (this.#buffer.size > 2 * enough + idleSlots)
-      for (const held of this.takeAfter(enough + idleSlots)) this.release(held)
+    const { feed, pool } = this.#parts
+    const { enough, idleSlots } = pool.scheduler
+    if (this.#buffer.size <= 2 * enough + idleSlots) return
+    // It would announce what is released here as new, and of any priority.
+    void feed.stop()
+    for (const held of this.takeAfter(enough + idleSlots)) this.release(held)
   }
 
-  /** @param isFull whether the fetch found all `wanted` tasks that it asked for: then there may be more */
-  private followUp(wanted: number, isFull: boolean): void {
+  private followUp(wanted: number, mayBeMore: boolean): void {
     const { feed, pool } = this.#parts
     // It was closed during the fetch.
     if (this.#mode === 'closed') return
-    this.#mode = isFull ? 'ahead' : 'onDemand'
-    if (isFull) this.#announced = Infinity
+    this.#mode = mayBeMore ? 'ahead' : 'onDemand'
+    if (mayBeMore) this.#announced = Infinity
     else feed.start()
     // During a backlog nobody needs to announce tasks, and a feed costs the database a tenth of its time (drain-noop).
-    if (isFull && wanted > pool.scheduler.readySlots) void feed.stop()
+    if (mayBeMore && wanted > pool.scheduler.readySlots) void feed.stop()
   }
 
   private buffer(held: HeldClaim): void {

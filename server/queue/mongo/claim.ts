@@ -60,6 +60,13 @@ const ORDERED_FIELDS = { _id: 1, priority: 1, dueDate: 1, createdAt: 1, sequence
  */
 const IS_FREE = { $or: [{ $eq: ['$$ROOT', { _id: '$_id' }] }, { $eq: ['$state', 'done'] }] }
 
+/** What one look for tasks has found. */
+export interface Fetched {
+  readonly claims: readonly Claim[]
+  /** Whether as many tasks waited as were asked for, also if other masters have claimed some of these meanwhile. */
+  readonly mayBeMore: boolean
+}
+
 /** Takes tasks of the persistent queue for this master, and keeps its claims valid. */
 export class MongoClaims {
   readonly #tasks: RawCollection
@@ -84,7 +91,7 @@ export class MongoClaims {
    * @param batch the first part of their tokens, which no other call has
    * @param limit the highest number of tasks, from 1
    */
-  claim(batch: string, limit: number): Promise<Claim[]> {
+  claim(batch: string, limit: number): Promise<Fetched> {
     return limit === 1 && this.#typeChunks.length === 1 ? this.claimNext(batch) : this.claimMany(batch, limit)
   }
 
@@ -155,13 +162,13 @@ export class MongoClaims {
   }
 
   /** One command for one task. */
-  private async claimNext(batch: string): Promise<Claim[]> {
+  private async claimNext(batch: string): Promise<Fetched> {
     const next = waiting(this.#typeChunks[0] ?? [])
     for (let misses = 0; ; misses++) {
       if (misses > 1) await this.postponeMoved()
       const value = await this.findAndClaim(batch, next)
-      if (value === null) return []
-      if (value?.state === 'running') return [toClaim(value, tokenOf(batch, value._id))]
+      if (value === null) return { claims: [], mayBeMore: false }
+      if (value?.state === 'running') return { claims: [toClaim(value, tokenOf(batch, value._id))], mayBeMore: true }
     }
   }
 
@@ -184,15 +191,15 @@ export class MongoClaims {
     }
   }
 
-  private async claimMany(batch: string, limit: number): Promise<Claim[]> {
+  private async claimMany(batch: string, limit: number): Promise<Fetched> {
     for (let misses = 0; ; misses++) {
       if (misses > 1) await this.postponeMoved()
       const candidates = await this.candidates(limit)
-      if (candidates.length === 0) return []
+      if (candidates.length === 0) return { claims: [], mayBeMore: false }
       const parts = chunksOf(candidates, TASKS_PER_UPDATE)
       const claims = fulfilled(await Promise.allSettled(parts.map(part => this.claimAmong(batch, part))))
       // None: other masters have taken all of these, or somebody has moved them into the future.
-      if (claims.length > 0) return claims
+      if (claims.length > 0) return { claims, mayBeMore: candidates.length === limit }
     }
   }
 
