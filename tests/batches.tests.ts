@@ -508,7 +508,7 @@ for (const state of ['idle', 'busy'] as const) {
 Tinytest.addAsync('batches - of an in-memory task the database hears nothing', async test => {
   await withMaster({ options: { ...NO_TICKS, logs: 'error' } }, async master => {
     const { database } = master
-    await master.resultOf({ taskType: 'echo', data: {} })
+    await untilIdle(master)
     const operations = await operationsDuring(database, async () => {
       for (let index = 0; index < 5; index++) await master.resultOf({ taskType: 'echo', data: {}, inMemory: true })
     })
