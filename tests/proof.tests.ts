@@ -532,39 +532,41 @@ for (const inMemory of [false, true]) {
 
   Tinytest.addAsync(`proof - ${queue}: a job that is returned without a start counts as no attempt`, async test => {
     await withFiles(async (missing, present) => {
-      await withMaster({ options: { leaseDuration: LONG_LEASE, keepAlive: 'always' } }, async master => {
-        const { tasks } = master.database
-        await master.resultOf({ taskType: 'echo', data: {} })
-        const short = { taskType: 'blockUntil', data: { file: present }, inMemory }
-        const known = await master.call(
-          'addTasks',
-          Array.from({ length: 50 }, () => short),
-        )
-        await allDone(master, known)
-        const stored = async () => (inMemory ? master.call('tasks') : tasks.find().toArray())
-        const blocking = { ...short, data: { file: missing }, priority: 9 }
-        const [blocked = '', ...ids] = await master.call('addTasks', [
-          blocking,
-          ...Array.from({ length: 20 }, () => short),
-        ])
-        await master.startedUntil(blocked)
-        await eventually('some are claimed and not started', async () => {
-          return (await stored()).filter(({ state }) => state === 'running').length > 1
-        })
-        const stopping = master.call('stop', { timeout: 120_000 })
-        await master.call('setRefreshRate', 50)
-        await writeFile(missing, '')
-        await stopping
-        test.equal((await master.ending(blocked)).value, 1)
-        const left = await stored()
-        test.isTrue(left.length > 0)
-        for (const { state, attempts } of left) test.equal([state, Number(attempts ?? 0)], ['waiting', 0])
-        await master.call('initialize')
-        for (const _id of ids) {
-          const { task, value } = await master.ending(_id)
-          test.equal([task.attempts, value, await startsInLog(master, _id)], [1, 1, 1])
-        }
-      })
+      await withMaster(
+        { options: { leaseDuration: LONG_LEASE, keepAlive: 'always', maxAvailableWorkers: 1 } },
+        async master => {
+          const { tasks } = master.database
+          await master.resultOf({ taskType: 'echo', data: {} })
+          const short = { taskType: 'blockUntil', data: { file: present }, inMemory }
+          const known = await master.call(
+            'addTasks',
+            Array.from({ length: 50 }, () => short),
+          )
+          await allDone(master, known)
+          const stored = async () => (inMemory ? master.call('tasks') : tasks.find().toArray())
+          const blocking = { ...short, data: { file: missing }, priority: 9 }
+          const [blocked = '', ...ids] = await master.call('addTasks', [
+            blocking,
+            ...Array.from({ length: 20 }, () => short),
+          ])
+          await master.startedUntil(blocked)
+          const claimed = () => tasks.countDocuments({ state: 'running' })
+          if (!inMemory) await eventually('some are claimed and not started', async () => (await claimed()) > 1)
+          const stopping = master.call('stop', { timeout: 120_000 })
+          await master.call('setRefreshRate', 50)
+          await writeFile(missing, '')
+          await stopping
+          test.equal((await master.ending(blocked)).value, 1)
+          const left = await stored()
+          test.isTrue(left.length > 0)
+          for (const { state, attempts } of left) test.equal([state, Number(attempts ?? 0)], ['waiting', 0])
+          await master.call('initialize')
+          for (const _id of ids) {
+            const { task, value } = await master.ending(_id)
+            test.equal([task.attempts, value, await startsInLog(master, _id)], [1, 1, 1])
+          }
+        },
+      )
     })
   })
 }
