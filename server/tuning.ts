@@ -1,6 +1,6 @@
 /**
- * What was tuned for speed, in one place. Each comment says what is lost at either side, and which benchmark case shows
- * it. Limits that keep something safe stand where they are enforced.
+ * All constants that were tuned for speed. A comment names the benchmark case that shows the effect, if there is one.
+ * Limits that keep something safe stand where they are enforced.
  */
 
 /** Milliseconds of work in front of the last job that a worker has: longer than a message takes. `drain-noop` */
@@ -9,7 +9,7 @@ export const PREFETCH_MS = 4
 /** A worker has at most this many jobs more than it runs: what a recall may have to bring back. */
 export const PREFETCH_MAX_JOBS = 64
 
-/** Bytes of BSON: what a worker has travels in one message. */
+/** Bytes of BSON that are prefetched to one worker at most: they travel in one message. */
 export const PREFETCH_MAX_BYTES = 8 * 2 ** 20
 
 /** A prefetched job starts within this many milliseconds, or is returned: those in front of it were not short. */
@@ -21,7 +21,7 @@ export const BUFFER_MS = 500
 /** Two of the largest claims: while one is used up, the next is on its way. */
 export const BUFFER_MAX_CLAIMS = 1000
 
-/** Bytes of BSON: what the master buffers is in the memory of the web process. */
+/** Bytes of BSON that a master buffers at most: they are in the memory of the web process. */
 export const BUFFER_MAX_BYTES = 64 * 2 ** 20
 
 /** Twice `BUFFER_MS`: a buffer from which nothing was sent for this long is released to other masters. */
@@ -30,10 +30,10 @@ export const BUFFER_STALE_AFTER_MS = 1000
 /** A larger claim would only take longer, and hold up those of other masters. */
 export const MAX_CLAIM = 500
 
-/** Of each new duration or size, in its mean. */
+/** The weight of a new duration or size in its moving average. */
 export const MEAN_WEIGHT = 0.25
 
-/** As for claims: a larger write would hold up others. */
+/** Settlements in one write. A larger write would only take longer, and hold up other masters. */
 export const MAX_WRITE = 500
 
 /**

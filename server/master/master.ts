@@ -10,11 +10,12 @@ import type { Settler } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
 import { stopOnSignal } from './shutdown'
 
-/** Of `stopTimeout`, the end in which a job that is told to end may do so. */
+/** At a signal: the part of `stopTimeout` that is kept for jobs that are aborted. */
 const LONGEST_LAST_GRACE_MS = 1000
 
 /**
- * How long a stop waits for the database, after the jobs have ended. What is not written then, the leases give back.
+ * How long a stop waits for the database, after the jobs have ended. What is not written by then is rescued when its
+ * lease expires.
  */
 const STORE_PATIENCE_MS = 1500
 
@@ -50,7 +51,7 @@ export class Master {
     this.#parts = parts
   }
 
-  /** Starts to dispatch; once started, does nothing. During a stop: when that has ended. */
+  /** Starts dispatching. Does nothing if it is running; during a stop, it starts again once that is over. */
   start(): void {
     if (this.#mode === 'stopping') this.#mode = 'restarting'
     if (this.#mode !== 'stopped') return
@@ -63,7 +64,7 @@ export class Master {
   }
 
   /**
-   * Stops to dispatch, and closes the workers; it may be started again. A second call during a stop may hurry it. Never
+   * Stops dispatching, and closes the workers; it may be started again. A second call during a stop may hurry it. Never
    * rejects.
    *
    * @param timeout milliseconds for which running jobs may go on
@@ -72,8 +73,8 @@ export class Master {
   async stop(timeout: number, grace = timeout === 0 ? 0 : this.#parts.options.abortGrace): Promise<void> {
     if (this.#mode === 'stopped') return
     if (this.#mode !== 'ending') this.#mode = 'stopping'
-    const isClosed = this.#parts.pool.close(timeout, grace, new ClusterStoppedError())
-    this.#stopping ??= this.finishStop(isClosed)
+    const closed = this.#parts.pool.close(timeout, grace, new ClusterStoppedError())
+    this.#stopping ??= this.finishStop(closed)
     await this.#stopping
   }
 
@@ -81,10 +82,10 @@ export class Master {
     this.#parts.dispatcher.setRefreshRate(milliseconds)
   }
 
-  private async finishStop(isClosed: Promise<void>): Promise<void> {
-    const isPollOver = this.#parts.dispatcher.stop()
-    await isClosed
-    await Promise.race([this.settled(isPollOver), pause(STORE_PATIENCE_MS)])
+  private async finishStop(closed: Promise<void>): Promise<void> {
+    const dispatched = this.#parts.dispatcher.stop()
+    await closed
+    await Promise.race([this.settled(dispatched), pause(STORE_PATIENCE_MS)])
     this.#parts.claims.stop()
     this.#stopping = undefined
     if (this.#mode === 'ending') return
@@ -95,8 +96,8 @@ export class Master {
   }
 
   /** Until everything that was claimed is settled. */
-  private async settled(isPollOver: Promise<void>): Promise<void> {
-    await isPollOver
+  private async settled(dispatched: Promise<void>): Promise<void> {
+    await dispatched
     await this.#parts.claims.fetched()
     await this.#parts.settler.idle()
   }

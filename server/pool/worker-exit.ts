@@ -84,12 +84,12 @@ export function deathOf({ exit: { code, signal }, lastWords, jobs }: End): Death
   return { how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
 }
 
-/** Whether it ended neither because it was told to, nor by the fault of a job. */
+/** Whether it died on its own: it was not closed, and no job in it had started or been aborted. */
 export function isOwnFault({ jobs, state }: End): boolean {
   return state !== 'closing' && jobs.every(({ aborted, hasStarted }) => aborted === undefined && !hasStarted)
 }
 
-/** When in its life it was. */
+/** At what point of its life it died, for the log. */
 export function momentOf({ jobs, state }: End): string {
   if (state === 'booting') return 'before it was ready'
   return jobs.length === 0 ? 'without a job in it' : 'before it had started its job'

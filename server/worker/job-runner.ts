@@ -106,7 +106,7 @@ export class JobRunner {
     } else this.giveUp(`the master sent a message that cannot be read (kind: ${describe(kind)})`)
   }
 
-  /** What is sent is checked when it is encoded. This is for what changed since then. */
+  /** Values are checked when they are encoded. This handles what was changed since then. */
   private unsent(message: ToMaster, error: unknown): void {
     if (message.kind === 'ask') this.#ipc.refuse(message.conversation, MESSAGE_DATA, error)
     else if (message.kind === 'outcome' && message.outcome.kind === 'done') this.reportUnsent(message, error)
@@ -162,11 +162,13 @@ export class JobRunner {
     this.#log.flush()
     await this.#link.flush()
     this.#starting = undefined
-    // Otherwise the master did not read for so long that somebody else may run it by now.
-    if (isInTime(message)) this.report(job, message, await this.begin(job, message, abort))
-    else this.refuse(message)
+    // If the start left too late, another master may run the task by now.
+    if (isInTime(message)) {
+      const ending = await this.begin(job, message, abort)
+      this.report(job, message, ending)
+    } else this.refuse(message)
     this.#running.delete(token)
-    // In the turn of the report, so that it goes in one message with the next start.
+    // In the same turn as the report, so that both travel in one message.
     if (performance.now() < this.#turnEndsAt) this.startNext()
     else setImmediate(() => this.takeTurn())
   }

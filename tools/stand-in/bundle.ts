@@ -13,8 +13,8 @@ const HERE = import.meta.dirname
 const BOOT = path.join(HERE, 'programs/server/boot.ts')
 
 /**
- * The `main.js` of a bundle: what Meteor's does (meteor: tools/isobuild/bundler.js, "main.js"). Only what nobody forked
- * maps its stacks to the sources: that takes long.
+ * The `main.js` of a bundle: what Meteor's does (meteor: tools/isobuild/bundler.js, "main.js"). Source maps slow the boot
+ * of a fork, so only a process that is not forked has them.
  */
 const MAIN = `import path from 'node:path'
 process.setSourceMapsEnabled(process.send === undefined)
@@ -32,7 +32,7 @@ export function bundle(app?: string): string {
   return main
 }
 
-/** Where an app's own npm packages are found, and Git and Meteor leave it alone. */
+/** A folder from which Node finds the npm packages of the app, and that Git and Meteor ignore. */
 function folderOf(app?: string): string {
   return app === undefined ? path.join(ROOT, '.cache/stand-in') : path.join(app, '.meteor/local/stand-in')
 }
@@ -58,7 +58,7 @@ function build(program: Program, app?: string): string {
   return path.join(folder, 'main.js')
 }
 
-/** Two processes may build the same at once. */
+/** Another process may have built the same bundle meanwhile. */
 function move(unfinished: string, folder: string): void {
   try {
     renameSync(unfinished, folder)

@@ -14,7 +14,7 @@ export interface Program {
   readonly modules: readonly string[]
   /** The main module of each package, by name. */
   readonly packages: Readonly<Record<string, string>>
-  /** Which packages the files below a prefix may import. The first that fits counts. */
+  /** Which packages the files below a prefix may import. The first match counts. */
   readonly scopes: readonly { readonly prefix: string; readonly uses: readonly string[] }[]
 }
 
@@ -70,7 +70,7 @@ function shared(description: PackageDescription, uses: readonly string[]): Pick<
   const used = new Set(withImplied([...description.onUse.uses, ...uses]))
   const others = [...used].filter(name => !BUILD_ONLY.includes(name) && name !== description.name)
   return {
-    packages: { ...Object.fromEntries(others.map(name => [name, standIn(name)])), [description.name]: own },
+    packages: { ...Object.fromEntries(others.map(name => [name, moduleOf(name)])), [description.name]: own },
     preload: [...others, description.name],
   }
 }
@@ -84,7 +84,7 @@ function packageScope({ onUse }: PackageDescription): Program['scopes'][number] 
   return { prefix: `${ROOT}/`, uses: withImplied(onUse.uses) }
 }
 
-function standIn(name: string): string {
+function moduleOf(name: string): string {
   const file = path.join(import.meta.dirname, 'programs/server/packages', `${name}.ts`)
   if (!existsSync(file)) throw new Error(`unknown package: ${name} (the stand-in for Meteor has no such package)`)
   return file

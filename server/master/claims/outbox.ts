@@ -60,7 +60,7 @@ export class Outbox {
     try {
       verdicts = await this.#store.settleAll(batch.map(({ request }) => request))
     } catch (error) {
-      // Beside the next batches, which may fare better.
+      // Not awaited: later batches need not wait for these.
       void this.writeEach(batch, sentAt, error)
       return
     }

@@ -108,7 +108,7 @@ export class Dispatcher {
       this.dueIn(delay, true)
       return
     }
-    // Somebody else may have written anything there.
+    // A document that somebody else wrote may have a priority that is no number.
     this.#parts.localQueue.announce(Number.isFinite(priority) ? priority : Infinity)
     this.wake()
   }
@@ -129,7 +129,7 @@ export class Dispatcher {
     this.#parts.localQueue.expectAnswer()
   }
 
-  /** Tasks may be waiting. @param areNew whether some of them were not, at the last fetch; of whatever priority */
+  /** Tasks may be waiting. @param areNew whether some became claimable since the last fetch, at any priority */
   tasksWait(areNew: boolean): void {
     this.#parts.localQueue.announceUnknown(areNew)
     this.wake()
@@ -168,7 +168,7 @@ export class Dispatcher {
   }
 
   private get canClaim(): boolean {
-    // A master that runs in-memory tasks only prepares nothing.
+    // With `inMemoryOnly` the maintenance never starts, and prepares nothing.
     return this.isRunning && this.#parts.maintenance.isPrepared && this.#parts.localQueue.wanted > 0
   }
 
@@ -191,17 +191,13 @@ export class Dispatcher {
   }
 
   private async pass(): Promise<void> {
-    const { assigner, localQueue, outage, scaling } = this.#parts
+    const { assigner, localQueue, maintenance, outage, scaling } = this.#parts
     const isAsked = this.canClaim
-    for (let mayBeMore = true; mayBeMore && this.canClaim;) {
-      mayBeMore = await localQueue.fetch()
+    for (let isWorthwhile = true; isWorthwhile && this.canClaim;) {
+      isWorthwhile = await localQueue.fetch()
       if (this.isRunning) assigner.assign()
     }
-    await scaling.grow(this.mayBeMore)
+    await scaling.grow(this.isRunning && maintenance.isPrepared && !localQueue.isDry)
     if (isAsked) outage.succeeded(this)
-  }
-
-  private get mayBeMore(): boolean {
-    return this.isRunning && this.#parts.maintenance.isPrepared && !this.#parts.localQueue.isDry
   }
 }

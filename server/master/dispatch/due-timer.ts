@@ -5,7 +5,7 @@
 const LONGEST_SLEEP_MS = 3_600_000
 
 export interface DueTimerListener {
-  /** A task is due, or will be later than the timer reaches: then `add` is to be called again. */
+  /** The next task is due, or the timer reaches no further; it is set anew by `add`. */
   taskDue(): void
   /** A task of this app will be due once a worker that is forked now has booted. */
   taskNear(): void

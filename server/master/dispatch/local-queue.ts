@@ -38,11 +38,11 @@ export class LocalQueue {
   readonly #parts: LocalQueueParts
   #mode: Mode = 'closed'
   readonly #buffer = new PriorityQueue<HeldClaim>((a, b) => compareTasks(a.claim.task, b.claim.task))
-  /** Of the buffered tasks, or lower. */
+  /** A lower bound on the priorities of the buffered tasks. */
   #lowestPriority = Infinity
   /** Claims that run alone, and wait for a worker that has no other job. */
   #suspects: HeldClaim[] = []
-  /** How many tasks were announced since the last fetch was sent, at least; Infinity when nobody knows how many. */
+  /** A lower bound on the tasks announced since the last fetch was sent; Infinity when nobody knows how many. */
   #announced = Infinity
   /** The highest priority among them; Infinity when nobody knows which. */
   #highestAnnounced = -Infinity
@@ -65,7 +65,7 @@ export class LocalQueue {
 
   /** Whether no persistent task waits, as far as is known. */
   get isDry(): boolean {
-    return this.announced === 0
+    return this.knownToWait === 0
   }
 
   /** How many tasks the next fetch should ask for; 0 for no fetch. */
@@ -75,8 +75,8 @@ export class LocalQueue {
     // A suspect waits for a worker without other jobs: it takes none of the idle slots.
     const missing = Math.max(scheduler.idleSlots - this.#buffer.size, this.#mode === 'ahead' ? this.missingAhead : 0)
     const wanted = Math.max(missing, this.isOvertaken ? scheduler.readySlots : 0)
-    // To claim one task takes one command, to claim many takes three.
-    return Math.min(wanted, MAX_CLAIM, this.announced)
+    // No more than were announced: to claim one task takes one command, to claim several takes three.
+    return Math.min(wanted, MAX_CLAIM, this.knownToWait)
   }
 
   open(): void {
@@ -176,7 +176,7 @@ export class LocalQueue {
     this.#parts.settler.withdraw(held)
   }
 
-  /** The workers are busy for longer than their jobs took before: whoever is free may have what they do not come to. */
+  /** Releases a buffer from which nothing was sent for a while: the workers are slower than expected. */
   releaseStale(): void {
     const waited = performance.now() - this.#movedAt
     if (this.#mode === 'closed' || this.#buffer.size === 0 || waited < BUFFER_STALE_AFTER_MS) return
@@ -199,12 +199,12 @@ export class LocalQueue {
     return size > target / 2 ? 0 : target - size
   }
 
-  /** Without a feed, nobody announces the tasks of other processes. */
-  private get announced(): number {
+  /** As `#announced`; but without a feed, nobody announces the tasks of other processes. */
+  private get knownToWait(): number {
     return this.#parts.feed.isOpen ? this.#announced : Infinity
   }
 
-  /** Whether an announced task may come before one that is buffered. */
+  /** Whether an announced task has a higher priority than one that is buffered. */
   private get isOvertaken(): boolean {
     return this.#highestAnnounced > this.#lowestPriority
   }

@@ -35,8 +35,8 @@ export class Scaling {
   }
 
   /**
-   * @param mayBeMore whether there may be tasks that are due and not claimed; it throws when the database is away then
-   * (rejects)
+   * @param mayBeMore whether there may be tasks that are due and not claimed
+   * @throws when it has to count these and the database is away (rejects)
    */
   async grow(mayBeMore: boolean): Promise<void> {
     const { localQueue, memory, options, pool, queue } = this.#parts
