@@ -1,14 +1,17 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import type { NewTask } from 'meteor/nschwarz:cluster'
+import { createLog } from '../common/log'
 import { createTask } from '../common/task'
 import { HeldClaim } from '../server/master/claims/held-claim'
 import { LocalQueue, type LocalQueueParts } from '../server/master/dispatch/local-queue'
 import { type JobInFront, Prefetch } from '../server/pool/prefetch'
-import type { Claim } from '../server/queue/claim'
+import { Outbox } from '../server/master/claims/outbox'
+import type { Claim, SettleRequest } from '../server/queue/claim'
 import type { TestDatabase } from './support/database'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
@@ -450,6 +453,31 @@ async function operationsDuring({ db, name }: TestDatabase, run: () => Promise<u
   const operations = await db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
   await db.collection('system.profile').drop()
   return operations.map(({ op }) => op as string)
+}
+
+for (const hasBuffered of [true, false]) {
+  Tinytest.addAsync(
+    `batches - outcomes are written ${hasBuffered ? 'together while jobs wait for a worker' : 'at once when none does'}`,
+    async test => {
+      const writes: number[] = []
+      const settleAll = (requests: readonly SettleRequest[]) => {
+        writes.push(requests.length)
+        return Promise.resolve(requests.map(() => 'settled' as const))
+      }
+      const store = { settleAll, settleOne: () => Promise.reject(new Error('not called')) }
+      const outbox = new Outbox(store, { hasBuffered }, createLog('error'))
+      const { claim } = heldClaim()
+      const write = () =>
+        new Promise<unknown>(resolve => {
+          outbox.write({ claim, settlement: { kind: 'done' }, leaseEndsAt: Infinity }, resolve)
+        })
+      await write()
+      const second = write()
+      await nextTurn()
+      await Promise.all([second, write()])
+      test.equal(writes, hasBuffered ? [1, 2] : [1, 1, 1])
+    },
+  )
 }
 
 /** Until an added task is stored as it is claimed, in one write: after a job, a master first asks whether more wait. */
