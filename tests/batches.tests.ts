@@ -344,18 +344,15 @@ Tinytest.addAsync(
     queue.open()
     await queue.fetch()
     scheduler.idleSlots = 0
-    // The change feed announces what is released, but not of which priority.
-    const announceReleased = () => {
-      for (const { claim } of released.splice(0)) {
-        if (feed.isOpen) queue.announceUnknown(true)
-        else queue.announce(claim.task.priority)
-      }
-    }
+    // The change feed announces what is released, one by one, and does not know its priority.
+    let events = 2
     queue.announceUnknown(true)
     while (queue.wanted > 0 && asked.length < 20) {
-      queue.announceUnknown(true)
-      await queue.fetch()
-      announceReleased()
+      const fetching = queue.fetch()
+      if (events > 0) queue.announceUnknown(true)
+      await fetching
+      events = Math.max(0, events - 1) + (feed.isOpen ? released.length : 0)
+      for (const { claim } of released.splice(0)) queue.announce(claim.task.priority)
     }
     test.isTrue(asked.length < 20, `it asked for ${String(asked)}`)
   },

@@ -126,7 +126,7 @@ export class LocalQueue {
     if (isOvertaken && mayBeMore) this.overtakenBy(helds.at(-1)?.claim.task.priority ?? Infinity)
     this.followUp(wanted, mayBeMore)
     if (isOvertaken) this.releaseSurplus()
-    return mayBeMore || this.#announced > 0
+    return this.#announced > 0
   }
 
   /** A claim is this master's, and no worker has its job. */
