@@ -372,6 +372,30 @@ Tinytest.addAsync(
   },
 )
 
+Tinytest.addAsync(
+  'faults - persistent: a task that is cancelled between its claim and the answer to that is cancelled at once',
+  async () => {
+    const options = { ...NO_TICKS, tasksPerWorker: 2, maxAvailableWorkers: 1, leaseDuration: 600_000 }
+    await behindGate(options, async (master, gate) => {
+      const { database } = master
+      await withMaster({ database, options: WEB_ONLY }, async web => {
+        await master.workersAre(1)
+        const untilAborted = { taskType: 'holdUntilAborted', data: {} }
+        const canary = await web.addTask(untilAborted)
+        await master.held(canary)
+        gate.holdUpAnswersToFindAndModify()
+        const _id = await web.addTask(untilAborted)
+        await eventually('it is claimed', async () => (await database.tasks.countDocuments({ state: 'running' })) === 2)
+        for (const cancelled of [_id, canary]) assert.equal(await web.call('cancel', cancelled), true)
+        // The master has heard of both, in this order.
+        await master.written(new RegExp(`${canary} was aborted`))
+        gate.reopen()
+        assert.equal((await cancelledEvent(master, _id)).state, 'cancelled')
+      })
+    })
+  },
+)
+
 for (const [taskType, how] of [
   ['hold', 'succeeded'],
   ['holdThenFail', 'failed'],

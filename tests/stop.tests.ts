@@ -1,6 +1,8 @@
 import { Tinytest } from 'meteor/tinytest'
 import type { RemoteMaster } from './support/remote-master'
-import { withDatabase, withMaster } from './support/remote-master'
+import { runsOf } from './support/queues'
+import { behindGate, withDatabase, withMaster } from './support/remote-master'
+import { eventually } from './support/wait'
 
 const PRODUCTION = { NODE_ENV: 'production' }
 
@@ -75,6 +77,28 @@ Tinytest.addAsync('stop - the last word counts, and a second stop may hurry the 
     await master.held(running, 2)
     await master.call('release', running)
     test.equal((await master.ending(waiting)).value, { a: 1 })
+  })
+})
+
+Tinytest.addAsync('stop - what is claimed while it begins is released, as if it had not been', async test => {
+  const options = { tasksPerWorker: 4, maxAvailableWorkers: 1, leaseDuration: 600_000, refreshRate: 3_600_000 }
+  await behindGate(options, async (master, gate) => {
+    const { tasks } = master.database
+    await master.workersAre(1)
+    await master.resultOf({ taskType: 'echo', data: {} })
+    gate.holdUpAnswersToUpdates()
+    const hold = { taskType: 'hold', data: {} }
+    await master.call('addTasks', [hold, hold, hold, hold])
+    await eventually('all are claimed', async () => (await tasks.countDocuments({ state: 'running' })) === 4)
+    const stopped = master.call('stop', { timeout: 0 })
+    await master.workersAre(0)
+    gate.reopen()
+    await stopped
+    const left = await tasks.find().toArray()
+    test.equal(
+      left.map(({ state, attempts }) => [state, attempts]),
+      left.map(({ _id }) => ['waiting', runsOf(master, _id)]),
+    )
   })
 })
 

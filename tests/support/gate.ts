@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { type Server, type Socket, connect, createServer } from 'node:net'
 
-/** How the update of several tasks begins on the wire: that of a claim of more than one. */
-const UPDATE = Buffer.from('\u0002update\0\n\0\0\0taskQueue\0')
+/** How commands on tasks begin on the wire: that of a claim of several, and of one. */
+const UPDATE = commandOnTasks('update')
+const FIND_AND_MODIFY = commandOnTasks('findAndModify')
 
 /**
  * A way to the database that can be shut, or held up: for its clients it is then away, while all others still reach it.
@@ -16,6 +17,7 @@ export class Gate {
   /** The connections to the database. */
   readonly #servers = new Set<Socket>()
   #answersUpdates = true
+  #answersFindAndModify = true
 
   private constructor(target: URL) {
     this.#target = target
@@ -53,10 +55,16 @@ export class Gate {
     this.#answersUpdates = false
   }
 
+  /** As above, for a claim of one task; all other commands are answered. */
+  holdUpAnswersToFindAndModify(): void {
+    this.#answersFindAndModify = false
+  }
+
   reopen(): void {
     this.#isShut = false
     this.#isHeldUp = false
     this.#answersUpdates = true
+    this.#answersFindAndModify = true
     for (const socket of this.#sockets) socket.resume()
   }
 
@@ -80,6 +88,7 @@ export class Gate {
       this.#sockets.add(from)
       from.on('data', (bytes: Buffer) => {
         if (from === client && !this.#answersUpdates && bytes.includes(UPDATE)) this.pauseAnswers()
+        if (from === client && !this.#answersFindAndModify && bytes.includes(FIND_AND_MODIFY)) server.pause()
         to.write(bytes)
       })
       if (this.#isHeldUp) from.pause()
@@ -95,4 +104,8 @@ export class Gate {
   private pauseAnswers(): void {
     for (const server of this.#servers) server.pause()
   }
+}
+
+function commandOnTasks(name: string): Buffer {
+  return Buffer.from(`\u0002${name}\0\n\0\0\0taskQueue\0`)
 }
