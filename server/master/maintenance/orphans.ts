@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { WORKER_VARIABLE } from '../../../common/pipe/protocol'
 import { serverEntry } from '../../pool/fork/fork-server'
 import { isMarkOf } from '../../pool/fork/worker-mark'
-import { isGoneByKey, isRunning } from '../../queue/mongo/owner'
+import { isGoneByKey, isRunning, statOf } from '../../queue/mongo/owner'
 
 const POLL_MS = 5
 /** A process that the system does not let go by then runs nothing of ours either. */
@@ -82,12 +82,9 @@ function infoOf(pid: number): ProcessInfo | undefined {
   try {
     const environment = read(pid, 'environ')
     const mark = valueOf(WORKER_VARIABLE, environment)
-    if (mark === undefined) return undefined
-    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8')
-    // The name in field 2 may itself hold spaces and brackets.
-    const [, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    const databaseUrl = valueOf('MONGO_URL', environment)
-    return { mark, databaseUrl, parent: Number(parent), commandLine: read(pid, 'cmdline') }
+    const parent = statOf(pid)?.parent
+    if (mark === undefined || parent === undefined) return undefined
+    return { mark, databaseUrl: valueOf('MONGO_URL', environment), parent, commandLine: read(pid, 'cmdline') }
   } catch {
     return undefined
   }

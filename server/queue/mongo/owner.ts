@@ -77,18 +77,20 @@ export function isRunning(pid: number): boolean {
 
 interface ProcessStat {
   readonly isZombie: boolean
+  /** A pid. */
+  readonly parent: number
   readonly startedAt: string
 }
 
 /**
- * Linux only: fields 3 (state) and 22 (start time, in clock ticks since boot) of /proc/PID/stat. The name in field 2
- * may itself hold spaces and brackets.
+ * Linux only: fields 3 (state), 4 (parent) and 22 (start time, in clock ticks since boot) of /proc/PID/stat. The name in
+ * field 2 may itself hold spaces and brackets.
  */
-function statOf(pid: number): ProcessStat | undefined {
+export function statOf(pid: number): ProcessStat | undefined {
   try {
     const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return { isZombie: fields[0] === 'Z', startedAt: fields[19] ?? '' }
+    return { isZombie: fields[0] === 'Z', parent: Number(fields[1]), startedAt: fields[19] ?? '' }
   } catch {
     return undefined
   }
