@@ -202,7 +202,9 @@ for (const { kind, inMemory } of QUEUES) {
         const ids = await master.call('addTasks', [...killers, { taskType: 'echo', data: {}, inMemory }])
         const healthy = ids.pop() ?? ''
         assert.equal((await master.ending(healthy)).event, 'done')
-        assert.deepEqual(await master.startedUntil(healthy), [...ids, healthy])
+        // Those that killed a worker may have begun again since.
+        const started = await master.startedUntil(healthy)
+        assert.deepEqual(started.slice(0, started.indexOf(healthy) + 1), [...ids, healthy])
         for (const _id of ids) {
           const { value, task } = await master.ending(_id)
           assert.deepEqual([(value as Error).name, task.crashes, task.attempts], ['WorkerCrashError', 3, 3])

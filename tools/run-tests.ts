@@ -4,7 +4,7 @@
  * only the tests of the suites whose names hold NAME.
  */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Database, onDatabaseOfItsOwn, startDatabase } from './mongod'
@@ -28,17 +28,17 @@ const CHECKS: readonly (readonly [string, ...string[]])[] = [
   ['tsc', '-p', '.'],
   ['tsc', '-p', 'tsconfig.check.json'],
   ['node', 'tools/check-readme.js'],
-  ...['common', 'codec', 'bad-input', 'protocol', 'envelope', 'chaos', 'chaos-lost', 'scale'].map(name =>
-    properties(name),
-  ),
+  ...propertyTests(),
 ]
 
 /** What depends on how the driver reads and writes. */
 const ON_DRIVER_4 = ['storage - ', 'faults - persistent: a document ']
 
-/** By Node's own runner. */
-function properties(name: string): [string, ...string[]] {
-  return ['node', '--import', 'tsx', '--test', `tests/properties/${name}.test.ts`]
+/** By Node's own runner, each file by itself. */
+function propertyTests(): [string, ...string[]][] {
+  const folder = 'tests/properties'
+  const files = readdirSync(path.join(ROOT, folder)).filter(name => name.endsWith('.test.ts'))
+  return files.map(name => ['node', '--import', 'tsx', '--test', path.join(folder, name)])
 }
 
 /** Long enough for each kind of attack. */

@@ -156,6 +156,8 @@ export class JobRunner {
     const abort = new JobAbort()
     this.#starting = token
     this.#running.set(token, abort)
+    // The timeout runs from when the master hears of the start: a large outcome in front must not come in between.
+    if (this.#link.isBusy) await this.#link.flush()
     this.#log.task(job, 'started')
     this.#link.send({ kind: 'started', token })
     // The function may block this process, or end it: what the jobs before it returned must not wait for it.

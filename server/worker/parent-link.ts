@@ -60,6 +60,11 @@ export class ParentLink {
     this.#outgoing.add(message)
   }
 
+  /** Whether something that was written has not left this process yet. */
+  get isBusy(): boolean {
+    return this.#left < this.#written
+  }
+
   /**
    * Sends what is still to be sent, before something that may block this process, or end it.
    *
@@ -67,7 +72,7 @@ export class ParentLink {
    */
   async flush(): Promise<void> {
     this.#outgoing.flush()
-    while (this.#left < this.#written) {
+    while (this.isBusy) {
       await new Promise<void>(resolve => this.#waiting.push({ count: this.#written, resolve }))
       // What was sent meanwhile.
       this.#outgoing.flush()

@@ -1,6 +1,6 @@
 /** The checker of the crash suite: what explains that a task runs again, and which number its attempts have. */
 import type { Plan } from '../chaos/log'
-import { type Story, caught, passes } from './chaos-story'
+import { DRIVER, type Story, caught, passes } from './chaos-story'
 
 /** Two jobs: one from 6000 to 6100, and from 6500 on another, after which the task is done. */
 function runsAgain(story: Story, how?: 'done' | 'failed' | 'aborted', more: Partial<Plan> = {}): Plan {
@@ -29,7 +29,7 @@ passes('a second job after one that overran its timeout', story => {
   runsAgain(story, 'aborted', { retries: 1, timeout: 100 })
 })
 caught('unexplained', 'a second job after one that was aborted before its timeout', story => {
-  runsAgain(story, 'aborted', { retries: 1, timeout: 150 })
+  runsAgain(story, 'aborted', { retries: 1, timeout: 300 })
 })
 passes('a second job after a retry by hand', story => {
   story.act(6200, runsAgain(story, 'failed'), 'retry')
@@ -143,6 +143,14 @@ caught('attempts', 'the number of a third start, after one claim whose worker wa
 caught('attempts', 'the number of a second start, although a worker of another master was killed', story => {
   returned(story, 2)
   story.attack('kill-worker', [21], 5200)
+})
+passes('the number of a second start, after a claim that its master, just killed, had on its way', story => {
+  returned(story, 2)
+  story.say(5150, DRIVER, { what: 'gone', target: 10, aliveAt: 5099 })
+})
+caught('attempts', 'the number of a second start, after a claim of a master that was killed long before', story => {
+  returned(story, 2)
+  story.say(5090, DRIVER, { what: 'gone', target: 10, aliveAt: 5080 })
 })
 caught('attempts', 'a start that was not counted', story => {
   const plan = story.add(5000, 'uncounted', 'retrying', { retries: 1, failures: 1 })

@@ -65,7 +65,9 @@ function wasDisturbed(history: History, claim: Held): boolean {
     pauses.some(pause => overlap(pause, claim) > 0) ||
     lives.some(life => {
       const end = Math.min(endingOf(history, life) ?? Infinity, workerGoneFrom(history, life) ?? Infinity)
-      return claim.from <= end && end <= claim.until
+      // A claim may be made after the last sign of life of whom it was for.
+      const gone = life.goneAt === Infinity ? end : Math.max(end, life.goneAt)
+      return claim.from <= gone && end <= claim.until
     })
   )
 }
