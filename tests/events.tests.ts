@@ -26,7 +26,7 @@ for (const inMemory of [false, true]) {
       test.instanceOf(error, Error)
       test.equal([error.name, error.message, error.code], ['ApplicationError', 'broken', 'E_APPLICATION'])
       test.matches(error.stack ?? '', /ApplicationError: broken|Error: broken/)
-      test.matches(error.stack ?? '', /at (\S+\.)?fail /)
+      test.matches(error.stack ?? '', /task-map/)
       test.equal([(error.cause as Error).name, (error.cause as Error).message], ['RangeError', 'the reason'])
       test.equal(error.details, { at: new Date(0) })
       test.equal([task.taskType, task.state, task.error?.message], ['fail', 'failed', 'broken'])

@@ -5,19 +5,16 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { type BuildResult, type Metafile, buildSync } from 'esbuild'
+import { type BuildResult, type Metafile, type OutputFile, buildSync } from 'esbuild'
 import { ROOT } from '../setup.js'
 import { type Program, readProgram } from './program'
 
 const HERE = import.meta.dirname
 const BOOT = path.join(HERE, 'programs/server/boot.ts')
 
-/**
- * The `main.js` of a bundle: what Meteor's does (meteor: tools/isobuild/bundler.js, "main.js"). Source maps slow the boot
- * of a fork, so only a process that is not forked has them.
- */
+/** The `main.js` of a bundle: what Meteor's does (meteor: tools/isobuild/bundler.js, "main.js"). */
 const MAIN = `import path from 'node:path'
-process.setSourceMapsEnabled(process.send === undefined)
+process.setSourceMapsEnabled(true)
 process.argv.splice(2, 0, 'program.json')
 process.chdir(path.join(import.meta.dirname, 'programs', 'server'))
 await import('./programs/server/boot.js')
@@ -40,22 +37,25 @@ function folderOf(app?: string): string {
 /** A bundle is named after what is in it: another process may still run an older one. */
 function build(program: Program, app?: string): string {
   const parent = folderOf(app)
-  const { metafile, outputFiles } = compile(program)
+  // The source maps hold paths from a folder of this depth.
+  const { metafile, outputFiles } = compile(program, path.join(parent, 'any/programs/server'))
   checkImports(metafile, program)
   const hash = createHash('sha256').update(MAIN)
   for (const { path: file, contents } of outputFiles) hash.update(path.basename(file)).update(contents)
   const folder = path.join(parent, hash.digest('hex').slice(0, 16))
-  if (!existsSync(folder)) {
-    mkdirSync(parent, { recursive: true })
-    const unfinished = mkdtempSync(path.join(parent, 'unfinished-'))
-    mkdirSync(path.join(unfinished, 'programs/server'), { recursive: true })
-    writeFileSync(path.join(unfinished, 'main.js'), MAIN)
-    writeFileSync(path.join(unfinished, 'package.json'), '{ "type": "module" }\n')
-    for (const { path: file, contents } of outputFiles)
-      writeFileSync(path.join(unfinished, 'programs/server', path.basename(file)), contents)
-    move(unfinished, folder)
-  }
+  if (!existsSync(folder)) write(folder, outputFiles)
   return path.join(folder, 'main.js')
+}
+
+function write(folder: string, files: readonly OutputFile[]): void {
+  mkdirSync(path.dirname(folder), { recursive: true })
+  const unfinished = mkdtempSync(`${folder}-unfinished-`)
+  const server = path.join(unfinished, 'programs/server')
+  mkdirSync(server, { recursive: true })
+  writeFileSync(path.join(unfinished, 'main.js'), MAIN)
+  writeFileSync(path.join(unfinished, 'package.json'), '{ "type": "module" }\n')
+  for (const { path: file, contents } of files) writeFileSync(path.join(server, path.basename(file)), contents)
+  move(unfinished, folder)
 }
 
 /** Another process may have built the same bundle meanwhile. */
@@ -68,7 +68,10 @@ function move(unfinished: string, folder: string): void {
   }
 }
 
-function compile({ modules, packages, preload }: Program): BuildResult<{ metafile: true; write: false }> {
+function compile(
+  { modules, packages, preload }: Program,
+  outdir: string,
+): BuildResult<{ metafile: true; write: false }> {
   const packageOf = (name: string) => `${JSON.stringify(name)}: () => import(${JSON.stringify(packages[name])})`
   return buildSync({
     stdin: {
@@ -84,7 +87,7 @@ await start(
     },
     alias: Object.fromEntries(Object.entries(packages).map(([name, file]) => [`meteor/${name}`, file])),
     entryNames: 'boot',
-    outdir: path.join(ROOT, '.cache/stand-in/outputs'),
+    outdir,
     absWorkingDir: ROOT,
     bundle: true,
     packages: 'external',
