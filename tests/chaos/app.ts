@@ -5,7 +5,7 @@ import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions, type NewTask, type Task } from 'meteor/nschwarz:cluster'
 import { toError } from '../../common/errors'
 import { unwrap } from '../../common/pipe/envelope'
-import { isToWorker, jobFromWire } from '../../common/pipe/protocol'
+import { type ToMaster, isToWorker, jobFromWire } from '../../common/pipe/protocol'
 import { OPTIONS_VARIABLE } from '../support/remote-protocol'
 import { isPayload, payloadOf } from './bulk'
 import type { Call, Reply, Request } from './calls'
@@ -24,7 +24,10 @@ const write = openLog(folder, isWeb ? 'web' : Cluster.isMaster() ? 'master' : 'w
 const options = JSON.parse(process.env[OPTIONS_VARIABLE] ?? '{}') as ClusterOptions & { leaseDuration: number }
 
 // Before the package listens, so that what it does with a job comes after this entry.
-if (!Cluster.isMaster()) process.on('message', logReceived)
+if (!Cluster.isMaster()) {
+  process.on('message', logReceived)
+  logTold()
+}
 if (!isWeb) new Cluster(createTasks({ write, folder, lease: options.leaseDuration, add, act }), options)
 if (Cluster.isMaster()) obeyDriver()
 if (!isWeb) Meteor.startup(logReady)
@@ -36,6 +39,16 @@ function logReceived(raw: unknown): void {
     const { _id, data } = jobFromWire(message.job)
     const { incarnation } = data as Data
     write({ what: 'received', id: _id, incarnation, token, startBefore })
+  }
+}
+
+/** Before the master can hear of a start: its timer of the job's timeout runs from then. */
+function logTold(): void {
+  const send = process.send?.bind(process) as ((...args: unknown[]) => boolean) | undefined
+  process.send = (raw: unknown, ...more: unknown[]) => {
+    for (const message of unwrap(raw, (_message): _message is ToMaster => true))
+      if (message.kind === 'started') write({ what: 'told', token: message.token })
+    return send?.(raw, ...more) ?? false
   }
 }
 

@@ -23,6 +23,8 @@ export interface Job extends TaskName {
   readonly master: Life | undefined
   /** When its claim was written; undefined where the change stream did not tell. */
   readonly claimedAt: number | undefined
+  /** When the start was told to its master, before the function was called. */
+  readonly toldAt: number
   readonly startedAt: number
   /** The last sign of life. */
   readonly lastAt: number
@@ -131,6 +133,7 @@ function toStored(entries: readonly Entry[]): StoredByTask {
 function toJobs(entries: readonly Entry[], lives: Lives, stored: StoredByTask): Job[] {
   const kinds = new Map(only(entries, 'adding').map(({ incarnation, kind }) => [incarnation, kind]))
   const ends = new Map(only(entries, 'end').map(entry => [entry.token, entry]))
+  const told = new Map(only(entries, 'told').map(({ token, at }) => [token, at]))
   const beats = new Map(only(entries, 'beat').map(({ token, at }) => [token, at]))
   return only(entries, 'start').map(({ id, incarnation, token, attempt, pid, at }) => {
     const worker = lives.at(pid, at) ?? { ...UNKNOWN, pid }
@@ -138,6 +141,7 @@ function toJobs(entries: readonly Entry[], lives: Lives, stored: StoredByTask): 
     return {
       ...{ id, incarnation, token, attempt, worker, end, startedAt: at },
       kind: kinds.get(incarnation) ?? 'short',
+      toldAt: told.get(token) ?? at,
       master: lives.at(worker.parent, at),
       claimedAt: stored.get(incarnation)?.find(change => change.token === token)?.from,
       lastAt: Math.max(at, beats.get(token) ?? 0, end?.at ?? 0),

@@ -113,6 +113,8 @@ export type Fact =
   | { readonly what: 'unclear'; readonly call: string; readonly incarnation: string; readonly error: Failure }
   /** A worker read this job from its pipe. `startBefore` on the monotonic clock. */
   | ({ readonly what: 'received'; readonly token: string; readonly startBefore: number | null } & TaskName)
+  /** A worker is about to tell its master that this job starts. */
+  | { readonly what: 'told'; readonly token: string }
   | ({ readonly what: 'start'; readonly token: string; readonly attempt: number } & TaskName)
   /** A sign of life of a running job. */
   | { readonly what: 'beat'; readonly token: string }

@@ -95,7 +95,7 @@ passes('a task that failed for its timeout', story => {
   timedOut(story, 201)
 })
 caught('lost', 'a task that failed for its timeout, and took less', story => {
-  timedOut(story, 40)
+  timedOut(story, 150)
 })
 caught('lost', 'a task that failed for a timeout, and has none', story => {
   const plan = story.add(5000, 'slow', 'long')

@@ -2,10 +2,10 @@
 import type { Plan } from '../chaos/log'
 import { DRIVER, type Story, caught, passes } from './chaos-story'
 
-/** Two jobs: one from 6000 to 6100, and from 6500 on another, after which the task is done. */
-function runsAgain(story: Story, how?: 'done' | 'failed' | 'aborted', more: Partial<Plan> = {}): Plan {
+/** Two jobs: one from 6000 to 6100, whose start was told at `toldAt`, and from 6500 on another, after which the task is done. */
+function runsAgain(story: Story, how?: 'done' | 'failed' | 'aborted', more: Partial<Plan> = {}, toldAt = 6000): Plan {
   const plan = story.add(5000, 'again', 'long', more)
-  story.job(plan, 6000, 100, how)
+  story.say(toldAt, 11, { what: 'told', token: story.job(plan, 6000, 100, how) })
   const token = story.job(plan, 6500, 10, 'done', 20)
   story.event(6600, plan, 'done', { token }, 20)
   return plan
@@ -29,7 +29,10 @@ passes('a second job after one that overran its timeout', story => {
   runsAgain(story, 'aborted', { retries: 1, timeout: 100 })
 })
 caught('unexplained', 'a second job after one that was aborted before its timeout', story => {
-  runsAgain(story, 'aborted', { retries: 1, timeout: 300 })
+  runsAgain(story, 'aborted', { retries: 1, timeout: 150 })
+})
+passes('a second job after one that overran its timeout since its start was told', story => {
+  runsAgain(story, 'aborted', { retries: 1, timeout: 150 }, 5950)
 })
 passes('a second job after a retry by hand', story => {
   story.act(6200, runsAgain(story, 'failed'), 'retry')
