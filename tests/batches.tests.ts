@@ -445,8 +445,7 @@ async function operationsDuring({ db, name }: TestDatabase, run: () => Promise<u
   await db.command({ profile: 2 })
   await run()
   await db.command({ profile: 0 })
-  // The maintenance may ask at any time whether tasks wait.
-  const onTasks = { ns: `${name}.taskQueue`, op: { $ne: 'getmore' }, 'command.aggregate': { $exists: false } }
+  const onTasks = { ns: `${name}.taskQueue`, op: { $ne: 'getmore' } }
   const operations = await db.collection('system.profile').find(onTasks).sort({ ts: 1 }).toArray()
   await db.collection('system.profile').drop()
   return operations.map(({ op }) => op as string)

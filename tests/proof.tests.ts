@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { MongoInternals } from 'meteor/mongo'
+import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { behindTap, isClaim, isOnQueue, isRenewal, isSettlement, isWrite, tapped, withTap } from './support/behind-tap'
 import type { TestDatabase } from './support/database'
@@ -86,6 +87,12 @@ async function startsMeanwhile(master: RemoteMaster, _id: string, before = 0): P
     await master.until('a later job', () => hasStarted() || hasEnded())
   }
   return hasStarted()
+}
+
+/** Whether the mean duration of jobs is below what is worth prefetching for, by what the worker has logged. */
+function lastJobsWereShort(master: RemoteMaster): boolean {
+  const durations = [...master.output.matchAll(/\tdone in (\d+) ms/g)].map(([, duration]) => Number(duration))
+  return durations.slice(-20).every(duration => duration <= 1)
 }
 
 /** Until all of these are done: one look at the events for all. */
@@ -538,20 +545,16 @@ for (const inMemory of [false, true]) {
           const { tasks } = master.database
           await master.resultOf({ taskType: 'echo', data: {} })
           const short = { taskType: 'blockUntil', data: { file: present }, inMemory }
-          const known = await master.call(
-            'addTasks',
-            Array.from({ length: 50 }, () => short),
-          )
-          await allDone(master, known)
+          // Jobs are prefetched while the last ones were short.
+          do await allDone(master, await master.call('addTasks', Array<NewTask>(50).fill(short)))
+          while (!lastJobsWereShort(master))
           const stored = async () => (inMemory ? master.call('tasks') : tasks.find().toArray())
           const blocking = { ...short, data: { file: missing }, priority: 9 }
-          const [blocked = '', ...ids] = await master.call('addTasks', [
-            blocking,
-            ...Array.from({ length: 20 }, () => short),
-          ])
+          const [blocked = '', ...ids] = await master.call('addTasks', [blocking, ...Array<NewTask>(20).fill(short)])
           await master.startedUntil(blocked)
-          const claimed = () => tasks.countDocuments({ state: 'running' })
-          if (!inMemory) await eventually('some are claimed and not started', async () => (await claimed()) > 1)
+          await eventually('some are claimed and not started', async () => {
+            return (await stored()).filter(({ state }) => state === 'running').length > 1
+          })
           const stopping = master.call('stop', { timeout: 120_000 })
           await master.call('setRefreshRate', 50)
           await writeFile(missing, '')
