@@ -48,8 +48,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
 
   // The workers, and who sends them jobs.
   const pool = createPool(options, keyOf(owner), log)
-  const dueTimer = new DueTimer(pool)
-  const memoryTimer = new DueTimer(pool)
+  const [dueTimer, memoryTimer] = [new DueTimer(pool), new DueTimer(pool)]
   const localQueue = new LocalQueue({ claims, feed, memory, pool, settler })
   const assigner = new Assigner({ abortGrace, claims, definitions, localQueue, memory, pool, settler })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
@@ -59,8 +58,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
     ...{ answers, claims, dueTimer, feed, log, outage },
   })
   const dispatcher = new Dispatcher({
-    ...{ assigner, claims, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage },
-    ...{ pool, scaling },
+    ...{ assigner, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage, pool, scaling },
   })
 
   // What happens to all of these, and who reacts.

@@ -87,6 +87,13 @@ export class Scheduler {
     this.#reserved = undefined
   }
 
+  /** Whether jobs may be sent to a worker, now or once it has booted. */
+  isOpen(worker: Worker): boolean {
+    const isKept = worker === this.#reserved || worker.isReserved
+    const { state } = worker
+    return (state === 'booting' || state === 'ready') && !isKept && !this.isWornOut(worker)
+  }
+
   /** Whether a worker is to be replaced once its jobs have ended. */
   isWornOut({ ended, rss }: Worker): boolean {
     const { maxJobs, maxMemory } = this.#options
@@ -115,13 +122,6 @@ export class Scheduler {
   /** How many more jobs it could run at once: what cannot be used is no room. */
   private slotsIn(worker: Worker): number {
     return this.isOpen(worker) ? Math.max(0, Math.min(this.#options.slots, this.jobsLeft(worker)) - worker.load) : 0
-  }
-
-  /** Whether jobs may be sent to it, now or once it has booted. */
-  isOpen(worker: Worker): boolean {
-    const isKept = worker === this.#reserved || worker.isReserved
-    const { state } = worker
-    return (state === 'booting' || state === 'ready') && !isKept && !this.isWornOut(worker)
   }
 
   private jobsLeft({ ended }: Worker): number {

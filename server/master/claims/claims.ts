@@ -4,7 +4,7 @@ import { createId } from '../../../common/id'
 import type { Log } from '../../../common/log'
 import type { Task } from '../../../common/task'
 import type { Claim, Loss } from '../../queue/claim'
-import type { Fetched, MongoClaims } from '../../queue/mongo/claim'
+import type { MongoClaims } from '../../queue/mongo/claim'
 import { HeldClaim } from './held-claim'
 import { Lease } from './lease'
 
@@ -59,16 +59,15 @@ export class Claims {
 
   /** Claims the next tasks that are due, in their order. @param limit the highest number of tasks, from 1 */
   fetch(limit: number): Promise<HeldClaims> {
-    return this.fetchBy(batch => this.#parts.queue.claim(batch, limit))
+    return this.inFlight(async (batch, lease) => {
+      const { claims, mayBeMore } = await this.#parts.queue.claim(batch, limit)
+      return { helds: claims.map(claim => this.hold(claim, lease)), mayBeMore }
+    })
   }
 
   /** Stores a new task already claimed. @throws DuplicateTaskError (rejects) */
-  async addClaimed(task: Task): Promise<readonly HeldClaim[]> {
-    const add = async (batch: string) => ({
-      claims: [await this.#parts.queue.addClaimed(batch, task)],
-      mayBeMore: false,
-    })
-    return (await this.fetchBy(add)).helds
+  addClaimed(task: Task): Promise<HeldClaim> {
+    return this.inFlight(async (batch, lease) => this.hold(await this.#parts.queue.addClaimed(batch, task), lease))
   }
 
   /** From now on this claim is this master's. @param lease none for a claim of the in-memory queue */
@@ -179,13 +178,12 @@ export class Claims {
     this.#interval = undefined
   }
 
-  private async fetchBy(fetch: (batch: string) => Promise<Fetched>): Promise<HeldClaims> {
-    const lease = new Lease(this.#parts.leaseDuration)
-    const fetching = fetch(createId())
+  /** @param fetch makes claims, and holds them */
+  private async inFlight<Held>(fetch: (batch: string, lease: Lease) => Promise<Held>): Promise<Held> {
+    const fetching = fetch(createId(), new Lease(this.#parts.leaseDuration))
     this.#fetches.add(fetching)
     try {
-      const { claims, mayBeMore } = await fetching
-      return { helds: claims.map(claim => this.hold(claim, lease)), mayBeMore }
+      return await fetching
     } finally {
       this.#fetches.delete(fetching)
     }

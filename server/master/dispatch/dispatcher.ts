@@ -5,7 +5,6 @@ import type { Task, TaskSignal } from '../../../common/task'
 import type { Pool } from '../../pool/pool'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
-import type { Claims } from '../claims/claims'
 import type { Maintenance } from '../maintenance/maintenance'
 import type { QueueOutage } from '../maintenance/outage'
 import type { Assigner } from './assigner'
@@ -15,7 +14,6 @@ import type { Scaling } from './scaling'
 
 export interface DispatcherParts {
   readonly assigner: Assigner
-  readonly claims: Claims
   readonly dueTimer: DueTimer
   readonly feed: ChangeFeed
   readonly localQueue: LocalQueue
@@ -53,7 +51,7 @@ export class Dispatcher {
     this.#refreshRate = parts.options.refreshRate
   }
 
-  get isRunning(): boolean {
+  private get isRunning(): boolean {
     return this.#interval !== undefined
   }
 
@@ -90,10 +88,9 @@ export class Dispatcher {
 
   /** Stores a new task already claimed, and has it run. @throws DuplicateTaskError (rejects) */
   async addClaimed(task: Task): Promise<void> {
-    const { claims, localQueue } = this.#parts
     this.#adding++
     try {
-      for (const held of await claims.addClaimed(task)) localQueue.take(held)
+      await this.#parts.localQueue.addClaimed(task)
     } finally {
       this.#adding--
     }
@@ -119,7 +116,7 @@ export class Dispatcher {
     else this.taskAdded(task)
   }
 
-  /** A task will be due in so many milliseconds. @param isOurs whether it is known to be of this app */
+  /** A task will be due in `delay` milliseconds. @param isOurs whether it is known to be of this app */
   dueIn(delay: number, isOurs: boolean): void {
     if (this.isRunning) this.#parts.dueTimer.add(delay, isOurs)
   }

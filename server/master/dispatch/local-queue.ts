@@ -15,13 +15,13 @@ import type { Settler } from '../claims/settler'
 /**
  * What the local queue fetches:
  *
- * | mode     | entered                                                      | it fetches                                  |
- * | -------- | ------------------------------------------------------------ | ------------------------------------------- |
- * | closed   | at first; by `close`, which releases all                     | nothing; releases what is still being fetched |
- * | onDemand | by `open`; when fewer tasks waited than a fetch asked for;    | what was announced, for slots that are idle |
- * |          | when nothing was sent for a second                           |                                             |
- * | ahead    | when as many waited as a fetch asked for: there may be more  | besides, what the workers need soon, once   |
- * |          |                                                              | half of that is used up                     |
+ * | mode     | entered                                          | it fetches                                     |
+ * | -------- | ------------------------------------------------ | ---------------------------------------------- |
+ * | closed   | at first; by `close`, which releases all         | nothing; a fetch in flight is released         |
+ * | onDemand | by `open`; when fewer tasks waited than a fetch  | what was announced, for slots that are idle    |
+ * |          | asked for; when nothing was sent for a second    |                                                |
+ * | ahead    | when as many tasks waited as a fetch asked for:  | besides, what the workers need soon, once half |
+ * |          | there may be more                                | of that is used up                             |
  */
 type Mode = 'closed' | 'onDemand' | 'ahead'
 
@@ -127,6 +127,11 @@ export class LocalQueue {
     this.followUp(wanted, mayBeMore)
     if (isOvertaken) this.releaseSurplus()
     return this.#announced > 0
+  }
+
+  /** Stores a new task already claimed. @throws DuplicateTaskError (rejects) */
+  async addClaimed(task: Task): Promise<void> {
+    this.take(await this.#parts.claims.addClaimed(task))
   }
 
   /** A claim is this master's, and no worker has its job. */
