@@ -60,11 +60,12 @@ export class Bench {
     })
   }
 
-  /** Of the process of a subject, its workers and, if that is MongoDB, its database. */
-  async cpuTimes(subject: SubjectName, { pid }: SubjectProcess): Promise<CpuTimes> {
+  /** @returns reads the CPU times of the process of a subject, of its workers and, if that is MongoDB, its database */
+  async cpuMeter(subject: SubjectName, { pid }: SubjectProcess): Promise<() => CpuTimes> {
     const { database } = subjectOf(subject)
     const url = database === 'mongodb' ? this.#databases.urlOf(database) : undefined
-    return cpuTimes(pid, url === undefined ? undefined : await pidOfDatabase(url))
+    const databasePid = url === undefined ? undefined : await pidOfDatabase(url)
+    return () => cpuTimes(pid, databasePid)
   }
 
   /** For when the bench is told to end: no process is started any more. */

@@ -21,7 +21,7 @@ export interface Settings {
   readonly options: Omit<ClusterOptions, 'messageBroker'>
 }
 
-/** A job that does nothing, or one that keeps a cpu busy; in this package its result may be of so many bytes. */
+/** A job that does nothing, or one that keeps a cpu busy. Only this package's has a result, of `resultBytes`. */
 export type JobKind =
   { readonly name: 'noop' } | { readonly name: 'burn'; readonly iterations: number; readonly resultBytes?: number }
 

@@ -24,9 +24,10 @@ async function measureDrain(
     // A subject that takes longer is stopped: what it did until then is counted.
     const limit = bench.size(10_000, 1500)
     await measured.call('drain', { count: WARM_UP_TASKS, job, limit })
-    const before = await bench.cpuTimes(subject, measured)
+    const readCpu = await bench.cpuMeter(subject, measured)
+    const before = readCpu()
     const drained = await repeat(rounds, () => measured.call('drain', { count: tasks, job, limit }))
-    const cpu = describeCpu(before, await bench.cpuTimes(subject, measured), drained)
+    const cpu = describeCpu(before, readCpu(), drained)
     const note = [await measured.note(), cpu].filter(Boolean).join('; ')
     return [{ unit: 'jobs/s', values: drained.map(perSecond), note }]
   })

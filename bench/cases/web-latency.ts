@@ -22,10 +22,12 @@ function jobs(resultBytes: number): Load {
   }
 }
 
+const JOBS = jobs(0)
+
 const LOADS: Record<string, Load> = {
   idle: () => Promise.resolve(),
   'the jobs in it': (measured, iterations, ms) => measured.call('burnInTurns', iterations, ms),
-  jobs: jobs(0),
+  jobs: JOBS,
   'jobs with results of 1 MB': jobs(2 ** 20),
 }
 
@@ -52,7 +54,7 @@ export const webLatency: Case = {
 
 /** Agenda runs jobs in its own process anyway. */
 function loadsOf(subject: SubjectName): [string, Load][] {
-  return subject === 'cluster' ? Object.entries(LOADS) : [['jobs', jobs(0)]]
+  return subject === 'cluster' ? Object.entries(LOADS) : [['jobs', JOBS]]
 }
 
 async function measureUnder(
