@@ -1,8 +1,9 @@
 import { InvalidArgumentError } from './errors'
 import type { MessageBroker } from './ipc'
+import type { LogTarget } from './log'
 import { TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
 
-/** What `new Cluster(taskMap, options)` takes. All but `messageBroker` may also stand in `Meteor.settings`. */
+/** What `new Cluster(taskMap, options)` takes. What is no function may also stand in `Meteor.settings`. */
 export interface ClusterOptions {
   /**
    * The first port tried for a worker's own web server, on loopback, 1 to 65535; the next worker takes the next.
@@ -21,8 +22,11 @@ export interface ClusterOptions {
   readonly inMemoryOnly?: boolean
   /** Answers the tasks that call `toggleIPC`, on the master. Default null: such a call is an error in the task. */
   readonly messageBroker?: MessageBroker | null
-  /** `'all'`, or `'error'` for warnings and errors only. Default `'all'`. */
-  readonly logs?: 'all' | 'error'
+  /**
+   * Where the log goes: to the console (`'all'`, or `'error'` for warnings and errors only), or to a function that is
+   * called with each entry, in the process where it arises. Default `'all'`.
+   */
+  readonly logs?: LogTarget
   /**
    * How long workers without work live: `'always'` (all of them, from the start on) or a number of milliseconds
    * (from 1).
@@ -96,7 +100,7 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
   refreshRate: rule(TIMER_ALLOWED, isTimer, 1000),
   inMemoryOnly: rule('true or false', isBoolean, false),
   messageBroker: rule('a function or null', value => value === null || typeof value === 'function', null),
-  logs: rule("'all' or 'error'", value => value === 'all' || value === 'error', 'all'),
+  logs: rule("'all', 'error' or a function", isLogTarget, 'all'),
   keepAlive: rule(
     "'always', milliseconds (an integer from 1), or null",
     value => value === 'always' || isCountOrNull(value),
@@ -191,6 +195,10 @@ function isStopTimeout(value: unknown): boolean {
 
 function isPriorityOrNull(value: unknown): boolean {
   return value === null || isIntegerWithin(value, -20, 19)
+}
+
+function isLogTarget(value: unknown): boolean {
+  return value === 'all' || value === 'error' || typeof value === 'function'
 }
 
 function isBoolean(value: unknown): boolean {

@@ -42,3 +42,18 @@ function escapeCharacter(character: string): string {
   const hex = code.toString(16)
   return SHORT_ESCAPES[character] ?? (code < 0x100 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex.padStart(4, '0')}`)
 }
+
+/** For people: `0.05 s`, `1.2 s`, `90 s`, `3 min`, `5 h`, `3 days`. @param milliseconds from 0 */
+export function textOfDuration(milliseconds: number): string {
+  const seconds = milliseconds / 1000
+  if (seconds < 120) return `${String(Number(seconds.toPrecision(seconds < 10 ? 2 : 3)))} s`
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 120) return `${String(minutes)} min`
+  const hours = Math.round(minutes / 60)
+  return hours < 48 ? `${String(hours)} h` : `${String(Math.round(hours / 24))} days`
+}
+
+/** `1 task`, `2 tasks`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${String(count)} ${count === 1 ? one : many}`
+}

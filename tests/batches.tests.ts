@@ -236,7 +236,7 @@ function localQueueFor(database: FakeDatabase) {
   const asked: number[] = []
   const feed = { isOpen: true, start: () => (feed.isOpen = true), stop: () => (feed.isOpen = false) }
   const scheduler = { idleSlots: 8, inHand: 100, readySlots: 8, enough: 100, recordSize: () => undefined }
-  const settler = { release: () => undefined, withdraw: () => undefined }
+  const outcomes = { release: () => undefined, withdraw: () => undefined }
   const claims = {
     fetch: (limit: number) => {
       asked.push(limit)
@@ -246,14 +246,14 @@ function localQueueFor(database: FakeDatabase) {
       return Promise.resolve({ helds, mayBeMore: count === limit })
     },
   }
-  const parts = { claims, feed, memory: { countDue: () => 0 }, pool: { scheduler }, settler }
+  const parts = { claims, feed, memory: { countDue: () => 0 }, pool: { scheduler }, outcomes }
   const queue = new LocalQueue(parts as unknown as LocalQueueParts)
   /** Fetches as long as more is wanted; what it gets is sent at once. */
   const drain = async () => {
     while (queue.wanted > 0 && (await queue.fetch())) while (queue.next());
     while (queue.next());
   }
-  return { queue, asked, feed, scheduler, settler, drain }
+  return { queue, asked, feed, scheduler, outcomes, drain }
 }
 
 function heldClaim(priority = 0): HeldClaim {
@@ -336,11 +336,11 @@ Tinytest.add('batches - a buffered claim that is dropped leaves no priority behi
 Tinytest.addAsync(
   'batches - what urgent tasks push back is released once, and not claimed again and again',
   async test => {
-    const { asked, feed, queue, scheduler, settler } = localQueueFor({ waiting: 1000 })
+    const { asked, feed, queue, scheduler, outcomes } = localQueueFor({ waiting: 1000 })
     // Jobs so long that no more are buffered than the workers run at once.
     Object.assign(scheduler, { idleSlots: 4, inHand: 3, readySlots: 4, enough: 4 })
     const released: HeldClaim[] = []
-    Object.assign(settler, { release: (held: HeldClaim) => released.push(held) })
+    Object.assign(outcomes, { release: (held: HeldClaim) => released.push(held) })
     queue.open()
     await queue.fetch()
     scheduler.idleSlots = 0

@@ -39,8 +39,8 @@ class Queue {
   }
 
   claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): MongoClaims {
-    const poisoned = (task: Task, error: Error) => this.poisoned.push({ task, error })
-    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration, poisoned })
+    const poisonListener = { emitPoisoned: (task: Task, error: Error) => this.poisoned.push({ task, error }) }
+    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration, poisonListener })
   }
 
   /** @param cancelled called for each task that is cancelled in place of its holder */
@@ -299,7 +299,7 @@ storage('a claim of which others took a part says that more may wait', async (te
       }
     },
   })
-  const options = { taskTypes: ['TEST'], leaseDuration: 15_000, poisoned: () => undefined }
+  const options = { taskTypes: ['TEST'], leaseDuration: 15_000, poisonListener: { emitPoisoned: () => undefined } }
   const { claims, mayBeMore } = await new MongoClaims(racing, currentOwner(), options).claim(Random.id(), 10)
   test.equal([claims.length, mayBeMore], [7, true])
   test.equal((await other.claim(Random.id(), 50)).mayBeMore, false)
@@ -734,7 +734,7 @@ async function explainClaim(
       return tasks.updateMany(q, u, options)
     },
   }
-  const options = { taskTypes, leaseDuration: 15_000, poisoned: () => undefined }
+  const options = { taskTypes, leaseDuration: 15_000, poisonListener: { emitPoisoned: () => undefined } }
   const claims = new MongoClaims(collection as unknown as Raw, currentOwner(), options)
   for (const claim of (await claims.claim(Random.id(), limit)).claims)
     await release(queue.settler, claim, { hasStarted: false })

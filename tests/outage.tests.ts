@@ -5,6 +5,7 @@ import { errorToWire, toWire } from '../common/pipe/wire'
 import { Claims } from '../server/master/claims/claims'
 import { Events } from '../server/master/claims/events'
 import { Outbox } from '../server/master/claims/outbox'
+import { Outcomes } from '../server/master/claims/outcomes'
 import { Settler } from '../server/master/claims/settler'
 import type { ClaimStore } from '../server/queue/claim'
 import { Listeners } from '../server/queue/listeners'
@@ -91,26 +92,30 @@ for (const kind of ['done', 'error'] as const) {
         await database.tasks.insertOne({ ...task })
         const tasks = database.tasks as unknown as RawCollection
         const log = createLog('error')
-        const options = { taskTypes: ['TEST'], leaseDuration: 15_000, poisoned: () => undefined }
+        const options = {
+          taskTypes: ['TEST'],
+          leaseDuration: 15_000,
+          poisonListener: { emitPoisoned: () => undefined },
+        }
         const queue = new MongoClaims(tasks, currentOwner(), options)
         const claims = new Claims({ queue, leaseDuration: 15_000, log })
         const told: unknown[] = []
         const listeners = new Listeners()
         listeners.set(kind, ({ task: { _id } }) => told.push(_id))
+        const events = new Events(listeners, log)
         const settler = new Settler({
           claims,
-          definitions: new Map(),
-          events: new Events(listeners, log),
+          events,
           log,
-          maxCrashes: 3,
           memory: new MemoryQueue('any', { keepFailed: null }),
           outbox: new Outbox(losingFirstAcknowledgement(new MongoSettler(tasks, null)), claims, log),
         })
+        const outcomes = new Outcomes({ definitions: new Map(), events, log, maxCrashes: 3, settler })
         const { helds } = await claims.fetch(1)
         const [held] = helds
         if (held === undefined) throw new Error('nothing to claim')
         held.moveTo('sent')
-        settler.jobEnded(held, OUTCOMES[kind])
+        outcomes.jobEnded(held, { outcome: OUTCOMES[kind], milliseconds: 1, aborted: undefined })
         await settler.idle()
         test.equal([told, held.isOver, claims.get(held.claim.token)], [[task._id], true, undefined])
       })

@@ -5,11 +5,11 @@
 import { TaskQueue, type NewTask } from 'meteor/nschwarz:cluster'
 import { Random } from 'meteor/random'
 import { Tinytest, type TestCaseResults } from 'meteor/tinytest'
-import { taskLine } from '../common/log'
 import { copyPlain } from '../common/plain'
 import { decode, encode } from '../common/pipe/codec'
 import { faultyErrors, faultyValues } from './support/faulty'
 import { BREACHES, UNREADABLE_OUTCOMES } from './support/forgeries'
+import { taskLine } from './support/log-line'
 import { type RemoteMaster, sharedMaster, withMaster } from './support/remote-master'
 
 type Coded = Error & { readonly code?: unknown; readonly errors?: unknown }
@@ -162,20 +162,20 @@ Tinytest.addAsync('faults - an AggregateError keeps its errors, with their codes
 
 Tinytest.add('faults - a line break or an escape in a name is escaped in the log', test => {
   const task = { taskType: 'a\nb', _id: '\u001b[2Kc\r\u2028\u202e' }
-  const line = taskLine(new Date(0), task, 'started\tnow\nnever')
+  const line = taskLine(task, 'started\tnow\nnever')
   const name = 'a\\nb:\\x1b[2Kc\\r\\u2028\\u202e'
   test.equal(line, `1970-01-01T00:00:00.000Z:nschwarz:cluster:${name}\tstarted\\tnow\\nnever`)
 })
 
 Tinytest.add('faults - the further lines of a stack are indented in the log', test => {
   const stack = 'Error: a\nb\r\n    at c\n\n\td'
-  const line = taskLine(new Date(0), { taskType: 'a', _id: 'b' }, 'failed', stack)
+  const line = taskLine({ taskType: 'a', _id: 'b' }, 'failed', stack)
   test.equal(line.split('\t', 2)[1], 'failed: Error: a\n    b\n    at c\n\n    \\td')
 })
 
 Tinytest.add('faults - names and texts of megabytes are cut in the log', test => {
   const long = 'x'.repeat(2 ** 24)
-  const line = taskLine(new Date(0), { taskType: long, _id: long }, long, long)
+  const line = taskLine({ taskType: long, _id: long }, long, long)
   test.isTrue(line.length < 2 ** 18)
 })
 
@@ -188,7 +188,7 @@ Tinytest.addAsync('faults - nobody forges a log line by an _id, a taskType or a 
   const unknown = await master.addTask({ taskType: `type${mark}${forged}`, data: {} })
   await master.written(new RegExp(`a task of type "type${mark}`))
   await master.written(new RegExp(`echo:id${mark}\\\\n2026.*\\\\t${mark}\tdone`))
-  await master.written(new RegExp(`throwLines:last${mark}\tfailed: Error: first\n {4}2026`))
+  await master.written(new RegExp(`throwLines:last${mark}\tfailed for good after 1 attempt: Error: first\n {4}2026`))
   await master.database.tasks.deleteOne({ _id: unknown })
   test.notMatches(master.output, new RegExp(`^[^\\n]*:nschwarz:cluster:ERROR\t${mark}`, 'm'))
 })

@@ -376,7 +376,11 @@ for (const limit of [1, 2]) {
         await addMoved(database)
         const client = new MongoClient(gate.urlOf(database.name))
         const tasks = client.db().collection('taskQueue') as unknown as RawCollection
-        const options = { taskTypes: ['echo'], leaseDuration: 15_000, poisoned: () => undefined }
+        const options = {
+          taskTypes: ['echo'],
+          leaseDuration: 15_000,
+          poisonListener: { emitPoisoned: () => undefined },
+        }
         const { claims } = await new MongoClaims(tasks, currentOwner(), options).claim('batch', limit)
         await client.close()
         test.equal(

@@ -54,6 +54,10 @@ example('in-memory', 'in-memory tasks can be found and removed', async app => {
   await writes(app, /available: 1/, /found: warmCache/, /left: 1/, /warming \/\n/)
 })
 
+example('logs', 'a function gets the entries of the log, of the master and of the workers', async app => {
+  await writes(app, /\{"timestamp".*"event":"started"/, /\{"timestamp".*"event":"done".*"message":"done in/)
+})
+
 example('conversation', 'a task talks with the master while it runs', async app => {
   await writes(app, /message of importRows 2 \{ rows: 3 \}/, /imported 3 rows; the master said thanks/)
 })

@@ -11,7 +11,11 @@ Tinytest.addAsync(
         const _id = await master.addTask({ taskType: 'hold', data: {}, inMemory })
         const pid = await master.held(_id)
         process.kill(pid, 'SIGKILL')
-        await master.written(new RegExp(`hold:${_id}\treleased: its worker died \\(signal SIGKILL\\)`))
+        await master.written(
+          new RegExp(
+            `hold:${_id}\tworker ${String(pid)} died \\(signal SIGKILL\\), retrying in 3 s \\(crash 1 of 3\\)`,
+          ),
+        )
         test.notEqual(await master.held(_id, 2), pid)
         await master.call('release', _id, 'the second time')
         const { event, value } = await master.ending(_id)
@@ -28,9 +32,9 @@ Tinytest.addAsync('recovery - a task that keeps killing its worker is failed in 
       test.equal([event, (value as Error).name, task.state], ['error', 'WorkerCrashError', 'failed'])
       test.matches(
         (value as Error).message,
-        /the worker died while it ran this task \(signal SIGKILL\), for the 2\. time/,
+        /the worker died while it ran this task \(signal SIGKILL\), crash 2 of 2; the task is not run again/,
       )
-      test.equal(master.output.match(new RegExp(`die:${task._id}\treleased`, 'g'))?.length, 1)
+      test.equal(master.output.match(new RegExp(`die:${task._id}\tworker \\d+ died .*retrying`, 'g'))?.length, 1)
       test.equal([task.crashes, task.failures], [2, undefined])
     }
     test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
@@ -77,7 +81,7 @@ Tinytest.addAsync('recovery - a job that had not started counts as no crash (inv
     process.kill(pid, 'SIGKILL')
     test.equal((await master.ending(_id)).value, { a: 1 })
     await master.written(
-      new RegExp(`echo:${_id}\treleased: its worker died \\(signal SIGKILL\\) before it had started`),
+      new RegExp(`echo:${_id}\trequeued: its worker died \\(signal SIGKILL\\) before it had started`),
     )
   })
 })
@@ -85,7 +89,7 @@ Tinytest.addAsync('recovery - a job that had not started counts as no crash (inv
 Tinytest.addAsync('recovery - an error thrown outside of the task ends the worker, not the master', async test => {
   const master = await sharedMaster()
   const _id = await master.addTask({ taskType: 'throwOutside', data: {} })
-  await master.written(new RegExp(`throwOutside:${_id}\treleased: its worker died \\(exit code 1\\)`))
+  await master.written(new RegExp(`throwOutside:${_id}\tworker \\d+ died \\(exit code 1\\), retrying in 3 s`))
   await master.database.tasks.deleteOne({ _id })
   test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
 })

@@ -182,7 +182,7 @@ Tinytest.addAsync('faults - a worker that was silent gets jobs once it is heard 
     const blocking = await master.addTask({ taskType: 'blockThenHold', data: { file } })
     await master.startedUntil(blocking)
     const waiting = await master.addTask({ taskType: 'echo', data: {} })
-    await master.written(new RegExp(`${waiting}\treleased: its worker is busy`))
+    await master.written(new RegExp(`${waiting}\trequeued: its worker is busy`))
     writeFileSync(file, '')
     assert.equal((await master.ending(waiting)).event, 'done')
     await master.call('release', blocking)

@@ -1,6 +1,5 @@
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
-import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { forkServer } from '../pool/fork/fork-server'
 import { Pool } from '../pool/pool'
@@ -13,6 +12,7 @@ import { listeners, memoryQueue as memory, signals, storedTasks } from '../queue
 import { Claims } from './claims/claims'
 import { Events } from './claims/events'
 import { Outbox } from './claims/outbox'
+import { Outcomes } from './claims/outcomes'
 import { Settler } from './claims/settler'
 import { Assigner } from './dispatch/assigner'
 import { Dispatcher } from './dispatch/dispatcher'
@@ -37,25 +37,25 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
 
   // The queue.
   const events = new Events(listeners, log)
-  const poisoned = (task: Task, error: Error) => events.emitPoisoned(task, error)
-  const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration, poisoned })
+  const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration, poisonListener: events })
   const feed = new ChangeFeed(tasks, taskTypes)
 
   // Its claims, and what becomes of them.
   const claims = new Claims({ queue, leaseDuration, log })
   const outbox = new Outbox(new MongoSettler(tasks, keepFailed), claims, log)
-  const settler = new Settler({ claims, definitions, events, log, maxCrashes, memory, outbox })
+  const settler = new Settler({ claims, events, log, memory, outbox })
+  const outcomes = new Outcomes({ definitions, events, log, maxCrashes, settler })
 
   // The workers, and who sends them jobs.
   const pool = createPool(options, keyOf(owner), log)
   const [dueTimer, memoryTimer] = [new DueTimer(pool), new DueTimer(pool)]
-  const localQueue = new LocalQueue({ claims, feed, memory, pool, settler })
-  const assigner = new Assigner({ abortGrace, claims, definitions, localQueue, memory, pool, settler })
+  const localQueue = new LocalQueue({ claims, feed, memory, outcomes, pool })
+  const assigner = new Assigner({ abortGrace, claims, definitions, localQueue, memory, outcomes, pool })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
-  const outage = new QueueOutage(log)
+  const [outage, unknownTypes] = [new QueueOutage(log), new UnknownTypes(definitions, log)]
   const maintenance = new Maintenance({
     queue: new MongoMaintenance(tasks, { taskTypes, keepFailed, cancelled: task => void events.emitCancelled(task) }),
-    ...{ answers, claims, dueTimer, feed, log, outage },
+    ...{ answers, claims, dueTimer, feed, log, outage, unknownTypes },
   })
   const dispatcher = new Dispatcher({
     ...{ assigner, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage, pool, scaling },
@@ -64,7 +64,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   // What happens to all of these, and who reacts.
   const reactions = new Reactions({
     ...{ abortGrace, claims, definitions, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
-    ...{ feedOutage: new FeedOutage(log), pool, settler, unknownTypes: new UnknownTypes(definitions, log) },
+    ...{ feedOutage: new FeedOutage(log), outcomes, pool, settler, unknownTypes },
   })
   claims.listen(reactions)
   feed.listen(reactions)

@@ -1,12 +1,11 @@
 import { LeaseLostError, TaskCancelledError } from '../../common/errors'
 import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
-import type { Outcome } from '../../common/pipe/protocol'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import type { Pool } from '../pool/pool'
 import type { PoolListener } from '../pool/pool-options'
-import type { Death, Question } from '../pool/worker-exit'
+import type { Death, JobEnd, Question } from '../pool/worker-exit'
 import type { Cancellation, Claim, Loss } from '../queue/claim'
 import type { ChangeFeed, FeedListener } from '../queue/mongo/change-feed'
 import type { MasterListener } from '../queue/signals'
@@ -14,6 +13,7 @@ import { consult } from './broker'
 import type { Claims, ClaimsListener } from './claims/claims'
 import type { Events } from './claims/events'
 import type { HeldClaim } from './claims/held-claim'
+import type { Outcomes } from './claims/outcomes'
 import type { Settler, SettlerListener } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
 import type { LocalQueue } from './dispatch/local-queue'
@@ -34,6 +34,7 @@ export interface ReactionsParts {
   readonly log: Log
   readonly maintenance: Maintenance
   readonly messageBroker: MessageBroker | null
+  readonly outcomes: Outcomes
   readonly pool: Pool
   readonly settler: Settler
   readonly unknownTypes: UnknownTypes
@@ -56,14 +57,14 @@ export class Reactions
 
   taskAdded(task: TaskSignal): void {
     const { dispatcher, feed, unknownTypes } = this.#parts
-    unknownTypes.warnOf(task.taskType)
+    unknownTypes.taskAdded(task.taskType)
     // This process knows already: the feed need not report it.
     feed.ignore(task._id)
     dispatcher.taskAdded(task)
   }
 
   inMemoryTaskAdded(task: TaskSignal): void {
-    this.#parts.unknownTypes.warnOf(task.taskType)
+    this.#parts.unknownTypes.taskAdded(task.taskType)
     this.#parts.dispatcher.wake()
   }
 
@@ -133,8 +134,8 @@ export class Reactions
     this.#parts.claims.get(token)?.moveTo('started')
   }
 
-  jobEnded({ token }: Claim, outcome: Outcome, aborted: Error | undefined): void {
-    this.withClaim(token, held => this.#parts.settler.jobEnded(held, outcome, aborted))
+  jobEnded({ token }: Claim, end: JobEnd): void {
+    this.withClaim(token, held => this.#parts.outcomes.jobEnded(held, end))
   }
 
   jobReturned({ token }: Claim, reason?: string): void {
@@ -142,11 +143,11 @@ export class Reactions
   }
 
   workerDied({ token }: Claim, death: Death, aborted: Error | undefined): void {
-    this.withClaim(token, held => this.#parts.settler.workerDied(held, death, aborted))
+    this.withClaim(token, held => this.#parts.outcomes.workerDied(held, death, aborted))
   }
 
   workerDiedBefore({ token }: Claim, death: Death): void {
-    this.withClaim(token, held => this.#parts.settler.workerDiedBefore(held, death))
+    this.withClaim(token, held => this.#parts.outcomes.workerDiedBefore(held, death))
   }
 
   questionAsked(question: Question): void {

@@ -1,9 +1,8 @@
-import type { Outcome } from '../../common/pipe/protocol'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { ForkerOptions } from './fork/forker'
 import type { SchedulerOptions } from './scheduler'
-import type { Death, Question } from './worker-exit'
+import type { Death, JobEnd, Question } from './worker-exit'
 
 export interface PoolOptions extends SchedulerOptions, ForkerOptions {
   /** How many workers may live at once. */
@@ -18,8 +17,7 @@ export interface PoolListener {
   poolChanged(): void
   /** The function of this job is about to be called. */
   jobStarted(claim: Claim): void
-  /** A job ended by itself. `aborted`: why it had been told to, if it had. */
-  jobEnded(claim: Claim, outcome: Outcome, aborted: Error | undefined): void
+  jobEnded(claim: Claim, end: JobEnd): void
   /** A worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
   jobReturned(claim: Claim, reason?: string): void
   /** A worker died while it ran this job. `aborted`: why the job had been told to end, if it had. */

@@ -151,10 +151,10 @@ export class Pool {
       },
       spokeAgain: () => listener.poolChanged(),
       jobStarted: claim => listener.jobStarted(claim),
-      jobEnded: (claim, outcome, aborted, duration) => {
+      jobEnded: (claim, end) => {
         this.#forker.succeeded()
-        this.scheduler.jobEnded(claim.task.taskType, duration)
-        listener.jobEnded(claim, outcome, aborted)
+        this.scheduler.jobEnded(claim.task.taskType, end.milliseconds)
+        listener.jobEnded(claim, end)
         this.jobLeft(worker)
       },
       jobReturned: (claim, reason) => {

@@ -5,12 +5,25 @@ import type { SentJob } from './job'
 
 /** How a worker's process ended. */
 export interface Exit {
+  /** Undefined when it could not be forked. */
+  readonly pid: number | undefined
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
 }
 
+/** How a job ended by itself. */
+export interface JobEnd {
+  readonly outcome: Outcome
+  /** How long its function ran. */
+  readonly milliseconds: number
+  /** Why it had been told to end early, if it had. */
+  readonly aborted: Error | undefined
+}
+
 /** How a worker died while it ran a job. */
 export interface Death {
+  /** Of its process; undefined when it could not be forked. */
+  readonly pid: number | undefined
   /** `exit code 1` or `signal SIGKILL`. */
   readonly how: string
   /** The last lines that it wrote to stderr. */
@@ -37,8 +50,7 @@ export interface WorkerListener {
   spokeAgain(): void
   /** The function of this job is about to be called. */
   jobStarted(claim: Claim): void
-  /** The job ended by itself, after `duration` milliseconds. `aborted`: why it had been told to, if it had. */
-  jobEnded(claim: Claim, outcome: Outcome, aborted: Error | undefined, duration: number): void
+  jobEnded(claim: Claim, end: JobEnd): void
   /** The worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
   jobReturned(claim: Claim, reason?: string): void
   questionAsked(question: Question): void
@@ -77,11 +89,11 @@ export interface End {
  */
 export type WorkerState = 'booting' | 'ready' | 'silent' | 'closing' | 'gone'
 
-export function deathOf({ exit: { code, signal }, lastWords, jobs }: End): Death {
+export function deathOf({ exit: { code, pid, signal }, lastWords, jobs }: End): Death {
   const how = signal === null ? `exit code ${String(code)}` : `signal ${signal}`
   const started = jobs.filter(({ hasStarted }) => hasStarted)
   const isKilled = started.some(({ aborted }) => aborted !== undefined)
-  return { how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
+  return { pid, how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
 }
 
 /** Whether it died on its own: it was not closed, and no job in it had started or been aborted. */

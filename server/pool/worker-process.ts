@@ -53,7 +53,7 @@ export class WorkerProcess {
     })
     // A fork that failed, or a write to a pipe that broke. The end of the process tells the rest.
     child.on('error', () => {
-      if (child.pid === undefined) this.end({ code: null, signal: null })
+      if (child.pid === undefined) this.end({ pid: undefined, code: null, signal: null })
     })
     this.awaitEnd()
     this.killAfter(BOOT_DEADLINE_MS)
@@ -102,13 +102,13 @@ export class WorkerProcess {
       this.#child.once('exit', (code, signal) => {
         clearTimeout(this.#deadline)
         this.#stderr.drain()
-        resolve({ code, signal })
+        resolve({ pid: this.#child.pid, code, signal })
       })
     })
     const isPipeRead = new Promise<void>(resolve => this.#child.once('disconnect', resolve))
     // Besides, stderr has ended.
     this.#child.once('close', (code, signal) => {
-      this.end({ code, signal })
+      this.end({ pid: this.#child.pid, code, signal })
     })
     void Promise.all([exited, isPipeRead]).then(([exit]) => {
       setTimeout(() => {

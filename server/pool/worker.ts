@@ -242,7 +242,7 @@ export class Worker implements JobCommands {
     const job = this.take(token)
     if (job === undefined) return
     this.#ended++
-    this.#listener.jobEnded(job.claim, outcome, job.aborted, duration)
+    this.#listener.jobEnded(job.claim, { outcome, milliseconds: duration, aborted: job.aborted })
   }
 
   private recalled(token: string): void {

@@ -2,7 +2,7 @@ import { clockOffset, hasJumped, monotonicNow } from '../../common/clock'
 import { UnknownTaskTypeError, UnsendableValueError, describe, messageOf, toError } from '../../common/errors'
 import { errorFromWire, errorToWire, toWire } from '../../common/pipe/wire'
 import type { JobContext, TaskFunction } from '../../common/ipc'
-import type { Log } from '../../common/log'
+import type { Log, TaskEntry } from '../../common/log'
 import { type Unreadable, partsOfUnreadable } from '../../common/pipe/envelope'
 import { type Outcome, type ToMaster, type ToWorker, jobFromWire } from '../../common/pipe/protocol'
 import type { Job } from '../../common/task'
@@ -31,6 +31,9 @@ interface Ending {
 
 /** What is at fault when the outcome cannot be sent. */
 const RESULT = 'the result of the task'
+
+/** The master logs how each job ends. */
+const STARTED: TaskEntry = { level: 'info', event: 'started', text: 'started' }
 
 /** Runs the jobs that the master sends, and reports how each of them ended. */
 export class JobRunner {
@@ -158,7 +161,7 @@ export class JobRunner {
     this.#running.set(token, abort)
     // The timeout runs from when the master hears of the start: a large outcome in front must not come in between.
     if (this.#link.isBusy) await this.#link.flush()
-    this.#log.task(job, 'started')
+    this.#log.task({ ...job, attempts: message.attempt }, STARTED)
     this.#link.send({ kind: 'started', token })
     // The function may block this process, or end it: what the jobs before it returned must not wait for it.
     this.#log.flush()
@@ -167,7 +170,7 @@ export class JobRunner {
     // If the start left too late, another master may run the task by now.
     if (isInTime(message)) {
       const ending = await this.begin(job, message, abort)
-      this.report(job, message, ending)
+      this.report(message, ending)
     } else this.refuse(message)
     this.#running.delete(token)
     // In the same turn as the report, so that both travel in one message.
@@ -207,15 +210,9 @@ export class JobRunner {
     return definition.run
   }
 
-  private report(job: Job, { token }: RunMessage, ending: Ending): void {
+  private report({ token }: RunMessage, ending: Ending): void {
     const memory = this.#options.tellsMemory ? { rss: process.memoryUsage.rss() } : {}
     this.#link.send({ kind: 'outcome', token, ...ending, ...memory })
-    this.logEnd(job, ending)
-  }
-
-  private logEnd(job: Job, { outcome, duration }: Ending): void {
-    if (outcome.kind === 'done') this.#log.task(job, `done in ${String(Math.round(duration))} ms`)
-    else this.#log.taskError(job, 'failed', outcome.error.stack ?? outcome.error.message)
   }
 }
 

@@ -9,4 +9,5 @@ export const examples: Record<string, () => Promise<unknown>> = {
   'web-only': () => import('./web-only'),
   attempts: () => import('./attempts'),
   failures: () => import('./failures'),
+  logs: () => import('./logs'),
 }

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BSON } from 'mongodb'
-import { taskLine } from '../../common/log'
+import { taskLine } from '../support/log-line'
 import { errorFromWire, errorToWire } from '../../common/pipe/wire'
 import { compareTasks } from '../../common/order'
 import { copyPlain, type PlainValue } from '../../common/plain'
@@ -168,7 +168,7 @@ void test('no text forges a log line: a task is one line, and the further lines 
   )
   fc.assert(
     fc.property(forging, forging, forging, fc.option(forging, { nil: undefined }), (taskType, _id, what, details) => {
-      const [first = '', ...others] = taskLine(new Date(0), { taskType, _id }, what, details).split('\n')
+      const [first = '', ...others] = taskLine({ taskType, _id }, what, details).split('\n')
       assert.equal(first.split('\t').length, 2)
       assert.match(first, /^1970-01-01T00:00:00.000Z:nschwarz:cluster:/)
       for (const line of others) assert.match(line, /^( .*)?$/s)

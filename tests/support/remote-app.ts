@@ -4,7 +4,7 @@
  */
 import { createServer } from 'node:net'
 import { Meteor } from 'meteor/meteor'
-import { Cluster, TaskQueue, type ClusterOptions } from 'meteor/nschwarz:cluster'
+import { Cluster, TaskQueue, type ClusterOptions, type LogEntry } from 'meteor/nschwarz:cluster'
 import { errorToWire, toWire } from '../../common/pipe/wire'
 import { held, messageBroker } from './broker'
 import { skew } from '../chaos/skew'
@@ -19,12 +19,15 @@ import {
 } from './remote-protocol'
 import { taskMap } from './task-map'
 
-const { withoutBroker, withoutCluster, ...options } = JSON.parse(
-  process.env[OPTIONS_VARIABLE] ?? '{}',
-) as ClusterOptions & {
+const { withoutBroker, withoutCluster, ...given } = JSON.parse(process.env[OPTIONS_VARIABLE] ?? '{}') as Omit<
+  ClusterOptions,
+  'logs'
+> & {
+  logs?: 'all' | 'error' | 'function'
   withoutBroker?: true
   withoutCluster?: true
 }
+const options: ClusterOptions = { ...given, logs: given.logs === 'function' ? writeEntry : given.logs }
 
 const isMasterBeforeCluster = Cluster.isMaster()
 const cluster = withoutCluster
@@ -41,6 +44,12 @@ if (killer !== undefined && !Cluster.isMaster()) {
 if (process.env[PORT_THIEF_VARIABLE] !== undefined && !Cluster.isMaster()) {
   // It listens before any startup hook runs. Not awaited: Meteor cannot import() a module with `await` at its top level.
   createServer().listen(Number(process.env.PORT), '127.0.0.1').unref()
+}
+
+/** As JSON, with the message of its error. */
+function writeEntry(entry: LogEntry): void {
+  const process = Cluster.isMaster() ? 'master' : 'worker'
+  console.log(`entry ${JSON.stringify({ ...entry, in: process, error: entry.error?.message })}`)
 }
 
 const calls: Calls = {

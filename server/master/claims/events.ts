@@ -1,7 +1,7 @@
-import { messageOf, textOf, toError } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 import { type Task, copyTask } from '../../../common/task'
 import type { Listeners, TaskEvents, TaskEventType } from '../../queue/listeners'
+import { CANCELLED, failureCause, finalEntry } from './outcome-log'
 
 /** Emits events to the application's listeners. What they throw or reject with is logged, and stops nothing. */
 export class Events {
@@ -15,13 +15,13 @@ export class Events {
 
   /** A task was cancelled. @returns as `emit` */
   emitCancelled(task: Task): Promise<void> | undefined {
-    this.#log.task(task, 'cancelled')
+    this.#log.task(task, CANCELLED)
     return this.emit('cancelled', { task })
   }
 
   /** A document that somebody wrote cannot be run, and is failed. */
   emitPoisoned(task: Task, error: Error): void {
-    this.#log.taskError(task, error.message)
+    this.#log.task(task, finalEntry(failureCause(error), 0))
     void this.emit('error', { value: error, task })
   }
 
@@ -51,7 +51,7 @@ export class Events {
   }
 
   private logFailure(type: TaskEventType, task: Task, thrown: unknown): void {
-    this.#log.taskError(task, `the '${type}' listener threw`, textOf(toError(thrown), 'stack') ?? messageOf(thrown))
+    this.#log.taskError(task, `the '${type}' listener threw`, thrown)
   }
 }
 

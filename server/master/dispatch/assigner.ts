@@ -8,8 +8,8 @@ import type { Claim } from '../../queue/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import type { Claims } from '../claims/claims'
 import type { HeldClaim } from '../claims/held-claim'
-import type { Settler } from '../claims/settler'
-import { type LocalQueue, uncounted } from './local-queue'
+import type { Outcomes } from '../claims/outcomes'
+import type { LocalQueue } from './local-queue'
 
 export interface AssignerParts {
   /** Milliseconds that a job has to end after its timeout. */
@@ -18,8 +18,8 @@ export interface AssignerParts {
   readonly definitions: Definitions
   readonly localQueue: LocalQueue
   readonly memory: MemoryQueue
+  readonly outcomes: Outcomes
   readonly pool: Pool
-  readonly settler: Settler
 }
 
 /**
@@ -84,7 +84,7 @@ export class Assigner {
    * @returns whether the claim was sent or settled
    */
   private send(held: HeldClaim, run: (claim: Claim, limits: Limits) => boolean): boolean {
-    const { claims, localQueue, settler } = this.#parts
+    const { claims, localQueue, outcomes } = this.#parts
     const { claim } = held
     if (!claims.isValid(held)) {
       localQueue.release(held, 'its lease ran out before its job could start')
@@ -93,7 +93,7 @@ export class Assigner {
     try {
       if (!run(claim, this.limitsOf(held))) return false
     } catch (error) {
-      settler.fail(held, new UnsendableValueError('the data of the task', error), uncounted(claim.task))
+      outcomes.failUnstarted(held, new UnsendableValueError('the data of the task', error))
       return true
     }
     held.moveTo('sent')

@@ -2,7 +2,6 @@ import { UnsendableValueError } from '../../../common/errors'
 import { compareTasks } from '../../../common/order'
 import { type Task, faultOf } from '../../../common/task'
 import type { Pool } from '../../pool/pool'
-import type { Counts } from '../../queue/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import { PriorityQueue } from '../../queue/memory/priority-queue'
 import { sizeOf } from '../../queue/mongo/add'
@@ -10,7 +9,7 @@ import type { ChangeFeed } from '../../queue/mongo/change-feed'
 import { BUFFER_STALE_AFTER_MS, MAX_CLAIM } from '../../tuning'
 import type { Claims } from '../claims/claims'
 import type { HeldClaim } from '../claims/held-claim'
-import type { Settler } from '../claims/settler'
+import type { Outcomes } from '../claims/outcomes'
 
 /**
  * What the local queue fetches:
@@ -29,8 +28,8 @@ export interface LocalQueueParts {
   readonly claims: Claims
   readonly feed: ChangeFeed
   readonly memory: MemoryQueue
+  readonly outcomes: Outcomes
   readonly pool: Pool
-  readonly settler: Settler
 }
 
 /** The claims that were fetched and not sent to a worker yet, in the order of their tasks; and how many to fetch. */
@@ -140,14 +139,14 @@ export class LocalQueue {
     if (held.place !== 'buffered') return
     const { task } = held.claim
     const fault = faultOf(task) ?? this.recordSize(task)
-    if (held.isCancelRequested) this.#parts.settler.withdraw(held)
-    else if (fault !== undefined) this.#parts.settler.fail(held, fault, uncounted(task))
+    if (held.isCancelRequested) this.#parts.outcomes.withdraw(held)
+    else if (fault !== undefined) this.#parts.outcomes.failUnstarted(held, fault)
     else this.buffer(held)
   }
 
   /** A worker returns the job of this claim. @param reason for the log, if any */
   takeBack(held: HeldClaim, reason?: string): void {
-    if (held.validity === 'void' || held.isCancelRequested) this.#parts.settler.withdraw(held)
+    if (held.validity === 'void' || held.isCancelRequested) this.#parts.outcomes.withdraw(held)
     else if (reason !== undefined || held.claim.inMemory) this.release(held, reason)
     else {
       held.moveTo('buffered')
@@ -178,7 +177,7 @@ export class LocalQueue {
     this.#buffer.retain(other => other !== held)
     if (this.#buffer.size === 0) this.#lowestPriority = Infinity
     this.#suspects = this.#suspects.filter(other => other !== held)
-    this.#parts.settler.withdraw(held)
+    this.#parts.outcomes.withdraw(held)
   }
 
   /** Releases a buffer from which nothing was sent for a while: the workers are slower than expected. */
@@ -192,7 +191,7 @@ export class LocalQueue {
 
   /** Releases a claim whose job has not started. @param reason for the log, if any */
   release(held: HeldClaim, reason?: string): void {
-    this.#parts.settler.release(held, { hasStarted: false }, reason)
+    this.#parts.outcomes.release(held, { hasStarted: false }, reason)
   }
 
   /** How many claims to fetch to refill the buffer; 0 while it is more than half full. */
@@ -268,9 +267,4 @@ export class LocalQueue {
       return new UnsendableValueError('the data of the task', error)
     }
   }
-}
-
-/** The claim counted an attempt, but the task's function is not called. */
-export function uncounted({ attempts = 1 }: Task): Counts {
-  return { attempts: attempts - 1 }
 }

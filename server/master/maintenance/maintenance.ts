@@ -10,12 +10,15 @@ import type { AnswerMonitor } from './answer-monitor'
 import { IndexMaintenance } from './index-maintenance'
 import { endOrphans } from './orphans'
 import type { QueueOutage } from './outage'
+import type { UnknownTypes } from './unknown-types'
 
 /**
  * A document with a state that no version has is somebody's slip: the feed tells of it, and what the feed missed waits
  * for this.
  */
 const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
+
+const NAME_STRANDED_EVERY_MS = 3_600_000
 
 /** After a pass, what wakes it is collected for a while. */
 const COLLECTED_MS = 20
@@ -36,6 +39,7 @@ export interface MaintenanceParts {
   readonly dueTimer: DueTimer
   readonly log: Log
   readonly outage: QueueOutage
+  readonly unknownTypes: UnknownTypes
 }
 
 /**
@@ -54,6 +58,8 @@ export class Maintenance {
   #wasSkipped = false
   /** On performance.now: when documents with an unknown state are next adopted. */
   #adoptUnknownAt = 0
+  /** On performance.now: when waiting tasks that this master cannot run are next named. */
+  #nameStrandedAt = 0
 
   constructor(parts: MaintenanceParts) {
     this.#parts = parts
@@ -146,6 +152,7 @@ export class Maintenance {
         if (isAwake || !feed.isOpen) await claims.findCancelRequests()
       },
       () => this.lookAtQueue(isAwake),
+      () => this.nameStrandedInTime(),
     )
   }
 
@@ -222,5 +229,11 @@ export class Maintenance {
     if (performance.now() < this.#adoptUnknownAt) return
     await this.#parts.queue.adoptUnknown()
     this.#adoptUnknownAt = performance.now() + ADOPT_UNKNOWN_EVERY_MS
+  }
+
+  private async nameStrandedInTime(): Promise<void> {
+    if (performance.now() < this.#nameStrandedAt) return
+    this.#parts.unknownTypes.tasksStranded(await this.#parts.queue.stranded())
+    this.#nameStrandedAt = performance.now() + NAME_STRANDED_EVERY_MS
   }
 }

@@ -1,4 +1,3 @@
-import { messageOf, toError } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 
 /** That the queue cannot be read or written: one line when it begins and one when it is over, however often it fails. */
@@ -16,8 +15,7 @@ export class QueueOutage {
     const isNew = this.#failing.size === 0
     this.#failing.add(loop)
     if (!isNew) return
-    const reason = toError(error).stack ?? messageOf(error)
-    this.#log.error('cannot read the queue, trying again at each tick', reason)
+    this.#log.error('cannot read the queue, trying again at each tick', error)
   }
 
   succeeded(loop: object): void {

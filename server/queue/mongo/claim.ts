@@ -5,7 +5,7 @@ import type { Claim, Loss } from '../claim'
 import { isTaken } from './add'
 import type { Owner } from './owner'
 import { ClaimedTasks } from './claimed-tasks'
-import { Poison } from './poison'
+import { Poison, type PoisonListener } from './poison'
 import {
   AS_IN_MEMORY,
   BY_ID,
@@ -46,8 +46,7 @@ export interface MongoClaimsOptions {
   readonly taskTypes: readonly string[]
   /** Milliseconds for which a claim is valid without being renewed. */
   readonly leaseDuration: number
-  /** Told of a task that cannot be claimed or read, and is failed for it; as far as it can be read. */
-  readonly poisoned: (task: Task, error: Error) => void
+  readonly poisonListener: PoisonListener
 }
 
 /** What a task is ordered by, which the index holds. */
@@ -76,11 +75,11 @@ export class MongoClaims {
   readonly #claimed: ClaimedTasks
   readonly #typeChunks: readonly (readonly string[])[]
 
-  constructor(tasks: RawCollection, owner: Owner, { leaseDuration, poisoned, taskTypes }: MongoClaimsOptions) {
+  constructor(tasks: RawCollection, owner: Owner, { leaseDuration, poisonListener, taskTypes }: MongoClaimsOptions) {
     this.#tasks = tasks
     this.#owner = owner
     this.#leaseDuration = leaseDuration
-    this.#poison = new Poison(tasks, poisoned)
+    this.#poison = new Poison(tasks, poisonListener)
     this.#claimed = new ClaimedTasks(tasks, this.#poison)
     this.#typeChunks = chunksOf(taskTypes, TYPES_PER_QUERY)
   }

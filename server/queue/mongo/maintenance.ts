@@ -43,6 +43,19 @@ export interface MaintenanceOptions {
  */
 export type Finding = 'waiting' | 'due' | 'expired' | 'stateless'
 
+/** Waiting tasks of a type that this master has no function for. */
+export interface StrandedType {
+  readonly taskType: string
+  /** `STRANDED_MAX_COUNT` means at least that many. */
+  readonly count: number
+  /** Milliseconds since the oldest of those that were counted was created. */
+  readonly age: number
+}
+
+/** How many stranded tasks of one type are counted, and how many types: another app's backlog may have millions. */
+export const STRANDED_MAX_COUNT = 10_000
+const STRANDED_MAX_TYPES = 20
+
 function lookFor(is: Finding, filter: object): Pipeline {
   return [{ $match: filter }, { $limit: 1 }, { $project: { _id: 0, is: { $literal: is } } }]
 }
@@ -144,6 +157,30 @@ export class MongoMaintenance {
       { sort: { dueDate: 1 }, projection },
     )
     return next === null ? undefined : { wait: next.wait, isOurs: this.#taskTypes.includes(next.taskType) }
+  }
+
+  /** The types of waiting tasks that this master has no functions for. Reads only the index of waiting tasks. */
+  async stranded(): Promise<StrandedType[]> {
+    const types: unknown[] = await this.#tasks.distinct('taskType', { state: 'waiting' })
+    const foreign = types.filter(type => typeof type === 'string').filter(type => !this.#taskTypes.includes(type))
+    return Promise.all(foreign.slice(0, STRANDED_MAX_TYPES).map(type => this.strandedOf(type)))
+  }
+
+  private async strandedOf(taskType: string): Promise<StrandedType> {
+    const [found] = await this.#tasks
+      .aggregate<{ readonly count: number; readonly age: number }>([
+        { $match: { state: 'waiting', taskType } },
+        { $limit: STRANDED_MAX_COUNT },
+        { $group: { _id: null, count: { $sum: 1 }, oldest: { $min: '$createdAt' } } },
+        {
+          $project: {
+            count: 1,
+            age: { $cond: [{ $eq: [{ $type: '$oldest' }, 'date'] }, { $subtract: ['$$NOW', '$oldest'] }, 0] },
+          },
+        },
+      ])
+      .toArray()
+    return { taskType, count: found?.count ?? 0, age: found?.age ?? 0 }
   }
 
   /**

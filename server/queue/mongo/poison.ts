@@ -12,18 +12,22 @@ const IS_SUSPICIOUS = { $expr: { $gt: [{ $bsonSize: '$$ROOT' }, SUSPICIOUS_BYTES
 const WITHOUT_DATA = { data: 0, claim: 0 } as const
 const NAME_ONLY = { taskType: 1 } as const
 
+export interface PoisonListener {
+  /** A task was failed, since it cannot be claimed or read. @param task as far as it can be read */
+  emitPoisoned(task: Task, error: Error): void
+}
+
 /**
  * Documents that somebody wrote by hand, and that cannot be claimed or read. Each is failed, so that it holds up
  * nothing.
  */
 export class Poison {
   readonly #tasks: RawCollection
-  readonly #failed: (task: Task, error: Error) => void
+  readonly #listener: PoisonListener
 
-  /** @param failed is told of a task that was failed, as far as it can be read, and why */
-  constructor(tasks: RawCollection, failed: (task: Task, error: Error) => void) {
+  constructor(tasks: RawCollection, listener: PoisonListener) {
     this.#tasks = tasks
-    this.#failed = failed
+    this.#listener = listener
   }
 
   /**
@@ -76,7 +80,7 @@ export class Poison {
     const { modifiedCount } = await this.#tasks.updateOne(filter, update, DURABLE)
     if (modifiedCount === 0) return
     const error = new Error(`nschwarz:cluster: the task cannot be run, and is failed: ${messageOf(reason)}`)
-    this.#failed(await this.readableOf(filter._id), error)
+    this.#listener.emitPoisoned(await this.readableOf(filter._id), error)
   }
 
   private async readableOf(_id: string): Promise<Task> {

@@ -1,0 +1,192 @@
+import { ClusterStoppedError, TaskTimeoutError, WorkerCrashError, textOf } from '../../../common/errors'
+import type { Log, TaskEntry } from '../../../common/log'
+import { type WireValue, errorFromWire, fromWire } from '../../../common/pipe/wire'
+import { type Task, type TaskFailure, failuresOf } from '../../../common/task'
+import { type Definitions, policyOf } from '../../../common/task-map'
+import type { Death, JobEnd } from '../../pool/worker-exit'
+import type { Counts, Release, Settlement } from '../../queue/claim'
+import { delayAfter } from './backoff'
+import type { Events } from './events'
+import type { HeldClaim } from './held-claim'
+import {
+  type Cause,
+  STOPPED,
+  crashEntry,
+  doneEntry,
+  failureCause,
+  finalCrashEntry,
+  finalEntry,
+  releasedEntry,
+  retryEntry,
+  timeoutCause,
+} from './outcome-log'
+import type { Aftermath, Settler } from './settler'
+
+/** Until a task that killed its worker runs again: meanwhile those behind it have their turn. */
+const CRASH_PAUSE_MS = 3000
+
+/** This many workers in a row that die before they start a task are no coincidence. */
+const MAX_DEATHS_BEFORE_START = 3
+
+/** Characters of an error that are kept on the task. */
+const MAX_TEXT = 10_000
+
+export interface OutcomesParts {
+  readonly definitions: Definitions
+  readonly events: Events
+  readonly log: Log
+  readonly maxCrashes: number
+  readonly settler: Settler
+}
+
+/** Decides what becomes of a claim whose job has left: done, tried again, failed, released or cancelled. */
+export class Outcomes {
+  readonly #parts: OutcomesParts
+  /** How many workers in a row have died before they had started a task that they had alone, by its `_id`. */
+  readonly #diedBefore = new Map<string, number>()
+
+  constructor(parts: OutcomesParts) {
+    this.#parts = parts
+  }
+
+  jobEnded(held: HeldClaim, { outcome, milliseconds, aborted }: JobEnd): void {
+    if (held.isCancelRequested) this.cancel(held, true)
+    else if (outcome.kind === 'done') this.complete(held, outcome.value, milliseconds)
+    else if (aborted instanceof ClusterStoppedError) this.releaseForStop(held)
+    else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, aborted))
+    else this.retryOrFail(held, failureCause(errorFromWire(outcome.error), milliseconds), outcome.isFinal)
+  }
+
+  /**
+   * The worker died while it ran the job: that is the job's fault, unless the worker was killed because the job did not
+   * end.
+   */
+  workerDied(held: HeldClaim, death: Death, aborted?: Error): void {
+    const { blame, how, pid } = death
+    if (held.isCancelRequested) this.cancel(held, true)
+    else if (aborted instanceof ClusterStoppedError) this.releaseForStop(held)
+    else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, aborted, pid))
+    else if (blame === 'certain') this.crash(held, death)
+    else if (blame === 'none')
+      this.release(held, { hasStarted: true }, `its worker was killed for another job (${how})`)
+    else this.suspect(held, true, `its worker died (${how}) while it ran others too`)
+  }
+
+  /** The worker died, or hung and was killed, before it had started the only job that it had. */
+  workerDiedBefore(held: HeldClaim, death: Death): void {
+    const { _id, isSuspect } = held.claim.task
+    const deaths = (this.#diedBefore.get(_id) ?? 0) + 1
+    const reason = `its worker died (${death.how}) before it had started`
+    if (held.validity === 'void' || held.isCancelRequested) this.withdraw(held)
+    else if (isSuspect === true) this.crash(held, death, false)
+    else if (deaths >= MAX_DEATHS_BEFORE_START) this.suspect(held, false, `${reason}, ${String(deaths)} times in a row`)
+    else {
+      this.release(held, { hasStarted: false }, reason)
+      this.#diedBefore.set(_id, deaths)
+    }
+  }
+
+  /** The task cannot be run: it fails before its function was called, without retries. */
+  failUnstarted(held: HeldClaim, error: Error): void {
+    const attempts = (held.claim.task.attempts ?? 1) - 1
+    this.fail(held, error, { attempts }, finalEntry(failureCause(error), attempts))
+  }
+
+  /** Releases the task, so that it runs again from the beginning. @param reason for the log, if any */
+  release(held: HeldClaim, change: Release, reason?: string): void {
+    const entry = reason === undefined ? undefined : releasedEntry(reason)
+    this.settle(held, { kind: 'released', ...change }, { entry })
+  }
+
+  /** The job will not start: its task is to be cancelled, or its claim is void. */
+  withdraw(held: HeldClaim): void {
+    this.cancel(held, false)
+  }
+
+  private cancel(held: HeldClaim, hasStarted: boolean): void {
+    this.settle(held, { kind: 'cancelled', hasStarted })
+  }
+
+  private complete(held: HeldClaim, value: WireValue, milliseconds: number): void {
+    const emit = () => this.#parts.events.emit('done', { value: fromWire(value), task: held.claim.task })
+    this.settle(held, { kind: 'done' }, { entry: doneEntry(milliseconds), emit })
+  }
+
+  private releaseForStop(held: HeldClaim): void {
+    this.settle(held, { kind: 'released', hasStarted: true }, { entry: STOPPED })
+  }
+
+  /** @param isFinal whether another attempt would fail in the same way */
+  private retryOrFail(held: HeldClaim, cause: Cause, isFinal = false): void {
+    const { task } = held.claim
+    const { error } = cause
+    const counts = { failures: failuresOf(task) + 1 }
+    const policy = policyOf(task, this.#parts.definitions)
+    if (isFinal || counts.failures > policy.retries) {
+      this.fail(held, error, counts, finalEntry(cause, task.attempts ?? 1))
+      return
+    }
+    // Before the application's `backoff` gets the error, and may change it.
+    const failure = toFailure(error)
+    const delay = delayAfter(policy, task, counts.failures, error, this.#parts.log)
+    this.settle(
+      held,
+      { kind: 'retried', error: failure, counts, delay },
+      {
+        entry: retryEntry(cause, delay, counts.failures, policy.retries),
+        emit: () => {
+          const dueDate = new Date(Date.now() + delay)
+          const retried: Task = { ...task, ...counts, state: 'scheduled', dueDate, error: failure }
+          return this.#parts.events.emit('retry', { value: error, task: retried })
+        },
+      },
+    )
+  }
+
+  /** No attempt is left. */
+  private fail(held: HeldClaim, error: Error, counts: Counts, entry: TaskEntry): void {
+    const failure = toFailure(error)
+    const emit = () => {
+      const task: Task = { ...held.claim.task, ...counts, state: 'failed', error: failure }
+      return this.#parts.events.emit('error', { value: error, task })
+    }
+    this.settle(held, { kind: 'failed', error: failure, counts }, { entry, emit })
+  }
+
+  /** @param killed the pid of the worker that was killed, since the job did not end within its grace */
+  private timeoutOf({ claim: { task } }: HeldClaim, error: TaskTimeoutError, killed?: number): Cause {
+    return timeoutCause(error, policyOf(task, this.#parts.definitions).timeout, killed)
+  }
+
+  private suspect(held: HeldClaim, hasStarted: boolean, reason: string): void {
+    this.release(held, { hasStarted, isSuspect: true }, `${reason}: it runs alone from now on`)
+  }
+
+  private crash(held: HeldClaim, { how, lastWords, pid }: Death, hasStarted = true): void {
+    const { maxCrashes } = this.#parts
+    const { task } = held.claim
+    const crashes = (task.crashes ?? 0) + 1
+    const attempts = (task.attempts ?? 1) - (hasStarted ? 0 : 1)
+    if (crashes < maxCrashes) {
+      const entry = crashEntry(pid, how, CRASH_PAUSE_MS, crashes, maxCrashes)
+      this.settle(held, { kind: 'released', hasStarted, crashes, delay: CRASH_PAUSE_MS }, { entry })
+      return
+    }
+    const error = new WorkerCrashError(crashes, maxCrashes, how, lastWords)
+    this.fail(held, error, { crashes, attempts }, finalCrashEntry(error, pid, how, crashes))
+  }
+
+  private settle(held: HeldClaim, settlement: Settlement, aftermath?: Aftermath): void {
+    this.#diedBefore.delete(held.claim.task._id)
+    this.#parts.settler.settle(held, settlement, aftermath)
+  }
+}
+
+function toFailure(error: Error): TaskFailure {
+  return {
+    name: (textOf(error, 'name') ?? 'Error').slice(0, MAX_TEXT),
+    message: (textOf(error, 'message') ?? '').slice(0, MAX_TEXT),
+    stack: textOf(error, 'stack')?.slice(0, MAX_TEXT) ?? null,
+    failedAt: new Date(),
+  }
+}
