@@ -15,7 +15,7 @@ export interface ClusterOptions {
   /**
    * How many jobs a worker runs at once, from 1; more than one is for functions that mostly wait. Default 1.
    */
-  readonly tasksPerWorker?: number
+  readonly workerConcurrency?: number
   /** Milliseconds between two looks at the queue, 1 to 2^31 - 1. Default 1000. */
   readonly refreshRate?: number
   /** Run in-memory tasks only, and leave the persistent ones to others. Default false. */
@@ -96,7 +96,7 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
     accepts: value => Number.isSafeInteger(value),
     fallback: cpus => cpus,
   },
-  tasksPerWorker: rule('an integer from 1', isCount, 1),
+  workerConcurrency: rule('an integer from 1', isCount, 1),
   refreshRate: rule(TIMER_ALLOWED, isTimer, 1000),
   inMemoryOnly: rule('true or false', isBoolean, false),
   messageBroker: rule('a function or null', value => value === null || typeof value === 'function', null),

@@ -124,7 +124,7 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
     },
   })
   const runner = new JobRunner(definitions, link, added, createLog(options.logs), {
-    slots: options.tasksPerWorker,
+    slots: options.workerConcurrency,
     tellsMemory: options.maxWorkerMemory !== null,
   })
   Meteor.startup(keepPortFree)

@@ -95,8 +95,8 @@ Tinytest.addAsync('batches - a bad one among many is named, and nothing is added
   test.equal(await master.call('addTasks', []), [])
 })
 
-Tinytest.addAsync('batches - tasksPerWorker is how many jobs a worker runs at once', async test => {
-  await withMaster({ options: { tasksPerWorker: 3 } }, async master => {
+Tinytest.addAsync('batches - workerConcurrency is how many jobs a worker runs at once', async test => {
+  await withMaster({ options: { workerConcurrency: 3 } }, async master => {
     const ids = await master.call('addTasks', Array<NewTask>(4).fill({ taskType: 'hold', data: {} }))
     const first = ids.slice(0, 3)
     const pids = await Promise.all(first.map(_id => master.held(_id)))
@@ -113,7 +113,7 @@ Tinytest.addAsync('batches - tasksPerWorker is how many jobs a worker runs at on
 Tinytest.addAsync(
   'batches - when one of several jobs has killed their worker, each runs alone before it is blamed (invariant 9)',
   async test => {
-    await withMaster({ options: { tasksPerWorker: 2, maxCrashes: 1 } }, async master => {
+    await withMaster({ options: { workerConcurrency: 2, maxCrashes: 1 } }, async master => {
       const ids = await master.call('addTasks', Array<NewTask>(2).fill({ taskType: 'hold', data: {} }))
       const [pid] = await Promise.all(ids.map(_id => master.held(_id)))
       process.kill(pid ?? 0, 'SIGKILL')
@@ -137,26 +137,29 @@ Tinytest.addAsync(
 Tinytest.addAsync(
   'batches - a worker that is kept free for a job that is to run alone gets others when that is cancelled',
   async test => {
-    await withMaster({ options: { keepAlive: 'always', tasksPerWorker: 2, maxAvailableWorkers: 1 } }, async master => {
-      const ids = await master.call('addTasks', Array<NewTask>(2).fill({ taskType: 'hold', data: {} }))
-      const [pid] = await Promise.all(ids.map(_id => master.held(_id)))
-      process.kill(pid ?? 0, 'SIGKILL')
-      const alone = await Promise.race(ids.map(async _id => (await master.held(_id, 2), _id)))
-      const other = ids.find(_id => _id !== alone) ?? ''
-      // What is in memory goes first: the other waits for this one to end.
-      const inMemory = await master.addTask({ taskType: 'hold', data: {}, inMemory: true })
-      await master.call('release', alone)
-      await master.held(inMemory)
-      await eventually('the other is claimed', () => master.isRunning(other))
-      test.isTrue(await master.call('cancel', other))
-      await master.call('release', inMemory)
-      test.equal(await master.resultOf({ taskType: 'echo', data: { text: 'next' } }), { text: 'next' })
-    })
+    await withMaster(
+      { options: { keepAlive: 'always', workerConcurrency: 2, maxAvailableWorkers: 1 } },
+      async master => {
+        const ids = await master.call('addTasks', Array<NewTask>(2).fill({ taskType: 'hold', data: {} }))
+        const [pid] = await Promise.all(ids.map(_id => master.held(_id)))
+        process.kill(pid ?? 0, 'SIGKILL')
+        const alone = await Promise.race(ids.map(async _id => (await master.held(_id, 2), _id)))
+        const other = ids.find(_id => _id !== alone) ?? ''
+        // What is in memory goes first: the other waits for this one to end.
+        const inMemory = await master.addTask({ taskType: 'hold', data: {}, inMemory: true })
+        await master.call('release', alone)
+        await master.held(inMemory)
+        await eventually('the other is claimed', () => master.isRunning(other))
+        test.isTrue(await master.call('cancel', other))
+        await master.call('release', inMemory)
+        test.equal(await master.resultOf({ taskType: 'echo', data: { text: 'next' } }), { text: 'next' })
+      },
+    )
   },
 )
 
 Tinytest.addAsync('batches - a job that is to run alone runs on whichever worker has no other first', async test => {
-  await withMaster({ options: { ...NO_TICKS, tasksPerWorker: 2, maxAvailableWorkers: 2 } }, async master => {
+  await withMaster({ options: { ...NO_TICKS, workerConcurrency: 2, maxAvailableWorkers: 2 } }, async master => {
     const ids = await master.call('addTasks', Array<NewTask>(3).fill({ taskType: 'hold', data: {} }))
     const pids = await Promise.all(ids.map(_id => master.held(_id)))
     const isShared = (pid: number) => pids.filter(other => other === pid).length === 2

@@ -304,7 +304,7 @@ for (const who of ['its master', 'a web-only process'] as const) {
   Tinytest.addAsync(
     `faults - persistent: a task that ${who} cancels while it is being claimed is not started, and has its event`,
     async () => {
-      const options = { ...NO_TICKS, tasksPerWorker: 4, maxAvailableWorkers: 1, leaseDuration: 600_000 }
+      const options = { ...NO_TICKS, workerConcurrency: 4, maxAvailableWorkers: 1, leaseDuration: 600_000 }
       await behindGate(options, async (master, gate) => {
         const { database } = master
         await withMaster({ database, options: WEB_ONLY }, async web => {
@@ -344,7 +344,7 @@ for (const who of ['its master', 'a web-only process'] as const) {
 Tinytest.addAsync(
   'faults - persistent: while a claim is not answered, a running task is aborted at once, and the claimed one later',
   async () => {
-    const options = { ...NO_TICKS, tasksPerWorker: 2, maxAvailableWorkers: 1, leaseDuration: 600_000 }
+    const options = { ...NO_TICKS, workerConcurrency: 2, maxAvailableWorkers: 1, leaseDuration: 600_000 }
     await behindGate(options, async (master, gate) => {
       const { database } = master
       await withMaster({ database, options: WEB_ONLY }, async web => {

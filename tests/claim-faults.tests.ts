@@ -8,7 +8,7 @@ import { type RemoteMaster, withDatabase, withMaster } from './support/remote-ma
 const { Code, Decimal128, Long, MaxKey, MinKey, ObjectId, Timestamp } = MongoInternals.NpmModules.mongodb.module.BSON
 
 /** All of a claim fit into one worker. */
-const OPTIONS = { tasksPerWorker: 30, maxAvailableWorkers: 1 }
+const OPTIONS = { workerConcurrency: 30, maxAvailableWorkers: 1 }
 const HEALTHY = 13
 
 type Document = Record<string, unknown>

@@ -9,7 +9,7 @@ Tinytest.add('options - the defaults are those of the README', test => {
     options: {
       port: 3008,
       maxAvailableWorkers: CPUS,
-      tasksPerWorker: 1,
+      workerConcurrency: 1,
       refreshRate: 1000,
       inMemoryOnly: false,
       messageBroker: null,
@@ -66,7 +66,11 @@ const REFUSED: [string, unknown, RegExp][] = [
   ['leaseDuration', 99, /leaseDuration is 99 \(number\); allowed: milliseconds: an integer from 100/],
   ['maxCrashes', 0, /maxCrashes is 0 \(number\); allowed: an integer from 1/],
   ['autoInitialize', 1, /autoInitialize is 1 \(number\)/],
-  ['refreshrate', 50, /refreshrate is 50 \(number\); allowed: port, maxAvailableWorkers, tasksPerWorker, refreshRate/],
+  [
+    'refreshrate',
+    50,
+    /refreshrate is 50 \(number\); allowed: port, maxAvailableWorkers, workerConcurrency, refreshRate/,
+  ],
 ]
 
 for (const [index, [name, value, message]] of REFUSED.entries()) {

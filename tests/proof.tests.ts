@@ -152,7 +152,7 @@ for (const way of ['added', 'polled'] as const) {
   Tinytest.addAsync(
     `proof - a task ${PATHS[way]} runs once when its claim is acknowledged after a renewal (invariant 2)`,
     async test => {
-      await behindTap({ leaseDuration: 9000, tasksPerWorker: 3 }, async (master, tap) => {
+      await behindTap({ leaseDuration: 9000, workerConcurrency: 3 }, async (master, tap) => {
         const { database } = master
         const other = await master.addTask({ taskType: 'hold', data: {} })
         await master.held(other)
@@ -179,7 +179,7 @@ for (const way of ['added', 'polled'] as const) {
 Tinytest.addAsync(
   'proof - a renewal that is acknowledged after the lease starts no job that still waits (invariant 2)',
   async test => {
-    await behindTap({ leaseDuration: 5000, tasksPerWorker: 2, refreshRate: NO_TICKS }, async (late, tap) => {
+    await behindTap({ leaseDuration: 5000, workerConcurrency: 2, refreshRate: NO_TICKS }, async (late, tap) => {
       const { database } = late
       const ids = await late.call('addTasks', [
         { taskType: 'hold', data: {} },
@@ -341,7 +341,7 @@ for (const taskType of ['hold', 'holdThenFail'] as const) {
     Tinytest.addAsync(
       `proof - ${String(count)} × ${taskType}: a renewal while the outcome is written loses no claim (invariant 3)`,
       async test => {
-        await behindTap({ leaseDuration: 900, tasksPerWorker: count + 1 }, async (master, tap) => {
+        await behindTap({ leaseDuration: 900, workerConcurrency: count + 1 }, async (master, tap) => {
           const { database } = master
           const other = await master.addTask({ taskType: 'hold', data: {} })
           await master.held(other)

@@ -148,7 +148,7 @@ for (const [how, inMemory, act] of [
 ] as const) {
   const kind = inMemory ? 'in-memory' : 'persistent'
   Tinytest.addAsync(`faults - ${kind}: a task that is ${how} while it waits to run alone does not run`, async () => {
-    await withMaster({ options: { ...PATIENT, tasksPerWorker: 3 } }, async master => {
+    await withMaster({ options: { ...PATIENT, workerConcurrency: 3 } }, async master => {
       const { busy, alone, next } = await oneAlone(master, inMemory)
       if (act === undefined) assert.equal(await master.call('cancel', next), true)
       else await act(master, next, inMemory)

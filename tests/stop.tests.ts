@@ -81,7 +81,7 @@ Tinytest.addAsync('stop - the last word counts, and a second stop may hurry the 
 })
 
 Tinytest.addAsync('stop - what is claimed while it begins is released, as if it had not been', async test => {
-  const options = { tasksPerWorker: 4, maxAvailableWorkers: 1, leaseDuration: 600_000, refreshRate: 3_600_000 }
+  const options = { workerConcurrency: 4, maxAvailableWorkers: 1, leaseDuration: 600_000, refreshRate: 3_600_000 }
   await behindGate(options, async (master, gate) => {
     const { tasks } = master.database
     await master.workersAre(1)

@@ -156,7 +156,7 @@ for (const [how, suspend] of Object.entries(MASTER_PAUSES)) {
 Tinytest.addAsync(
   'faults - a job that blocks its worker beside short ones runs once, and they run elsewhere',
   async () => {
-    const options = { ...QUICK_START, maxAvailableWorkers: 2, tasksPerWorker: 4 }
+    const options = { ...QUICK_START, maxAvailableWorkers: 2, workerConcurrency: 4 }
     const file = path.join(tmpdir(), `cluster-test-${Random.id()}`)
     await withMaster({ options }, async master => {
       await master.workersAre(2)
@@ -175,7 +175,7 @@ Tinytest.addAsync(
 )
 
 Tinytest.addAsync('faults - a worker that was silent gets jobs once it is heard again, not at a tick', async () => {
-  const options = { ...QUICK_START, tasksPerWorker: 2 }
+  const options = { ...QUICK_START, workerConcurrency: 2 }
   const file = path.join(tmpdir(), `cluster-test-${Random.id()}`)
   await withMaster({ options }, async master => {
     await master.workersAre(1)
@@ -349,27 +349,30 @@ for (const { kind, inMemory } of QUEUES) {
   Tinytest.addAsync(
     `faults - ${kind}: while a worker is kept free for a job that runs alone, others are forked`,
     async () => {
-      await withMaster({ options: { keepAlive: 60_000, maxAvailableWorkers: 2, tasksPerWorker: 2 } }, async master => {
-        const first = await master.addTask({ taskType: 'hold', data: {}, inMemory })
-        await master.held(first)
-        const suspect = { ...createTask({ taskType: 'hold', data: {} }), isSuspect: true }
-        await master.database.tasks.insertOne(suspect)
-        await master.held(suspect._id)
-        const others = await master.call(
-          'addTasks',
-          [1, 2].map(() => ({ taskType: 'echo', data: {}, inMemory })),
-        )
-        for (const _id of others) assert.equal((await master.ending(_id)).event, 'done')
-        for (const _id of [first, suspect._id]) await master.call('release', _id)
-        assert.equal((await master.ending(suspect._id)).event, 'done')
-      })
+      await withMaster(
+        { options: { keepAlive: 60_000, maxAvailableWorkers: 2, workerConcurrency: 2 } },
+        async master => {
+          const first = await master.addTask({ taskType: 'hold', data: {}, inMemory })
+          await master.held(first)
+          const suspect = { ...createTask({ taskType: 'hold', data: {} }), isSuspect: true }
+          await master.database.tasks.insertOne(suspect)
+          await master.held(suspect._id)
+          const others = await master.call(
+            'addTasks',
+            [1, 2].map(() => ({ taskType: 'echo', data: {}, inMemory })),
+          )
+          for (const _id of others) assert.equal((await master.ending(_id)).event, 'done')
+          for (const _id of [first, suspect._id]) await master.call('release', _id)
+          assert.equal((await master.ending(suspect._id)).event, 'done')
+        },
+      )
     },
   )
 
   Tinytest.addAsync(
     `faults - ${kind}: while a worker that is to be replaced still runs a job, others are forked`,
     async () => {
-      const options = { keepAlive: 60_000, maxAvailableWorkers: 2, maxJobsPerWorker: 2, tasksPerWorker: 2 }
+      const options = { keepAlive: 60_000, maxAvailableWorkers: 2, maxJobsPerWorker: 2, workerConcurrency: 2 }
       await withMaster({ options }, async master => {
         const long = await master.addTask({ taskType: 'hold', data: {}, inMemory })
         const worn = await master.held(long)
@@ -417,7 +420,7 @@ const STATES: Record<string, (master: RemoteMaster) => Promise<unknown>> = {
 
 for (const [state, prepare] of Object.entries(STATES)) {
   Tinytest.addAsync(`faults - a stop of a master that ${state} ends in time`, async () => {
-    await withMaster({ options: { ...ONE_WORKER, abortGrace: STOP.grace, tasksPerWorker: 2 } }, async master => {
+    await withMaster({ options: { ...ONE_WORKER, abortGrace: STOP.grace, workerConcurrency: 2 } }, async master => {
       await prepare(master)
       const startedAt = performance.now()
       await master.call('stop', { timeout: STOP.timeout })

@@ -78,11 +78,11 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
 }
 
 function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool {
-  const { maxAvailableWorkers, maxJobsPerWorker, maxWorkerMemory, port, startTimeout, tasksPerWorker } = options
+  const { maxAvailableWorkers, maxJobsPerWorker, maxWorkerMemory, port, startTimeout, workerConcurrency } = options
   return new Pool({
     port,
     size: maxAvailableWorkers,
-    slots: tasksPerWorker,
+    slots: workerConcurrency,
     maxJobs: maxJobsPerWorker,
     maxMemory: maxWorkerMemory,
     startTimeout,

@@ -53,10 +53,10 @@ function logTold(): void {
 }
 
 function logReady(): void {
-  const { maxAvailableWorkers = 1, tasksPerWorker = 1, maxJobsPerWorker = null } = options
+  const { maxAvailableWorkers = 1, workerConcurrency = 1, maxJobsPerWorker = null } = options
   const workers = Math.min(maxAvailableWorkers, Cluster.maxWorkers())
   const bootedIn = process.uptime() * 1000
-  write({ what: 'ready', bootedIn, workers, slots: tasksPerWorker, maxJobs: maxJobsPerWorker })
+  write({ what: 'ready', bootedIn, workers, slots: workerConcurrency, maxJobs: maxJobsPerWorker })
 }
 
 function obeyDriver(): void {

@@ -3,14 +3,14 @@ import { SeededRandom } from './random'
 
 /** Options of one master, beside those that all have. */
 export interface Variant {
-  readonly tasksPerWorker: number
+  readonly workerConcurrency: number
   readonly maxJobsPerWorker: number | null
   /** Milliseconds. */
   readonly keepFailed: number | null
 }
 
 /** The first is as most applications have it. */
-const PLAIN: Variant = { tasksPerWorker: 1, maxJobsPerWorker: null, keepFailed: null }
+const PLAIN: Variant = { workerConcurrency: 1, maxJobsPerWorker: null, keepFailed: null }
 
 const SLOTS = [1, 2, 3]
 const MAX_JOBS = [null, null, 5, 20]
@@ -21,7 +21,7 @@ export function planVariants(seed: number, masters: number): Variant[] {
   // Other numbers than those of the load and the attacks.
   const random = new SeededRandom(seed ^ 0xc0f1)
   const others = Array.from({ length: masters - 1 }, () => ({
-    tasksPerWorker: random.pick(SLOTS) ?? 1,
+    workerConcurrency: random.pick(SLOTS) ?? 1,
     maxJobsPerWorker: random.pick(MAX_JOBS) ?? null,
     keepFailed: random.pick(KEEP_FAILED) ?? null,
   }))

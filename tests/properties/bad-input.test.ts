@@ -91,7 +91,7 @@ const timer = fc.integer({ min: 1, max: MAX_TIMER_MS })
 const OPTIONS: { readonly [Name in keyof Required<ClusterOptions>]: fc.Arbitrary<unknown> } = {
   port: fc.integer({ min: 1, max: 65_535 }),
   maxAvailableWorkers: fc.maxSafeInteger(),
-  tasksPerWorker: fc.integer({ min: 1 }),
+  workerConcurrency: fc.integer({ min: 1 }),
   refreshRate: timer,
   inMemoryOnly: fc.boolean(),
   messageBroker: fc.constantFrom(null, () => undefined),

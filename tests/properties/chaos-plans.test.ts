@@ -47,10 +47,10 @@ void test('a plan of the load is the same for the same seed, and soon has each k
 
 void test('masters differ by the seed, and the first one is as most are', () => {
   assert.deepEqual(planVariants(7, 3), planVariants(7, 3))
-  const plain = { tasksPerWorker: 1, maxJobsPerWorker: null, keepFailed: null }
+  const plain = { workerConcurrency: 1, maxJobsPerWorker: null, keepFailed: null }
   const variants = Array.from({ length: 30 }, (_, seed) => planVariants(seed, 3))
   assert.ok(variants.every(([first, ...others]) => others.length === 2 && isDeepStrictEqual(first, plain)))
-  for (const option of ['tasksPerWorker', 'maxJobsPerWorker', 'keepFailed'] as const) {
+  for (const option of ['workerConcurrency', 'maxJobsPerWorker', 'keepFailed'] as const) {
     assert.equal(new Set(variants.flat().map(variant => variant[option])).size, option === 'keepFailed' ? 2 : 3, option)
   }
 })
