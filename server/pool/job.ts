@@ -33,6 +33,7 @@ export class SentJob {
   #unheardFor: number | undefined
   #aborted: Error | undefined
   #timeout: NodeJS.Timeout | undefined
+  #judging: NodeJS.Immediate | undefined
   #kill: NodeJS.Timeout | undefined
   #grace = Infinity
   /** On performance.now. */
@@ -79,7 +80,10 @@ export class SentJob {
     if (this.#aborted !== undefined) this.tellToEnd(this.#aborted)
     else if (timeout !== undefined) {
       this.#timeout = setTimeout(() => {
-        this.abort(new TaskTimeoutError(timeout), grace)
+        // After the pipe was read: this process may have been blocked, while the outcome or the worker's exit came.
+        this.#judging = setImmediate(() => {
+          this.abort(new TaskTimeoutError(timeout), grace)
+        })
       }, timeout)
     }
   }
@@ -97,8 +101,10 @@ export class SentJob {
     else this.#commands.recall(this.claim.token)
   }
 
-  end(): void {
+  /** It has ended, or its worker has exited: neither its timeout nor its grace counts any more. */
+  clearTimers(): void {
     clearTimeout(this.#timeout)
+    clearImmediate(this.#judging)
     clearTimeout(this.#kill)
   }
 

@@ -24,6 +24,8 @@ export interface ProcessEvents {
   readonly left: (messages: readonly ToWorker[]) => void
   /** This message could not be sent. */
   readonly unsent: (message: ToWorker, error: unknown) => void
+  /** The process is gone. Its last messages may still be in the pipe. */
+  readonly exited: () => void
   /** Once: the process is gone and its pipe is read to the end. */
   readonly end: (exit: Exit, lastWords: string) => void
 }
@@ -102,6 +104,7 @@ export class WorkerProcess {
       this.#child.once('exit', (code, signal) => {
         clearTimeout(this.#deadline)
         this.#stderr.drain()
+        this.#events.exited()
         resolve({ pid: this.#child.pid, code, signal })
       })
     })

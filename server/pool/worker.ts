@@ -43,6 +43,9 @@ export class Worker implements JobCommands {
       unsent: (message, error) => {
         handleUnsent(message, error, this.faultHandling)
       },
+      exited: () => {
+        for (const job of this.jobs) job.clearTimers()
+      },
       end: (exit, lastWords) => {
         this.end(exit, lastWords)
       },
@@ -257,7 +260,7 @@ export class Worker implements JobCommands {
 
   private take(token: string): SentJob | undefined {
     const job = this.#jobs.get(token)
-    job?.end()
+    job?.clearTimers()
     this.#jobs.delete(token)
     if (this.#alone === token) this.#alone = undefined
     if (this.#jobs.size === 0) this.#idleSince = performance.now()
@@ -277,7 +280,7 @@ export class Worker implements JobCommands {
   private end(exit: Exit, lastWords: string): void {
     const { jobs } = this
     const state = this.#state
-    for (const job of jobs) job.end()
+    for (const job of jobs) job.clearTimers()
     this.#state = 'gone'
     this.#jobs.clear()
     this.#listener.gone({ exit, lastWords, jobs, state })

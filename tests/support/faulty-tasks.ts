@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Job, TaskMap, ToggleIPC } from 'meteor/nschwarz:cluster'
 import { hold } from './attempt-tasks'
 import { faultyErrors, faultyValues } from './faulty'
@@ -40,6 +41,11 @@ export const faultyTasks: TaskMap = {
   throwAggregate: () => {
     const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
     throw new AggregateError([refused, 'a text'], 'faulty')
+  },
+  throwAfter: async job => {
+    const { message, milliseconds } = job.data as { message: string; milliseconds: number }
+    await pause(milliseconds)
+    throw new Error(message)
   },
   throwLines: job => {
     throw new Error((job.data as { message: string }).message)
