@@ -48,7 +48,7 @@ passes('a job that was long on its way before it started, while its master was s
 })
 caught('overlapping', 'although its master was stopped, but too short', story => {
   sideBySide(story)
-  story.attack('stop-master', [10], 7000, 8800)
+  story.attack('stop-master', [10], 7000, 8700)
 })
 caught('overlapping', 'although the master was stopped, but too late', story => {
   sideBySide(story)

@@ -124,7 +124,7 @@ function holdsUntilTold(history: History, task: TaskHistory, call: ActCall, { ow
   if (master === undefined) return false
   const [from, until] = [job?.claimedAt ?? call.from, Math.max(call.until, job?.lastAt ?? 0)]
   const pauses = withoutRenewal([...stopsOf(history, master), ...outages(history)], lease)
-  const isRenewed = pauses.every(pause => overlap(pause, { from, until: until + lease }) < leaseMayEndIn(lease))
+  const isRenewed = pauses.every(pause => overlap(pause, { from, until: until + lease }) < leaseMayEndIn(history))
   return isRenewed && livesOn(history, master, until, ON_ITS_WAY_MS)
 }
 

@@ -39,7 +39,9 @@ function isExplained(history: History, earlier: Job, later: Job): boolean {
     const within = Math.min(until, takenAt) - Math.max(from, claimedAt)
     // Later the first master has renewed, or found that it has lost its lease.
     const isRightAfter = takenAt <= until + lease / RENEWALS_PER_LEASE + RECONNECTED_WITHIN_MS * history.slowness
-    return within >= leaseMayEndIn(lease) && isRightAfter && earlier.lastAt <= until + LAST_SIGNS_MS * history.slowness
+    return (
+      within >= leaseMayEndIn(history) && isRightAfter && earlier.lastAt <= until + LAST_SIGNS_MS * history.slowness
+    )
   })
 }
 

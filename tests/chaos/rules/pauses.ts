@@ -87,7 +87,10 @@ export function without(pauses: readonly Pause[], others: readonly Pause[]): Pau
   )
 }
 
-/** How long a pause is at least in which a lease may run out: a renewal may have been due right before it. */
-export function leaseMayEndIn(lease: number): number {
-  return ((RENEWALS_PER_LEASE - 1) / RENEWALS_PER_LEASE) * lease
+/** From when a renewal is due until it counts: a timer fires late, and the write may wait for others. */
+const RENEWED_WITHIN_MS = 200
+
+/** The shortest pause in which a lease may run out: a renewal may have been due right before it, and not yet made. */
+export function leaseMayEndIn({ settings: { lease }, slowness }: History): number {
+  return ((RENEWALS_PER_LEASE - 1) / RENEWALS_PER_LEASE) * lease - RENEWED_WITHIN_MS * slowness
 }

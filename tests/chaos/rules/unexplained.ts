@@ -88,7 +88,7 @@ function wasDisturbed(history: History, former: Job, next: Job): boolean {
   const away = outages(history)
   const causes: Pause[] = [
     ...(ending === undefined ? [] : [{ from: ending, until: Infinity }]),
-    ...withoutRenewal([...stops, ...away], lease).filter(pause => overlap(pause, span) >= leaseMayEndIn(lease)),
+    ...withoutRenewal([...stops, ...away], lease).filter(pause => overlap(pause, span) >= leaseMayEndIn(history)),
     ...away,
   ]
   const pauses = [...stops, ...stopsOf(history, former.worker), ...away]
