@@ -5,7 +5,7 @@
  * `instanceof` (an error that came from a worker is rebuilt, and is not an instance of its original class).
  */
 
-import { describe, messageOf } from './inspect'
+import { describe, messageOf, quote } from './inspect'
 import { cutText } from './text'
 
 export { describe, isError, messageOf, read, textOf, toError } from './inspect'
@@ -30,8 +30,12 @@ export class InvalidArgumentError extends TypeError {
   /** The field at fault, for instance `addTask.priority`. */
   readonly field: string
 
-  constructor(field: string, given: unknown, allowed: string) {
-    super(`nschwarz:cluster: ${field} is ${describe(given)}; allowed: ${allowed}.`)
+  /**
+   * @param allowed in few words
+   * @param hint a sentence: what to do; '' for none
+   */
+  constructor(field: string, given: unknown, allowed: string, hint = '', problem = `is ${describe(given)}`) {
+    super(`nschwarz:cluster: ${field} ${problem}; allowed: ${allowed}.${hint === '' ? '' : ` ${hint}`}`)
     this.field = field
   }
 }
@@ -43,7 +47,7 @@ export class DuplicateTaskError extends Error {
   readonly taskIds: readonly string[]
 
   constructor(taskIds: readonly string[], options?: ErrorOptions) {
-    const named = taskIds.slice(0, NAMED_DUPLICATES).map(describe).join(', ')
+    const named = taskIds.slice(0, NAMED_DUPLICATES).map(quote).join(', ')
     const more = taskIds.length > NAMED_DUPLICATES ? ` and ${String(taskIds.length - NAMED_DUPLICATES)} more` : ''
     super(
       `nschwarz:cluster: a task with the _id ${named}${more} is already in the queue; ` +
@@ -74,8 +78,8 @@ export class UnknownTaskTypeError extends Error {
 
   constructor(taskType: string, known: readonly string[]) {
     super(
-      `nschwarz:cluster: the task map has no function for the taskType ${describe(taskType)}; ` +
-        `it has: ${known.map(describe).join(', ') || 'none'}.`,
+      `nschwarz:cluster: the task map has no function for the taskType ${quote(taskType)}; ` +
+        `it has: ${known.map(quote).join(', ') || 'none'}.`,
     )
   }
 }
@@ -170,7 +174,7 @@ export class UnsendableValueError extends TypeError {
   constructor(what: string, cause: unknown) {
     super(
       `nschwarz:cluster: ${what} cannot be sent to another process (${cutText(messageOf(cause), MAX_REASON_CHARACTERS)}); ` +
-        'allowed: what structured clone keeps, that is no functions, symbols or promises, at most 500 levels deep and 192 MB.',
+        'allowed: what structured clone keeps (no functions, symbols, promises), at most 500 levels deep and 192 MB.',
       { cause },
     )
   }

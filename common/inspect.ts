@@ -45,11 +45,15 @@ export function read(error: object, field: string): unknown {
   }
 }
 
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof read(value, 'then') === 'function'
+}
+
 /** A short, safe rendering of any value for an error message: `"abc" (string)`, `null`, `an array`. */
 export function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return `"${value.length > 60 ? `${value.slice(0, 60)}…` : value}" (string)`
+      return `${quote(value)} (string)`
     case 'number':
     case 'boolean':
       return `${String(value)} (${typeof value})`
@@ -64,6 +68,11 @@ export function describe(value: unknown): string {
     default:
       return describeSafely(value as object | null)
   }
+}
+
+/** In quotes, and cut. */
+export function quote(text: string): string {
+  return `"${text.length > 60 ? `${text.slice(0, 60)}…` : text}"`
 }
 
 /** To write a bigint takes time that grows faster than its length. */
@@ -84,5 +93,6 @@ function describeObject(value: object | null): string {
   if (value instanceof Date && Number.isNaN(value.getTime())) return 'an invalid Date'
   const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null
   const name = prototype?.constructor?.name
-  return typeof name === 'string' && name !== 'Object' && name !== '' ? `a ${name.slice(0, 60)}` : 'an object'
+  if (typeof name !== 'string' || name === 'Object' || name === '') return 'an object'
+  return `${/^[AEIOU]/i.test(name) ? 'an' : 'a'} ${name.slice(0, 60)}`
 }

@@ -57,6 +57,7 @@ export interface Log {
   task(task: LoggedTask, entry: TaskEntry): void
   /** Something about a task went wrong, and its outcome is unchanged. */
   taskError(task: LoggedTask, text: string, error?: unknown): void
+  info(text: string): void
   warn(text: string): void
   error(text: string, error?: unknown): void
   /** Writes what is still to be written, before something that may block this process or end it. */
@@ -70,6 +71,7 @@ export function createLog(target: LogTarget): Log {
     task: (task, { text, ...entry }) => writeNow({ ...entry, ...about(task), message: toMessage(text) }),
     taskError: (task, text, error) =>
       writeNow({ level: 'error', ...about(task), message: toMessage(text), ...withError(error) }),
+    info: text => writeNow({ level: 'info', message: toMessage(text) }),
     warn: text => writeNow({ level: 'warn', message: toMessage(text) }),
     error: (text, error) => writeNow({ level: 'error', message: toMessage(text), ...withError(error) }),
     flush,

@@ -1,7 +1,8 @@
-import { InvalidArgumentError } from './errors'
+import { nameHint, numberHint, unknownName, wrongValue } from './invalid'
 import type { MessageBroker } from './ipc'
 import type { LogTarget } from './log'
-import { TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
+import { type AttemptPolicy, TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
+import { counted } from './text'
 
 /** What `new Cluster(taskMap, options)` takes. What is no function may also stand in `Meteor.settings`. */
 export interface ClusterOptions {
@@ -10,7 +11,10 @@ export interface ClusterOptions {
    * Default 3008.
    */
   readonly port?: number
-  /** How many workers may live at once. Default and upper limit: `Cluster.maxWorkers()`. Values below 1 become 1. */
+  /**
+   * How many workers may live at once, from 1. The upper limit is `Cluster.maxWorkers()`, and more are cut down to it.
+   * Default: the upper limit; in a container with a memory limit, what fits into that beside this process.
+   */
   readonly maxAvailableWorkers?: number
   /**
    * How many jobs a worker runs at once, from 1; more than one is for functions that mostly wait. Default 1.
@@ -75,36 +79,63 @@ export interface ClusterOptions {
    * of this process, at most 19, so that this process comes before its workers when the cpus are busy.
    */
   readonly workerPriority?: number | null
-  /** Start to dispatch at start-up; otherwise when `cluster.initialize()` is called. Default true. */
+  /**
+   * Flags of Node for workers, behind those of this process: `['--max-old-space-size=512']` limits their heap to 512 MB.
+   * Default none.
+   */
+  readonly workerExecArgv?: readonly string[]
+  /**
+   * Start to dispatch at start-up, after all `Meteor.startup` hooks; otherwise when `cluster.initialize()` is called.
+   * With false in the settings a process is web-only: it adds tasks, and runs none. Default true.
+   */
   readonly autoInitialize?: boolean
 }
 
 export type ResolvedOptions = { readonly [Name in keyof ClusterOptions]-?: Exclude<ClusterOptions[Name], undefined> }
 
-const STOP_TIMEOUT_ALLOWED = `milliseconds: an integer from 0 to ${String(MAX_TIMER_MS)}`
+export const STOP_TIMEOUT_ALLOWED = `milliseconds: an integer from 0 to ${String(MAX_TIMER_MS)}`
+
+/** What bounds the number of workers. */
+export interface Machine {
+  /** That this process may use. */
+  readonly cpus: number
+  /** Megabytes that a container grants this process and its workers; Infinity if there is no limit. */
+  readonly memory: number
+}
+
+/**
+ * Megabytes. A Meteor server takes more when it is used than at its start; workers share what the system maps once.
+ * See "How many workers?" in the README for what was measured.
+ */
+const WEB_PROCESS_MB = 256
+const WORKER_MB = 192
 
 interface Rule {
   readonly allowed: string
   readonly accepts: (value: unknown) => boolean
-  readonly fallback: (cpus: number) => unknown
+  readonly fallback: (machine: Machine) => unknown
+  /** What to do about a wrong value: a sentence, or ''. */
+  readonly hint: (value: unknown) => string
 }
 
 const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
   port: rule('an integer from 1 to 65535', value => isIntegerWithin(value, 1, 65_535), 3008),
   maxAvailableWorkers: {
-    allowed: 'an integer',
-    accepts: value => Number.isSafeInteger(value),
-    fallback: cpus => cpus,
+    allowed: 'an integer from 1',
+    accepts: isCount,
+    fallback: defaultWorkers,
+    hint: value => (value === 0 ? 'To run no worker here, use autoInitialize: false.' : numberHint(value)),
   },
   workerConcurrency: rule('an integer from 1', isCount, 1),
   refreshRate: rule(TIMER_ALLOWED, isTimer, 1000),
   inMemoryOnly: rule('true or false', isBoolean, false),
   messageBroker: rule('a function or null', value => value === null || typeof value === 'function', null),
-  logs: rule("'all', 'error' or a function", isLogTarget, 'all'),
+  logs: rule("'all', 'error' or a function", isLogTarget, 'all', () => "Use 'error' for warnings and errors only."),
   keepAlive: rule(
     "'always', milliseconds (an integer from 1), or null",
     value => value === 'always' || isCountOrNull(value),
     null,
+    value => (value === true ? "Use 'always'." : numberHint(value)),
   ),
   leaseDuration: rule(
     `milliseconds: an integer from 100 to ${String(MAX_TIMER_MS)}`,
@@ -119,6 +150,9 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
   maxWorkerMemory: rule('megabytes: an integer from 1, or null', isCountOrNull, null),
   stopTimeout: rule(STOP_TIMEOUT_ALLOWED, isStopTimeout, 8000),
   workerPriority: rule('an integer from -20 to 19, or null', isPriorityOrNull, null),
+  workerExecArgv: rule("an array of Node's flags", isListOfFlags, [], value =>
+    typeof value === 'string' ? `Use ['${value}'].` : '',
+  ),
   autoInitialize: rule('true or false', isBoolean, true),
 }
 
@@ -133,48 +167,79 @@ const NAMES = Object.keys(RULES) as (keyof ClusterOptions)[]
 export function resolveOptions(
   settings: unknown,
   given: unknown,
-  cpus: number,
-): { readonly options: ResolvedOptions; readonly warnings: readonly string[] } {
+  machine: Machine,
+): { readonly options: ResolvedOptions; readonly notice: Notice | undefined } {
   const layers = { ...checkLayer('Meteor.settings', settings), ...checkLayer('new Cluster', given) }
   const resolved = Object.fromEntries(
-    NAMES.map(name => [name, layers[name] ?? RULES[name].fallback(cpus)]),
+    NAMES.map(name => [name, layers[name] ?? RULES[name].fallback(machine)]),
   ) as unknown as ResolvedOptions
-  return limitWorkers(resolved, cpus)
+  const { maxAvailableWorkers } = resolved
+  if (layers.maxAvailableWorkers === undefined) {
+    return { options: resolved, notice: { level: 'info', text: reasonFor(maxAvailableWorkers, machine) } }
+  }
+  if (maxAvailableWorkers <= machine.cpus) return { options: resolved, notice: undefined }
+  const text =
+    `maxAvailableWorkers is ${String(maxAvailableWorkers)}; using ${String(machine.cpus)}, ` +
+    'one for each cpu that this process may use'
+  return { options: { ...resolved, maxAvailableWorkers: machine.cpus }, notice: { level: 'warn', text } }
+}
+
+/** How the number of workers was chosen, for the log. */
+export interface Notice {
+  readonly level: 'info' | 'warn'
+  readonly text: string
+}
+
+function defaultWorkers({ cpus, memory }: Machine): number {
+  return Math.min(cpus, Math.max(1, Math.floor((memory - WEB_PROCESS_MB) / WORKER_MB)))
+}
+
+function reasonFor(workers: number, { cpus, memory }: Machine): string {
+  const most = `at most ${counted(workers, 'worker')}`
+  const change = '(maxAvailableWorkers changes that)'
+  if (workers === cpus) return `${most}, one for each cpu that this process may use ${change}`
+  return (
+    `${most}: the memory limit of ${String(Math.floor(memory))} MB has room for no more, at ${String(WORKER_MB)} MB a worker ` +
+    `and ${String(WEB_PROCESS_MB)} MB for this process; ${counted(cpus, 'cpu')} could be used ${change}`
+  )
 }
 
 /** @throws InvalidArgumentError when `value` is not allowed for the option `name` */
 export function checkOption(where: string, name: keyof ClusterOptions, value: unknown): void {
-  if (!RULES[name].accepts(value)) throw new InvalidArgumentError(`${where}: ${name}`, value, RULES[name].allowed)
+  const { accepts, allowed, hint } = RULES[name]
+  if (!accepts(value)) throw wrongValue(`${where}: ${name}`, value, allowed, hint(value))
 }
 
 function checkLayer(where: string, layer: unknown): ClusterOptions {
   if (layer === undefined) return {}
   if (typeof layer !== 'object' || layer === null || Array.isArray(layer)) {
-    throw new InvalidArgumentError(`${where}: options`, layer, 'an object')
+    const hint = typeof layer === 'number' ? `Use { maxAvailableWorkers: ${String(layer)} }.` : ''
+    throw wrongValue(`${where}: options`, layer, 'an object', hint)
   }
   const given = Object.entries(layer).filter(([, value]) => value !== undefined)
   for (const [name, value] of given) {
-    if (!isOptionName(name)) throw new InvalidArgumentError(`${where}: ${name}`, value, NAMES.join(', '))
+    if (!isOptionName(name)) throw unknownName(`${where}: ${name}`, name, 'option', NAMES, hintOfOption(name))
     checkOption(where, name, value)
   }
   return Object.fromEntries(given)
 }
 
-function limitWorkers(options: ResolvedOptions, cpus: number): ReturnType<typeof resolveOptions> {
-  const wanted = options.maxAvailableWorkers
-  const maxAvailableWorkers = Math.min(Math.max(wanted, 1), cpus)
-  const warnings =
-    maxAvailableWorkers === wanted
-      ? []
-      : [
-          `maxAvailableWorkers is ${String(wanted)}; using ${String(maxAvailableWorkers)} ` +
-            `(allowed here: 1 to ${String(cpus)}, the cpus of this machine)`,
-        ]
-  return { options: { ...options, maxAvailableWorkers }, warnings }
+function rule(allowed: string, accepts: Rule['accepts'], fallback: unknown, hint: Rule['hint'] = numberHint): Rule {
+  return { allowed, accepts, fallback: () => fallback, hint }
 }
 
-function rule(allowed: string, accepts: (value: unknown) => boolean, fallback: unknown): Rule {
-  return { allowed, accepts, fallback: () => fallback }
+const POLICY_FIELDS: readonly string[] = ['retries', 'backoff', 'timeout'] satisfies (keyof AttemptPolicy)[]
+
+function hintOfOption(name: string): string {
+  return POLICY_FIELDS.includes(name) ? 'It belongs to a task type: { run, … } in the task map.' : nameHint(name, NAMES)
+}
+
+function isListOfFlags(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.every(flag => typeof flag === 'string' && flag !== '') &&
+    (value.length === 0 || String(value[0]).startsWith('-'))
+  )
 }
 
 function isOptionName(name: string): name is keyof ClusterOptions {
@@ -189,7 +254,7 @@ function isCountOrNull(value: unknown): boolean {
   return value === null || isCount(value)
 }
 
-function isStopTimeout(value: unknown): boolean {
+export function isStopTimeout(value: unknown): boolean {
   return isIntegerWithin(value, 0, MAX_TIMER_MS)
 }
 

@@ -4,6 +4,9 @@
  * function never sees data that depends on the way it took.
  */
 
+import { dataHint } from './invalid'
+import { toWellFormed } from './text'
+
 export type PlainValue = null | boolean | number | string | Date | Buffer | PlainObject | PlainValue[]
 export interface PlainObject {
   [key: string]: PlainValue
@@ -15,16 +18,17 @@ export interface Fault {
   readonly path: string
   readonly value: unknown
   readonly allowed: string
+  /** What to do about it; '' where nobody knows. */
+  readonly hint: string
 }
 
 /** MongoDB refuses documents nested deeper than 100 levels; the rest is left for the task around the data. */
 const MAX_DEPTH = 80
 
-const ALLOWED =
-  'null, booleans, numbers, strings, valid Dates, Uint8Array or Buffer, and arrays and plain objects of these'
+const ALLOWED = 'null, booleans, numbers, strings, valid Dates, binary, and arrays and plain objects of these'
 const ALLOWED_DEPTH = `at most ${String(MAX_DEPTH)} levels of nesting, and no circle`
 /** MongoDB reads `$ref` and its like as operators, takes `_bsontype` for a type of its own, and ends a name at NUL. */
-const ALLOWED_KEY = 'field names that do not begin with $, are not _bsontype, and hold no NUL character'
+const ALLOWED_KEY = 'field names without a leading $ and without NUL, and not _bsontype'
 
 class Refused extends Error {
   readonly fault: Fault
@@ -53,7 +57,7 @@ export function findBsonType(value: unknown, path = '', depth = 0): Fault | unde
   if (!Array.isArray(value) && !isPlainObject(value)) return undefined
   for (const [key, item] of Object.entries(value)) {
     const inner = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`
-    if (key === '_bsontype') return { path: inner, value: item, allowed: ALLOWED_KEY }
+    if (key === '_bsontype') return { path: inner, value: item, allowed: ALLOWED_KEY, hint: '' }
     const found = findBsonType(item, inner, depth + 1)
     if (found !== undefined) return found
   }
@@ -68,15 +72,15 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
 }
 
 function copy(value: unknown, path: string, depth: number): PlainValue {
-  if (depth > MAX_DEPTH) throw new Refused({ path: '', value, allowed: ALLOWED_DEPTH })
+  if (depth > MAX_DEPTH) throw new Refused({ path: '', value, allowed: ALLOWED_DEPTH, hint: '' })
   if (value === null || typeof value === 'boolean' || typeof value === 'number') return value
   // UTF-8, in which MongoDB keeps strings, has no halves of surrogate pairs.
-  if (typeof value === 'string') return value.toWellFormed()
+  if (typeof value === 'string') return toWellFormed(value)
   if (value instanceof Date && !Number.isNaN(value.getTime())) return new Date(value)
   if (value instanceof Uint8Array) return Buffer.from(value)
   if (Array.isArray(value)) return copyArray(value, path, depth)
   if (isPlainObject(value)) return copyObject(value, path, depth)
-  throw new Refused({ path, value, allowed: ALLOWED })
+  throw new Refused({ path, value, allowed: ALLOWED, hint: dataHint(value) })
 }
 
 /** Undefined and holes are refused: MongoDB would store them as null. */
@@ -90,9 +94,9 @@ function copyObject(value: Record<string, unknown>, path: string, depth: number)
   for (const [key, item] of Object.entries(value)) {
     if (item === undefined) continue
     if (key.startsWith('$') || key === '_bsontype' || key.includes('\0')) {
-      throw new Refused({ path: `${path}.${key}`, value: item, allowed: ALLOWED_KEY })
+      throw new Refused({ path: `${path}.${key}`, value: item, allowed: ALLOWED_KEY, hint: '' })
     }
-    define(target, key.toWellFormed(), copy(item, `${path}.${key}`, depth + 1))
+    define(target, toWellFormed(key), copy(item, `${path}.${key}`, depth + 1))
   }
   return target
 }

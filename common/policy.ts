@@ -1,5 +1,5 @@
 /** How often a task is attempted, how long an attempt may take, and how long the pauses between them are. */
-import { InvalidArgumentError } from './errors'
+import { numberHint, unknownName, wrongValue } from './invalid'
 import { isPlainObject } from './plain'
 
 /** Longer delays overflow the 32 bits that Node keeps a timer in, and fire at once. */
@@ -50,27 +50,24 @@ const LONGEST_DELAY_MS = 2 ** 52
 /** Any further, and the factor is Infinity, which makes NaN of a delay of 0. */
 const MOST_DOUBLINGS = 1023
 
-export const RETRIES_ALLOWED = 'an integer from 0'
+const RETRIES_ALLOWED = 'an integer from 0'
 export const TIMER_ALLOWED = `milliseconds: an integer from 1 to ${String(MAX_TIMER_MS)}`
-export const BACKOFF_ALLOWED =
-  "milliseconds (from 0 to 2^52), or { type: 'fixed' or 'exponential', delay: milliseconds (from 0), " +
-  'maxDelay?: milliseconds (from 0), jitter?: 0 to 1 }'
+const DELAY_ALLOWED = 'milliseconds, from 0 to 2^52'
+const BACKOFF_ALLOWED = 'milliseconds, or { type, delay, maxDelay, jitter }'
 
 /** The policy within `given`, without what is not there. @throws InvalidArgumentError naming `where` and the field */
 export function checkPolicy(
   where: string,
   given: { readonly [Field in keyof AttemptPolicy]?: unknown },
 ): AttemptPolicy {
-  const check = (field: keyof AttemptPolicy, accepts: (value: unknown) => boolean, allowed: string) => {
-    const value = given[field]
-    if (value === undefined) return {}
-    if (!accepts(value)) throw new InvalidArgumentError(`${where}.${field}`, value, allowed)
-    return { [field]: isPlainObject(value) ? { ...value } : value }
-  }
+  const { backoff, retries, timeout } = given
+  if (retries !== undefined) check(`${where}.retries`, retries, isRetries(retries), RETRIES_ALLOWED)
+  if (backoff !== undefined) checkBackoff(`${where}.backoff`, backoff)
+  if (timeout !== undefined) check(`${where}.timeout`, timeout, isTimer(timeout), TIMER_ALLOWED)
   return {
-    ...check('retries', isRetries, RETRIES_ALLOWED),
-    ...check('backoff', isBackoff, BACKOFF_ALLOWED),
-    ...check('timeout', isTimer, TIMER_ALLOWED),
+    ...(retries === undefined ? {} : { retries: retries as number }),
+    ...(backoff === undefined ? {} : { backoff: (isPlainObject(backoff) ? { ...backoff } : backoff) as Backoff }),
+    ...(timeout === undefined ? {} : { timeout: timeout as number }),
   }
 }
 
@@ -100,15 +97,21 @@ function isRetries(value: unknown): boolean {
 
 const BACKOFF_FIELDS: readonly string[] = ['type', 'delay', 'maxDelay', 'jitter']
 
-function isBackoff(value: unknown): value is Backoff {
-  if (!isPlainObject(value)) return isDelay(value)
+function checkBackoff(field: string, value: unknown): void {
+  if (!isPlainObject(value)) {
+    const hint = typeof value === 'function' ? 'A function goes into the task map.' : numberHint(value)
+    check(field, value, isDelay(value), BACKOFF_ALLOWED, hint)
+    return
+  }
+  const unknown = Object.keys(value).find(name => !BACKOFF_FIELDS.includes(name))
+  if (unknown !== undefined) throw unknownName(`${field}.${unknown}`, unknown, 'field of a backoff', BACKOFF_FIELDS)
   const { type, delay, maxDelay = 0, jitter = 0 } = value
-  return (
-    Object.keys(value).every(field => BACKOFF_FIELDS.includes(field)) &&
-    (type === 'fixed' || type === 'exponential') &&
-    isDelay(delay) &&
-    isDelay(maxDelay) &&
-    isDelay(jitter) &&
-    jitter <= 1
-  )
+  check(`${field}.type`, type, type === 'fixed' || type === 'exponential', "'fixed' or 'exponential'")
+  check(`${field}.delay`, delay, isDelay(delay), DELAY_ALLOWED)
+  check(`${field}.maxDelay`, maxDelay, isDelay(maxDelay), DELAY_ALLOWED)
+  check(`${field}.jitter`, jitter, isDelay(jitter) && jitter <= 1, 'a number from 0 to 1')
+}
+
+function check(field: string, value: unknown, isAllowed: boolean, allowed: string, hint = numberHint(value)): void {
+  if (!isAllowed) throw wrongValue(field, value, allowed, hint)
 }

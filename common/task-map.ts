@@ -1,5 +1,6 @@
 /** The task map: the functions of an application's tasks by `taskType`, and how each of them is attempted. */
-import { InvalidArgumentError } from './errors'
+import { isThenable } from './inspect'
+import { unknownName, wrongValue } from './invalid'
 import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
 import { isPlainObject } from './plain'
 import { type AttemptPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF, checkPolicy } from './policy'
@@ -50,7 +51,7 @@ const FIELDS: readonly string[] = ['run', 'retries', 'backoff', 'timeout']
 /** @throws InvalidArgumentError naming the entry, what was given and what is allowed */
 export function resolveTaskMap(taskMap: unknown): Definitions {
   if (!isPlainObject(taskMap)) {
-    throw new InvalidArgumentError('new Cluster: taskMap', taskMap, 'an object of functions, by taskType')
+    throw wrongValue('new Cluster: taskMap', taskMap, 'an object of functions, by taskType')
   }
   return new Map(Object.entries(taskMap).map(([taskType, entry]) => [taskType, resolveEntry(taskType, entry)]))
 }
@@ -65,9 +66,12 @@ function resolveEntry(taskType: string, entry: unknown): ResolvedDefinition {
 }
 
 function checkEntry(where: string, entry: unknown): Readonly<Record<string, unknown>> {
-  if (!isPlainObject(entry)) throw new InvalidArgumentError(where, entry, `a function, or { ${FIELDS.join(', ')} }`)
+  if (!isPlainObject(entry)) {
+    const hint = entry === undefined || isThenable(entry) ? 'Give the function itself, not what it returns.' : ''
+    throw wrongValue(where, entry, `a function, or { ${FIELDS.join(', ')} }`, hint)
+  }
   const unknown = Object.keys(entry).find(field => !FIELDS.includes(field))
-  if (unknown !== undefined) throw new InvalidArgumentError(`${where}.${unknown}`, entry[unknown], FIELDS.join(', '))
-  if (typeof entry.run !== 'function') throw new InvalidArgumentError(`${where}.run`, entry.run, 'a function')
+  if (unknown !== undefined) throw unknownName(`${where}.${unknown}`, unknown, 'field of a task type', FIELDS)
+  if (typeof entry.run !== 'function') throw wrongValue(`${where}.run`, entry.run, 'a function')
   return entry
 }

@@ -1,7 +1,9 @@
-import { InvalidArgumentError } from './errors'
+import type { InvalidArgumentError } from './errors'
 import { createId } from './id'
 import { type AttemptPolicy, checkPolicy } from './policy'
 import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './plain'
+import { dateHint, numberHint, textHint, unknownName, wrongValue } from './invalid'
+import { toWellFormed } from './text'
 
 /**
  * Where a task stands in its life. `scheduled`: due later. `waiting`: due, may be claimed. `running`: claimed by a
@@ -118,12 +120,12 @@ export function createTask(given: NewTask, where = 'addTask'): Task<PlainObject 
 /** @throws InvalidArgumentError for what is no list, or for one of its items; for an `_id` that is given twice too */
 export function createTasks(given: readonly NewTask[]): Task[] {
   if (!(Array.isArray as (value: unknown) => boolean)(given)) {
-    throw new InvalidArgumentError('addTasks', given, 'an array of new tasks')
+    throw wrongValue('addTasks', given, 'an array of new tasks', isPlainObject(given) ? 'Use addTask for one.' : '')
   }
   const tasks = given.map((newTask, index) => createTask(newTask, `addTasks[${String(index)}]`))
   const ids = new Set<string>()
   for (const [index, { _id }] of tasks.entries()) {
-    if (ids.has(_id)) throw new InvalidArgumentError(`addTasks[${String(index)}]._id`, _id, 'one that no other has')
+    if (ids.has(_id)) throw wrongValue(`addTasks[${String(index)}]._id`, _id, 'one that no other of these tasks has')
     ids.add(_id)
   }
   return tasks
@@ -166,47 +168,46 @@ export function faultOf(task: Task): InvalidArgumentError | undefined {
 
 function checkShape(where: string, given: unknown): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new InvalidArgumentError(where, given, `an object with ${FIELDS.join(', ')}`)
+    const hint = typeof given === 'string' ? `Use ${where}({ taskType: '${given}', data: {} }).` : ''
+    throw wrongValue(where, given, 'an object { taskType, data, … }', hint)
   }
   const unknown = Object.keys(given).find(field => !FIELDS.includes(field))
-  if (unknown !== undefined) {
-    throw new InvalidArgumentError(
-      `${where}.${unknown}`,
-      (given as Record<string, unknown>)[unknown],
-      FIELDS.join(', '),
-    )
-  }
+  if (unknown !== undefined) throw unknownName(`${where}.${unknown}`, unknown, 'field of a task', FIELDS)
   const { inMemory } = given as NewTask
   if (inMemory !== undefined && typeof inMemory !== 'boolean') {
-    throw new InvalidArgumentError(`${where}.inMemory`, inMemory, 'true or false')
+    throw wrongValue(`${where}.inMemory`, inMemory, 'true or false')
   }
 }
 
 export function checkText(field: string, value: unknown): string {
-  // Halves of surrogate pairs would come back from MongoDB as another character.
-  if (typeof value === 'string' && value !== '' && value.isWellFormed()) return value
-  throw new InvalidArgumentError(field, value, 'a string that is not empty, and holds no half of a surrogate pair')
+  if (typeof value !== 'string' || value === '') throw wrongValue(field, value, 'a non-empty string', textHint(value))
+  // MongoDB would give back another character.
+  if (value !== toWellFormed(value)) throw wrongValue(field, value, 'a string without unpaired surrogates')
+  return value
 }
 
 function checkInteger(field: string, value: unknown): number {
   if (Number.isSafeInteger(value)) return value as number
-  throw new InvalidArgumentError(field, value, 'a safe integer')
+  throw wrongValue(field, value, 'an integer', numberHint(value))
 }
 
 function checkDate(field: string, value: unknown): Date {
   if (value instanceof Date && !Number.isNaN(value.getTime())) return value
-  throw new InvalidArgumentError(field, value, 'a valid Date')
+  throw wrongValue(field, value, 'a valid Date', dateHint(value))
 }
 
 function checkData(where: string, value: unknown): PlainObject | PlainValue[] {
+  // Nested, undefined is left out or refused by its path.
+  if (value === undefined) checkContainer(`${where}.data`, value)
   const result = copyPlain(value)
   if ('fault' in result) {
-    throw new InvalidArgumentError(`${where}.data${result.fault.path}`, result.fault.value, result.fault.allowed)
+    const { path, value: item, allowed, hint } = result.fault
+    throw wrongValue(`${where}.data${path}`, item, allowed, hint)
   }
   return checkContainer(`${where}.data`, result.copy) as PlainObject | PlainValue[]
 }
 
 function checkContainer(field: string, value: unknown): object {
   if (Array.isArray(value) || isPlainObject(value)) return value
-  throw new InvalidArgumentError(field, value, 'a plain object or an array')
+  throw wrongValue(field, value, 'a plain object or an array', value === undefined ? 'Use {} if it needs none.' : '')
 }

@@ -1,4 +1,5 @@
 /** Texts of others, as they may stand in messages and log lines. */
+import { toUSVString } from 'node:util'
 
 /** What would end a line, move the cursor, change colours or turn the direction of writing. */
 // eslint-disable-next-line no-control-regex -- these are what it looks for
@@ -56,4 +57,9 @@ export function textOfDuration(milliseconds: number): string {
 /** `1 task`, `2 tasks`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${String(count)} ${count === 1 ? one : many}`
+}
+
+/** Without unpaired surrogates, as MongoDB keeps a text. (`String.prototype.toWellFormed` needs the library ES2024.) */
+export function toWellFormed(text: string): string {
+  return toUSVString(text)
 }

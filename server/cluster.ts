@@ -1,13 +1,22 @@
 import { Meteor } from 'meteor/meteor'
 import { type Encoded, encode } from '../common/pipe/codec'
-import { InvalidArgumentError, WrongProcessError } from '../common/errors'
+import { WrongProcessError } from '../common/errors'
+import { numberHint, unknownName, wrongValue } from '../common/invalid'
 import { createLog } from '../common/log'
-import { type ClusterOptions, type ResolvedOptions, checkOption, resolveOptions } from '../common/options'
+import {
+  type ClusterOptions,
+  type Notice,
+  type ResolvedOptions,
+  STOP_TIMEOUT_ALLOWED,
+  checkOption,
+  isStopTimeout,
+  resolveOptions,
+} from '../common/options'
 import { isPlainObject } from '../common/plain'
 import type { Task } from '../common/task'
 import { type Definitions, type TaskMap, resolveTaskMap } from '../common/task-map'
 import { afterStartup, onListening } from './boot'
-import { availableCpus } from './cpus'
+import { availableCpus, machine } from './machine'
 import { createMaster } from './master/create-master'
 import type { Master } from './master/master'
 import { retention, signals } from './queue/task-queue'
@@ -51,7 +60,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
    */
   constructor(taskMap: Map, options: ClusterOptions = {}) {
     const definitions = resolveTaskMap(taskMap)
-    const { options: resolved, warnings } = resolveOptions(settings(), options, availableCpus())
+    const { options: resolved, notice } = resolveOptions(settings(), options, machine())
     if (hasInstance) {
       throw new WrongProcessError('there is a Cluster in this process already; put all tasks in one task map.')
     }
@@ -60,7 +69,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
     this.#stopTimeout = resolved.stopTimeout
     retention.keepFailed = resolved.keepFailed
     if (link !== undefined) startWorker(definitions, resolved, link)
-    else this.#master = startMaster(definitions, resolved, warnings)
+    else this.#master = startMaster(definitions, resolved, notice)
   }
 
   /**
@@ -81,9 +90,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
    * @throws InvalidArgumentError (rejects)
    */
   async stop(options: { readonly timeout?: number } = {}): Promise<void> {
-    if (!isPlainObject(options)) throw new InvalidArgumentError('stop', options, 'an object { timeout }')
-    const { timeout = this.#stopTimeout } = options
-    checkOption('stop: timeout, as', 'stopTimeout', timeout)
+    const { timeout = this.#stopTimeout } = checkStopOptions(options)
     await this.#master?.stop(timeout)
   }
 
@@ -94,19 +101,40 @@ export class Cluster<Map extends TaskMap = TaskMap> {
    * @throws InvalidArgumentError
    */
   setRefreshRate(refreshRate: number): void {
-    checkOption('setRefreshRate', 'refreshRate', refreshRate)
+    checkOption('cluster.setRefreshRate', 'refreshRate', refreshRate)
     this.#master?.setRefreshRate(refreshRate)
   }
 }
 
-function startMaster(definitions: Definitions, options: ResolvedOptions, warnings: readonly string[]): Master {
+const STARTUP_IS_SLOW =
+  'a Meteor.startup hook has not returned for 10 s, and no task runs before all hooks have returned. A hook that waits ' +
+  'for a task waits for ever: call cluster.initialize() first, or do not await the task in the hook.'
+
+function checkStopOptions(options: unknown): { readonly timeout?: number } {
+  if (!isPlainObject(options)) {
+    const hint = typeof options === 'number' ? `Use { timeout: ${String(options)} }.` : ''
+    throw wrongValue('cluster.stop', options, 'an object { timeout }', hint)
+  }
+  const { timeout, ...others } = options
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined) throw unknownName(`cluster.stop: ${unknown}`, unknown, 'option', ['timeout'])
+  if (timeout !== undefined && !isStopTimeout(timeout)) {
+    throw wrongValue('cluster.stop: timeout', timeout, STOP_TIMEOUT_ALLOWED, numberHint(timeout))
+  }
+  return options
+}
+
+function startMaster(definitions: Definitions, options: ResolvedOptions, notice: Notice | undefined): Master {
   const log = createLog(options.logs)
-  for (const warning of warnings) log.warn(warning)
+  if (notice !== undefined) log[notice.level](notice.text)
   const master = createMaster(definitions, options, log)
   if (options.autoInitialize) {
+    const warn = () => {
+      log.warn(STARTUP_IS_SLOW)
+    }
     afterStartup(() => {
       master.start()
-    })
+    }, warn)
   }
   return master
 }

@@ -1,5 +1,13 @@
 import { readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
+import type { Machine } from '../common/options'
+
+const MEGABYTE = 1024 * 1024
+
+/** What this process and its workers may use. */
+export function machine(): Machine {
+  return { cpus: availableCpus(), memory: memoryLimit() }
+}
 
 /**
  * How many cpus this process may use. Node's own answer does not know of a container's quota before libuv 1.49, so the
@@ -7,6 +15,13 @@ import { availableParallelism } from 'node:os'
  */
 export function availableCpus(): number {
   return Math.max(1, Math.floor(Math.min(availableParallelism(), quota())))
+}
+
+/** Megabytes that a container grants, by its control group; Infinity if it grants all that the machine has. */
+function memoryLimit(): number {
+  const bytes = process.constrainedMemory()
+  // 0: unknown. Without a limit it is more than there is.
+  return bytes > 0 && bytes < totalmem() ? bytes / MEGABYTE : Infinity
 }
 
 function quota(): number {

@@ -20,8 +20,8 @@ Tinytest.add('errors - name, message, stack, code, fields and cause cross the wi
 })
 
 Tinytest.add('errors - the package names itself, the field and a code in its own', test => {
-  const error = new InvalidArgumentError('addTask.priority', 'high', 'a safe integer')
-  test.equal(error.message, 'nschwarz:cluster: addTask.priority is "high" (string); allowed: a safe integer.')
+  const error = new InvalidArgumentError('addTask.priority', 'high', 'an integer')
+  test.equal(error.message, 'nschwarz:cluster: addTask.priority is "high" (string); allowed: an integer.')
   test.equal(
     [error.name, error.code, error.field],
     ['InvalidArgumentError', 'ERR_CLUSTER_INVALID_ARGUMENT', 'addTask.priority'],

@@ -1,4 +1,4 @@
-import { type MessageBroker, TaskQueue, type TaskEventType } from 'meteor/nschwarz:cluster'
+import { type MessageBroker, TaskQueue, type NewTask, type TaskEventType } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
 import type { Answer } from '../common/pipe/protocol'
@@ -6,7 +6,7 @@ import { createTask } from '../common/task'
 import { consult } from '../server/master/broker'
 import { Events } from '../server/master/claims/events'
 import { Listeners } from '../server/queue/listeners'
-import { sharedMaster } from './support/remote-master'
+import { type RemoteMaster, sharedMaster, withMaster } from './support/remote-master'
 
 interface ApplicationError extends Error {
   readonly code: string
@@ -92,21 +92,59 @@ Tinytest.addAsync('events - what a task throws may be anything', async test => {
   test.equal([event, (value as Error).message], ['error', 'only a text'])
 })
 
-Tinytest.addAsync('events - the last listener set wins, and a removed one is told nothing', async test => {
-  const master = await sharedMaster()
-  await master.call('listen', 'done', 'the second')
-  const { task } = await master.run({ taskType: 'echo', data: {} })
-  const told = master.endings.filter(ending => ending.task._id === task._id)
-  test.equal(
-    told.map(({ mode }) => mode),
-    ['the second'],
-  )
-  await master.call('stopListening', 'done')
-  const unheard = await master.addTask({ taskType: 'echo', data: {} })
-  await master.written(new RegExp(`echo:${unheard}\tdone`))
-  await master.run({ taskType: 'fail', data: {} })
-  test.isFalse(master.endings.some(ending => ending.task._id === unheard))
-  await master.call('listen', 'done', 'usual')
+/** Which of the listeners were told that this task is done. */
+async function toldOf(master: RemoteMaster, newTask: NewTask): Promise<string[]> {
+  const _id = await master.addTask(newTask)
+  // Listeners are called before the next task is done.
+  await master.written(new RegExp(`${newTask.taskType}:${_id}\tdone`))
+  await master.call('tasks')
+  return master.endings.filter(({ task }) => task._id === _id).map(({ mode }) => mode)
+}
+
+Tinytest.addAsync(
+  'events - several listeners are told, the same function once, by task type if they ask so',
+  async test => {
+    await withMaster({}, async master => {
+      const echo = { taskType: 'echo', data: {} }
+      const text = { taskType: 'text', data: { bytes: 1 } }
+      await master.call('listen', 'done', 'second', { taskType: 'echo' })
+      test.equal(await toldOf(master, echo), ['usual', 'second'])
+      test.equal(await toldOf(master, text), ['usual'])
+      await master.call('listen', 'done', 'second', { taskType: 'echo' })
+      await master.call('listen', 'done', 'usual')
+      test.equal(await toldOf(master, echo), ['usual', 'second'], 'the same functions again')
+      await master.call('listen', 'done', 'second', { taskType: 'text' })
+      test.equal(await toldOf(master, text), ['usual', 'second'], 'a further type')
+      test.equal(await toldOf(master, echo), ['usual', 'second'])
+      await master.call('listen', 'done', 'second')
+      test.equal(await toldOf(master, echo), ['usual', 'second'], 'all types')
+      await master.call('listen', 'done', 'throwing')
+      await master.call('listen', 'done', 'last')
+      test.equal(await toldOf(master, echo), ['usual', 'second', 'last'], 'one that throws stops no other')
+      await master.call('stopListening', 'done', 'second')
+      await master.call('stopListening', 'done', 'second')
+      test.equal(await toldOf(master, echo), ['usual', 'last'])
+      await master.call('stopListening', 'done')
+      test.equal(await toldOf(master, echo), [])
+      await master.call('listen', 'done', 'usual')
+      test.equal(await toldOf(master, echo), ['usual'])
+    })
+  },
+)
+
+Tinytest.addAsync('events - each listener has a copy of the task of its own', async test => {
+  const task = createTask({ taskType: 'TEST', data: { list: [1] } })
+  const set = new Listeners()
+  const seen: unknown[] = []
+  for (const name of ['first', 'second']) {
+    set.add('done', event => {
+      const { list } = event.task.data as { list: unknown[] }
+      seen.push([...list])
+      list.push(name)
+    })
+  }
+  await new Events(set, createLog('error')).emit('done', { value: undefined, task })
+  test.equal(seen, [[1], [1]])
 })
 
 Tinytest.addAsync('events - a listener that throws loses no outcome and stops nothing (invariant 3)', async test => {
@@ -115,7 +153,7 @@ Tinytest.addAsync('events - a listener that throws loses no outcome and stops no
   const _id = await master.addTask({ taskType: 'echo', data: {} })
   await master.written(new RegExp(`echo:${_id}\tthe 'done' listener threw: Error: the listener threw`))
   test.equal(await master.database.tasks.findOne({ _id }), null)
-  await master.call('listen', 'done', 'usual')
+  await master.call('stopListening', 'done', 'throwing')
   test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
 })
 
@@ -133,7 +171,7 @@ Tinytest.addAsync('events - what an application does to the data of a task that 
   const log = createLog('error')
   const change = (given: { readonly data: unknown }) => (given.data as { list: number[] }).list.push(2)
   const set = new Listeners()
-  for (const type of ['error', 'retry', 'cancelled'] as const) set.set(type, event => change(event.task))
+  for (const type of ['error', 'retry', 'cancelled'] as const) set.add(type, event => change(event.task))
   const events = new Events(set, log)
   for (const type of ['error', 'retry'] as const) await events.emit(type, { value: new Error('broken'), task })
   await events.emit('cancelled', { task })
@@ -153,11 +191,11 @@ Tinytest.add('events - another event type, or a listener that is no function, is
   const another = 'finished' as TaskEventType
   test.throws(() => {
     TaskQueue.addEventListener(another, () => undefined)
-  }, /addEventListener\.eventType is "finished" \(string\); allowed: 'done' or 'error'/)
+  }, /addEventListener\.eventType is "finished" \(string\); allowed: 'done', 'error', 'retry'/)
   test.throws(() => {
     TaskQueue.removeEventListener(another)
   }, /removeEventListener\.eventType/)
   test.throws(() => {
     TaskQueue.addEventListener('done', null as unknown as () => void)
-  }, /addEventListener\.callback is null; allowed: a function/)
+  }, /addEventListener\.listener is null; allowed: a function/)
 })

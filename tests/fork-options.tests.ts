@@ -1,8 +1,11 @@
 import { Tinytest } from 'meteor/tinytest'
 import { forkOptions } from '../server/pool/fork/fork-options'
 
-const fork = (env: NodeJS.ProcessEnv = {}, execArgv: string[] = []) =>
-  forkOptions({ env, execArgv, execPath: 'node', pid: 42, ownerKey: '42@7', main: 'main.js', args: [] }, 3009)
+const fork = (env: NodeJS.ProcessEnv = {}, execArgv: string[] = [], workerExecArgv: string[] = []) =>
+  forkOptions(
+    { env, execArgv, workerExecArgv, execPath: 'node', pid: 42, ownerKey: '42@7', main: 'main.js', args: [] },
+    3009,
+  )
 
 Tinytest.add('fork options - a worker gets its own port on loopback and the pid of its master', test => {
   const { env } = fork({ PORT: '80', BIND_IP: '0.0.0.0', METEOR_PARENT_PID: '1' })
@@ -49,4 +52,9 @@ Tinytest.add("fork options - the master's own environment is left as it was", te
   const env = { PORT: '80', METEOR_SHELL_DIR: '/shell' }
   fork(env)
   test.equal(env, { PORT: '80', METEOR_SHELL_DIR: '/shell' })
+})
+
+Tinytest.add('fork options - flags for workers come behind those of the master', test => {
+  const { execArgv } = fork({}, ['--inspect', '--max-old-space-size=4096'], ['--max-old-space-size=512'])
+  test.equal(execArgv, ['--max-old-space-size=4096', '--max-old-space-size=512'])
 })

@@ -101,7 +101,7 @@ for (const kind of ['done', 'error'] as const) {
         const claims = new Claims({ queue, leaseDuration: 15_000, log })
         const told: unknown[] = []
         const listeners = new Listeners()
-        listeners.set(kind, ({ task: { _id } }) => told.push(_id))
+        listeners.add(kind, ({ task: { _id } }) => told.push(_id))
         const events = new Events(listeners, log)
         const settler = new Settler({
           claims,

@@ -5,7 +5,7 @@
  * may use the same pipe: ours come in an envelope, several at once, and everything else is left alone.
  */
 import { type Encoded, decode, encode, isEncoded } from './codec'
-import { InvalidArgumentError } from '../errors'
+import { wrongValue } from '../invalid'
 import { findBsonType } from '../plain'
 import type { Job } from '../task'
 import { type WireError, type WireValue, isRecord, isWireError, isWireValue } from './wire'
@@ -104,7 +104,7 @@ export function jobToWire({ _id, taskType, data, priority, createdAt, dueDate }:
   const encoded = encode(data)
   // What goes as JSON has no such key.
   const fault = 'v8' in encoded ? findBsonType(data) : undefined
-  if (fault !== undefined) throw new InvalidArgumentError(`task.data${fault.path}`, fault.value, fault.allowed)
+  if (fault !== undefined) throw wrongValue(`task.data${fault.path}`, fault.value, fault.allowed)
   return { _id, taskType, data: encoded, priority, createdAt: Number(createdAt), dueDate: Number(dueDate) }
 }
 

@@ -87,7 +87,7 @@ function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool 
     maxMemory: maxWorkerMemory,
     startTimeout,
     priority: options.workerPriority,
-    fork: workerPort => forkServer(workerPort, ownerKey),
+    fork: workerPort => forkServer(workerPort, ownerKey, options.workerExecArgv),
     log,
   })
 }

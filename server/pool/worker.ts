@@ -40,15 +40,11 @@ export class Worker implements JobCommands {
       left: messages => {
         for (const message of messages) if (message.kind === 'run') this.#jobs.get(message.token)?.left()
       },
-      unsent: (message, error) => {
-        handleUnsent(message, error, this.faultHandling)
-      },
+      unsent: (message, error) => handleUnsent(message, error, this.faultHandling),
       exited: () => {
         for (const job of this.jobs) job.clearTimers()
       },
-      end: (exit, lastWords) => {
-        this.end(exit, lastWords)
-      },
+      end: (exit, lastWords) => this.end(exit, lastWords),
     })
   }
 

@@ -1,5 +1,7 @@
-import { InvalidArgumentError, WrongProcessError } from '../../common/errors'
-import type { Task } from '../../common/task'
+import { WrongProcessError } from '../../common/errors'
+import { nameHint, unknownName, wrongValue } from '../../common/invalid'
+import { isPlainObject } from '../../common/plain'
+import { type Task, checkText } from '../../common/task'
 import { role } from '../role'
 
 /** What the listeners are told, by event type: on the master that ran the task. */
@@ -19,35 +21,88 @@ export interface TaskEvents {
 export type TaskEventType = keyof TaskEvents
 export type TaskEventListener<Type extends TaskEventType> = (event: TaskEvents[Type]) => unknown
 
-const TYPES: readonly TaskEventType[] = ['done', 'error', 'retry', 'stalled', 'cancelled']
+const TYPES: Readonly<Record<TaskEventType, true>> = {
+  done: true,
+  error: true,
+  retry: true,
+  stalled: true,
+  cancelled: true,
+}
+const TYPE_NAMES = Object.keys(TYPES)
 
-/** At most one listener for each event type; the last one set wins. */
+/** Which events of a type a listener gets. */
+export interface ListenerOptions {
+  /** Only those of tasks of this type. Default: of all. */
+  readonly taskType?: string
+}
+
+/** Everything that a listener of one event type listens to: all tasks, or those of these types. */
+type TaskTypes = Set<string> | 'all'
+
+/** The application's event listeners. The same function is called once for an event, however often it was added. */
 export class Listeners {
-  readonly #listeners = new Map<TaskEventType, (event: never) => unknown>()
+  readonly #listeners = new Map<TaskEventType, Map<(event: never) => unknown, TaskTypes>>()
 
-  set<Type extends TaskEventType>(type: Type, listener: TaskEventListener<Type>): void {
+  /** @throws InvalidArgumentError, or WrongProcessError in a worker */
+  add<Type extends TaskEventType>(type: Type, listener: TaskEventListener<Type>, options: ListenerOptions = {}): void {
     checkType('addEventListener', type)
-    if (typeof listener !== 'function') {
-      throw new InvalidArgumentError('addEventListener.callback', listener, 'a function')
-    }
-    this.#listeners.set(type, listener)
+    checkListener('addEventListener', listener)
+    const { taskType } = checkOptions(options)
+    const ofType = this.#listeners.get(type) ?? new Map<(event: never) => unknown, TaskTypes>()
+    this.#listeners.set(type, ofType)
+    const known = ofType.get(listener)
+    const isForAll = taskType === undefined || known === 'all'
+    ofType.set(listener, isForAll ? 'all' : new Set(known).add(taskType))
   }
 
-  remove(type: TaskEventType): void {
+  /** @param listener default: all of this event type @throws as `add` */
+  remove<Type extends TaskEventType>(type: Type, listener?: TaskEventListener<Type>): void {
     checkType('removeEventListener', type)
-    this.#listeners.delete(type)
+    if (listener === undefined) this.#listeners.delete(type)
+    else {
+      checkListener('removeEventListener', listener)
+      this.#listeners.get(type)?.delete(listener)
+    }
   }
 
-  get<Type extends TaskEventType>(type: Type): TaskEventListener<Type> | undefined {
-    return this.#listeners.get(type) as TaskEventListener<Type> | undefined
+  /** In the order in which they were added. */
+  of<Type extends TaskEventType>(type: Type, taskType: string): TaskEventListener<Type>[] {
+    const found: TaskEventListener<Type>[] = []
+    for (const [listener, types] of this.#listeners.get(type) ?? []) {
+      if (types === 'all' || types.has(taskType)) found.push(listener as TaskEventListener<Type>)
+    }
+    return found
   }
 }
 
 function checkType(method: string, type: unknown): void {
   if (role === 'worker') {
-    throw new WrongProcessError(`TaskQueue.${method} works on the master only; events are told there, not in workers.`)
+    throw new WrongProcessError(
+      `TaskQueue.${method} works on the master only, and this is a worker, which loads the server's code too; ` +
+        'call it inside `if (Cluster.isMaster())`, or in a file that only the master imports (not one that Meteor ' +
+        'loads by itself: put it into an `imports` folder).',
+    )
   }
-  if (!TYPES.some(known => known === type)) {
-    throw new InvalidArgumentError(`${method}.eventType`, type, TYPES.map(known => `'${known}'`).join(' or '))
+  if (typeof type === 'string' && Object.hasOwn(TYPES, type)) return
+  throw wrongValue(
+    `${method}.eventType`,
+    type,
+    TYPE_NAMES.map(known => `'${known}'`).join(', '),
+    nameHint(type, TYPE_NAMES),
+  )
+}
+
+function checkListener(method: string, listener: unknown): void {
+  if (typeof listener !== 'function') throw wrongValue(`${method}.listener`, listener, 'a function')
+}
+
+function checkOptions(options: unknown): ListenerOptions {
+  if (!isPlainObject(options)) {
+    const hint = typeof options === 'string' ? `Use { taskType: '${options}' }.` : ''
+    throw wrongValue('addEventListener.options', options, 'an object { taskType }', hint)
   }
+  const unknown = Object.keys(options).find(name => name !== 'taskType')
+  if (unknown !== undefined) throw unknownName(`addEventListener.options.${unknown}`, unknown, 'option', ['taskType'])
+  if (options.taskType !== undefined) checkText('addEventListener.options.taskType', options.taskType)
+  return options
 }

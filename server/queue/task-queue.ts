@@ -1,9 +1,11 @@
 import { Mongo } from 'meteor/mongo'
 import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
 import { createId } from '../../common/id'
+import { wrongValue } from '../../common/invalid'
+import { isPlainObject } from '../../common/plain'
 import { type NewTask, type Task, checkText, createTask, createTasks } from '../../common/task'
 import { role } from '../role'
-import { type TaskEventListener, type TaskEventType, Listeners } from './listeners'
+import { type ListenerOptions, type TaskEventListener, type TaskEventType, Listeners } from './listeners'
 import type { InMemoryTasks } from './memory/in-memory-tasks'
 import { MemoryQueue } from './memory/memory-queue'
 import type { Retention } from './memory/retention'
@@ -40,8 +42,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws DuplicateTaskError (rejects) when a task with this `_id` is in the queue
    * @throws WrongProcessError (rejects) for an in-memory task on a worker, or in an app without `new Cluster`
    */
-  async addTask<Data>(newTask: NewTask<Data>): Promise<string> {
+  async addTask<Data>(newTask: NewTask<Data>): Promise<string>
+  async addTask(newTask: NewTask, ...others: readonly unknown[]): Promise<string> {
     const task = createTask(newTask)
+    refuseMore('addTask', others)
     if (newTask.inMemory === true) this.addInMemory([task])
     else await this.addPersistent(task)
     return task._id
@@ -56,8 +60,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * stored
    * @throws WrongProcessError (rejects) as `addTask`; nothing is stored
    */
-  async addTasks<Data>(newTasks: readonly NewTask<Data>[]): Promise<string[]> {
+  async addTasks<Data>(newTasks: readonly NewTask<Data>[]): Promise<string[]>
+  async addTasks(newTasks: readonly NewTask[], ...others: readonly unknown[]): Promise<string[]> {
     const tasks = createTasks(newTasks)
+    refuseMore('addTasks', others)
     const inMemory: Task[] = []
     const persistent: Task[] = []
     for (const [index, task] of tasks.entries()) {
@@ -82,8 +88,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @returns whether there was a task that had not ended
    * @throws InvalidArgumentError (rejects) for what is no `_id`
    */
-  async cancel(_id: string): Promise<boolean> {
-    checkText('cancel._id', _id)
+  async cancel(_id: string): Promise<boolean>
+  async cancel(_id: string, ...others: readonly unknown[]): Promise<boolean> {
+    checkId('cancel', _id)
+    refuseMore('cancel', others)
     const { keepFailed } = this.#retention
     const cancellation = this.#memory.cancel(_id) ?? (await cancelTask(this.rawCollection(), _id, keepFailed))
     if (cancellation !== undefined) this.#signals.taskCancelled(cancellation)
@@ -97,8 +105,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @returns whether there was such a task; a running one that was asked to end is not
    * @throws InvalidArgumentError (rejects) for what is no `_id`
    */
-  async retry(_id: string): Promise<boolean> {
-    checkText('retry._id', _id)
+  async retry(_id: string): Promise<boolean>
+  async retry(_id: string, ...others: readonly unknown[]): Promise<boolean> {
+    checkId('retry', _id)
+    refuseMore('retry', others)
     const inMemory = this.#memory.startAnew(_id)
     if (inMemory !== undefined) {
       this.#signals.master?.inMemoryTaskAdded(inMemory)
@@ -110,23 +120,29 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Sets the listener for an event type, in place of the one before. On the master only.
+   * Adds a listener for an event type, on the master only. There may be several. The same function counts once.
    *
-   * @throws InvalidArgumentError for another event type, or when the listener is no function
-   * @throws WrongProcessError on a worker
+   * @param options.taskType only the events of tasks of this type; default: of all
+   * @throws InvalidArgumentError for another event type or option, or when the listener is not a function
+   * @throws WrongProcessError in a worker
    */
-  addEventListener<Type extends TaskEventType>(eventType: Type, listener: TaskEventListener<Type>): void {
-    this.#listeners.set(eventType, listener)
+  addEventListener<Type extends TaskEventType>(
+    eventType: Type,
+    listener: TaskEventListener<Type>,
+    options?: ListenerOptions,
+  ): void {
+    this.#listeners.add(eventType, listener, options)
   }
 
   /**
-   * Removes the listener of an event type, if there is one. On the master only.
+   * Removes a listener of an event type, on the master only. Does nothing if it was not added.
    *
-   * @throws InvalidArgumentError for another event type
-   * @throws WrongProcessError on a worker
+   * @param listener default: all listeners of this event type
+   * @throws InvalidArgumentError for another event type, or when the listener is not a function
+   * @throws WrongProcessError in a worker
    */
-  removeEventListener(eventType: TaskEventType): void {
-    this.#listeners.remove(eventType)
+  removeEventListener<Type extends TaskEventType>(eventType: Type, listener?: TaskEventListener<Type>): void {
+    this.#listeners.remove(eventType, listener)
   }
 
   /**
@@ -136,7 +152,9 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    */
   get inMemory(): InMemoryTasks {
     if (role === 'worker') {
-      throw new WrongProcessError('TaskQueue.inMemory is on the master only; a worker has no in-memory tasks.')
+      throw new WrongProcessError(
+        'TaskQueue.inMemory is on the master only, and this is a worker: workers have no in-memory tasks.',
+      )
     }
     return this.#memory
   }
@@ -153,6 +171,21 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     await add(task, this.rawCollection())
     this.#signals.taskAdded(task)
   }
+}
+
+function checkId(method: string, _id: unknown): void {
+  const field = `${method}._id`
+  if (Array.isArray(_id)) throw wrongValue(field, _id, 'a non-empty string', 'Call it once for each task.')
+  if (isPlainObject(_id)) throw wrongValue(field, _id, 'a non-empty string', "Use the task's _id.")
+  checkText(field, _id)
+}
+
+/** 2.x took a callback, and other queues take options. */
+function refuseMore(method: string, others: readonly unknown[]): void {
+  const [other] = others
+  if (other === undefined) return
+  const hint = typeof other === 'function' ? `${method} returns a promise: await it.` : 'Put it into the first.'
+  throw wrongValue(`${method}: the second argument`, other, 'none', hint)
 }
 
 /** Of each type, the one of the highest priority of those that are due, and the earliest of the others. */

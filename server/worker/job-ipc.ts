@@ -1,4 +1,5 @@
-import { InvalidArgumentError, UnsendableValueError, toError } from '../../common/errors'
+import { UnsendableValueError, toError } from '../../common/errors'
+import { numberHint, wrongValue } from '../../common/invalid'
 import { errorFromWire, fromWire, toWire } from '../../common/pipe/wire'
 import type { IpcMessage, ToggleIPC } from '../../common/ipc'
 import type { Log } from '../../common/log'
@@ -38,6 +39,7 @@ export class JobIpc {
   jobStarted(job: Job, token: string): ToggleIPC {
     this.#running.add(token)
     return (broker, initialize) => {
+      checkFunctions(broker, initialize)
       const conversation = this.converse(job, token, initialize).then(broker)
       // A task that does not wait for it must not end its worker.
       conversation.catch(() => undefined)
@@ -114,13 +116,20 @@ export class JobIpc {
   }
 }
 
+/** Thrown where `toggleIPC` is called: nothing could be said, or the answer would be lost. */
+function checkFunctions(broker: unknown, initialize: unknown): void {
+  const use = 'Use toggleIPC(answer => …, sendMessageToMaster => …).'
+  if (typeof broker !== 'function') throw wrongValue('toggleIPC.broker', broker, 'a function', use)
+  if (typeof initialize !== 'function') throw wrongValue('toggleIPC.initialize', initialize, 'a function', use)
+}
+
 function checkMessage(message: unknown): IpcMessage {
   if (typeof message !== 'object' || message === null) {
-    throw new InvalidArgumentError('sendMessageToMaster', message, 'an object { status, data }')
+    throw wrongValue('sendMessageToMaster', message, 'an object { status, data }', 'Use { status: 2, data: … }.')
   }
   const { status } = message as IpcMessage
   if (!Number.isSafeInteger(status) || status < 2) {
-    throw new InvalidArgumentError('sendMessageToMaster.status', status, 'an integer above 1')
+    throw wrongValue('sendMessageToMaster.status', status, 'an integer above 1', numberHint(status))
   }
   return message as IpcMessage
 }

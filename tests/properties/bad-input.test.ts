@@ -90,12 +90,12 @@ const count = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })
 const timer = fc.integer({ min: 1, max: MAX_TIMER_MS })
 const OPTIONS: { readonly [Name in keyof Required<ClusterOptions>]: fc.Arbitrary<unknown> } = {
   port: fc.integer({ min: 1, max: 65_535 }),
-  maxAvailableWorkers: fc.maxSafeInteger(),
+  maxAvailableWorkers: count,
   workerConcurrency: fc.integer({ min: 1 }),
   refreshRate: timer,
   inMemoryOnly: fc.boolean(),
   messageBroker: fc.constantFrom(null, () => undefined),
-  logs: fc.constantFrom('all', 'error'),
+  logs: fc.constantFrom('all', 'error', () => undefined),
   keepAlive: fc.oneof(fc.constantFrom(null, 'always'), count),
   leaseDuration: fc.integer({ min: 100, max: MAX_TIMER_MS }),
   maxCrashes: count,
@@ -106,9 +106,13 @@ const OPTIONS: { readonly [Name in keyof Required<ClusterOptions>]: fc.Arbitrary
   startTimeout: fc.integer({ min: 1, max: MAX_TIMER_MS }),
   stopTimeout: fc.integer({ min: 0, max: MAX_TIMER_MS }),
   workerPriority: fc.option(fc.integer({ min: -20, max: 19 })),
+  workerExecArgv: fc.array(fc.constantFrom('--trace-warnings', '--max-old-space-size=512')),
   autoInitialize: fc.boolean(),
 }
 const NAMES = Object.keys(OPTIONS) as (keyof ClusterOptions)[]
+
+/** Megabytes. */
+const memory = fc.oneof(fc.constant(Infinity), fc.integer({ min: 1, max: 2 ** 20 }))
 
 void test('whatever the options and the settings are, each resolved option obeys its rule or one error names it', () => {
   const layer = fc.oneof(
@@ -118,8 +122,8 @@ void test('whatever the options and the settings are, each resolved option obeys
   )
   const tally = new Tally()
   fc.assert(
-    fc.property(layer, layer, fc.integer({ min: 1, max: 256 }), (settings, given, cpus) => {
-      const resolved = attempt(() => resolveOptions(settings, given, cpus), tally)
+    fc.property(layer, layer, fc.integer({ min: 1, max: 256 }), memory, (settings, given, cpus, limit) => {
+      const resolved = attempt(() => resolveOptions(settings, given, { cpus, memory: limit }), tally)
       if (resolved === undefined) return
       assert.deepEqual(Object.keys(resolved.options).sort(), [...NAMES].sort())
       for (const option of NAMES) checkOption('resolved', option, resolved.options[option])

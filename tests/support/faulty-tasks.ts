@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Job, TaskMap, ToggleIPC } from 'meteor/nschwarz:cluster'
 import { hold } from './attempt-tasks'
 import { faultyErrors, faultyValues } from './faulty'
+import { workerMistakes } from './worker-mistakes'
 
 const whatOf = (job: Job) => (job.data as { what: string }).what
 
@@ -46,6 +47,15 @@ export const faultyTasks: TaskMap = {
     const { message, milliseconds } = job.data as { message: string; milliseconds: number }
     await pause(milliseconds)
     throw new Error(message)
+  },
+  /** @returns the message of the error that a mistake ends in */
+  mistake: async (job, toggleIPC) => {
+    try {
+      await workerMistakes[whatOf(job)]?.make(toggleIPC)
+      return 'no error'
+    } catch (error) {
+      return (error as Error).message
+    }
   },
   throwLines: job => {
     throw new Error((job.data as { message: string }).message)

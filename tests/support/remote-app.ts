@@ -4,7 +4,7 @@
  */
 import { createServer } from 'node:net'
 import { Meteor } from 'meteor/meteor'
-import { Cluster, TaskQueue, type ClusterOptions, type LogEntry } from 'meteor/nschwarz:cluster'
+import { Cluster, TaskQueue, type ClusterOptions, type LogEntry, type Task } from 'meteor/nschwarz:cluster'
 import { errorToWire, toWire } from '../../common/pipe/wire'
 import { held, messageBroker } from './broker'
 import { skew } from '../chaos/skew'
@@ -15,6 +15,7 @@ import {
   KILLER_VARIABLE,
   OPTIONS_VARIABLE,
   PORT_THIEF_VARIABLE,
+  WAITING_HOOK_VARIABLE,
   notify,
 } from './remote-protocol'
 import { taskMap } from './task-map'
@@ -46,10 +47,37 @@ if (process.env[PORT_THIEF_VARIABLE] !== undefined && !Cluster.isMaster()) {
   createServer().listen(Number(process.env.PORT), '127.0.0.1').unref()
 }
 
+type Listener = (event: { readonly value: unknown; readonly task: Task }) => void
+
+/** By event type and mode. */
+const listeners = new Map<string, Listener>()
+
+function listenerFor(type: 'done' | 'error' | 'retry', mode: string): Listener {
+  return ({ value, task }) => {
+    if (mode === 'throwing') throw new Error('the listener threw')
+    notify({ event: type, wire: toWire(value), task, mode })
+  }
+}
+
 /** As JSON, with the message of its error. */
 function writeEntry(entry: LogEntry): void {
   const process = Cluster.isMaster() ? 'master' : 'worker'
   console.log(`entry ${JSON.stringify({ ...entry, in: process, error: entry.error?.message })}`)
+}
+
+if (process.env[WAITING_HOOK_VARIABLE] !== undefined && Cluster.isMaster()) {
+  Meteor.startup(async () => {
+    const result = new Promise<unknown>(resolve => {
+      TaskQueue.addEventListener('done', ({ value }) => {
+        resolve(value)
+      })
+    })
+    await TaskQueue.addTask({ taskType: 'text', data: { bytes: 3 } })
+    notify({ event: 'started' })
+    // As the warning says.
+    setTimeout(() => cluster?.initialize(), 11_000)
+    console.log(`the hook has its result: ${String(await result)}`)
+  })
 }
 
 const calls: Calls = {
@@ -88,14 +116,13 @@ const calls: Calls = {
     while (performance.now() < end);
   },
   stop: async options => cluster?.stop(options),
-  listen: (type, mode) => {
-    TaskQueue.addEventListener(type, event => {
-      if (mode === 'throwing') throw new Error('the listener threw')
-      notify({ event: type, wire: toWire(event.value), task: event.task, mode })
-    })
+  listen: (type, mode, options) => {
+    const listener = listeners.get(type + mode) ?? listenerFor(type, mode)
+    listeners.set(type + mode, listener)
+    TaskQueue.addEventListener(type, listener, options)
   },
-  stopListening: type => {
-    TaskQueue.removeEventListener(type)
+  stopListening: (type, mode) => {
+    TaskQueue.removeEventListener(type, mode === undefined ? undefined : listeners.get(type + mode))
   },
   secondCluster: () => {
     new Cluster(taskMap)

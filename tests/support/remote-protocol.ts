@@ -1,5 +1,5 @@
 import type { WireError, WireValue } from '../../common/pipe/wire'
-import type { IpcMessage, Job, NewTask, Task } from 'meteor/nschwarz:cluster'
+import type { IpcMessage, Job, ListenerOptions, NewTask, Task } from 'meteor/nschwarz:cluster'
 
 /** Which of the apps in tests/main.ts a forked server is. */
 export const APP_VARIABLE = 'CLUSTER_TEST_APP'
@@ -9,6 +9,8 @@ export const BOOT_FAILURE_VARIABLE = 'CLUSTER_TEST_BOOT_FAILURE'
 export const KILLER_VARIABLE = 'CLUSTER_TEST_KILLER'
 /** Set where somebody takes the ports of workers while they boot. */
 export const PORT_THIEF_VARIABLE = 'CLUSTER_TEST_PORT_THIEF'
+/** Set where a startup hook is to wait for a task. */
+export const WAITING_HOOK_VARIABLE = 'CLUSTER_TEST_WAITING_HOOK'
 /** Before the name of an example of the README. */
 export const EXAMPLE_PREFIX = 'example:'
 /** The options of the remote app's cluster, as JSON. */
@@ -39,8 +41,9 @@ export interface Calls {
   /** Blocks the event loop. */
   block: (milliseconds: number) => void
   stop: (options?: { timeout?: number }) => Promise<void>
-  listen: (type: EventType, mode: string) => void
-  stopListening: (type: EventType) => void
+  /** The same function for the same type and mode. */
+  listen: (type: EventType, mode: string, options?: ListenerOptions) => void
+  stopListening: (type: EventType, mode?: string) => void
   secondCluster: () => void
   whatAmI: () => { isMasterBeforeCluster: boolean; hasMasterImports: boolean; maxWorkers: number }
   addAndChange: () => Promise<string>

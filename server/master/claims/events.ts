@@ -1,6 +1,7 @@
+import { isThenable } from '../../../common/inspect'
 import type { Log } from '../../../common/log'
 import { type Task, copyTask } from '../../../common/task'
-import type { Listeners, TaskEvents, TaskEventType } from '../../queue/listeners'
+import type { Listeners, TaskEventListener, TaskEvents, TaskEventType } from '../../queue/listeners'
 import { CANCELLED, failureCause, finalEntry } from './outcome-log'
 
 /** Emits events to the application's listeners. What they throw or reject with is logged, and stops nothing. */
@@ -26,15 +27,27 @@ export class Events {
   }
 
   /**
-   * The task of a listener is its own copy, except for a done one, which nobody else has any more.
+   * Each listener gets a copy of the task of its own, except for the only one of a done task, which nobody else has any
+   * more.
    *
-   * @returns a promise, which never rejects, while the listener has not finished
+   * @returns a promise, which never rejects, while a listener has not finished
    */
   emit<Type extends TaskEventType>(type: Type, event: TaskEvents[Type]): Promise<void> | undefined {
-    const listener = this.#listeners.get(type)
-    if (listener === undefined) return undefined
+    const listeners = this.#listeners.of(type, event.task.taskType)
+    const isOwn = type === 'done' && listeners.length === 1
+    const pending = listeners.flatMap(
+      listener => this.call(listener, type, isOwn ? event : { ...event, task: copyTask(event.task) }) ?? [],
+    )
+    return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined)
+  }
+
+  private call<Type extends TaskEventType>(
+    listener: TaskEventListener<Type>,
+    type: Type,
+    event: TaskEvents[Type],
+  ): Promise<void> | undefined {
     try {
-      const answer = listener(type === 'done' ? event : { ...event, task: copyTask(event.task) })
+      const answer = listener(event)
       return isThenable(answer) ? this.await(type, event.task, answer) : undefined
     } catch (thrown) {
       this.logFailure(type, event.task, thrown)
@@ -53,8 +66,4 @@ export class Events {
   private logFailure(type: TaskEventType, task: Task, thrown: unknown): void {
     this.#log.taskError(task, `the '${type}' listener threw`, thrown)
   }
-}
-
-function isThenable(answer: unknown): answer is PromiseLike<unknown> {
-  return typeof (answer as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -6,6 +6,8 @@ import { workerMark } from './worker-mark'
 export interface ForkContext {
   readonly env: NodeJS.ProcessEnv
   readonly execArgv: readonly string[]
+  /** The option: flags for workers, behind those of this process. */
+  readonly workerExecArgv: readonly string[]
   readonly execPath: string
   readonly pid: number
   /** Names this process for good, so that its next self can find the workers that it left behind. */
@@ -34,7 +36,7 @@ export const NOT_INHERITED = [
 /** How to fork a worker whose web server listens on `port`. */
 export function forkOptions(context: ForkContext, port: number): ForkOptions {
   const { env, execPath, pid, ownerKey, main, args } = context
-  const execArgv = withoutInspector(context.execArgv)
+  const execArgv = [...withoutInspector(context.execArgv), ...context.workerExecArgv]
   const inherited = { ...env }
   for (const name of NOT_INHERITED) delete inherited[name]
   if (env.NODE_OPTIONS !== undefined) {

@@ -11,10 +11,10 @@ export function serverEntry(): string {
 }
 
 /** Forks a copy of this server. */
-export function forkServer(port: number, ownerKey: string): ChildProcess {
+export function forkServer(port: number, ownerKey: string, workerExecArgv: readonly string[]): ChildProcess {
   const main = serverEntry()
   // main.js inserts 'program.json' itself.
   const args = process.argv.slice(3)
   const { env, execArgv, execPath, pid } = process
-  return fork(main, args, forkOptions({ env, execArgv, execPath, pid, ownerKey, main, args }, port))
+  return fork(main, args, forkOptions({ env, execArgv, workerExecArgv, execPath, pid, ownerKey, main, args }, port))
 }

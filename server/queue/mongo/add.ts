@@ -1,6 +1,7 @@
 /** How any process adds tasks to the persistent queue, with or without a cluster in it. */
 import { MongoInternals } from 'meteor/mongo'
-import { DuplicateTaskError, InvalidArgumentError } from '../../../common/errors'
+import { DuplicateTaskError } from '../../../common/errors'
+import { wrongValue } from '../../../common/invalid'
 import type { Task } from '../../../common/task'
 import { DURABLE, type RawCollection } from './schema'
 import { literal } from './updates'
@@ -69,8 +70,8 @@ export function sizeOf(task: Task): number {
 export function checkSize(where: string, task: Task): void {
   const bytes = sizeOf(task)
   if (bytes <= MAX_BYTES) return
-  const allowed = `at most ${String(MAX_BYTES)} bytes of BSON with the task around it (these are ${String(bytes)})`
-  throw new InvalidArgumentError(`${where}.data`, task.data, allowed)
+  const allowed = `at most ${String(MAX_BYTES)} bytes of BSON for the whole task (this has ${String(bytes)})`
+  throw wrongValue(`${where}.data`, task.data, allowed, 'Store it elsewhere (GridFS, S3), and give its key.')
 }
 
 /** Whether the `_id` is taken. A unique index of the application's own on this collection reports the same code. */
