@@ -15,7 +15,7 @@ interface Offer {
   readonly reject: (error: Error) => void
 }
 
-/** The tasks that are added in this worker, on their way to the master, which may store them already claimed. */
+/** Offers the tasks that are added in this worker to the master, which may store them already claimed. */
 export class AddedTasks {
   readonly #link: Pick<ParentLink, 'send'>
   readonly #offers = new Map<number, Offer>()
@@ -26,13 +26,13 @@ export class AddedTasks {
     this.#link = link
   }
 
-  /** From now on answers are received. */
+  /** From now on, answers are received. */
   open(): void {
     this.#isOpen = true
   }
 
   /**
-   * @returns whether the master has stored the task, already claimed; if not, it is to be stored here
+   * @returns whether the master has stored the task, already claimed; if not, the caller stores it
    * @throws DuplicateTaskError, or what the driver throws (rejects)
    */
   async offer(task: Task): Promise<boolean> {
@@ -54,7 +54,7 @@ export class AddedTasks {
   }
 }
 
-/** Undefined for one that takes longer through the pipe, and more of the master's time, than a second write takes. */
+/** Undefined for a large task: the pipe and the master would take longer for it than a second write does. */
 function encodeSmall(task: Task): Encoded | undefined {
   try {
     return encode(task, MAX_BYTES)

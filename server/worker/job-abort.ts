@@ -1,4 +1,4 @@
-/** An AbortController that is made when somebody asks for it: it costs more than a short job. */
+/** Makes its AbortController on demand, since one costs more than a short job. */
 export class JobAbort {
   #controller: AbortController | undefined
   #reason: Error | undefined

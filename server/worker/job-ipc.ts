@@ -9,7 +9,7 @@ import type { ParentLink } from './parent-link'
 
 type AnswerMessage = Extract<ToWorker, { kind: 'answer' }>
 
-/** What is at fault when a message cannot be sent. */
+/** The culprit that the error names when a message cannot be sent. */
 export const MESSAGE_DATA = 'the data of the message'
 
 interface Conversation {
@@ -35,24 +35,24 @@ export class JobIpc {
     this.#log = log
   }
 
-  /** The second argument of the task function, for the job with this token. */
+  /** Makes the second argument of the task function, for the job with this token. */
   jobStarted(job: Job, token: string): ToggleIPC {
     this.#running.add(token)
     return (broker, initialize) => {
       checkFunctions(broker, initialize)
       const conversation = this.converse(job, token, initialize).then(broker)
-      // A task that does not wait for it must not end its worker.
+      // A task need not await it: even then, a rejection must not end the worker.
       conversation.catch(() => undefined)
       return conversation
     }
   }
 
-  /** How many wait for an answer. */
+  /** How many conversations wait for an answer. */
   get openConversations(): number {
     return this.#open.size
   }
 
-  /** What it still asks gets no answer. */
+  /** Its open conversations get no answer any more. */
   jobEnded(token: string): void {
     this.#running.delete(token)
     if (this.#open.size === 0) return
@@ -70,14 +70,14 @@ export class JobIpc {
     else open.reject(errorFromWire(answer.error))
   }
 
-  /** Nothing comes of this conversation, if it is open. */
+  /** Rejects this conversation, if it is open. */
   refuse(conversation: number, what: string, reason: unknown): void {
     const open = this.#open.get(conversation)
     this.#open.delete(conversation)
     open?.reject(new UnsendableValueError(what, reason))
   }
 
-  /** Never settles once the job has ended. */
+  /** The promise never settles once the job is over. */
   private converse(job: Job, token: string, initialize: Parameters<ToggleIPC>[1]): Promise<unknown> {
     const conversation = this.#opened++
     return new Promise<unknown>((resolve, reject) => {
@@ -85,7 +85,7 @@ export class JobIpc {
       const fail = (error: unknown) => {
         if (this.#open.delete(conversation)) reject(toError(error))
       }
-      // Called from anywhere, also from a timer, where an error would end the worker instead of the conversation.
+      // The application may call this from a timer, where an error would end the worker instead of the conversation.
       const send = (message: IpcMessage) => {
         try {
           if (this.#running.has(token)) this.ask(token, conversation, message)

@@ -19,23 +19,23 @@ type RunMessage = Extract<ToWorker, { kind: 'run' }>
 export interface JobRunnerOptions {
   /** How many jobs run at once. */
   readonly slots: number
-  /** Whether the master wants to know how much memory this process has. */
+  /** Whether to report how much memory this process has. */
   readonly tellsMemory: boolean
 }
 
-/** How a job ended, and after how many milliseconds. */
+/** The outcome of a job, and how many milliseconds it took. */
 interface Ending {
   readonly outcome: Outcome
   readonly duration: number
 }
 
-/** What is at fault when the outcome cannot be sent. */
+/** The culprit that the error names when the outcome cannot be sent. */
 const RESULT = 'the result of the task'
 
-/** The master logs how each job ends. */
+/** The master logs the outcome of each job. */
 const STARTED: TaskEntry = { level: 'info', event: 'started', text: 'started' }
 
-/** Runs the jobs that the master sends, and reports how each of them ended. */
+/** Runs the jobs that the master sends, and reports the outcome of each. */
 export class JobRunner {
   readonly #definitions: Definitions
   readonly #link: ParentLink
@@ -47,7 +47,10 @@ export class JobRunner {
   readonly #waiting: RunMessage[] = []
   /** The jobs that are running, by token. */
   readonly #running = new Map<string, JobAbort>()
-  /** A job whose start is on its way to the master. The next one waits: this one's function may block this process. */
+  /**
+   * The token of a job whose start is on its way to the master. The next job waits, since this one's function may block
+   * the process.
+   */
   #starting: string | undefined
   /** On performance.now. */
   #turnEndsAt = 0
@@ -61,7 +64,7 @@ export class JobRunner {
     this.#ipc = new JobIpc(link, log)
   }
 
-  /** Listens, and tells the master that jobs may be sent. */
+  /** Listens to the master, and reports that this worker is ready for jobs. */
   start(): void {
     this.#link.listen({
       message: message => {
@@ -95,7 +98,7 @@ export class JobRunner {
     }
   }
 
-  /** The job or the conversation that it is about fails; when that cannot be told, the protocol is broken. */
+  /** Fails the job or the conversation that the message names. If it names none, the protocol is broken. */
   private receiveUnreadable(unreadable: Unreadable): void {
     const { kind, token, conversation } = partsOfUnreadable(unreadable)
     const reason = 'it came in a form that cannot be read'
@@ -109,7 +112,7 @@ export class JobRunner {
     } else this.giveUp(`the master sent a message that cannot be read (kind: ${describe(kind)})`)
   }
 
-  /** Values are checked when they are encoded. This handles what was changed since then. */
+  /** Handles a message that cannot be sent. Values are checked when they are encoded: this one has changed since. */
   private unsent(message: ToMaster, error: unknown): void {
     if (message.kind === 'ask') this.#ipc.refuse(message.conversation, MESSAGE_DATA, error)
     else if (message.kind === 'outcome' && message.outcome.kind === 'done') this.reportUnsent(message, error)
@@ -122,7 +125,7 @@ export class JobRunner {
     this.#link.send({ ...message, outcome })
   }
 
-  /** The master replaces this worker, and runs its jobs again. */
+  /** Exits: the master replaces this worker, and runs its jobs again. */
   private giveUp(why: string): void {
     this.#log.error(`${why}: this worker exits`)
     process.exit(1)
@@ -159,21 +162,21 @@ export class JobRunner {
     const abort = new JobAbort()
     this.#starting = token
     this.#running.set(token, abort)
-    // The timeout runs from when the master hears of the start: a large outcome in front must not come in between.
+    // The timeout counts from when the master hears of the start, so a large outcome in front of it must leave first.
     if (this.#link.isBusy) await this.#link.flush()
     this.#log.task({ ...job, attempts: message.attempt }, STARTED)
     this.#link.send({ kind: 'started', token })
-    // The function may block this process, or end it: what the jobs before it returned must not wait for it.
+    // The function may block or end this process, so the outcomes of earlier jobs must leave first.
     this.#log.flush()
     await this.#link.flush()
     this.#starting = undefined
-    // If the start left too late, another master may run the task by now.
+    // Invariant 2: if the start left too late, another master may run the task by now.
     if (isInTime(message)) {
       const ending = await this.begin(job, message, abort)
       this.report(message, ending)
     } else this.refuse(message)
     this.#running.delete(token)
-    // In the same turn as the report, so that both travel in one message.
+    // Starts the next job in the turn of the report, so that both travel in one message.
     if (performance.now() < this.#turnEndsAt) this.startNext()
     else setImmediate(() => this.takeTurn())
   }
@@ -221,7 +224,10 @@ function isInTime(message: RunMessage): boolean {
   return monotonicNow() < startBefore && !hasSleptSince(message)
 }
 
-/** The claim may have run out while the machine slept, though `startBefore` has not come by the monotonic clock. */
+/**
+ * The claim may have expired while the machine slept: the monotonic clock stood still, and `startBefore` may still be
+ * ahead.
+ */
 function hasSleptSince({ clockOffset: sentAt }: RunMessage): boolean {
   return sentAt !== undefined && hasJumped(sentAt, clockOffset())
 }

@@ -1,8 +1,8 @@
 import { freePort } from '../free-port'
 
 /**
- * Before this worker's web server listens: another process may have taken its port since the master looked, and then
- * this one would die of it. Takes the next that is free.
+ * Call this before the web server of this worker listens. Another process may have taken the port since the master
+ * looked, which would crash this one. Takes the next free port then.
  */
 export async function keepPortFree(): Promise<void> {
   process.env.PORT = String(await freePort(Number(process.env.PORT), new Set()))

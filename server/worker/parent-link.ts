@@ -9,7 +9,7 @@ export interface LinkEvents {
   readonly unsent: (message: ToMaster, error: unknown) => void
 }
 
-/** A worker's end of the pipe to its master: the only place that touches it. */
+/** The worker's end of the pipe to its master. Nothing else in this package touches the pipe. */
 export class ParentLink {
   readonly #outgoing = new Batch<ToMaster>(messages => {
     sendTogether(messages, this.#write, this.#unsent)
@@ -18,12 +18,12 @@ export class ParentLink {
   /** How many messages were written, and how many of them have left this process. */
   #written = 0
   #left = 0
-  /** Who waits until so many have left. */
+  /** Who waits until `count` messages have left. */
   readonly #waiting: { readonly count: number; readonly resolve: () => void }[] = []
 
   readonly #unsent = (message: ToMaster, error: unknown) => this.#events?.unsent(message, error)
 
-  /** A master that is gone is told by `disconnect`. */
+  /** Drops the message when the master is gone, which `disconnect` reports. */
   readonly #write = (message: object) => {
     if (!process.connected) return
     process.send?.(message, undefined, undefined, this.#countLeft)
@@ -35,13 +35,14 @@ export class ParentLink {
     while (this.#left >= (this.#waiting[0]?.count ?? Infinity)) this.#waiting.shift()?.resolve()
   }
 
-  /** Called once, in a worker, as early as possible: a master that dies while its worker boots must take it along. */
+  /** Called once, in a worker, as early as possible: a worker must exit with its master, even during boot. */
   constructor() {
+    // Invariant 8: a worker exits when the pipe to its master closes.
     process.on('disconnect', () => {
       process.exit(0)
     })
-    // A terminal, systemd and PM2 signal all processes of a service at once; a worker follows its master instead, which
-    // may want its job to end first.
+    // A terminal, systemd and PM2 signal all processes of a service at once. A worker ignores that and follows its
+    // master, which may want its job to finish first.
     for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
     if (!process.connected) process.exit(0)
     startWatchdog()
@@ -55,26 +56,27 @@ export class ParentLink {
     })
   }
 
-  /** Sends a message, with others of this turn; at the latest when it ends. */
+  /** Sends a message, together with the others of this turn, at the end of the turn at the latest. */
   send(message: ToMaster): void {
     this.#outgoing.add(message)
   }
 
-  /** Whether something that was written has not left this process yet. */
+  /** Whether a written message has not left this process yet. */
   get isBusy(): boolean {
     return this.#left < this.#written
   }
 
   /**
-   * Sends what is still to be sent, before something that may block this process, or end it.
+   * Sends all that is unsent, before something that may block or end this process.
    *
-   * @returns until all of it has left this process, which takes as long as the master takes to read what is large
+   * @returns a promise that resolves once all of it has left this process; large messages leave as fast as the master
+   * reads
    */
   async flush(): Promise<void> {
     this.#outgoing.flush()
     while (this.isBusy) {
       await new Promise<void>(resolve => this.#waiting.push({ count: this.#written, resolve }))
-      // What was sent meanwhile.
+      // Messages that were added meanwhile.
       this.#outgoing.flush()
     }
   }
