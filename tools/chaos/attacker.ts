@@ -1,4 +1,4 @@
-/** Carries out the planned attacks: one after the other begins, and they overlap as far as their targets allow. */
+/** Carries out the planned attacks. They start one after another, and overlap if their targets allow it. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { monotonicNow } from '../../common/clock'
 import { USUAL_BOOT_MS } from '../../tests/chaos/history'
@@ -8,22 +8,22 @@ import { type Attacked, attackMaster, killWorker, stopFor, stopPair, takeAway } 
 import type { KillableDatabase } from './database'
 import type { Master } from './master'
 
-/** Attacks that wait for a target: no more are drawn meanwhile. */
-const MOST_POSTPONED = 8
+/** At this many attacks without a target, no more are drawn from the plan. */
+const MAX_POSTPONED = 8
 
-/** However slow the machine is, attacks have to come. */
-const MOST_SLOWED_DOWN = 6
+/** Limits the slowness, because attacks have to come on a slow machine too. */
+const MAX_SLOWNESS = 6
 
 export interface Victims {
   readonly masters: readonly Master[]
   readonly database: KillableDatabase
-  /** Milliseconds in which these masters booted: on a machine that is busy, all pauses are longer in proportion. */
+  /** How many milliseconds these masters took to boot. On a busy machine, all pauses grow in proportion. */
   readonly bootedIn: number
 }
 
 interface Targeted {
   readonly locks: readonly (Master | KillableDatabase | number)[]
-  /** Whether a master is down or stopped meanwhile. */
+  /** Whether a master is down or stopped during the attack. */
   readonly takesMaster: boolean
   readonly carryOut: () => Promise<Attacked>
 }
@@ -43,10 +43,10 @@ export class Attacker {
     this.#write = write
   }
 
-  /** @param until on the monotonic clock; resolves when the last attack is over, and all is as before */
+  /** Resolves when the last attack is over and its targets run again. @param until on the monotonic clock */
   async run(until: number): Promise<void> {
     while (monotonicNow() < until) {
-      if (this.#postponed.length < MOST_POSTPONED) this.#postponed.push(this.#plan.next().value)
+      if (this.#postponed.length < MAX_POSTPONED) this.#postponed.push(this.#plan.next().value)
       await pause((this.#postponed.at(-1)?.pause ?? 0) * this.slowness)
       const busy = await this.busyMasters()
       const index = this.#postponed.findIndex(attack => this.begin(attack, busy))
@@ -60,9 +60,9 @@ export class Attacker {
     return !this.#locks.has(master)
   }
 
-  /** Else workers are killed before they are there, and hardly a job runs. */
+  /** Stretches all pauses. Otherwise, on a slow machine, workers are killed before they boot, and hardly a job runs. */
   private get slowness(): number {
-    return Math.min(MOST_SLOWED_DOWN, Math.max(1, this.#victims.bootedIn / USUAL_BOOT_MS))
+    return Math.min(MAX_SLOWNESS, Math.max(1, this.#victims.bootedIn / USUAL_BOOT_MS))
   }
 
   private async busyMasters(): Promise<ReadonlySet<number>> {
@@ -70,7 +70,7 @@ export class Attacker {
     return this.#locks.has(database) ? new Set() : database.busyMasters()
   }
 
-  /** @returns false when there is nobody to attack like this now */
+  /** @returns false if this attack has no target now */
   private begin(attack: PlannedAttack, busy: ReadonlySet<number>): boolean {
     const targeted = this.aim(attack, busy)
     if (targeted === undefined) return false
@@ -113,7 +113,7 @@ export class Attacker {
     return { locks: [database], takesMaster: false, carryOut: () => takeAway(database, duration) }
   }
 
-  /** Whatever happens to its master meanwhile. */
+  /** Locks the worker alone: its master may be attacked at the same time. */
   private aimAtWorker({ kind, target, duration }: PlannedAttack): Targeted | undefined {
     const workers = this.#victims.masters.flatMap(master => this.freeWorkers(master))
     const worker = choose(workers, target)
@@ -124,7 +124,7 @@ export class Attacker {
 
   private aimAtMaster(attack: PlannedAttack): Targeted | undefined {
     const { database } = this.#victims
-    // One that stops cleanly waits for its workers.
+    // A clean stop waits for the master's workers, so none of them may be under attack.
     const isClean = attack.kind === 'clean-stop'
     const masters = this.freeMasters().filter(one => !isClean || this.freeWorkers(one).length === one.workerPids.length)
     const master = choose(masters, attack.target)
@@ -133,7 +133,10 @@ export class Attacker {
     return { locks: [master, ...workers], takesMaster: true, carryOut: () => attackMaster(database, master, attack) }
   }
 
-  /** A worker that gets another job soon. The database is asked when it does. */
+  /**
+   * A worker that gets another job soon, because its master is not busy. The attack asks the database when the master
+   * claims the job, so it locks the database too.
+   */
   private aimAtPair({ target, duration }: PlannedAttack, busy: ReadonlySet<number>): Targeted | undefined {
     const { database } = this.#victims
     if (this.#locks.has(database)) return undefined
@@ -150,7 +153,7 @@ export class Attacker {
     return master.workerPids.filter(pid => !this.#locks.has(pid))
   }
 
-  /** Those that may be stopped or killed, so that one is always left. */
+  /** The masters that may be stopped or killed. One is always left, unless there is only one. */
   private freeMasters(): Master[] {
     const { masters } = this.#victims
     if (this.#mastersTaken >= Math.max(1, masters.length - 1)) return []

@@ -1,24 +1,27 @@
-/** How each kind of attack is carried out. Each resolves when all is as before. */
+/** Carries out each kind of attack. Each function resolves when the attack is over. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { monotonicNow } from '../../common/clock'
 import type { PlannedAttack } from '../../tests/chaos/nemesis'
 import type { KillableDatabase } from './database'
 import type { Master } from './master'
 
-/** How long a stopped worker is given to be sent a job, and how often, before its master is stopped too. */
+/**
+ * How long we wait for the master of a stopped worker to claim a job, and how often we try, before we stop the master
+ * too.
+ */
 const SENT_WITHIN_MS = 60
 const TRIES = 12
-/** How long it may go on in between. */
-const GOES_ON_MS = 100
-/** How long a worker has for itself before its master goes on too. */
+/** How long the worker resumes between two tries. */
+const RESUMED_MS = 100
+/** How long the worker runs before its master resumes too. */
 const HEAD_START_MS = 300
 
 export interface Attacked {
   /** Pids. */
   readonly targets: readonly number[]
-  /** The moment from which they count as attacked, on the monotonic clock. */
+  /** When the attack began, on the monotonic clock. */
   readonly from: number
-  /** Workers that were stopped, and outlived their master. */
+  /** Workers that were stopped, and so outlived their master. */
   readonly orphans?: readonly number[]
 }
 
@@ -47,7 +50,7 @@ export async function attackMaster(
   { kind, duration, skew }: PlannedAttack,
 ): Promise<Attacked> {
   if (kind === 'stop-master') return stopFor([master.pid], duration)
-  // They outlive their master, and go on with their jobs after it is back, unless somebody ends them.
+  // Stopped workers outlive their master, and resume their jobs after it is back, unless somebody kills them.
   const orphans = kind === 'kill-master' && duration > 0 ? master.workerPids : []
   const [targets, from] = [[master.pid], monotonicNow()]
   for (const pid of orphans) signal(pid, 'SIGSTOP')
@@ -58,16 +61,16 @@ export async function attackMaster(
   return { targets, from, orphans }
 }
 
-/** The worker finds what it was sent when the job's lease has long ended. */
+/** When the worker resumes, it finds a job whose lease expired long ago. */
 export async function stopPair(
   database: KillableDatabase,
   master: Master,
   worker: number,
   duration: number,
 ): Promise<Attacked> {
-  for (let left = TRIES; left > 0 && !(await isSentWhileStopped(database, master, worker)); left--) {
+  for (let left = TRIES; left > 0 && !(await stopAndAwaitClaim(database, master, worker)); left--) {
     signal(worker, 'SIGCONT')
-    await pause(GOES_ON_MS)
+    await pause(RESUMED_MS)
   }
   signal(worker, 'SIGSTOP')
   const [targets, from] = [[master.pid, worker], monotonicNow()]
@@ -79,13 +82,16 @@ export async function stopPair(
   return { targets, from }
 }
 
-/** Stops the worker. It is not, when the worker was stopped in the middle of a job. */
-function isSentWhileStopped(database: KillableDatabase, master: Master, worker: number): Promise<boolean> {
+/**
+ * Stops the worker. @returns whether its master then claims a task for it; not so if the worker was stopped in the
+ * middle of a job
+ */
+function stopAndAwaitClaim(database: KillableDatabase, master: Master, worker: number): Promise<boolean> {
   signal(worker, 'SIGSTOP')
   return database.isClaimed(master.pid, SENT_WITHIN_MS)
 }
 
-/** It may have ended by itself meanwhile. */
+/** The process may have exited by itself. */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)

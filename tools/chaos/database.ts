@@ -13,10 +13,11 @@ import { MONGOD_ARGS, mongodFile } from '../mongod'
 const REPLICA_SET = 'chaos'
 const NAME = 'chaos'
 
-/** One that was stored as a claim has the database's timestamp instead. */
+/** When a task was claimed. A task that was inserted already claimed has the database's `insertedAt` instead. */
 const CLAIMED_AT = { $ifNull: ['$claim.claimedAt', { $toDate: '$insertedAt' }] }
 
-const A_WHILE_MS = 150
+/** A master whose job has run for longer than this counts as busy. */
+const BUSY_AFTER_MS = 150
 
 /** A task as the queue holds it. */
 export interface LeftTask {
@@ -32,14 +33,14 @@ export class KillableDatabase {
   readonly #port: number
   readonly #env: NodeJS.ProcessEnv
   readonly #admin: MongoClient
-  /** What must not be interrupted. */
+  /** What runs now and must not be interrupted: an outage waits for it. */
   readonly #needed = new Set<Promise<void>>()
   #mongod: ChildProcess | undefined
   #back: Promise<void> = Promise.resolve()
-  /** The driver's own, beside those of the masters. */
+  /** The crash driver's own client; each master has another. */
   readonly #client: MongoClient
 
-  /** @param folder of the run: data and output are kept in it */
+  /** @param folder of the run, for mongod's data and output */
   static async start(folder: string, port: number, env: NodeJS.ProcessEnv): Promise<KillableDatabase> {
     const database = new KillableDatabase(await mongodFile(), folder, port, env)
     mkdirSync(database.data)
@@ -59,13 +60,13 @@ export class KillableDatabase {
     this.#client = new MongoClient(this.url)
   }
 
-  /** With short timeouts: it goes away again and again. */
+  /** With short timeouts, because mongod is killed again and again. */
   get url(): string {
     const timeouts = 'serverSelectionTimeoutMS=2000&connectTimeoutMS=2000&heartbeatFrequencyMS=500'
     return `mongodb://127.0.0.1:${String(this.#port)}/${NAME}?replicaSet=${REPLICA_SET}&${timeouts}`
   }
 
-  /** By the driver's own connection. */
+  /** Over the crash driver's own connection. */
   get db(): Db {
     return this.#client.db()
   }
@@ -75,9 +76,9 @@ export class KillableDatabase {
   }
 
   /**
-   * Kills it, and starts it again after so many milliseconds. Resolves when it can be written to.
+   * Kills mongod, and starts it again after `milliseconds`. Resolves when it accepts writes again.
    *
-   * @returns when it was killed, on the monotonic clock
+   * @returns when mongod was killed, on the monotonic clock
    */
   async takeAway(milliseconds: number): Promise<number> {
     let isBack: () => void = () => undefined
@@ -92,7 +93,7 @@ export class KillableDatabase {
     return from
   }
 
-  /** For a server that boots: a client whose very first command fails is of no use any more. */
+  /** Runs without an outage. For a server that boots: a client whose very first command fails stays unusable. */
   async whileThere(run: () => Promise<void>): Promise<void> {
     await this.#back
     const running = run().finally(() => this.#needed.delete(running))
@@ -100,23 +101,23 @@ export class KillableDatabase {
     await running
   }
 
-  /** How many tasks have not ended. @throws when it is away */
+  /** How many tasks are unfinished. @throws while mongod is down */
   unfinished(): Promise<number> {
     return this.tasks.countDocuments({ state: { $in: ['scheduled', 'waiting', 'running'] } })
   }
 
-  /** All that is in the queue, and not done. */
+  /** All tasks in the queue that are not done. */
   async left(): Promise<LeftTask[]> {
     return this.tasks.find({ state: { $ne: 'done' } }, { projection: { 'data.payload': 0 } }).toArray()
   }
 
-  /** The pids of masters with a job that has been running for a while. @throws when it is away */
+  /** The pids of the masters that are busy. @throws while mongod is down */
   async busyMasters(): Promise<ReadonlySet<number>> {
-    const filter = { state: 'running', $expr: { $lt: [CLAIMED_AT, new Date(Date.now() - A_WHILE_MS)] } }
+    const filter = { state: 'running', $expr: { $lt: [CLAIMED_AT, new Date(Date.now() - BUSY_AFTER_MS)] } }
     return new Set<number>(await this.tasks.distinct('claim.owner.pid', filter))
   }
 
-  /** Whether this master claims another task within so many milliseconds. */
+  /** Whether this master claims another task within `milliseconds`. */
   async isClaimed(pid: number, milliseconds: number): Promise<boolean> {
     const filter = { state: 'running', 'claim.owner.pid': pid, $expr: { $gt: [CLAIMED_AT, new Date()] } }
     const isSo = () => this.tasks.countDocuments(filter, { limit: 1 }).then(Boolean)
@@ -160,7 +161,7 @@ export class KillableDatabase {
     this.#mongod = spawn(this.#file, [...args, ...MONGOD_ARGS], {
       stdio: ['ignore', output, output],
       env: { ...process.env, ...this.#env },
-      // Ctrl-C is for the driver, which ends the rest.
+      // Ctrl-C must reach the driver alone, which ends all other processes.
       detached: true,
     })
   }

@@ -1,4 +1,4 @@
-/** Keeps a number of tasks unfinished, by adding more on whichever server can be asked. */
+/** Keeps a number of tasks unfinished: adds more through whichever server is up. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { monotonicNow } from '../../common/clock'
 import type { Actor, Deed, Step } from '../../tests/chaos/load'
@@ -7,18 +7,18 @@ import { SeededRandom } from '../../tests/chaos/random'
 import type { KillableDatabase } from './database'
 import type { Master } from './master'
 
-const LOOK_EVERY_MS = 50
+const POLL_EVERY_MS = 50
 const CLOCK_EVERY_MS = 5000
-/** How often a master is asked that may be stopped, and answers later. */
+/** How likely a call goes to any master that is up, even to one that is stopped and answers later. */
 const MAY_BE_STOPPED = 0.1
-/** How often a task is added by the server that has no cluster. */
+/** How likely a task is added by the server without a cluster. */
 const BY_WEB = 0.1
-/** A task has to be as urgent as this to be next. */
+/** A task of this priority is the next to run. */
 const AT_ONCE = 100
 
 export interface Servers {
   readonly masters: readonly Master[]
-  /** Without a cluster. */
+  /** The server without a cluster. */
   readonly web: Master
   readonly database: KillableDatabase
 }
@@ -49,7 +49,7 @@ export class Loader {
 
   /**
    * @param until on the monotonic clock
-   * @param unfinished how many tasks there are to be
+   * @param unfinished how many tasks to keep unfinished
    */
   async run(until: number, unfinished: number): Promise<void> {
     for (let nextClock = 0; monotonicNow() < until;) {
@@ -59,11 +59,11 @@ export class Loader {
       }
       const known = await this.#servers.database.unfinished().catch(() => Infinity)
       for (let count = known + this.#adding; count < unfinished; count++) this.begin(this.#plan.next().value)
-      await pause(LOOK_EVERY_MS)
+      await pause(POLL_EVERY_MS)
     }
   }
 
-  /** Resolves when everything that was begun is done; the masters must be running. */
+  /** Resolves when every step that was begun is done. The masters must be running. */
   async finish(): Promise<void> {
     await Promise.all(this.#running)
   }
@@ -88,7 +88,7 @@ export class Loader {
     this.#adding--
   }
 
-  /** A worker does it as a task of its own. */
+  /** If a worker is to act, the act is added as a task, which a worker runs. */
   private async carryOut({ method, by, after }: Deed, { id, incarnation }: Plan, index: number): Promise<void> {
     await pause(after)
     const act: Act = { method, name: { id, incarnation } }

@@ -1,6 +1,6 @@
 /**
- * npm run chaos: real masters and workers on a real MongoDB, under attack, and then the proof from an independent log
- * that no task was lost, run twice at once, started late or early, or completed twice.
+ * npm run chaos: attacks real masters and workers on a real MongoDB. It then proves from an independent log that no
+ * task was lost, run twice at once, started late or early, or completed twice.
  */
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -27,7 +27,7 @@ const { values } = parseArgs({
   },
 })
 
-/** How many of each rule are shown in full. */
+/** How many violations of each rule are shown in full. */
 const SHOWN = 3
 
 let current: Run | undefined
@@ -38,11 +38,11 @@ async function main(): Promise<void> {
       process.exit(130)
     })
   }
-  // However it ends: an error that nobody caught too.
+  // However the process ends, an uncaught error included.
   process.on('exit', () => current?.cleanUp())
   const reports = new Reports(path.resolve(values.report))
   for (const settings of allSettings()) {
-    if (reports.has(settings)) console.log(`seed ${String(settings.seed)}: has its report already`)
+    if (reports.has(settings)) console.log(`seed ${String(settings.seed)}: skipped, it already has a report`)
     else await runOnce(settings, reports)
   }
   const all = reports.all()

@@ -1,6 +1,6 @@
 /**
- * One master of a run, or the server without a cluster: in a process of its own, which can be killed and started again
- * in the same place.
+ * One master of a run, or the server without a cluster. It has a process of its own, which can be killed and started
+ * again with the same settings.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
@@ -14,14 +14,14 @@ import { within } from '../../tests/support/wait'
 import { standIn } from '../stand-in/start'
 
 export interface MasterSettings {
-  /** main.js of a built server; without, the stand-in. */
+  /** main.js of a built server; undefined for the stand-in. */
   readonly server: string | undefined
   readonly options: { readonly port: number; readonly [name: string]: unknown }
-  /** Without a cluster. */
+  /** Whether this is the server without a cluster. */
   readonly isWeb: boolean
   readonly env: NodeJS.ProcessEnv
   readonly log: string
-  /** The file to which it and its workers write. */
+  /** The file for what the server and its workers print. */
   readonly output: string
   readonly write: Write
 }
@@ -40,7 +40,7 @@ export class Master {
     this.#settings = settings
   }
 
-  /** Started and not exited. It may be stopped all the same. */
+  /** Whether it has started and not exited. It may still be stopped (SIGSTOP). */
   get isUp(): boolean {
     return this.#isUp
   }
@@ -74,7 +74,7 @@ export class Master {
     this.#isUp = child.exitCode === null && child.signalCode === null
   }
 
-  /** Resolves when it has exited, and can be started again. */
+  /** Resolves when the process has exited, and can be started again. */
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     this.#isExitPlanned = true
     this.#child?.kill(signal)
@@ -85,7 +85,7 @@ export class Master {
     this.#child?.kill(signal)
   }
 
-  /** Resolves when the call has returned, or never will. */
+  /** Resolves when the call has returned, or when the process has exited. */
   async call(call: Call): Promise<void> {
     const child = this.#child
     if (child?.connected !== true) return
@@ -115,7 +115,7 @@ export class Master {
       },
       stdio: ['ignore', file, file, 'ipc'],
       serialization: 'advanced',
-      // Ctrl-C is for the driver, which ends the rest.
+      // Ctrl-C must reach the driver alone, which ends all other processes.
       detached: true,
     })
     closeSync(file)

@@ -1,6 +1,6 @@
 /**
- * What the database holds of each task, from a change stream of the driver's own: the moment of each claim does not
- * rest on what the package says.
+ * Records what the database holds of each task, from a change stream of the crash driver's own. So the time of each
+ * claim does not rest on what the package says.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ChangeStream, ChangeStreamDocument, Db, Document, ResumeToken, Timestamp } from 'mongodb'
@@ -8,18 +8,18 @@ import type { Write } from '../../tests/chaos/log'
 import { eventually } from '../../tests/support/wait'
 
 const TASKS = 'taskQueue'
-/** A mark in it says that all before has been read. */
+/** Once the change stream delivers a mark from this collection, all earlier changes have been read. */
 const MARKS = 'chaosMarks'
 
 const REOPENED_AFTER_MS = 100
 
-/** Data may be large, and says nothing. */
+/** Without the data of tasks, which may be large and does not matter here. */
 const PIPELINE = [
   { $match: { 'ns.coll': { $in: [TASKS, MARKS] } } },
   { $unset: ['fullDocument.data.payload', 'updateDescription.updatedFields.data'] },
 ]
 
-/** What is known of a document. */
+/** What the changes so far say about a task. */
 interface Known {
   readonly incarnation: string
   readonly state: string | null
@@ -43,14 +43,14 @@ export class Observer {
     this.#write = write
   }
 
-  /** From this moment on, whatever becomes of the connection. */
+  /** Observes from this moment on, even if the connection is lost in between. */
   async start(): Promise<void> {
     const { operationTime } = await this.#db.command({ ping: 1 })
     this.#startAt = operationTime as Timestamp
     this.#reading = this.read()
   }
 
-  /** Resolves when all that was written before has been read. The database must be there. */
+  /** Resolves when all that was written before this call has been read. The database must be up. */
   async stop(): Promise<void> {
     const mark = crypto.randomUUID()
     await this.#db.collection<{ _id: string }>(MARKS).insertOne({ _id: mark }, { writeConcern: { w: 'majority' } })
@@ -64,7 +64,7 @@ export class Observer {
       const resumeAfter = this.#resumeAfter
       const from = resumeAfter === undefined ? { startAtOperationTime: this.#startAt } : { resumeAfter }
       const stream = this.#db.watch(PIPELINE, { ...from, maxAwaitTimeMS: REOPENED_AFTER_MS })
-      // Away for longer than the driver waits.
+      // The database was down for longer than the MongoDB driver waits.
       await this.readAll(stream).catch(() => pause(REOPENED_AFTER_MS))
       await stream.close().catch(() => undefined)
     }
@@ -96,7 +96,7 @@ export class Observer {
   }
 }
 
-/** Undefined for a change of something that is no task of the run. */
+/** Undefined if the change concerns no task of the run. */
 function knownAfter(change: ChangeStreamDocument, known: Known | undefined): Known | undefined {
   switch (change.operationType) {
     case 'insert':
@@ -131,7 +131,7 @@ function claimed(claim: StoredClaim | undefined): Pick<Known, 'token' | 'owner'>
   return { token: claim?.token ?? null, owner: pidIn(claim) ?? null }
 }
 
-/** Wherever a claim says which process holds it. */
+/** The pid of the process that holds a claim, in whichever field the claim has it. */
 function pidIn(value: unknown): number | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const { pid } = value as { pid?: unknown }

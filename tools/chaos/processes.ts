@@ -1,8 +1,8 @@
-/** Every process of a run, however it was forked: all inherit one variable. Linux only. */
+/** Finds every process of a run, however it was forked: all inherit one environment variable. Linux only. */
 import { RUN_VARIABLE } from '../../tests/chaos/log'
 import { allPids, isAlive, readProcess } from '../../tests/support/processes'
 
-/** Those that live; a zombie only waits to be read. */
+/** The live processes. A zombie is not one: it only waits for its parent to read its exit code. */
 export function processesOf(run: string): number[] {
   const mark = `${RUN_VARIABLE}=${run}`
   return allPids().filter(pid => readProcess(pid, 'environ').includes(mark) && isAlive(pid))
@@ -12,7 +12,7 @@ export function commandOf(pid: number): string {
   return readProcess(pid, 'cmdline').join(' ')
 }
 
-/** Ends them all, those too that are stopped, or forked meanwhile. */
+/** Kills them all, including those that are stopped, or forked in the meantime. */
 export function killAllOf(run: string): void {
   for (let pids = processesOf(run); pids.length > 0; pids = processesOf(run)) {
     for (const pid of pids) kill(pid)

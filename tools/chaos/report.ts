@@ -1,4 +1,4 @@
-/** What a run found, kept as a file: a run that has its report is not repeated. */
+/** Keeps what a run found as a file. A run that already has a report is not repeated. */
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Verdict } from '../../tests/chaos/check'
@@ -24,7 +24,7 @@ export class Reports {
     writeFileSync(this.fileFor(report.settings, '.json'), JSON.stringify(report, undefined, 2))
   }
 
-  /** @returns where the log of the run now is */
+  /** Copies the log of a run. @returns the folder of the copy */
   keepLog(run: Run, settings: RunSettings): string {
     const folder = this.fileFor(settings, '-log')
     cpSync(run.log, folder, { recursive: true })
@@ -32,7 +32,7 @@ export class Reports {
     return folder
   }
 
-  /** Of all runs, those of earlier calls too. */
+  /** The reports of all runs, including those of earlier commands. */
   all(): Report[] {
     const names = readdirSync(this.#folder).filter(name => name.endsWith('.json'))
     return names.map(name => JSON.parse(readFileSync(path.join(this.#folder, name), 'utf8')) as Report)
@@ -45,7 +45,7 @@ export class Reports {
   }
 }
 
-/** Always shown; of the other rules, only what was broken. */
+/** Rules that the summary always shows. It shows the others only if they were broken. */
 const ALWAYS = [
   'lost',
   'overlapping',
@@ -58,7 +58,7 @@ const ALWAYS = [
   'orphans',
 ]
 
-/** One line for all. */
+/** One line for all reports. */
 export function summary(reports: readonly Report[]): string {
   const sum = (count: (report: Report) => number) => String(reports.reduce((total, report) => total + count(report), 0))
   const attacks = (kind: string) => sum(({ counts }) => counts.attacks[kind] ?? 0)

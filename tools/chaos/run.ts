@@ -1,6 +1,6 @@
 /**
- * One run: a load of tasks on masters that are attacked meanwhile, then healed, emptied and stopped; then the check of
- * its log.
+ * One run. It attacks masters that process a load of tasks. Then it heals them, drains the queue, stops the masters,
+ * and checks the log.
  */
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -30,7 +30,7 @@ export interface RunSettings {
   /** Milliseconds. */
   readonly lease: number
   readonly hasNemesis: boolean
-  /** main.js of a built server; without, the stand-in. */
+  /** main.js of a built server; undefined for the stand-in. */
   readonly server: string | undefined
 }
 
@@ -43,7 +43,7 @@ const DRAIN_MS = 60_000
 /** How long a worker may outlive its master. */
 const SURVIVAL_MS = 5000
 
-/** What a run uses while it runs. */
+/** Everything that a run works with. */
 interface Rig {
   readonly settings: RunSettings
   readonly masters: readonly Master[]
@@ -58,7 +58,7 @@ interface Rig {
   readonly id: string
 }
 
-/** A folder and processes of a run, which have to go whatever happens. */
+/** Owns the folder and the processes of a run. `cleanUp` must remove both, whatever happens. */
 export class Run {
   readonly #id = randomUUID()
   readonly #folder = mkdtempSync(path.join(tmpdir(), 'cluster-chaos-'))
@@ -68,12 +68,12 @@ export class Run {
     this.#settings = settings
   }
 
-  /** Of all processes. */
+  /** The folder of the log, in which each process has a file. */
   get log(): string {
     return path.join(this.#folder, 'log')
   }
 
-  /** What the masters and their workers wrote. */
+  /** The file for what the masters and their workers print. */
   get output(): string {
     return path.join(this.#folder, 'output.log')
   }
@@ -85,7 +85,7 @@ export class Run {
     return check(readLog(this.log), { lease, hasNemesis, ...options })
   }
 
-  /** Synchronous, for a process that is told to end. */
+  /** Synchronous, so that it can run while the process exits. */
   cleanUp(): void {
     killAllOf(this.#id)
     rmSync(this.#folder, { recursive: true, force: true })
@@ -107,7 +107,7 @@ export class Run {
     return { settings: this.#settings, masters, web, observer, watcher, bootedIn, database, write, id: this.#id }
   }
 
-  /** The first one is without a cluster. */
+  /** The first server has no cluster; the others are the masters. */
   private async createServers(env: NodeJS.ProcessEnv, write: Write): Promise<[Master, ...Master[]]> {
     const { seed, masters, workers, lease, server } = this.#settings
     const common = {
@@ -151,7 +151,7 @@ async function attackUnderLoad({ settings, masters, web, bootedIn, database, wri
   await loader.finish()
 }
 
-/** The attacks have left everything running; clocks are right again after this. */
+/** Everything runs again after the attacks. Restarts each master whose clock is wrong, with the right one. */
 async function heal({ masters, write }: Rig): Promise<void> {
   for (const master of masters.filter(({ skew }) => skew !== 0)) {
     const [targets, from] = [[master.pid], monotonicNow()]

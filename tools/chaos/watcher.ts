@@ -1,39 +1,39 @@
-/** Notices when a worker is gone, for whatever reason: one that was killed cannot say so itself. */
+/** Notices when a process is gone, for whatever reason: one that was killed cannot log it itself. */
 import { readdirSync } from 'node:fs'
 import { monotonicNow } from '../../common/clock'
 import type { Write } from '../../tests/chaos/log'
 import { isAlive } from '../../tests/support/processes'
 
-const LOOK_EVERY_MS = 50
+const POLL_EVERY_MS = 50
 
 export class Watcher {
   readonly #log: string
   readonly #write: Write
-  /** By file of the log: when its process was last seen alive. */
+  /** By log file: when its process was last seen alive. */
   readonly #aliveAt = new Map<string, number>()
   readonly #gone = new Set<string>()
   readonly #timer: NodeJS.Timeout
 
-  /** @param log the folder, in which each process has a file that begins with its pid */
+  /** @param log the folder, in which each process has a file whose name begins with its pid */
   constructor(log: string, write: Write) {
     this.#log = log
     this.#write = write
     this.#timer = setInterval(() => {
-      this.look()
-    }, LOOK_EVERY_MS)
+      this.poll()
+    }, POLL_EVERY_MS)
   }
 
   stop(): void {
     clearInterval(this.#timer)
-    this.look()
+    this.poll()
   }
 
-  private look(): void {
+  private poll(): void {
     const names = readdirSync(this.#log).filter(name => name.endsWith('.jsonl') && !this.#gone.has(name))
-    for (const name of names) this.lookAt(name, Number(name.split('-')[0]))
+    for (const name of names) this.check(name, Number(name.split('-')[0]))
   }
 
-  private lookAt(name: string, target: number): void {
+  private check(name: string, target: number): void {
     const now = monotonicNow()
     if (isAlive(target)) {
       this.#aliveAt.set(name, now)
