@@ -1,7 +1,7 @@
 /**
- * npm run test:scale: what takes too long for npm test, on the stand-in for Meteor, with a MongoDB of its own.
- * `--only soak` or `--only recovery` runs one of the two; `--tasks N` is how many tasks the soak has. Each prints a
- * line of JSON and a line for people.
+ * npm run test:scale: measures what takes too long for npm test, on the stand-in for Meteor, with a MongoDB of its own.
+ * `--only soak` or `--only recovery` runs one of the two; `--tasks N` sets the number of tasks in the soak. Each prints
+ * a line of JSON and a line of text.
  */
 import { parseArgs } from 'node:util'
 import { onDatabaseOfItsOwn, startDatabase } from '../mongod'
@@ -9,8 +9,8 @@ import { describeRecovery, recovery } from './recovery'
 import { describeSoak, soak } from './soak'
 
 const DEFAULT_TASKS = 200_000
-/** Fewer have no thirds to compare. */
-const FEWEST_TASKS = 3000
+/** Fewer tasks yield too few samples to compare thirds of them. */
+const MIN_TASKS = 3000
 
 const PARTS: Readonly<Record<string, (url: string, tasks: number) => Promise<boolean>>> = {
   soak: async (url, tasks) => {
@@ -34,8 +34,8 @@ function readArguments(): { readonly parts: readonly string[]; readonly tasks: n
   const parts = Object.keys(PARTS).filter(part => only === undefined || part === only)
   if (parts.length === 0) throw new Error(`--only is ${only ?? ''}; allowed: ${Object.keys(PARTS).join(', ')}.`)
   const count = Number(tasks ?? DEFAULT_TASKS)
-  if (!Number.isSafeInteger(count) || count < FEWEST_TASKS) {
-    throw new Error(`--tasks is ${tasks ?? ''}; allowed: an integer from ${String(FEWEST_TASKS)}.`)
+  if (!Number.isSafeInteger(count) || count < MIN_TASKS) {
+    throw new Error(`--tasks is ${tasks ?? ''}; allowed: an integer from ${String(MIN_TASKS)}.`)
   }
   return { parts, tasks: count }
 }

@@ -1,4 +1,4 @@
-/** How long a task waits after the process that ran it, or that dispatched it, was killed. */
+/** Measures how long a task waits after the process that ran it, or that dispatched it, was killed. */
 import { monotonicNow } from '../../common/clock'
 import { type Server, withServers } from './server'
 import { type Summary, summarize } from './statistics'
@@ -9,13 +9,13 @@ const LEASE_MS = 15_000
 const REFRESH_RATE_MS = 1000
 
 export interface Recovery {
-  /** From the kill of a worker to the start of its task in another, which was there already. */
+  /** From the kill of a worker to the start of its task in another worker, which had already booted. */
   readonly workerKilled: Summary
-  /** From the kill of a master to the start of its task at another. */
+  /** From the kill of a master to the start of its task on another master. */
   readonly masterKilled: Summary
-  /** From the start of a master in place of one that was killed, to the start of its task. */
+  /** From the start of a master that replaces a killed one to the start of that one's task. */
   readonly masterRestarted: Summary
-  /** The part of that until the new worker was forked, and the part from then on. */
+  /** The parts of `masterRestarted` before and after the fork of the new worker. */
   readonly untilFork: Summary
   readonly fromFork: Summary
   readonly passed: boolean
@@ -23,9 +23,9 @@ export interface Recovery {
 
 export async function recovery(databaseUrl: string): Promise<Recovery> {
   const workerKilled = await withServers(databaseUrl, start => killWorkers(start()))
-  console.log('recovery: the kills of workers are done')
+  console.log('recovery: all workers are killed and measured')
   const masterKilled = await killMasters(databaseUrl)
-  console.log('recovery: the kills of masters are done')
+  console.log('recovery: all masters are killed and measured')
   const restarts = await restartMasters(databaseUrl)
   const restarted = (field: keyof Restart) => summarize(restarts.map(restart => restart[field]))
   const summary = summarize(masterKilled)
@@ -35,13 +35,14 @@ export async function recovery(databaseUrl: string): Promise<Recovery> {
     masterRestarted: restarted('total'),
     untilFork: restarted('untilFork'),
     fromFork: restarted('fromFork'),
-    // The lease is seen to have ended at the next tick; another tick for the look itself.
+    // The next tick finds that the lease has expired; one tick more is granted for the poll itself.
     passed: summary.max <= LEASE_MS + 2 * REFRESH_RATE_MS,
   }
 }
 
 /**
- * Two tasks that run at once show that both workers are there; then one is let go, and the worker of the other killed.
+ * Two tasks that run at once prove that both workers are up. Then one task is released, and the worker of the other is
+ * killed.
  */
 async function killWorkers(server: Server): Promise<number[]> {
   const times: number[] = []
@@ -59,7 +60,10 @@ async function killWorkers(server: Server): Promise<number[]> {
   return times
 }
 
-/** The other master is there before, since one that starts sees at once that these processes are gone. */
+/**
+ * The surviving master starts before the kills. One that started afterwards would see at once that the killed processes
+ * are gone.
+ */
 function killMasters(databaseUrl: string): Promise<number[]> {
   const options = { leaseDuration: LEASE_MS, refreshRate: REFRESH_RATE_MS }
   return withServers(databaseUrl, async start => {
@@ -81,7 +85,7 @@ function killMasters(databaseUrl: string): Promise<number[]> {
   })
 }
 
-/** Adds a task, and finds out which of the masters, each with one worker, has taken it. */
+/** Adds a task, and finds out which of the masters has claimed it. Each master has one worker. */
 async function occupy(
   master: Server,
   taskId: string,
@@ -100,7 +104,7 @@ interface Restart {
   readonly fromFork: number
 }
 
-/** One task that is never let go: each master that starts gives it back, runs it, and is killed. */
+/** One task is never released: each master that starts requeues it, runs it, and is killed. */
 async function restartMasters(databaseUrl: string): Promise<Restart[]> {
   const restarts: Restart[] = []
   await withServers(databaseUrl, async start => {
@@ -125,8 +129,8 @@ export function describeRecovery({ passed, ...times }: Recovery): string {
     `median ${String(median)}, p95 ${String(p95)}, max ${String(max)} ms (${String(repetitions)} times)`
   return (
     `recovery ${passed ? 'passed' : 'FAILED'}: worker killed: ${describe(times.workerKilled)}; ` +
-    `master killed, by another: ${describe(times.masterKilled)}; ` +
-    `master restarted: ${describe(times.masterRestarted)}, of that until the fork of its worker: ` +
-    `${describe(times.untilFork)}, from there: ${describe(times.fromFork)}`
+    `master killed, task run by another: ${describe(times.masterKilled)}; ` +
+    `master restarted: ${describe(times.masterRestarted)}, of that up to the fork of its worker: ` +
+    `${describe(times.untilFork)}, after it: ${describe(times.fromFork)}`
   )
 }

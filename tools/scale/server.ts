@@ -8,16 +8,17 @@ import { type Command, type Notice, type NoticeOf, SETTINGS_VARIABLE, type Setti
 
 const APP = path.join(import.meta.dirname, 'app')
 
-/** Nothing that is waited for takes this long, unless it does not come. */
+/** No notice takes this long: it would not come at all. */
 const PATIENCE_MS = 120_000
 
 /**
- * Each server has its own ports for its workers: below the range from which systems take those of outgoing connections.
+ * The first port for workers; each server has PORTS_EACH of its own. They lie below the range from which systems take
+ * the ports of outgoing connections.
  */
 const FIRST_PORT = 12_000
 const PORTS_EACH = 10
 
-/** The app that is measured, as a server of its own. */
+/** Runs the app that is measured, in a process of its own. */
 export class Server {
   readonly #child: ChildProcess
   readonly #exit: Promise<unknown>
@@ -47,30 +48,30 @@ export class Server {
     })
   }
 
-  /** All of this kind so far. */
+  /** All notices of this kind so far. */
   notices<Kind extends Notice['kind']>(kind: Kind): NoticeOf<Kind>[] {
     return this.#notices.filter((notice): notice is NoticeOf<Kind> => notice.kind === kind)
   }
 
-  /** The first of this kind that is accepted, now or later. Rejects when the server ends before. */
+  /** The first notice of this kind that `accepts` accepts, now or later. Rejects if the server exits first. */
   async notice<Kind extends Notice['kind']>(
     kind: Kind,
     accepts: (notice: NoticeOf<Kind>) => boolean = () => true,
   ): Promise<NoticeOf<Kind>> {
-    let look: () => void = () => undefined
+    let check: () => void = () => undefined
     const found = new Promise<NoticeOf<Kind>>((resolve, reject) => {
-      look = () => {
+      check = () => {
         const notice = this.notices(kind).find(accepts)
         if (notice !== undefined) resolve(notice)
-        else if (this.hasExited) reject(new Error(`the server ended before the notice '${kind}'`))
+        else if (this.hasExited) reject(new Error(`the server exited before the notice '${kind}'`))
       }
-      this.#watchers.add(look)
-      look()
+      this.#watchers.add(check)
+      check()
     })
     try {
       return await within(found, `the notice '${kind}'`, PATIENCE_MS)
     } finally {
-      this.#watchers.delete(look)
+      this.#watchers.delete(check)
     }
   }
 
@@ -78,7 +79,7 @@ export class Server {
     this.#child.send(command)
   }
 
-  /** Has a `hold` task run until it is released. */
+  /** Adds a `hold` task, which runs until it is released. */
   hold(_id: string): void {
     this.send({ command: 'add', task: { taskType: 'hold', data: {}, _id } })
   }
@@ -87,7 +88,7 @@ export class Server {
     return this.notice('started', start => start.taskId === taskId && start.attempt === attempt)
   }
 
-  /** Ends a `hold` task, and waits for the event which says so. */
+  /** Lets a `hold` task finish, and waits for its `done` event. */
   async release(taskId: string): Promise<void> {
     this.send({ command: 'release', taskId })
     await this.notice('done', done => done.taskId === taskId)
@@ -107,7 +108,7 @@ export class Server {
   }
 }
 
-/** Gives a measurement servers, and ends them whatever happens. */
+/** Lets a measurement start servers, and kills them at the end, whatever happens. */
 export async function withServers<Result>(
   databaseUrl: string,
   measure: (start: (options?: Settings['options'], tasks?: number, sampleEvery?: number) => Server) => Promise<Result>,

@@ -1,18 +1,18 @@
-/** Many tasks through one master, which must hold at the end no more than in the middle. */
+/** Runs many tasks through one master, which must hold no more at the end than in the middle. */
 import { MongoClient } from 'mongodb'
 import { createTask } from '../../common/task'
 import type { Sample } from './messages'
 import { type Server, withServers } from './server'
 import { type Verdict, judge } from './verdict'
 
-/** As many tasks are in the queue: enough that it never runs dry, and that adding them costs little while it runs. */
+/** How many tasks the soak keeps in the queue: it never runs dry, and adding tasks costs little meanwhile. */
 const IN_QUEUE = 2000
 
 const SAMPLE_EVERY = 2000
-const FEWEST_SAMPLES = 12
+const MIN_SAMPLES = 12
 
 const JOBS_PER_WORKER = 5000
-const FEWEST_RECYCLINGS = 8
+const MIN_RECYCLINGS = 8
 
 const PROGRESS_EVERY_MS = 10_000
 
@@ -21,7 +21,7 @@ export interface Soak extends Verdict {
   readonly seconds: number
   readonly perSecond: number
   readonly samples: number
-  /** How many tasks were told done exactly once, and how many are left in the queue. */
+  /** How many tasks had exactly one `done` event, and how many are left in the queue. */
   readonly once: number
   readonly left: number
   readonly passed: boolean
@@ -32,7 +32,7 @@ export async function soak(databaseUrl: string, tasks: number): Promise<Soak> {
   const queue = client.db().collection<{ _id: string }>('taskQueue')
   try {
     return await withServers(databaseUrl, async start => {
-      const maxJobsPerWorker = Math.min(JOBS_PER_WORKER, Math.ceil(tasks / FEWEST_RECYCLINGS))
+      const maxJobsPerWorker = Math.min(JOBS_PER_WORKER, Math.ceil(tasks / MIN_RECYCLINGS))
       const server = start({ maxJobsPerWorker }, tasks, stepOf(tasks))
       await server.notice('ready')
       const startedAt = performance.now()
@@ -45,14 +45,13 @@ export async function soak(databaseUrl: string, tasks: number): Promise<Soak> {
   }
 }
 
-/** A multiple of the steps in which progress is told. */
+/** How many tasks lie between two samples: a multiple of the 250 between two progress reports. */
 function stepOf(tasks: number): number {
-  return Math.min(SAMPLE_EVERY, Math.max(250, Math.floor(tasks / FEWEST_SAMPLES / 250) * 250))
+  return Math.min(SAMPLE_EVERY, Math.max(250, Math.floor(tasks / MIN_SAMPLES / 250) * 250))
 }
 
 /**
- * Adds tasks as others are done, past `addTask`, so that it is not the adding which is measured. Resolves when all are
- * done.
+ * Adds tasks as others are done. Bypasses `addTask`, so that adding is not measured. Resolves when all are done.
  */
 async function feed(
   server: Server,
@@ -101,7 +100,8 @@ export function describeSoak(result: Soak): string {
   const range = ([middle, last]: readonly [number, number]) => `${middle.toFixed(1)} → ${last.toFixed(1)} MB`
   const counts = Object.entries(grown).map(([name, [middle, last]]) => `${name}: ${String(middle)} → ${String(last)}`)
   return (
-    `soak ${passed ? 'passed' : 'FAILED'}: ${String(tasks)} tasks in ${seconds.toFixed(0)} s (${perSecond.toFixed(0)}/s), ` +
+    `soak ${passed ? 'passed' : 'FAILED'}: ${String(tasks)} tasks in ${seconds.toFixed(0)} s ` +
+    `(${perSecond.toFixed(0)}/s), ` +
     `${String(once)} of them done exactly once, ${String(left)} left; middle third → last third: ` +
     `heap ${range(heap)} (${(heapGrowth * 100).toFixed(1)} %), rss ${range(rss)}, ` +
     `handles and listeners that grew: ${counts.join(', ') || 'none'}`

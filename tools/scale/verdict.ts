@@ -1,21 +1,21 @@
 import type { Sample } from './messages'
 import { mean, quantile } from './statistics'
 
-/** By how much the heap of the last third may be larger than that of the middle third, for its scatter. */
+/** By which fraction the heap of the last third may exceed that of the middle third, since it scatters. */
 const HEAP_TOLERANCE = 0.05
 
 export interface Verdict {
-  /** Megabytes, means of the middle and of the last third. */
+  /** Megabytes: the means of the middle and of the last third. */
   readonly heap: readonly [middle: number, last: number]
   readonly rss: readonly [middle: number, last: number]
-  /** A part: 0.01 is one percent. */
+  /** A fraction: 0.01 is one percent. */
   readonly heapGrowth: number
-  /** The counts that grew, with the most of the middle third and the median of the last. */
+  /** The counts that grew: each with the maximum of the middle third and the median of the last. */
   readonly grown: Readonly<Record<string, readonly [middle: number, last: number]>>
   readonly isSteady: boolean
 }
 
-/** Whether a server holds as much at the end as in the middle. The first third is for warming up. */
+/** Whether a server holds no more at the end than in the middle. The first third is the warm-up. */
 export function judge(samples: readonly Sample[]): Verdict {
   const third = Math.floor(samples.length / 3)
   const middle = samples.slice(third, 2 * third)
@@ -29,7 +29,7 @@ export function judge(samples: readonly Sample[]): Verdict {
   return { heap, rss: means('rss'), heapGrowth, grown, isSteady }
 }
 
-/** A count goes up and down with what is in flight; one that leaks exceeds in most samples what it ever was before. */
+/** Each count rises and falls with what is in flight. One that leaks exceeds its former maximum in most samples. */
 function grownCounts(middle: readonly Sample[], last: readonly Sample[]): Verdict['grown'] {
   const names = new Set([...middle, ...last].flatMap(({ counts }) => Object.keys(counts)))
   const compared = [...names].map(name => {

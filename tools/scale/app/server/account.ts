@@ -1,7 +1,7 @@
-/** After how many events progress is told. */
+/** How many events lie between two progress reports. */
 const STEP = 250
 
-/** How often each task was told to be done: in a buffer of fixed size, since the heap is what is measured. */
+/** Counts the `done` events of each task, in a buffer of fixed size, since the heap is what is measured. */
 export class Account {
   readonly #times: Uint8Array
   #events = 0
@@ -14,7 +14,7 @@ export class Account {
     return this.#events
   }
 
-  /** @returns whether it is time to tell how many events there were */
+  /** @returns whether a progress report is due */
   add({ number }: { readonly number: number }): boolean {
     this.#times[number] = Math.min((this.#times[number] ?? 0) + 1, 2)
     this.#events++

@@ -1,6 +1,6 @@
 /**
- * The server that is measured: a master with two types of tasks, driven over the pipe of its process. Its workers load
- * it too.
+ * The server that is measured: a master with two task types, driven over the pipe of its process. Its workers load this
+ * file too.
  */
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type Job, type JobContext, type ToggleIPC } from 'meteor/nschwarz:cluster'
@@ -14,7 +14,7 @@ const { options, tasks, sampleEvery } = JSON.parse(process.env[SETTINGS_VARIABLE
 const loadedAt = monotonicNow()
 const forkedAt = loadedAt - process.uptime() * 1000
 
-/** By task: what ends its job. */
+/** By task id: the function that lets its `hold` job finish. */
 const held = new Map<string, () => void>()
 
 async function hold({ _id: taskId }: Job, toggleIPC: ToggleIPC, { attempt }: JobContext): Promise<void> {
@@ -34,7 +34,7 @@ new Cluster(
     messageBroker: (respond, message) => {
       const start = message.data as Start
       held.set(start.taskId, respond)
-      tell({ kind: 'started', ...start })
+      notify({ kind: 'started', ...start })
     },
   },
 )
@@ -42,36 +42,36 @@ new Cluster(
 function listen(): void {
   const account = new Account(tasks)
   TaskQueue.addEventListener('done', ({ task }) => {
-    if (task.taskType === 'hold') tell({ kind: 'done', taskId: task._id })
-    else if (account.add(task.data as { number: number })) told(account.events)
+    if (task.taskType === 'hold') notify({ kind: 'done', taskId: task._id })
+    else if (account.add(task.data as { number: number })) reportProgress(account.events)
   })
   process.on('message', (message: Command) => void obey(message, account))
   Meteor.startup(() => {
-    tell({ kind: 'ready', at: monotonicNow() })
+    notify({ kind: 'ready', at: monotonicNow() })
   })
 }
 
-/** In steps: a message for each task would be measured too. */
-function told(done: number): void {
-  if (done % sampleEvery === 0) tell({ kind: 'sample', sample: takeSample() })
-  tell({ kind: 'progress', done })
+/** Called in steps: one message a task would distort the measurement. */
+function reportProgress(done: number): void {
+  if (done % sampleEvery === 0) notify({ kind: 'sample', sample: takeSample() })
+  notify({ kind: 'progress', done })
 }
 
 async function obey(message: Command, account: Account): Promise<void> {
   switch (message.command) {
     case 'add':
-      tell({ kind: 'added', taskId: await TaskQueue.addTask(message.task) })
+      notify({ kind: 'added', taskId: await TaskQueue.addTask(message.task) })
       return
     case 'release':
       held.get(message.taskId)?.()
       held.delete(message.taskId)
       return
     case 'account':
-      tell({ kind: 'account', ...account.total() })
+      notify({ kind: 'account', ...account.total() })
   }
 }
 
-function tell(notice: Notice): void {
+function notify(notice: Notice): void {
   process.send?.(notice)
 }
 

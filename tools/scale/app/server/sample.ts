@@ -1,6 +1,6 @@
 import type { Sample } from '../../messages'
 
-/** What this process holds, garbage apart: needs `--expose-gc`. */
+/** What this process holds after a garbage collection. Needs `--expose-gc`. */
 export function takeSample(): Sample {
   globalThis.gc?.()
   const { heapUsed, rss } = process.memoryUsage()
