@@ -1,6 +1,6 @@
 /**
- * Bundles a server, as the Meteor tool does: a folder with `main.js` and `programs/server`. A server of many modules that
- * are compiled one by one takes four times as long to boot.
+ * Bundles a server, as the Meteor tool does: into a folder with `main.js` and `programs/server`. Without a bundle, its
+ * many modules are compiled one by one, and it takes four times as long to boot.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { type Program, readProgram } from './program'
 const HERE = import.meta.dirname
 const BOOT = path.join(HERE, 'programs/server/boot.ts')
 
-/** The `main.js` of a bundle: what Meteor's does (meteor: tools/isobuild/bundler.js, "main.js"). */
+/** The `main.js` of a bundle. It does what Meteor's does (meteor: tools/isobuild/bundler.js, "main.js"). */
 const MAIN = `import path from 'node:path'
 process.setSourceMapsEnabled(true)
 process.argv.splice(2, 0, 'program.json')
@@ -34,10 +34,10 @@ function folderOf(app?: string): string {
   return app === undefined ? path.join(ROOT, '.cache/stand-in') : path.join(app, '.meteor/local/stand-in')
 }
 
-/** A bundle is named after what is in it: another process may still run an older one. */
+/** A bundle is named by the hash of its contents, since another process may still run an older one. */
 function build(program: Program, app?: string): string {
   const parent = folderOf(app)
-  // The source maps hold paths from a folder of this depth.
+  // The source maps hold paths relative to a folder of this depth.
   const { metafile, outputFiles } = compile(program, path.join(parent, 'any/programs/server'))
   checkImports(metafile, program)
   const hash = createHash('sha256').update(MAIN)
@@ -102,7 +102,7 @@ await start(
   })
 }
 
-/** A package that package.js, or the app, does not name cannot be imported in Meteor. */
+/** Meteor cannot import a package that neither package.js nor the app names. */
 function checkImports({ inputs }: Metafile, { scopes }: Program): void {
   for (const [input, { imports }] of Object.entries(inputs)) {
     const file = path.join(ROOT, input)

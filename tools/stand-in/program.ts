@@ -1,6 +1,6 @@
 /**
- * What to load, worked out from the same files that Meteor reads: `package.js`, and an app's `.meteor/packages` and
- * `package.json`. A package that package.js does not name cannot be imported here either.
+ * Works out what to load, from the same files that Meteor reads: `package.js`, and an app's `.meteor/packages` and
+ * `package.json`. As in Meteor, a package that package.js does not name cannot be imported.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -111,7 +111,7 @@ function apiFor(section: Section): object {
   return {
     versionsFrom: () => undefined,
     use: (names: string | string[], _where?: string, options?: { weak?: boolean }) => {
-      // A weak dependency is there only when somebody else uses it, and cannot be imported.
+      // A weak dependency is loaded only if another package uses it, and cannot be imported.
       if (options?.weak !== true) section.uses.push(...[names].flat().map(name => withoutVersion(name)))
     },
     mainModule: (file: string) => {

@@ -1,6 +1,6 @@
 import { bundle } from './bundle'
 
-/** How to start the stand-in: the tests of the package, or an app in a folder. */
+/** How to start the stand-in, with the tests of the package or with an app in a folder. */
 export function standIn(app?: string): { command: string; args: string[]; env: NodeJS.ProcessEnv } {
   return {
     command: process.execPath,

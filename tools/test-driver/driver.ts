@@ -1,12 +1,12 @@
 /**
- * Runs all tests that are registered, once the server is up, and ends it: with 1 when a test failed or none ran. The
- * servers that tests fork, and the workers, load this too and must do nothing; Meteor's own driver for the console
- * would end them.
+ * Runs all registered tests once the server is up, then exits: with 1 if a test failed or none ran. The servers that
+ * tests fork, and their workers, load this file too, and must not run tests or exit. Meteor's own console driver would
+ * end them.
  */
 import { Tinytest } from 'meteor/tinytest'
 import { WebApp } from 'meteor/webapp'
 
-/** Set in every server that a test forks, and in the workers of these. */
+/** Set in every server that a test forks, and in the workers of such a server. */
 const FORKED_VARIABLE = 'CLUSTER_TEST_APP'
 
 interface Event {

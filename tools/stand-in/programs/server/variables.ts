@@ -1,4 +1,4 @@
-/** `4` for the MongoDB driver of Meteor 3.0, else that of 3.1 and later. */
+/** `4` selects the MongoDB driver of Meteor 3.0; otherwise that of 3.1 and later is used. */
 export const DRIVER_VARIABLE = 'STAND_IN_MONGODB_DRIVER'
 /** Which part of the tests to run: `1/2` is the first of two. */
 export const SHARD_VARIABLE = 'STAND_IN_SHARD'

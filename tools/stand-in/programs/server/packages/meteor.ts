@@ -16,14 +16,14 @@ class MeteorError extends Error {
   }
 }
 
-/** Pushed to the hooks while the server starts, and called at once afterwards (packages/meteor/startup_server.js). */
+/** Adds to the hooks while the server starts; afterwards calls at once (packages/meteor/startup_server.js). */
 function startup(callback: () => unknown): void {
   const { startupHooks } = __meteor_bootstrap__
   if (startupHooks === null) callback()
   else startupHooks.push(callback)
 }
 
-/** Where mutation methods and automatic publications of collections end up, so that tests can see them. */
+/** Collects the mutation methods and automatic publications of collections, so that tests can see them. */
 const server = {
   method_handlers: {} as Record<string, unknown>,
   universal_publish_handlers: [] as unknown[],
@@ -43,7 +43,7 @@ export const Meteor = {
   server,
   startup,
   Error: MeteorError,
-  // Meteor's own give a number in the browser and a Timeout on the server; both go back to the clear function only.
+  // Meteor's own return a number in the browser and a Timeout on the server. Callers only pass it to `clear…`.
   setTimeout: setTimeout as unknown as typeof Real.setTimeout,
   setInterval: setInterval as unknown as typeof Real.setInterval,
   clearTimeout: clearTimeout as unknown as typeof Real.clearTimeout,

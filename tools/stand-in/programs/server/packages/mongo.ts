@@ -1,5 +1,6 @@
 /**
- * meteor/mongo on a server: the asynchronous collection methods over MongoDB's own driver, of the version asked for.
+ * meteor/mongo on a server: the asynchronous collection methods over MongoDB's own driver, in the version that
+ * DRIVER_VARIABLE selects.
  */
 import type { Collection as RawCollection, Document, Filter, MongoClient, UpdateFilter } from 'mongodb'
 import type * as Driver from 'mongodb'
@@ -121,7 +122,7 @@ class Collection {
   }
 }
 
-/** On a Meteor 3 server these names are there, and throw (packages/mongo/collection.js). */
+/** On a Meteor 3 server these methods exist, and throw (packages/mongo/collection.js). */
 for (const method of ['insert', 'update', 'upsert', 'remove', 'findOne', 'createIndex', 'dropIndex']) {
   Object.defineProperty(Collection.prototype, method, {
     value() {
@@ -134,7 +135,7 @@ function toFilter(selector: Selector): Filter<Document> {
   return typeof selector === 'string' ? ({ _id: selector } as unknown as Filter<Document>) : selector
 }
 
-/** Meteor's reads give its own types for those of BSON (packages/mongo/mongo_driver.js, replaceMongoAtomWithMeteor). */
+/** Meteor's reads replace BSON types by its own (packages/mongo/mongo_driver.js, replaceMongoAtomWithMeteor). */
 function fromMongo(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(fromMongo)
   if (typeof value !== 'object' || value === null || value instanceof Date || value instanceof RegExp) return value

@@ -19,7 +19,7 @@ class TestCaseResults {
   }
 
   equal(actual: unknown, expected: unknown, message?: string): void {
-    // To EJSON.equals any two Sets, and any two Maps, are equal.
+    // For EJSON.equals, any two Sets are equal, and so are any two Maps.
     if (expected instanceof Set || expected instanceof Map)
       this.fail('compare arrays: Meteor cannot compare Sets or Maps')
     this.check(isDeepStrictEqual(actual, expected), message, () => `expected ${show(expected)}, got ${show(actual)}`)
@@ -106,7 +106,7 @@ export const Tinytest = {
   },
 } satisfies TestRunner & Record<string, unknown>
 
-/** `1/2` and `2/2` are two halves of the tests, for two processes. What looks at what a process left runs in each. */
+/** `1/2` and `2/2` are two halves of the tests, for two processes. Tests for leftovers of a process run in each. */
 const [shard = 1, shards = 1] = (process.env[SHARD_VARIABLE] ?? '1/1').split('/').map(Number)
 const IN_EVERY_SHARD = 'leftovers - '
 

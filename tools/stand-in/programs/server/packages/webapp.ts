@@ -3,7 +3,7 @@ import { type RequestListener, createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import type { Express } from 'express'
 
-/** Loaded when an app wants it: most servers that tests fork have no pages. */
+/** Loaded when an app first asks for it: most servers that tests fork have no pages. */
 let app: Express | undefined
 let onListeningCallbacks: (() => void)[] | null = []
 
@@ -23,7 +23,7 @@ export const WebApp = {
 }
 
 /**
- * Like webapp's `main`: no handler for a port in use, so that the process dies of it
+ * Like webapp's `main`, does not handle a port that is in use, so the process dies of it
  * (packages/webapp/webapp_server.js).
  */
 export function main(): void {
