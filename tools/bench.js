@@ -1,4 +1,5 @@
-// npm run bench: installs what is missing, then hands over to TypeScript, in this process: so a signal reaches what has to clean up.
+// npm run bench: installs what is missing, then runs TypeScript in this process, so that a signal reaches the code that
+// cleans up.
 import path from 'node:path'
 import { ROOT, install } from './setup.js'
 

@@ -2,6 +2,6 @@
 import { ROOT, install, runTypeScript } from './setup.js'
 
 install(ROOT)
-// This process has to stay until the other one has cleaned up: Ctrl-C reaches both.
+// Ctrl-C reaches both processes; this one must stay until the other has cleaned up.
 process.on('SIGINT', () => undefined)
 process.exit(runTypeScript('chaos/main.ts'))

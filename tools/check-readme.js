@@ -1,4 +1,5 @@
-// The README shows the very files that the tests run: a code block below `<!-- file -->` must be that file. With --write, it is made so.
+// Checks that the README shows the files that the tests run: a code block below `<!-- file -->` must equal that file.
+// `--write` copies the files into the README.
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { ROOT } from './setup.js'
@@ -16,7 +17,7 @@ if (process.argv.includes('--write')) {
   writeFileSync(README, right)
 } else if (right !== readme || shown.length === 0 || /```(ts|js)\n/.test(readme.replace(BLOCK, ''))) {
   console.error(
-    'README.md: each example must be a file of tests/examples; `node tools/check-readme.js --write` copies them in.',
+    'README.md: each example must equal a file of tests/examples; `node tools/check-readme.js --write` copies them in.',
   )
   process.exit(1)
 }

@@ -1,7 +1,7 @@
 /**
- * The MongoDB of development and tests: MONGO_URL; a mongod on the PATH; one that mongodb-memory-server downloads; or
- * the one in a Python wheel. All but the first run as a single-node replica set on a free port of loopback, in a
- * temporary folder.
+ * The MongoDB for development and tests: the server that MONGO_URL names, a mongod on the PATH, one that
+ * mongodb-memory-server downloads, or the one in a Python wheel. All but the first run as a single-node replica set, on
+ * a free port of loopback, in a temporary folder.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
@@ -13,7 +13,7 @@ import { MongoBinary, MongoMemoryReplSet } from 'mongodb-memory-server-core'
 
 export interface Database {
   readonly url: string
-  /** Where it comes from, for the screen. */
+  /** Where it comes from, for the console. */
   readonly origin: string
   stop(): Promise<void>
 }
@@ -36,7 +36,7 @@ export async function startDatabase(): Promise<Database> {
   return startReplicaSet(await findBinary())
 }
 
-/** The file of a mongod, for who has to start and kill it himself. */
+/** The path of a mongod, for a caller that starts and kills it itself. */
 export async function mongodFile(): Promise<string> {
   return (await findBinary())?.file ?? MongoBinary.getPath({ downloadDir: CACHE })
 }
@@ -47,7 +47,7 @@ interface Binary {
   readonly origin: string
 }
 
-/** Undefined where mongodb-memory-server is to download one. */
+/** Undefined if mongodb-memory-server has to download one. */
 async function findBinary(): Promise<Binary | undefined> {
   return findOnPath() ?? ((await canDownload()) ? undefined : fromWheel())
 }
@@ -60,7 +60,7 @@ function findOnPath(): Binary | undefined {
   return { file, version, origin: `mongod ${version} on the PATH` }
 }
 
-/** Where the name cannot be looked up, an attempt would cost seconds of retries and a page of noise. */
+/** If the host name cannot be resolved, a download would cost seconds of retries and print a page of noise. */
 async function canDownload(): Promise<boolean> {
   try {
     await lookup(DOWNLOAD_HOST)
@@ -79,7 +79,7 @@ function fromWheel(): Binary {
 }
 
 function unpackWheel(target: string): void {
-  console.log(`MongoDB: getting mongod ${WHEEL.version} from the Python wheel ${WHEEL.requirement} …`)
+  console.log(`MongoDB: downloading mongod ${WHEEL.version} from the Python wheel ${WHEEL.requirement} …`)
   const download = `${target}.download`
   rmSync(download, { recursive: true, force: true })
   mkdirSync(download, { recursive: true })
@@ -88,7 +88,7 @@ function unpackWheel(target: string): void {
   if (wheel === undefined) throw new Error(`pip downloaded nothing for ${WHEEL.requirement}`)
   const sha256 = createHash('sha256').update(readFileSync(wheel)).digest('hex')
   if (sha256 !== WHEEL.sha256) throw new Error(`${wheel} has the sha256 ${sha256}; expected ${WHEEL.sha256}`)
-  // Into the folder of its own only when it is whole.
+  // It moves into its own folder only once it is complete.
   const unpacked = path.join(download, 'unpacked')
   pip('install', '--no-deps', '--no-index', '--target', unpacked, wheel)
   rmSync(target, { recursive: true, force: true })
@@ -103,8 +103,8 @@ function pip(...args: string[]): void {
   })
   if (result.status === 0) return
   throw new Error(
-    'No MongoDB to be had. Set MONGO_URL to a replica set, or put mongod on the PATH, or let this machine reach ' +
-      `${DOWNLOAD_HOST}, or give it Python 3 with pip on Linux x86-64 (python3 -m pip ${args[0] ?? ''} said: ` +
+    'No MongoDB available. Set MONGO_URL to a replica set, put mongod on the PATH, let this machine reach ' +
+      `${DOWNLOAD_HOST}, or install Python 3 with pip on Linux x86-64 (python3 -m pip ${args[0] ?? ''} said: ` +
       `${(result.stderr || String(result.error ?? '')).trim()}).`,
   )
 }
@@ -117,26 +117,26 @@ function checkRuns(file: string): void {
   throw new Error(`${file} does not run here: ${(result.stderr || result.signal) ?? String(result.error)}.${hint}`)
 }
 
-/** mongod starts within a second, on a machine that has nothing else to do. */
+/** On an idle machine mongod starts within a second; this allows for a busy one. */
 const LAUNCH_TIMEOUT_MS = 120_000
 
 async function startReplicaSet(found: Binary | undefined): Promise<Database> {
   const set = await MongoMemoryReplSet.create({
     binary: found ? { systemBinary: found.file, version: found.version, checkMD5: false } : { downloadDir: CACHE },
-    // The default engine of the library for older versions keeps nothing on disk.
+    // For older versions the library defaults to an engine that keeps nothing on disk.
     replSet: { count: 1, storageEngine: 'wiredTiger', ip: '127.0.0.1', args: MONGOD_ARGS },
     instanceOpts: [{ launchTimeout: LAUNCH_TIMEOUT_MS }],
   })
   return {
     url: set.getUri('meteor'),
-    origin: found?.origin ?? 'mongod as downloaded by mongodb-memory-server',
+    origin: found?.origin ?? 'mongod downloaded by mongodb-memory-server',
     stop: async () => {
       await set.stop({ doCleanup: true, force: true })
     },
   }
 }
 
-/** Of every mongod. */
+/** Arguments that every mongod gets. */
 export const MONGOD_ARGS = [
   '--nounixsocket',
   '--wiredTigerCacheSizeGB=0.5',
@@ -145,8 +145,8 @@ export const MONGOD_ARGS = [
 ]
 
 /**
- * Processes that run side by side must not see each other's tasks, and nothing may be left on a server that is
- * somebody's.
+ * Runs on a new database, and drops it afterwards. Processes that run side by side must not see each other's tasks, and
+ * nothing may be left behind on a user's server.
  */
 export async function onDatabaseOfItsOwn<Result>(
   server: string,

@@ -1,6 +1,6 @@
 /**
- * npm start: the example app on http://localhost:3000, on the Meteor tool where it is installed, else on the stand-in.
- * With `--exit` it ends when all its tasks have ended, and says how fast they were.
+ * npm start: serves the example app on http://localhost:3000, on the Meteor tool if it is installed, else on the
+ * stand-in. With `--exit` the app exits when all its tasks are finished, and prints how fast they were.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,7 +35,7 @@ async function serve(MONGO_URL: string): Promise<number> {
     stdio: 'inherit',
     env: { ...process.env, ...env, ...exit, PORT, ROOT_URL: `http://localhost:${PORT}`, MONGO_URL },
   })
-  // Ctrl-C reaches the app by itself; this process stays to stop the database.
+  // Ctrl-C reaches the app directly; this process stays to stop the database.
   process.on('SIGINT', () => undefined)
   process.on('SIGTERM', () => app.kill('SIGTERM'))
   const [code, signal] = (await once(app, 'exit')) as [number | null, NodeJS.Signals | null]

@@ -1,7 +1,7 @@
 /**
- * npm test: the checks of the code, then the Tinytest suites: on the Meteor tool where it is installed, else on the
- * stand-in, and there the storage suite once more on the older driver; and a short crash run. `npm test -- NAME` runs
- * only the tests of the suites whose names hold NAME.
+ * npm test: the checks of the code and a short crash run, then the Tinytest suites. These run on the Meteor tool if it
+ * is installed, else on the stand-in; there the tests of ON_DRIVER_4 run once more on the older MongoDB driver.
+ * `npm test -- NAME` runs only the tests of the suites whose names contain NAME.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -17,31 +17,31 @@ interface Count {
   readonly failed: number
 }
 
-/** The proxy of the Meteor tool. */
+/** The port of the Meteor tool's proxy. */
 const METEOR_PORT = '3100'
 
 /** Each counts as one test. */
 const CHECKS: readonly (readonly [string, ...string[]])[] = [
   ['prettier', '--check', '--log-level', 'warn', '--cache', '--cache-location', '.cache/prettier', '.'],
   ['eslint', '--cache', '--cache-location', '.cache/eslint', '--cache-strategy', 'content', '.'],
-  // What zodern:types compiles when the package is published; and all there is, the type tests included.
+  // First what zodern:types compiles when the package is published, then everything, the type tests included.
   ['tsc', '-p', '.'],
   ['tsc', '-p', 'tsconfig.check.json'],
   ['node', 'tools/check-readme.js'],
   ...propertyTests(),
 ]
 
-/** What depends on how the driver reads and writes. */
+/** The tests that depend on how the MongoDB driver reads and writes, by a part of their names. */
 const ON_DRIVER_4 = ['storage - ', 'faults - persistent: a document ']
 
-/** By Node's own runner, each file by itself. */
+/** Node's own runner runs them, each file by itself. */
 function propertyTests(): [string, ...string[]][] {
   const folder = 'tests/properties'
   const files = readdirSync(path.join(ROOT, folder)).filter(name => name.endsWith('.test.ts'))
   return files.map(name => ['node', '--import', 'tsx', '--test', path.join(folder, name)])
 }
 
-/** Long enough for each kind of attack. */
+/** Long enough for each kind of attack to occur. */
 const CRASH_RUN = ['--seed', '1', '--seconds', '15', '--masters', '2', '--workers', '1']
 
 async function main(): Promise<void> {
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   }
   const [passed, failed] = [sum(counts, 'passed'), sum(counts, 'failed')]
   console.log(`${String(passed)} passed, ${String(failed)} failed`)
-  // Without a single test something is wrong with the run itself.
+  // If not a single test ran, something is wrong with the run itself.
   process.exitCode = failed === 0 && counts.every(count => count.passed > 0) ? 0 : 1
 }
 
@@ -82,20 +82,20 @@ async function suites(database: Database, filter: string): Promise<Count[]> {
   const where = hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'
   console.log(`\nTinytest suites on ${where}, MongoDB: ${database.origin}`)
   if (hasMeteor()) return [await onMeteor(database, filter)]
-  console.log(`On the driver of Meteor 3.0 (mongodb 4.17) run too: ${ON_DRIVER_4.join(', ')}`)
+  console.log(`Also on the driver of Meteor 3.0 (mongodb 4.17): ${ON_DRIVER_4.join(', ')}`)
   const onDriver4 = ON_DRIVER_4.filter(suite => suite.includes(filter)).map(suite =>
     onStandIn(database, suite, { [DRIVER_VARIABLE]: '4' }),
   )
   return Promise.all([...onDriver4, ...inShards(database, filter)])
 }
 
-/** Most of the time is spent waiting: three processes share the tests, unless there are only a few. */
+/** Tests mostly wait, so three processes share them. A filtered run has few tests, and one process. */
 function inShards(database: Database, filter: string): Promise<Count>[] {
   const shards = filter === '' ? ['1/3', '2/3', '3/3'] : ['1/1']
   return shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard }))
 }
 
-/** Counts as one test. It has a database of its own, to kill it. */
+/** Counts as one test. It has a database of its own, which it kills. */
 async function crashRun(): Promise<Count> {
   const reports = mkdtempSync(path.join(tmpdir(), 'cluster-crash-run-'))
   const { code, output } = await execute('node', ['tools/chaos.js', ...CRASH_RUN, '--report', reports])
@@ -114,18 +114,18 @@ function onStandIn(database: Database, filter: string, env: NodeJS.ProcessEnv = 
 
 function onMeteor(database: Database, filter: string): Promise<Count> {
   const args = ['test-packages', './', '--once', '--driver-package', 'local:cluster-test-driver', '--port', METEOR_PORT]
-  // Where the driver package is found: the folder that holds its folder.
+  // Meteor looks for the driver package in the subfolders of these folders.
   const packages = [path.join(ROOT, 'tools'), process.env.METEOR_PACKAGE_DIRS].filter(Boolean).join(path.delimiter)
   return onDatabaseOfItsOwn(database.url, MONGO_URL =>
     count('meteor', args, { MONGO_URL, TINYTEST_FILTER: filter, METEOR_PACKAGE_DIRS: packages }),
   )
 }
 
-/** Runs a driver, and reads its count from its last lines. */
+/** Runs a test driver, and reads the counts from its last lines. */
 async function count(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Count> {
   const { code, output } = await execute(command, args, env, true)
   const [, passed = '0', failed = '0'] = [...output.matchAll(/(\d+) passed, (\d+) failed/g)].at(-1) ?? []
-  // A driver that ended without a count, or with an exit code that does not go with it, is a failure of its own.
+  // A driver that exits without counts, or with an exit code that contradicts them, is a failure of its own.
   const isBroken = code !== 0 && failed === '0'
   if (isBroken) console.log(`FAIL the test driver ended with exit code ${String(code)}`)
   return { passed: Number(passed), failed: Number(failed) + (isBroken ? 1 : 0) }

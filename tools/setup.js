@@ -1,4 +1,5 @@
-// What both commands need before anything else can be imported: the dependencies of a folder, installed as its lock file says.
+// What every npm command needs before it can import anything else: installs the dependencies of a folder from its lock
+// file.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -22,7 +23,7 @@ export function install(folder) {
   if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return
   console.log(`Installing the dependencies of ${path.relative(ROOT, folder) || 'the package'} …`)
   if (run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder }) !== 0) {
-    throw new Error(`npm ci failed in ${folder}; what it wrote stands above.`)
+    throw new Error(`npm ci failed in ${folder}; see its output above.`)
   }
   mkdirSync(path.dirname(mark), { recursive: true })
   writeFileSync(mark, lock)

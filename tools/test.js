@@ -3,6 +3,6 @@ import path from 'node:path'
 import { ROOT, install, runTypeScript } from './setup.js'
 
 install(ROOT)
-// The type check covers the example, with the types of its libraries.
+// The type check covers the example, and needs the types of its dependencies.
 install(path.join(ROOT, 'example'))
 process.exit(runTypeScript('run-tests.ts'))
