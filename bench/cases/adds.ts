@@ -14,7 +14,7 @@ async function measureAdding(
   add: (adder: SubjectProcess, count: number) => Promise<number>,
 ): Promise<Measurement[]> {
   return bench.withSubject(subject, async start => {
-    // What is added stays in the queue: nothing but adding is measured.
+    // The tasks stay in the queue, so that only adding is measured.
     const adder = await start({ runsJobs: false })
     await add(adder, WARM_UP)
     const times = await repeat(bench.size(5, 3), () => add(adder, count))
@@ -25,7 +25,7 @@ async function measureAdding(
 export const addOne: Case = {
   name: 'add-one',
   title:
-    'Tasks added one after the other, each acknowledged by the database before the next, by a process that runs no jobs.',
+    'A process that runs no jobs adds tasks one after another, and waits for each acknowledgement of the database.',
   isHigherBetter: true,
   subjects: ['cluster', 'floor', 'agenda', 'mongo-jobs', 'bullmq', 'graphile-worker'],
   quickSubjects: ['cluster', 'floor', 'agenda', 'mongo-jobs'],
@@ -35,7 +35,7 @@ export const addOne: Case = {
 
 export const addMany: Case = {
   name: 'add-many',
-  title: `The same, ${String(BATCH)} with each call. Where a subject has no such call, it is not listed.`,
+  title: `The same, ${String(BATCH)} with each call. A subject without such a call is not listed.`,
   isHigherBetter: true,
   subjects: ['cluster', 'floor', 'bullmq', 'graphile-worker'],
   quickSubjects: ['cluster', 'floor'],

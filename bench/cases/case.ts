@@ -4,18 +4,18 @@ import type { SubjectName } from '../subjects/programs'
 
 export interface Case {
   readonly name: string
-  /** One sentence, for the document. */
+  /** What the case measures, for the document. */
   readonly title: string
   readonly isHigherBetter: boolean
-  /** Those that do all their runs on one collection, where that is of interest. */
+  /** The subjects that do all their runs on one collection, if the document shows these runs one by one. */
   readonly onOneCollection?: readonly SubjectName[]
   readonly subjects: readonly SubjectName[]
-  /** Those of a quick run, where no others are asked for. */
+  /** The subjects of a quick run, unless `--subjects` chooses others. */
   readonly quickSubjects?: readonly SubjectName[]
   measure(subject: SubjectName, bench: Bench): Promise<Measurement[]>
 }
 
-/** The value of each run, one after the other. */
+/** Runs one after another. @returns the value of each run */
 export async function repeat<Value>(runs: number, run: () => Promise<Value>): Promise<Value[]> {
   const values: Value[] = []
   for (let index = 0; index < runs; index++) values.push(await run())

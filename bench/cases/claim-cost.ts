@@ -5,13 +5,13 @@ import { type Case, repeat } from './case'
 
 const PRIORITIES = 1000
 
-/** How many tasks are due much later, besides those that are claimed. */
+/** How many tasks are due much later, in addition to those that are claimed. */
 const SIZES = [1000, 100_000, 1_000_000]
 const QUICK_SIZES = [1000, 50_000]
 
 export const claimCost: Case = {
   name: 'claim-cost',
-  title: 'For how long the database is asked per claim, while there are so many tasks that are due in a year.',
+  title: 'How long the database commands of one claim take, while this many other tasks are due in a year.',
   isHigherBetter: false,
   subjects: ['cluster'],
   measure: async (subject, bench) => {
@@ -39,7 +39,7 @@ export const claimCost: Case = {
 
 async function measureClaims(measured: SubjectProcess, bench: Bench): Promise<number[]> {
   const run = () => measured.call('claimCost', bench.size(10_000, 2000))
-  // Twice: what is measured first must not be what has had the least warm-up.
+  // Two warm-up runs, since the size that is measured first must not have the least warm-up.
   await repeat(2, run)
   return repeat(bench.size(5, 3), run)
 }

@@ -10,7 +10,7 @@ const OTHER_DATABASES = ['bullmq', 'bullmq-sandboxed', 'graphile-worker'] as con
 
 const TASKS = 20_000
 const WARM_UP_TASKS = 500
-/** As many as the aim is stated for: the last as fast as the first, on one collection. */
+/** The aim is stated for the sixth round: as fast as the first, on one collection. */
 const ROUNDS = 6
 
 async function measureDrain(
@@ -21,7 +21,7 @@ async function measureDrain(
 ): Promise<Measurement[]> {
   return bench.withSubject(subject, async start => {
     const measured = await start({ workers, options: { keepAlive: 'always' } })
-    // A subject that takes longer is stopped: what it did until then is counted.
+    // A subject that takes longer is stopped, and what it did until then counts.
     const limit = bench.size(10_000, 1500)
     await measured.call('drain', { count: WARM_UP_TASKS, job, limit })
     const readCpu = await bench.cpuMeter(subject, measured)
@@ -44,7 +44,7 @@ export function perSecond({ jobs, ms }: Drained): number {
 
 export const drainNoop: Case = {
   name: 'drain-noop',
-  title: 'Tasks that are in the queue already, of a job that does nothing, 2 workers.',
+  title: '2 workers run tasks that are already in the queue, with a job that does nothing.',
   isHigherBetter: true,
   onOneCollection: ['cluster', 'cluster-quiet', 'floor', 'floor-one-by-one', 'mongo-jobs'],
   subjects: [...SUBJECTS, 'floor-one-by-one', ...OTHER_DATABASES],
@@ -68,7 +68,7 @@ export const drain30ms = drainOfBusyJobs(30, { tasks: 600, quickTasks: 120 })
 function drainOfBusyJobs(ms: number, { tasks, quickTasks }: { tasks: number; quickTasks: number }): Case {
   return {
     name: `drain-${String(ms)}ms`,
-    title: `The same with a job that keeps a cpu busy for ${String(ms)} ms, 2 workers.`,
+    title: `The same with 2 workers and a job that keeps a cpu busy for ${String(ms)} ms.`,
     isHigherBetter: true,
     subjects: [...SUBJECTS, ...OTHER_DATABASES],
     quickSubjects: ['cluster', 'floor'],

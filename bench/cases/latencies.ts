@@ -5,11 +5,11 @@ import type { SubjectName } from '../subjects/programs'
 import type { SubjectProcess } from '../subject-process'
 import { type Case, repeat } from './case'
 
-/** The floor next to what is compared with it: how fast a disk is changes within a minute. */
+/** The floor is next to the subject that is compared with it, since the speed of a disk changes within a minute. */
 const SUBJECTS = ['cluster', 'floor', 'cluster-quiet', 'agenda', 'mongo-jobs'] as const
 const OTHER_DATABASES = ['bullmq', 'bullmq-sandboxed', 'graphile-worker'] as const
 
-/** @param takeSamples in a process that runs jobs */
+/** @param takeSamples prepares to take samples in a process that runs jobs */
 async function measureLatency(
   subject: SubjectName,
   bench: Bench,
@@ -25,7 +25,9 @@ async function measureLatency(
 
 export const latencySameProcess: Case = {
   name: 'latency-same-process',
-  title: 'From before a task is added until its job starts in a warm worker; added by the process that dispatches.',
+  title:
+    'Time from just before a task is added until its job starts in a warm worker. ' +
+    'The process that dispatches adds the task.',
   isHigherBetter: false,
   subjects: [...SUBJECTS, ...OTHER_DATABASES],
   quickSubjects: ['cluster', 'floor', 'agenda', 'mongo-jobs', ...OTHER_DATABASES],
@@ -35,7 +37,7 @@ export const latencySameProcess: Case = {
 
 export const latencyWorkerAdded: Case = {
   name: 'latency-worker-added',
-  title: 'The same, added by a job that runs in a worker.',
+  title: 'The same, but a job that runs in a worker adds the task.',
   isHigherBetter: false,
   subjects: ['cluster', 'cluster-quiet', 'agenda', 'mongo-jobs', 'bullmq', 'graphile-worker'],
   quickSubjects: ['cluster'],
@@ -47,7 +49,7 @@ export const latencyWorkerAdded: Case = {
 
 export const latencyOtherProcess: Case = {
   name: 'latency-other-process',
-  title: 'The same, added by a process that runs no jobs.',
+  title: 'The same, but a process that runs no jobs adds the task.',
   isHigherBetter: false,
   subjects: [...SUBJECTS, ...OTHER_DATABASES],
   quickSubjects: ['cluster', 'floor', 'agenda', 'mongo-jobs'],

@@ -9,7 +9,7 @@ const MEGABYTE = 2 ** 20
 
 export const memoryDrain: Case = {
   name: 'memory-drain',
-  title: 'In-memory tasks of a job that does nothing, added while the 2 workers are kept busy, then run.',
+  title: 'In-memory tasks with a job that does nothing: added while the 2 workers are kept busy, then run.',
   isHigherBetter: true,
   subjects: SUBJECTS,
   quickSubjects: ['cluster', 'floor', 'workerpool', 'piscina'],
@@ -25,7 +25,7 @@ export const memoryDrain: Case = {
 
 export const memoryLatency: Case = {
   name: 'memory-latency',
-  title: 'From before an in-memory task is added until its job starts in a warm worker.',
+  title: 'Time from just before an in-memory task is added until its job starts in a warm worker.',
   isHigherBetter: false,
   subjects: SUBJECTS,
   quickSubjects: ['cluster', 'floor'],
@@ -40,7 +40,7 @@ export const memoryLatency: Case = {
 
 export const memoryPer100k: Case = {
   name: 'memory-per-100k',
-  title: `By how much the process that dispatches grows while it holds ${PER.toLocaleString('en')} in-memory tasks.`,
+  title: `How much the process that dispatches grows while it holds ${PER.toLocaleString('en')} in-memory tasks.`,
   isHigherBetter: false,
   subjects: ['cluster', ...POOLS],
   quickSubjects: ['cluster'],
@@ -50,7 +50,7 @@ export const memoryPer100k: Case = {
       const grown = await repeat(bench.size(5, 1), () => measured.call('memoryOf', PER))
       return [
         { unit: 'MB heap', values: grown.map(({ heap }) => heap / MEGABYTE) },
-        // The first time only: freed memory stays with the process, and is used again.
+        // Only the first run counts: the process keeps freed memory, and uses it again.
         { unit: 'MB rss', values: grown.slice(0, 1).map(({ rss }) => rss / MEGABYTE) },
       ]
     }),

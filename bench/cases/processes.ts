@@ -17,12 +17,12 @@ const JOBS: readonly Jobs[] = [
 ]
 const QUICK_JOBS: readonly Jobs[] = [{ duration: 100, count: 12 }]
 
-/** Until workers without work are gone, and connections are what they stay. */
+/** By then idle workers have exited, and the connections no longer change. */
 const SETTLING_MS = 5000
 
 export const cpuSpeedup: Case = {
   name: 'cpu-speedup',
-  title: 'Jobs that keep a cpu busy, in 2 workers, over the same function called in one process.',
+  title: 'Speed of jobs that keep a cpu busy, in 2 workers, over the speed of the same function in one process.',
   isHigherBetter: true,
   subjects: ['cluster', 'floor'],
   measure: (subject, bench) =>
@@ -38,7 +38,7 @@ export const cpuSpeedup: Case = {
     }),
 }
 
-/** The two right after each other, so that they find the machine in the same state. */
+/** Measures the two right after each other, so that the machine is in the same state for both. */
 async function speedup(measured: SubjectProcess, bench: Bench, { duration, count }: Jobs): Promise<number> {
   const iterations = duration * bench.iterationsPerMs
   const alone = await measured.call('burnHere', count, iterations)
@@ -48,8 +48,7 @@ async function speedup(measured: SubjectProcess, bench: Bench, { duration, count
 
 export const idleOperations: Case = {
   name: 'idle-operations',
-  title:
-    'Commands that an idle process sends to the database, the driver’s heartbeats apart. Each has its default settings.',
+  title: 'Commands that an idle process with default settings sends to the database, driver heartbeats excluded.',
   isHigherBetter: false,
   subjects: ['cluster', 'agenda', 'mongo-jobs'],
   quickSubjects: ['cluster'],
@@ -66,12 +65,13 @@ export const idleOperations: Case = {
 export const workerBoot: Case = {
   name: 'worker-boot',
   title:
-    'From the fork of a worker until it runs its first job, on the stand-in for Meteor with an app of one file; the floor is Node alone.',
+    'Time from the fork of a worker until it runs its first job, on the stand-in for Meteor with an app of one file. ' +
+    'The floor is Node alone.',
   isHigherBetter: false,
   subjects: ['cluster', 'floor'],
   measure: (subject, bench) =>
     bench.withSubject(subject, async start => {
-      // No worker outlives its job for long: each sample forks one.
+      // A worker exits soon after its job, so that each sample forks one.
       const measured = await start({ workers: 1, options: { keepAlive: 1 } })
       return [{ unit: 'ms', values: await measured.call('workerBoot', bench.size(10, 3)) }]
     }),

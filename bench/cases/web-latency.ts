@@ -12,7 +12,7 @@ import { type Case, repeat } from './case'
 const JOB_MS = 100
 const PAUSE_MS = 10
 
-/** What keeps the cpus busy meanwhile, for so many milliseconds. */
+/** Keeps the cpus busy for `ms` milliseconds while requests are measured. */
 type Load = (measured: SubjectProcess, iterations: number, ms: number) => Promise<unknown>
 
 function jobs(resultBytes: number): Load {
@@ -33,7 +33,9 @@ const LOADS: Record<string, Load> = {
 
 export const webLatency: Case = {
   name: 'web-latency',
-  title: `A request to the process that dispatches, while as many jobs of ${String(JOB_MS)} ms run as there are cpus; and for how long its event loop stands still at most.`,
+  title:
+    'How long a request to the process that dispatches takes, and the longest pause of its event loop, ' +
+    `while as many jobs of ${String(JOB_MS)} ms run as there are cpus.`,
   isHigherBetter: false,
   subjects: ['cluster', 'agenda'],
   quickSubjects: ['cluster'],

@@ -2,7 +2,7 @@ import type { Drain, Drained } from '../protocol'
 
 const DRAIN_LIMIT_MS = 2000
 
-/** Finds the setting with which a library is fastest, at what it is about to be measured with. */
+/** Finds the setting with which a library is fastest in the operation that is about to be measured. */
 export class Tuning<Setting extends object> {
   readonly #settings: readonly Setting[]
   readonly #found = new Map<string, Setting>()
@@ -11,7 +11,7 @@ export class Tuning<Setting extends object> {
     this.#settings = settings
   }
 
-  /** Measures each setting once. @param cost what is to be small */
+  /** Measures each setting once. @param cost is lowest for the best setting */
   async best(operation: string, cost: (setting: Setting) => Promise<number>): Promise<Setting> {
     const known = this.#found.get(operation)
     if (known !== undefined) return known
@@ -23,7 +23,7 @@ export class Tuning<Setting extends object> {
     return best[1]
   }
 
-  /** With which a drain of so many tasks takes the least time a job. */
+  /** The setting with which a drain of `count` tasks takes the least time per job. */
   bestForDrain(
     request: Drain,
     count: number,
@@ -35,15 +35,14 @@ export class Tuning<Setting extends object> {
     })
   }
 
-  /** What was chosen. */
+  /** Which settings were chosen. */
   note(): Promise<string> {
     const chosen = [...this.#found.values()].map(setting =>
       Object.entries(setting)
         .map(([name, value]) => `${name} ${String(value)}`)
         .join(', '),
     )
-    return Promise.resolve(
-      chosen.length === 0 ? '' : `best of ${String(this.#settings.length)} settings: ${chosen.join('; ')}`,
-    )
+    const candidates = this.#settings.length === 1 ? '1 setting' : `${String(this.#settings.length)} settings`
+    return Promise.resolve(chosen.length === 0 ? '' : `best of ${candidates}: ${chosen.join('; ')}`)
   }
 }

@@ -1,7 +1,7 @@
 import type { SubjectName } from '../subjects/programs'
 import type { Report } from './report'
 
-/** What the package is to reach, as a ratio of medians of one run. */
+/** What the package should reach, as a ratio of medians of one run. */
 export interface Aim {
   readonly name: string
   readonly what: string
@@ -16,7 +16,7 @@ export interface JudgedAim extends Aim {
 
 type Median = (name: string, subject: SubjectName, unit: string) => number
 
-/** Round by round on one collection there is some scatter. */
+/** At this ratio two rounds count as equally fast: rounds on one collection scatter. */
 const SAME = 0.9
 
 const AIMS: readonly (Aim & { value(median: Median, rounds: readonly number[]): number })[] = [
@@ -75,7 +75,7 @@ function claimCost(unit: string): (median: Median) => number {
   return median => median('claim-cost', 'cluster', unit) / median('claim-cost', 'cluster', 'ms, 1,000 scheduled')
 }
 
-/** Those for which the run has the figures. */
+/** The aims for which the run has figures. */
 export function judgeAims({ results }: Report): JudgedAim[] {
   const find = (name: string, subject: string, unit: string) =>
     results.find(result => result.case === name && result.subject === subject && result.unit === unit)

@@ -5,7 +5,7 @@ import { CASES } from '../cases/cases'
 import { type Result, describeRuns } from '../result'
 import { type SubjectName, subjectOf } from '../subjects/programs'
 import { judgeAims } from './aims'
-import { formatNumber, table } from './format'
+import { formatNumber, table, wrap } from './format'
 import { METHOD } from './method'
 import { plotResults, plotRounds } from './plots'
 import type { Report } from './report'
@@ -13,7 +13,7 @@ import type { Report } from './report'
 const DOCS = path.resolve(import.meta.dirname, '../../docs')
 const PLOTS = path.join(DOCS, 'benchmarks')
 
-/** docs/benchmarks.md and its plots. */
+/** Writes docs/benchmarks.md and its plots. */
 export function writeDocument(report: Report, quick: boolean): void {
   rmSync(PLOTS, { recursive: true, force: true })
   mkdirSync(PLOTS, { recursive: true })
@@ -32,9 +32,11 @@ function introduction({ machine, versions }: Report, quick: boolean): string {
     '# Benchmarks',
     `Written by \`npm run bench\`${quick ? ' `-- --quick`: fewer and shorter runs than a whole one' : ''}.`,
     `Machine: ${cpu}, ${String(cores)} cores, ${memory}, ${system}.`,
-    `Versions: ${Object.entries(versions)
-      .map(([name, version]) => `${name} ${version}`)
-      .join(', ')}.`,
+    wrap(
+      `Versions: ${Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', ')}.`,
+    ),
     METHOD,
   ].join('\n\n')
 }
@@ -58,7 +60,7 @@ function section(name: string, { results }: Report): string {
   const direction = found.isHigherBetter ? 'Higher is better.' : 'Lower is better.'
   return [
     `## ${name}`,
-    `${found.title} ${direction}`,
+    wrap(`${found.title} ${direction}`),
     `![${name}](benchmarks/${name}.svg)`,
     table(['subject', 'unit', 'median', 'min', 'max', 'runs'], own.map(toRow)),
     ...notes(own),
@@ -74,15 +76,15 @@ function notes(results: readonly Result[]): string[] {
   const lines = results
     .filter(({ note }) => note !== undefined)
     .map(({ subject, note }) => `${subject}: ${note ?? ''}.`)
-  return lines.length === 0 ? [] : [[...new Set(lines)].join(' ')]
+  return lines.length === 0 ? [] : [wrap([...new Set(lines)].join(' '))]
 }
 
-/** Round after round, in their order. */
+/** The rounds, in their order. */
 function rounds({ name, onOneCollection = [] }: Case, results: readonly Result[]): string[] {
   const repeated = results.filter(({ subject }) => onOneCollection.includes(subject))
   if (repeated.length === 0) return []
   const file = `${name}-rounds.svg`
-  const title = `${name}: each round on one collection, as a part of the first`
+  const title = `${name}: each round on one collection, relative to the first`
   writeFileSync(path.join(PLOTS, file), plotRounds(title, repeated))
   return [`![${title}](benchmarks/${file})`, repeated.map(describeRuns).join('\n')]
 }

@@ -1,9 +1,16 @@
-export const METHOD = `Method: all of this is one run, one subject after the other and nothing beside it, each in a process of its own, on one
-MongoDB (a replica set of one member, default write concern) for all that use MongoDB. Each has a warm-up, then several runs, of which the
-median, the smallest and the largest are shown. What the processes print goes to a file in memory, where there is such a folder: on the database's
-disk each of its writes would wait for the log lines, too (a median of 5.7 instead of 4.2 ms in latency-same-process, measured). A subject that takes too long for a drain
-is stopped after a while, and what it did until then counts; agenda, which keeps what is done, starts each round on a new collection, all
-others do all rounds on one. The tasks to drain are in the queue before it starts: this package's workers are
-warm, and kept busy meanwhile; what it has claimed ahead for them is not counted, where the job does nothing. Tasks of a peer that can add them one by one only
-are copies of one that it added itself. Times across processes are those of the monotonic clock, which they share. A job of 1 ms is a
-loop of as many steps as take that long when nothing else runs.`
+export const METHOD = `\
+Method: all figures are from one invocation. It measures one subject after another, each in a process of its own, with
+nothing beside it. All subjects that use MongoDB share one server: a replica set of one member, with the default write
+concern. Each subject has a warm-up, then several runs. The tables show their median, smallest and largest value.
+
+What the processes print goes to a file in memory, if the machine has such a folder. On the database's disk, each write
+would wait for the log lines too: in latency-same-process we measured a median of 5.7 ms instead of 4.2 ms.
+
+The tasks to drain are in the queue before a drain starts. Until then this package's workers, which are warm, are kept
+busy. What the cluster has claimed ahead for them is not counted if the job does nothing. A subject that takes too long
+for a drain is stopped after 10 s (1.5 s in a quick run), and what it did until then counts. Agenda keeps what is done,
+so it starts each round on a new collection; all others do all rounds on one. If a peer can only add tasks one by one,
+its tasks are copies of one that it added itself.
+
+Times across processes are those of the monotonic clock, which they share. A job of 1 ms is a loop of as many steps as
+take that long when nothing else runs.`

@@ -57,7 +57,7 @@ function plotRow(own: readonly Result[], units: readonly string[], y: number, at
   ]
 }
 
-/** Each round on one collection, as a part of the first. */
+/** Each round on one collection, relative to the first. */
 export function plotRounds(title: string, results: readonly Result[]): string {
   const bottom = ROUNDS_HEIGHT - BOTTOM
   const relative = results.map(({ values }) => values.map(value => value / (values[0] ?? NaN)))

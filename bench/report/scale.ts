@@ -4,11 +4,11 @@ export interface Scale {
   readonly ticks: readonly number[]
 }
 
-/** From here on, small values could not be told apart on a linear axis. */
+/** The largest value over the smallest. Beyond this, a linear axis does not show how small values differ. */
 const WIDEST_LINEAR_RANGE = 12
 const TICKS = 5
 
-/** Linear from zero, or logarithmic where the values are far apart. */
+/** Linear from zero, or logarithmic if the values are far apart. */
 export function scaleFor(values: readonly number[], from: number, to: number): Scale {
   const [smallest, largest] = [Math.min(...values), Math.max(...values)]
   return smallest > 0 && largest / smallest > WIDEST_LINEAR_RANGE

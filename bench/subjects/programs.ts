@@ -1,4 +1,4 @@
-/** The subjects, and how the process of each is started. */
+/** The subjects, and how to start the process of each. */
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { serverEnvironment } from '../../tests/support/server-environment'
@@ -9,7 +9,7 @@ import type { Program } from '../subject-process'
 export type DatabaseKind = 'mongodb' | 'redis' | 'postgresql'
 
 interface Subject {
-  /** Relative to the bench's folder; undefined: the server with the cluster. */
+  /** Relative to the bench's folder; undefined for the server with the cluster. */
   readonly module?: string
   readonly database: DatabaseKind
   readonly options?: Settings['options']
@@ -27,13 +27,13 @@ export const SUBJECTS = {
   'cluster-quiet': {
     database: 'mongodb',
     options: { logs: 'error' },
-    description: "the same with `logs: 'error'`",
+    description: "cluster with `logs: 'error'`",
   },
   floor: {
     module: 'subjects/floor/module.ts',
     database: 'mongodb',
     description:
-      "the same work without a queue: the bare MongoDB driver, bare `child_process` with the package's codec",
+      "the same work without a queue: the bare MongoDB driver, and bare `child_process` with the package's codec",
   },
   'floor-one-by-one': {
     module: 'subjects/floor/one-by-one.ts',
@@ -43,38 +43,38 @@ export const SUBJECTS = {
   agenda: {
     module: 'peers/agenda.ts',
     database: 'mongodb',
-    description: 'agenda on @agendajs/mongo-backend, change streams on; jobs run in its process',
+    description: 'agenda on @agendajs/mongo-backend, with change streams; jobs run in its own process',
   },
   'mongo-jobs': {
     module: 'peers/mongo-jobs.ts',
     database: 'mongodb',
-    description: '@clipboard-health/mongo-jobs, change streams on; jobs run in its process',
+    description: '@clipboard-health/mongo-jobs, with change streams; jobs run in its own process',
   },
   tinypool: {
     module: 'peers/tinypool.ts',
     database: 'mongodb',
-    description: 'child processes; a pool without a database',
+    description: 'a pool of child processes, without a database',
   },
   workerpool: {
     module: 'peers/workerpool.ts',
     database: 'mongodb',
-    description: 'child processes; a pool without a database',
+    description: 'a pool of child processes, without a database',
   },
-  piscina: { module: 'peers/piscina.ts', database: 'mongodb', description: 'threads; a pool without a database' },
+  piscina: { module: 'peers/piscina.ts', database: 'mongodb', description: 'a pool of threads, without a database' },
   bullmq: {
     module: 'peers/bullmq.ts',
     database: 'redis',
-    description: 'another database, Redis; jobs run in its process',
+    description: 'on another database, Redis; jobs run in its own process',
   },
   'bullmq-sandboxed': {
     module: 'peers/bullmq-sandboxed.ts',
     database: 'redis',
-    description: 'another database, Redis; jobs run in child processes',
+    description: 'on another database, Redis; jobs run in child processes',
   },
   'graphile-worker': {
     module: 'peers/graphile-worker.ts',
     database: 'postgresql',
-    description: 'another database, PostgreSQL; jobs run in its process',
+    description: 'on another database, PostgreSQL; jobs run in its own process',
   },
 } as const satisfies Record<string, Subject>
 
