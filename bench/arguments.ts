@@ -5,11 +5,11 @@ import { SUBJECTS, type SubjectName } from './subjects/programs'
 export interface Arguments {
   readonly quick: boolean
   readonly cases: readonly string[]
-  /** Undefined: as the run has it. */
+  /** Undefined: those that each case has by default. */
   readonly subjects: readonly SubjectName[] | undefined
   /** The file to write the results to. */
   readonly json: string | undefined
-  /** Whether docs/benchmarks.md is written. */
+  /** Whether to write docs/benchmarks.md. */
   readonly docs: boolean
 }
 
@@ -35,7 +35,7 @@ export function readArguments(): Arguments {
     ),
     subjects:
       subjects === undefined ? undefined : (choose('--subjects', subjects, Object.keys(SUBJECTS)) as SubjectName[]),
-    // The document tells of whole runs.
+    // By default, only a whole run is written to the document.
     docs: docs || (!quick && only === undefined && subjects === undefined),
   }
 }

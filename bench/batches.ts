@@ -1,4 +1,4 @@
-/** Adds so many, at most `size` with each call. @param add gets how many, and how many there were before */
+/** Adds `count`, at most `size` with each call. @param add gets how many to add, and how many were added before */
 export async function inBatches(
   count: number,
   size: number,

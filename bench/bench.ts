@@ -1,4 +1,4 @@
-/** What the cases are given: how much to measure, and subjects in processes of their own. */
+/** What a case is given: how much to measure, and subjects in processes of their own. */
 import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { onDatabaseOfItsOwn } from '../tools/mongod'
@@ -27,7 +27,7 @@ export class Bench {
     this.#printed = options.printed
   }
 
-  /** One of the two: a quick run measures less, and less exactly. */
+  /** Chooses one of the two: a quick run measures less, and less exactly. */
   size<Value>(full: Value, quick: Value): Value {
     return this.quick ? quick : full
   }
@@ -40,7 +40,7 @@ export class Bench {
     return this.#databases.urlOf(subjectOf(subject).database) !== undefined
   }
 
-  /** Gives a measurement processes of a subject, on a database of their own, and ends them whatever happens. */
+  /** Lets a measurement start processes of a subject, on a database of their own. Stops them, whatever happens. */
   async withSubject<Value>(subject: SubjectName, measure: (start: Start) => Promise<Value>): Promise<Value> {
     const { database, options } = subjectOf(subject)
     return this.onOwnDatabase(database, async databaseUrl => {
@@ -60,7 +60,7 @@ export class Bench {
     })
   }
 
-  /** @returns reads the CPU times of the process of a subject, of its workers and, if that is MongoDB, its database */
+  /** @returns a function that reads the CPU times of a subject, of its workers and, if it is MongoDB, its database */
   async cpuMeter(subject: SubjectName, { pid }: SubjectProcess): Promise<() => CpuTimes> {
     const { database } = subjectOf(subject)
     const url = database === 'mongodb' ? this.#databases.urlOf(database) : undefined
@@ -68,7 +68,7 @@ export class Bench {
     return () => cpuTimes(pid, databasePid)
   }
 
-  /** For when the bench is told to end: no process is started any more. */
+  /** For an early end of the bench: no process is started afterwards. */
   killAll(): void {
     this.#isEnding = true
     for (const subjectProcess of this.#running) subjectProcess.kill()
@@ -94,12 +94,12 @@ export class Bench {
     run: (url: string) => Promise<Value>,
   ): Promise<Value> {
     const url = this.#databases.urlOf(kind)
-    if (url === undefined) throw new Error(`there is no ${kind} here`)
+    if (url === undefined) throw new Error(`${kind} is not installed here`)
     return kind === 'mongodb' ? onDatabaseOfItsOwn(url, run) : run(url)
   }
 }
 
-/** The driver takes it from here, whoever makes the client. */
+/** The MongoDB driver reads the option from the URL, whoever creates the client. */
 function monitored(databaseUrl: string): string {
   const url = new URL(databaseUrl)
   url.searchParams.set('monitorCommands', 'true')

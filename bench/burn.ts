@@ -1,7 +1,7 @@
 import { now } from './clock'
 
 /**
- * Keeps a cpu busy, with the same work in every process. @returns what was computed, so that nobody optimizes it away
+ * Keeps a cpu busy, with the same work in every process. @returns the result, so that V8 cannot optimize it away
  */
 export function burn(iterations: number): number {
   let value = 1
@@ -9,7 +9,7 @@ export function burn(iterations: number): number {
   return value
 }
 
-/** So many times, one after the other. */
+/** Burns `count` times, one after another. */
 export function burnAll(count: number, iterations: number): Promise<void> {
   for (let index = 0; index < count; index++) burn(iterations)
   return Promise.resolve()
@@ -18,7 +18,7 @@ export function burnAll(count: number, iterations: number): Promise<void> {
 const PROBE_ITERATIONS = 2_000_000
 const PROBES = 25
 
-/** How many iterations take a millisecond here, when nothing else runs. */
+/** How many iterations take a millisecond on this machine when nothing else runs. */
 export function iterationsPerMillisecond(): number {
   const times = Array.from({ length: PROBES }, () => {
     const startedAt = now()

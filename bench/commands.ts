@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Of any version of the driver. */
+/** A client of any version of the MongoDB driver. */
 interface Monitored {
   on(event: 'commandStarted', listener: () => void): unknown
   off(event: 'commandStarted', listener: () => void): unknown
 }
 
-/** The commands that a client sends to the database. Heartbeats are none: the driver does not report them as such. */
+/** Counts the commands that a client sends to the database. The driver does not report heartbeats as commands. */
 export async function countCommands(client: Monitored, ms: number): Promise<number> {
   let count = 0
   const countOne = () => count++

@@ -1,4 +1,4 @@
-/** The process of a subject that needs no Meteor: loads its module, and serves what it offers. */
+/** The process of a subject that needs no Meteor: loads the subject's module, and serves its operations. */
 import { MODULE_VARIABLE, type Operations, type Settings } from './protocol'
 import { readSettings, serve } from './serve'
 

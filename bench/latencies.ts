@@ -1,21 +1,21 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 /**
- * Between two samples, so that everything has come to rest; of random length, so that samples fall into step with no
- * timer.
+ * Between two samples there is a pause, in which everything comes to rest. Its length is random, so that samples do not
+ * fall into step with a timer.
  */
-const SHORTEST_PAUSE_MS = 5
-const LONGEST_PAUSE_MS = 25
+const MIN_PAUSE_MS = 5
+const MAX_PAUSE_MS = 25
 
-/** Where each sample takes long, fewer say enough. */
+/** After this time no more samples are taken: if each is slow, fewer are enough. */
 const LIMIT_MS = 15_000
 
-/** Takes one sample after the other, up to so many. */
+/** Takes up to `samples` samples, one after another. */
 export async function latencies(samples: number, measure: () => Promise<number>): Promise<number[]> {
   const values: number[] = []
   const startedAt = performance.now()
   while (values.length < samples && performance.now() - startedAt < LIMIT_MS) {
-    await pause(SHORTEST_PAUSE_MS + Math.random() * (LONGEST_PAUSE_MS - SHORTEST_PAUSE_MS))
+    await pause(MIN_PAUSE_MS + Math.random() * (MAX_PAUSE_MS - MIN_PAUSE_MS))
     values.push(await measure())
   }
   return values

@@ -23,7 +23,7 @@ export function describeMachine(): Machine {
   }
 }
 
-/** Of Node, of the databases, of this package and of its peers. */
+/** The versions of Node, of the databases, of this package and of its peers. */
 export async function readVersions(
   databaseUrl: string | undefined,
   origins: Readonly<Record<string, string>>,

@@ -1,7 +1,8 @@
 /**
- * npm run bench: this package, its peers and what the database and the pipe give at best, one after the other on one
- * machine. `--quick` takes minutes; `--only CASES` and `--subjects NAMES` (with commas) choose; `--json FILE` writes
- * the results there; `--docs` writes docs/benchmarks.md, as a whole run does by itself.
+ * npm run bench: measures this package, its peers, and the best that the database and the pipe can do, one after
+ * another on one machine. `--quick` takes minutes. `--only CASES` and `--subjects NAMES` (separated by commas) choose
+ * what to measure. `--json FILE` writes the results to that file. `--docs` writes docs/benchmarks.md; a whole run does
+ * so by default.
  */
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,15 +19,16 @@ import type { Report } from './report/report'
 import { type Result, toResult } from './result'
 import { type DatabaseKind, type SubjectName, subjectOf } from './subjects/programs'
 
-/** A folder in memory, which Linux has. On the database's disk its fsync would wait for what the subjects print. */
+/** A folder in memory, which Linux has. On a disk, the database's fsync would wait for what the subjects print. */
 const SHARED_MEMORY = '/dev/shm'
 
 async function main(): Promise<void> {
   const given = readArguments()
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-'))
-  // Whatever makes a temporary folder, the databases included, makes it there: it goes as a whole, also after Ctrl-C.
+  // All temporary folders, those of the databases included, are created in this one. Removing it removes them all, also
+  // after Ctrl-C.
   process.env.TMPDIR = folder
-  // PostgreSQL has a user of its own.
+  // PostgreSQL runs as a user of its own, which must get into the folder.
   chmodSync(folder, 0o755)
   const databases = await Databases.start(neededDatabases(given))
   const printed = mkdtempSync(path.join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : folder, 'bench-'))
@@ -70,7 +72,7 @@ async function measureAll(bench: Bench, given: Arguments): Promise<Result[]> {
   return results
 }
 
-/** What one subject cannot do must not cost the results of all others. */
+/** The failure of one subject must not cost the results of all others. */
 async function measureOne(bench: Bench, one: Case, subject: SubjectName): Promise<Result[]> {
   try {
     const results = (await one.measure(subject, bench)).map(found => toResult(one.name, subject, found))
@@ -81,7 +83,7 @@ async function measureOne(bench: Bench, one: Case, subject: SubjectName): Promis
     }
     return results
   } catch (error) {
-    // The process was killed for it; the next must not be started.
+    // The process failed because the bench is ending and killed it; the next one must not start.
     if (bench.isEnding) return new Promise(() => undefined)
     console.error(`${one.name}  ${subject}  FAILED:`, error)
     process.exitCode = 1

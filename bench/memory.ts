@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { Memory } from './protocol'
 
-/** What this process holds, garbage apart. */
+/** What this process holds after a garbage collection. */
 export function collected(): Memory {
   setFlagsFromString('--expose-gc')
   ;(runInNewContext('gc') as () => void)()

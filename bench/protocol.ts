@@ -1,34 +1,34 @@
-/** What the bench asks of the process of a subject, over the pipe between them. All times are milliseconds. */
+/** What the bench requests from the process of a subject, over the pipe between them. All times are milliseconds. */
 import type { ClusterOptions } from 'meteor/nschwarz:cluster'
 
-/** What a subject's process is started with, as JSON. */
+/** The settings of a subject's process, as JSON. */
 export const SETTINGS_VARIABLE = 'CLUSTER_BENCH_SETTINGS'
 /** Which module the host loads. */
 export const MODULE_VARIABLE = 'CLUSTER_BENCH_MODULE'
 
 export interface Settings {
-  /** Of a database of its own. */
+  /** The URL of a database of its own. */
   readonly databaseUrl: string
-  /** How many processes, or threads, run jobs; where the subject runs them in its own process, it says so. */
+  /** How many processes or threads run jobs. A subject that runs them in its own process says so. */
   readonly workers: number
-  /** False: tasks are added only, for another process to run. */
+  /** False: this process only adds tasks, which another process runs. */
   readonly runsJobs: boolean
   /** Measures less, and less exactly. */
   readonly quick: boolean
-  /** The driver tells of the commands that it sends: only where they are counted, since it takes time. */
+  /** The MongoDB driver reports its commands. Only for cases that count or time them, since it costs time. */
   readonly monitorsCommands: boolean
-  /** Of the cluster, besides the number of its workers. */
+  /** Options of the cluster, besides the number of its workers. */
   readonly options: Omit<ClusterOptions, 'messageBroker'>
 }
 
-/** A job that does nothing, or one that keeps a cpu busy. Only this package's has a result, of `resultBytes`. */
+/** A job that does nothing, or one that keeps a cpu busy. Only this package's jobs return `resultBytes`. */
 export type JobKind =
   { readonly name: 'noop' } | { readonly name: 'burn'; readonly iterations: number; readonly resultBytes?: number }
 
 export interface Drain {
   readonly count: number
   readonly job: JobKind
-  /** It is stopped then, and the rest removed. */
+  /** After this time the drain is stopped, and the remaining tasks are removed. */
   readonly limit: number
 }
 
@@ -46,22 +46,22 @@ export interface Memory {
 
 /** What a subject can be asked to do; each offers the operations that make sense for it. */
 export interface Operations {
-  /** Workers have booted and their code is compiled afterwards. */
+  /** Afterwards the workers have booted, and their code is compiled. */
   warmUp(): Promise<void>
-  /** How it is set up, where that was chosen by measurement. */
+  /** Its settings, if they were chosen by measurement. */
   note(): Promise<string>
-  /** Adds so many tasks one after the other. */
+  /** Adds `count` tasks one after another. */
   addOne(count: number): Promise<number>
-  /** Adds so many tasks, so many with each call. */
+  /** Adds `count` tasks, `size` with each call. */
   addMany(count: number, size: number): Promise<number>
   /** Puts tasks into the queue while nothing runs them, then has them run. */
   drain(request: Drain): Promise<Drained>
   /**
-   * Adds one task after the other, with the queue idle in between: the times from before the call to the start of the
-   * job.
+   * Adds one task after another, with the queue idle in between. @returns the times from just before the call to the
+   * start of the job
    */
   latency(samples: number): Promise<number[]>
-  /** The same, with each task added by a job. */
+  /** The same, but a job adds each task. */
   latencyWorkerAdded(samples: number): Promise<number[]>
   /** Adds one task that measures its latency; another process runs it. */
   addProbe(): Promise<void>
@@ -71,21 +71,21 @@ export interface Operations {
   nextLatency(): Promise<number>
   memoryDrain(count: number): Promise<Drained>
   memoryLatency(samples: number): Promise<number[]>
-  /** By how much memory grows while so many tasks are held. */
+  /** How much memory grows while `count` tasks are held. */
   memoryOf(count: number): Promise<Memory>
-  /** Adds tasks that are due in a year, of so many distinct priorities. */
+  /** Adds tasks that are due in a year, with this many distinct priorities. */
   schedule(count: number, priorities: number): Promise<void>
-  /** How long the database takes per claim, over so many. */
+  /** How long the database takes per claim, on average over `count` tasks. */
   claimCost(count: number): Promise<number>
-  /** The time that so many jobs take in the process itself, one after the other. */
+  /** How long `count` jobs take in the process itself, one after another. */
   burnHere(count: number, iterations: number): Promise<number>
   /** Answers requests from now on. @returns the port */
   serveWeb(): Promise<number>
-  /** Keeps the process itself busy for so much time, with turns of its event loop in between. */
+  /** Keeps the process itself busy for `ms`, with turns of its event loop in between. */
   burnInTurns(iterations: number, ms: number): Promise<void>
-  /** For how long its event loop stands still at most, within so much time. */
+  /** The longest pause of its event loop within `ms`. */
   longestGap(ms: number): Promise<number>
-  /** How many commands the database is sent in so much time. */
+  /** How many commands it sends to the database within `ms`. */
   countCommands(ms: number): Promise<number>
   /** From the fork of a worker until it runs its first job. */
   workerBoot(samples: number): Promise<number[]>

@@ -8,7 +8,7 @@ export interface Measurement {
   readonly note?: string
 }
 
-/** As it is written to the JSON file. */
+/** A measurement as it is written to the JSON file. */
 export interface Result {
   readonly case: string
   readonly subject: SubjectName
@@ -17,7 +17,7 @@ export interface Result {
   readonly min: number
   readonly max: number
   readonly runs: number
-  /** Of each run, in their order. */
+  /** The value of each run, in their order. */
   readonly values: readonly number[]
   readonly note?: string
 }
@@ -38,9 +38,10 @@ export function toResult(name: string, subject: SubjectName, { unit, values, not
   }
 }
 
-/** One line for each run, for the document. */
+/** One line with the value of each run, for the document. */
 export function describeRuns({ subject, unit, values }: Result): string {
-  return `- ${subject}: ${values.map(value => value.toLocaleString('en', { maximumSignificantDigits: 4 })).join(', ')} ${unit}`
+  const formatted = values.map(value => value.toLocaleString('en', { maximumSignificantDigits: 4 }))
+  return `- ${subject}: ${formatted.join(', ')} ${unit}`
 }
 
 export function medianOf(values: readonly number[]): number {
@@ -49,7 +50,7 @@ export function medianOf(values: readonly number[]): number {
   return sorted.length % 2 === 0 ? ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2 : quantile(values, 0.5)
 }
 
-/** The median, and what all but 5 and all but 1 percent keep to, of each run's samples. */
+/** The 50th, 95th and 99th percentile of each run's samples. */
 export function percentiles(runs: readonly (readonly number[])[], note?: string): Measurement[] {
   return ([50, 95, 99] as const).map(percent => ({
     unit: `ms p${String(percent)}`,

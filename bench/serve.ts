@@ -1,4 +1,4 @@
-/** The side of a subject's process: does what the bench asks for. */
+/** The subject's side of the pipe: runs the operations that the bench requests. */
 import type { Answer, Operations, Request, Settings } from './protocol'
 import { SETTINGS_VARIABLE } from './protocol'
 import { web } from './web'
@@ -9,12 +9,12 @@ export function readSettings(): Settings {
 
 const DEFAULTS: Partial<Operations> = {
   note: () => Promise.resolve(''),
-  // Most are ready from the start.
+  // Most subjects are ready from the start.
   listen: () => Promise.resolve(),
   ...web,
 }
 
-/** From now on, until the bench is gone. */
+/** Answers requests from now on, until the bench is gone. */
 export function serve(operations: Partial<Operations>): void {
   process.on('message', (request: Request) => void answer(operations, request))
   process.once('disconnect', () => {
@@ -26,7 +26,7 @@ export function serve(operations: Partial<Operations>): void {
 async function answer(operations: Partial<Operations>, { id, operation, args }: Request): Promise<void> {
   try {
     const run = { ...DEFAULTS, ...operations }[operation] as ((...args: readonly unknown[]) => unknown) | undefined
-    if (run === undefined) throw new Error(`there is no ${operation} here`)
+    if (run === undefined) throw new Error(`this subject has no operation ${operation}`)
     send({ id, value: await run(...args) })
   } catch (error) {
     send({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) })

@@ -11,7 +11,7 @@ import {
 } from './protocol'
 import { within } from '../tests/support/wait'
 
-/** Nothing that is asked for takes this long, unless it hangs. */
+/** No operation takes this long, unless it hangs. */
 const PATIENCE_MS = 15 * 60_000
 const BOOT_PATIENCE_MS = 60_000
 const STOP_PATIENCE_MS = 10_000
@@ -30,7 +30,7 @@ interface Pending {
 }
 
 /**
- * The process of a subject, which does one thing after the other. What it prints goes to a file, as with a service
+ * The process of a subject, which runs one operation after another. What it prints goes to a file, as with a service
  * manager.
  */
 export class SubjectProcess {
@@ -86,12 +86,12 @@ export class SubjectProcess {
     return (await within(answered, operation, PATIENCE_MS)) as Awaited<ReturnType<Operations[Name]>>
   }
 
-  /** How it is set up, where that was chosen by measurement. */
+  /** Its settings, if they were chosen by measurement. */
   async note(): Promise<string | undefined> {
     return (await this.call('note')) || undefined
   }
 
-  /** Lets it end by itself, with the workers that it has. */
+  /** Lets the process and its workers exit by themselves, and kills the process if it does not. */
   async stop(): Promise<void> {
     if (this.hasExited) return
     this.#child.kill('SIGTERM')
@@ -100,7 +100,7 @@ export class SubjectProcess {
     clearTimeout(kill)
   }
 
-  /** For when there is no time. */
+  /** For when there is no time to wait. */
   kill(): void {
     this.#child.kill('SIGKILL')
   }
@@ -119,7 +119,7 @@ export class SubjectProcess {
 
   private failAll(): void {
     const lines = readFileSync(this.#output, 'utf8').trimEnd().split('\n').slice(-LINES_OF_OUTPUT)
-    const error = new Error(`the process ended; its last lines:\n${lines.join('\n')}`)
+    const error = new Error(`the process exited; its last lines:\n${lines.join('\n')}`)
     for (const { reject } of this.#pending.values()) reject(error)
     this.#pending.clear()
   }

@@ -1,4 +1,4 @@
-/** What the web process of a subject feels while jobs run: its event loop, and a request to it. */
+/** What the web process of a subject suffers while jobs run: pauses of its event loop, and slow requests. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,10 +7,10 @@ import { burn } from './burn'
 import { now } from './clock'
 import type { Operations } from './protocol'
 
-/** How often it is looked whether the event loop still turns. */
-const LOOK_EVERY_MS = 1
+/** How often to check that the event loop still turns. */
+const CHECK_EVERY_MS = 1
 
-/** Of the process of every subject. */
+/** The operations that the process of every subject offers. */
 export const web: Pick<Operations, 'serveWeb' | 'burnInTurns' | 'longestGap'> = {
   serveWeb: async () => {
     const server = createServer((_request, response) => response.end('here'))
@@ -35,6 +35,6 @@ export const web: Pick<Operations, 'serveWeb' | 'burnInTurns' | 'longestGap'> = 
         if (last < end) return
         clearInterval(interval)
         resolve(longest)
-      }, LOOK_EVERY_MS)
+      }, CHECK_EVERY_MS)
     }),
 }

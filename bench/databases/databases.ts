@@ -5,7 +5,7 @@ import { startRedis } from './redis'
 
 export interface Server {
   readonly url: string
-  /** What it is, for the screen and the document. */
+  /** What it is, for the console and the document. */
   readonly origin: string
   stop(): Promise<void>
 }
@@ -18,7 +18,7 @@ export class Databases {
     this.#servers = servers
   }
 
-  /** Those that are needed; of another than MongoDB only where it is installed. */
+  /** Starts the servers that are needed. Redis and PostgreSQL are left out if they are not installed. */
   static async start(kinds: ReadonlySet<DatabaseKind>): Promise<Databases> {
     const starts = { mongodb: startDatabase, redis: startRedis, postgresql: startPostgres }
     const servers = new Map<DatabaseKind, Server>()
@@ -27,7 +27,7 @@ export class Databases {
       for (const kind of kinds) {
         const server = await starts[kind]()
         if (server !== undefined) servers.set(kind, server)
-        console.log(`${kind}: ${server?.origin ?? 'not installed here; what runs on it is left out'}`)
+        console.log(`${kind}: ${server?.origin ?? 'not installed here; the subjects that need it are left out'}`)
       }
       return databases
     } catch (error) {
@@ -45,7 +45,7 @@ export class Databases {
   }
 
   async stop(): Promise<void> {
-    // Ctrl-C has reached them too: one that is gone already is no failure.
+    // Ctrl-C reaches the servers too, so it is no failure if one has already exited.
     await Promise.allSettled([...this.#servers.values()].map(server => server.stop()))
   }
 }

@@ -6,10 +6,10 @@ import type { Server } from './databases'
 import { anyPort } from '../../tests/support/ports'
 import { ServerProcess, findCommand } from './server-process'
 
-/** Where Debian's packages put what is not on the PATH. */
+/** Debian's packages install here what is not on the PATH. */
 const DEBIAN_FOLDER = '/usr/lib/postgresql'
 
-/** @returns undefined where it is not installed */
+/** @returns undefined if PostgreSQL is not installed */
 export async function startPostgres(): Promise<Server | undefined> {
   const versions = existsSync(DEBIAN_FOLDER) ? readdirSync(DEBIAN_FOLDER) : []
   const folders = versions.map(version => path.join(DEBIAN_FOLDER, version, 'bin')).reverse()
@@ -30,7 +30,7 @@ export async function startPostgres(): Promise<Server | undefined> {
   }
 }
 
-/** It refuses to run as root. */
+/** The user to run PostgreSQL as, which refuses to run as root. */
 function unprivileged(): { readonly uid: number; readonly gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined
   const [uid = NaN, gid = NaN] = ['-u', '-g'].map(flag =>

@@ -9,11 +9,11 @@ const STOP_PATIENCE_MS = 10_000
 
 interface Options extends SpawnOptions {
   readonly stopSignal: NodeJS.Signals
-  /** On which it is to listen. */
+  /** The port on which the server listens. */
   readonly port: number
 }
 
-/** A server that this process starts, and ends together with its folder. */
+/** A server that this process starts and stops. `stop` deletes its folder too. */
 export class ServerProcess {
   readonly #child: ChildProcess
   readonly #folder: string
@@ -26,7 +26,7 @@ export class ServerProcess {
     this.#stopSignal = stopSignal
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when the server accepts connections. */
   static async start(
     command: string,
     args: readonly string[],
@@ -45,7 +45,7 @@ export class ServerProcess {
 
   private async listening(port: number): Promise<void> {
     await eventually(`something listens on ${String(port)}`, () => {
-      if (this.#child.exitCode !== null) throw new Error(`${this.#child.spawnfile} ended while it was started`)
+      if (this.#child.exitCode !== null) throw new Error(`${this.#child.spawnfile} exited while it was starting`)
       return accepts(port)
     })
   }

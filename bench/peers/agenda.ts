@@ -17,7 +17,7 @@ interface Setting {
   readonly lockLimit: number
 }
 
-/** As agenda is without any. */
+/** Agenda's own defaults. */
 const DEFAULTS: Setting = { processEvery: 5000, concurrency: 5, lockLimit: 0 }
 const SETTINGS: readonly Setting[] = [
   DEFAULTS,
@@ -27,11 +27,11 @@ const SETTINGS: readonly Setting[] = [
   { processEvery: 100, concurrency: 20, lockLimit: 0 },
 ]
 
-/** Which of them a quick run tries. */
+/** The range of SETTINGS that a quick run tries. */
 const FOR_QUICK = [4, 6] as const
 const TUNING_TASKS = 2000
 const TUNING_SAMPLES = 15
-/** Until what it does at its start is over. */
+/** By then Agenda has done what it does at its start. */
 const IDLE_MS = 3000
 const CHAIN = 'addProbe'
 const COLLECTION = 'agendaJobs'
@@ -79,7 +79,7 @@ function running(db: Db, tuning: Tuning<Setting>): Partial<Operations> {
   }
 }
 
-/** An instance with the setting that is best for it, which stays started. */
+/** An instance that stays started, with the setting that has the lowest latency. */
 class Latency {
   readonly #db: Db
   readonly #tuning: Tuning<Setting>
@@ -132,7 +132,7 @@ async function addProbe(agenda: Agenda): Promise<void> {
 
 let drains = 0
 
-/** On a collection of its own: one that is stopped goes on to lock what it still finds. */
+/** Each drain has a collection of its own, since an instance that is stopped still locks what it finds. */
 async function drain(db: Db, setting: Setting, { count, job, limit }: Drain): Promise<Drained> {
   const collection = db.collection(`drain-${String(++drains)}`)
   const jobs = new Jobs()

@@ -10,10 +10,10 @@ import { Tuning } from './tuning'
 const NAME = 'bench'
 const ADDED_AT_ONCE = 1000
 const TUNING_TASKS = 2000
-/** A job that is done is removed, as with the others. */
+/** A done job is removed, as the other subjects do. */
 const OPTIONS = { removeOnComplete: true }
 
-/** @param concurrencies the best is taken for a drain, the largest for all else */
+/** @param concurrencies the fastest is used for a drain, the largest for everything else */
 export async function openBullmq(
   { databaseUrl, runsJobs }: Settings,
   concurrencies: readonly number[],
@@ -33,7 +33,7 @@ export async function openBullmq(
     addProbe: () => addProbe(queue),
   }
   if (!runsJobs) return adding
-  // Redis is shared by the subjects that use it.
+  // All subjects that use Redis share one server.
   await connection.flushall()
   const worker = new Worker(NAME, makeProcessor(queue), { connection, concurrency: Math.max(...concurrencies) })
   return { ...adding, ...running(queue, worker, concurrencies) }

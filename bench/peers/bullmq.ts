@@ -4,7 +4,7 @@ import { now } from '../clock'
 import type { Operations, Settings } from '../protocol'
 import { addProbe, openBullmq } from './bullmq-queue'
 
-/** Its default is one job at a time. */
+/** The default of BullMQ is one job at a time. */
 const CONCURRENCIES = [1, 10, 50, 100]
 
 /** Jobs run in the process of the worker. */

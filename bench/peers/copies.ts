@@ -3,7 +3,7 @@ import { type Collection, type Document, ObjectId } from 'mongodb'
 
 const INSERTED_AT_ONCE = 1000
 
-/** Makes so many of the one document that the library itself has written: its own way of adding would take minutes. */
+/** Copies the one document that the library has written, up to `count`. Adding by the library would take minutes. */
 export async function fillWithCopies(collection: Collection, count: number): Promise<void> {
   const original = await collection.findOne()
   if (original === null) throw new Error('there is no document to copy')

@@ -9,13 +9,13 @@ import { Tuning } from './tuning'
 
 interface Setting {
   readonly concurrentJobs: number
-  /** -1: none. */
+  /** -1: no local queue. */
   readonly localQueueSize: number
-  /** -1: one by one. */
+  /** -1: jobs are completed one by one. */
   readonly completeJobBatchDelay: number
 }
 
-/** Its defaults but for the concurrency; and with its local queue and batches, which give up some safety. */
+/** Its defaults except for the concurrency; then with a local queue and batches, which give up some safety. */
 const SETTINGS: readonly Setting[] = [
   { concurrentJobs: 10, localQueueSize: -1, completeJobBatchDelay: -1 },
   { concurrentJobs: 24, localQueueSize: -1, completeJobBatchDelay: -1 },
@@ -29,7 +29,7 @@ const TUNING_TASKS = 2000
 
 export async function open({ databaseUrl, runsJobs }: Settings): Promise<Partial<Operations>> {
   const pool = new pg.Pool({ connectionString: databaseUrl })
-  // PostgreSQL is shared by the processes of one subject, and by its cases.
+  // The processes of a subject, and all its cases, share one PostgreSQL server.
   if (runsJobs) await pool.query('drop schema if exists graphile_worker cascade')
   const utils = await makeWorkerUtils({ pgPool: pool })
   await utils.migrate()

@@ -3,7 +3,7 @@ import { burn } from '../burn'
 import { now } from '../clock'
 import type { Drained, JobKind } from '../protocol'
 
-/** What has been run by a library, as its jobs, or its events, report it. */
+/** Counts and times what a library has run, as its jobs or its events report it. */
 export class Jobs {
   #runs = 0
   #expected = Infinity
@@ -28,7 +28,7 @@ export class Jobs {
     this.probed(now() - addedAt)
   }
 
-  /** A `probe` job has started so long after it was added. */
+  /** A `probe` job has started `latency` milliseconds after it was added. */
   probed(latency: number): void {
     this.#probed?.(latency)
   }
@@ -39,7 +39,7 @@ export class Jobs {
     })
   }
 
-  /** The latency of a `probe` job that is added so. */
+  /** The latency of the `probe` job that `add` adds. */
   async latencyOf(add: () => Promise<unknown>): Promise<number> {
     const latency = this.nextLatency()
     await add()
@@ -47,7 +47,8 @@ export class Jobs {
   }
 
   /**
-   * Starts the library, and waits until it has run so many jobs, or for so long. What it needs to start does not count.
+   * Starts the library, and waits until it has run `count` jobs, or for `limit` milliseconds. The time that the library
+   * needs to start does not count.
    */
   async drain(count: number, limit: number, start: () => Promise<unknown>): Promise<Drained> {
     const before = this.#runs

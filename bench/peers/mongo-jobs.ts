@@ -80,8 +80,8 @@ function measuringLatency(queue: BackgroundJobs, jobs: Jobs, startOnce: () => Pr
 }
 
 /**
- * All on one collection. Jobs that are done are deleted; those that a drain has left undone are deleted before the
- * next.
+ * All drains use one collection. Done jobs are deleted. What a drain has left unfinished is deleted before the next
+ * drain.
  */
 async function drain(
   queue: BackgroundJobs,

@@ -1,4 +1,4 @@
-/** Pools without a database: what each of the three can be asked for, given how it runs one job. */
+/** The operations of the three pools without a database, given how a pool runs one job. */
 import { now } from '../clock'
 import { latencies } from '../latencies'
 import { collected, growth } from '../memory'
@@ -10,7 +10,7 @@ export interface PoolJob {
 }
 
 const WARM_UP_JOBS = 2000
-/** For how long the workers are kept busy while so many jobs are added. */
+/** How long the workers are kept busy while jobs are added: a base, and more for each job. */
 const HOLD_MS = 1000
 const HOLD_MS_PER_JOB = 0.02
 
@@ -35,7 +35,7 @@ interface PoolDrain {
   readonly memory: Memory
 }
 
-/** Keeps all workers busy for a while, adds the jobs meanwhile, and counts from when the first worker is free. */
+/** Keeps all workers busy while it adds the jobs, and counts from when the first worker is free. */
 async function drainPool(
   run: (job: PoolJob) => PromiseLike<unknown>,
   workers: number,

@@ -3,7 +3,7 @@ import { TaskQueue, type NewTask } from 'meteor/nschwarz:cluster'
 
 const ADDED_AT_ONCE = 500
 
-/** Adds so many tasks, so many with each call. */
+/** Adds `count` tasks, `size` with each call. */
 export async function addAll(
   count: number,
   makeTask: (index: number) => NewTask,

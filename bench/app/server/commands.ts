@@ -6,19 +6,19 @@ import { drain } from './drain'
 import type { Gate } from './gate'
 
 /**
- * A batch is completed by deleting its tasks; everything else that is done about a task in the queue belongs to its
- * claim.
+ * Commands that belong to no claim. A batch is completed by deleting its tasks; every other command about a queued task
+ * is part of its claim.
  */
 const NOT_CLAIMING = ['delete', 'insert', 'getMore']
 
-/** Milliseconds for which the database was asked about claims, per claim. */
+/** How many milliseconds the commands of one claim take. */
 export async function claimCost(gate: Gate, completions: Completions, count: number): Promise<number> {
   const stopwatch = new Stopwatch()
   await drain(gate, completions, { count, job: { name: 'noop' }, limit: Infinity }, stopwatch)
   return stopwatch.total / count
 }
 
-/** Adds up for how long claiming commands are under way. */
+/** Adds up the durations of all claiming commands. */
 class Stopwatch {
   readonly #startedAt = new Map<number, number>()
   #total = 0
@@ -46,7 +46,7 @@ class Stopwatch {
   }
 }
 
-/** Of this process. */
+/** The MongoDB client of this process. */
 export function client(): MongoClient {
   return MongoInternals.defaultRemoteCollectionDriver().mongo.client
 }

@@ -6,7 +6,7 @@ interface Awaited {
   resolve(value: unknown): void
 }
 
-/** How many tasks of each type were told to be done. */
+/** Counts the `done` events of each task type. */
 export class Completions {
   readonly #counts = new Map<string, number>()
   #awaited: Awaited | undefined
@@ -18,7 +18,7 @@ export class Completions {
       if (this.#awaited?.taskType === taskType && this.#awaited.count === count) this.#awaited.resolve(value)
     })
     TaskQueue.addEventListener('error', ({ value, task }) => {
-      // Whatever is measured has gone wrong; the bench shows what was printed last.
+      // The measurement is void; the bench shows the last lines that this process printed.
       console.error(`the task ${task.taskType} failed:`, value)
       process.exit(1)
     })
@@ -28,7 +28,7 @@ export class Completions {
     return this.#counts.get(taskType) ?? 0
   }
 
-  /** The value of the last of the next tasks of this type, so many of them. One wait at a time. */
+  /** Waits for the next `count` tasks of this type, one wait at a time. @returns the value of the last of them */
   next(taskType: string, count = 1): Promise<unknown> {
     return new Promise(resolve => {
       this.#awaited = { taskType, count: this.count(taskType) + count, resolve }

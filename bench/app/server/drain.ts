@@ -7,15 +7,15 @@ import { addAll } from './add'
 import type { Completions } from './completions'
 import type { Gate } from './gate'
 
-/** What is told when jobs begin and cease to run. */
+/** Is started and stopped together with the measured part of a drain. */
 export interface Watch {
   start(): void
   stop(): void
 }
 
 /**
- * What the cluster has claimed ahead, for workers that are busy, has been spared a part of the work: where the job
- * itself is none, it does not count.
+ * While all workers are kept busy, the cluster claims tasks ahead for them. That saves a part of the work, so these
+ * tasks do not count if the job itself does nothing.
  */
 export async function drain(
   gate: Gate,
@@ -74,7 +74,7 @@ async function addInMemory(count: number): Promise<void> {
   for (let index = 0; index < count; index++) await TaskQueue.addTask({ taskType: 'noop', data: {}, inMemory: true })
 }
 
-/** When all workers run what is added now, nothing else is left in them. */
+/** Once every worker runs a job that is added now, no earlier job is left in any of them. */
 async function allIdle(gate: Gate): Promise<void> {
   await gate.close()
   gate.open()

@@ -1,7 +1,8 @@
 import { TaskQueue, type MessageBroker } from 'meteor/nschwarz:cluster'
 
 /**
- * Keeps all workers busy, so that tasks can be added without being run, and warm workers start with them all at once.
+ * Keeps all workers busy, so that tasks can be added without being run. When the gate opens, all workers are warm and
+ * start at once.
  */
 export class Gate {
   readonly #workers: number
@@ -24,7 +25,7 @@ export class Gate {
     const allHeld = new Promise<void>(resolve => {
       this.#allHeld = resolve
     })
-    // In memory: these are taken before all others, and leave nothing in the database.
+    // In-memory tasks go before all others, and leave nothing in the database.
     for (let index = 0; index < this.#workers; index++) {
       await TaskQueue.addTask({ taskType: 'hold', data: {}, inMemory: true })
     }

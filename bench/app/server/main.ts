@@ -1,5 +1,6 @@
 /**
- * The server that is measured: a master that the bench drives over the pipe of its process. Its workers load it too.
+ * The server that is measured: a master that the bench drives over the pipe of its process. Its workers load this file
+ * too.
  */
 import { Meteor } from 'meteor/meteor'
 import { Cluster } from 'meteor/nschwarz:cluster'
@@ -13,7 +14,7 @@ const gate = new Gate(workers)
 
 if (runsJobs) new Cluster(taskMap, { ...options, maxAvailableWorkers: workers, messageBroker: gate.messageBroker })
 
-// Not in workers: they load no more than an application's would.
+// Workers load no more than those of an application would.
 if (Cluster.isMaster()) {
   Meteor.startup(async () => {
     const { operationsOf } = await import('./operations')

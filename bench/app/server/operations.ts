@@ -13,11 +13,11 @@ import type { Gate } from './gate'
 import { addProbe } from './tasks'
 
 const WARM_UP_JOBS = 300
-/** The master looks at its workers every second. */
+/** The master checks its workers every second. */
 const UNTIL_WORKER_IS_GONE_MS = 1500
 const YEAR_MS = 365 * 24 * 3600 * 1000
 
-/** @param completions undefined where no jobs run */
+/** @param completions undefined if this process runs no jobs */
 export function operationsOf(gate: Gate, completions: Completions | undefined): Partial<Operations> {
   return {
     ...adding(),
@@ -69,7 +69,7 @@ function running(gate: Gate, completions: Completions): Partial<Operations> {
   }
 }
 
-/** Where a worker without work is soon gone: one that is used again is no sample. */
+/** Needs a `keepAlive` that lets idle workers exit soon: a worker that is used again is no sample. */
 async function workerBoots(samples: number, completions: Completions): Promise<number[]> {
   const boots = new Map<number, number>()
   while (boots.size < samples) {

@@ -8,12 +8,12 @@ export const taskMap = {
   noop: () => undefined,
   burn: ({ data }: Job<{ iterations: number; resultBytes: number }>) =>
     String(burn(data.iterations)).padEnd(data.resultBytes, '.'),
-  /** How long ago it was added. */
+  /** Returns how long ago it was added. */
   probe: (job: Job<{ addedAt: number }>) => now() - job.data.addedAt,
   addProbe: async () => {
     await addProbe()
   },
-  /** For how long its process has lived. */
+  /** Returns how long its process has lived. */
   age: () => ({ pid: process.pid, age: now() - startedAt }),
   /** Keeps a worker busy until the master answers. */
   hold: (_job: Job, toggleIPC: ToggleIPC) =>

@@ -1,4 +1,5 @@
-// What tinypool and piscina load into each worker. It says when it started: by the clock that all processes share.
+// What tinypool and piscina load into each worker. A `time` job returns when it started, by the clock that all
+// processes share.
 import { setTimeout as pause } from 'node:timers/promises'
 
 export default function run({ job, ms }) {

@@ -6,7 +6,7 @@ import type { Asked, Answered } from './child'
 /** The codec that the package ships. */
 const SERIALIZATION = 'json'
 
-/** Bare forks, which answer each message with one. */
+/** Bare forks that answer each message with one. */
 export class Children {
   readonly all: readonly ChildProcess[]
 
@@ -26,7 +26,7 @@ export class Children {
     return first
   }
 
-  /** Keeps so many messages on their way to each child and back, until there were so many in all. */
+  /** Keeps `inFlight` messages on their way to each child and back, until all children together have had `count`. */
   async exchange(count: number, inFlight: number, message: Asked): Promise<void> {
     let left = count
     const exchangeWith = (child: ChildProcess) =>

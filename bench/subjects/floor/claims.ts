@@ -21,7 +21,7 @@ export const DUE = { state: 'waiting', taskType: 'noop' } as const
 export const CLAIM = { $set: { state: 'running' } } as const
 
 const BATCH = 500
-/** A batch is claimed while the one before is deleted. */
+/** One batch is claimed while the previous one is deleted. */
 const IN_FLIGHT = 2
 const INSERTED_AT_ONCE = 1000
 
@@ -41,7 +41,7 @@ export async function fill(
   )
 }
 
-/** Claims one batch after the other, each by a find and an update, and deletes it while the next is claimed. */
+/** Claims one batch after another, each by a find and an update, and deletes it while the next is claimed. */
 export function batchedClaims(tasks: Collection<FloorTask>): (request: Drain) => Promise<Drained> {
   return async ({ count, limit }) => {
     await fill(tasks, count)

@@ -1,2 +1,2 @@
-// What a bare fork has to load: it says for how many milliseconds its process has lived.
+// What a bare fork loads: it reports how many milliseconds its process has lived.
 process.send(process.uptime() * 1000)

@@ -4,30 +4,30 @@ import type { Operations } from '../../protocol'
 import { TASK_ORDER } from '../../../common/order'
 import { CLAIM, DUE, type FloorTask } from './claims'
 
-/** From the insert in another process to the claim here, which a change stream's event sets off. */
+/** Measures from the insert in another process to the claim here, which a change stream's event triggers. */
 export function events(tasks: Collection<FloorTask>): Partial<Operations> {
-  let told: (latency: number) => void = () => undefined
+  let report: (latency: number) => void = () => undefined
   return {
-    // Not before: the database would be slower for all else.
+    // Not earlier: an open change stream makes the database slower for everything else.
     listen: async () => {
       const stream = tasks.watch([{ $match: { operationType: 'insert' } }])
-      // Opens it.
+      // The first read opens the stream.
       await stream.tryNext()
       void follow(stream, async () => {
-        told(await claim(tasks))
+        report(await claim(tasks))
       })
     },
     nextLatency: () =>
       new Promise<number>(resolve => {
-        told = resolve
+        report = resolve
       }),
   }
 }
 
-async function follow(stream: ChangeStream, happened: () => Promise<void>): Promise<never> {
+async function follow(stream: ChangeStream, onEvent: () => Promise<void>): Promise<never> {
   for (;;) {
     await stream.next()
-    await happened()
+    await onEvent()
   }
 }
 

@@ -1,4 +1,4 @@
-/** The same work without a queue: what the database, the pipe and the cpus give at best. */
+/** The same work without a queue: the best that the database, the pipe and the cpus can do. */
 import { MongoClient } from 'mongodb'
 import type { Operations, Settings } from '../../protocol'
 import { adds } from './adds'

@@ -1,4 +1,4 @@
-/** The floor of a queue that claims and deletes one task at a time, as few commands as that takes. */
+/** The floor of a queue that claims and deletes one task at a time, with as few commands as that takes. */
 import { MongoClient } from 'mongodb'
 import { now } from '../../clock'
 import type { Drained, Operations, Settings } from '../../protocol'
@@ -17,7 +17,7 @@ export async function open({ databaseUrl }: Settings): Promise<Partial<Operation
       let jobs = 0
       while (jobs < count && now() - startedAt < limit) {
         const task = await tasks.findOneAndUpdate(DUE, CLAIM, { sort: TASK_ORDER })
-        if (task === null) throw new Error('the queue is empty too early')
+        if (task === null) throw new Error('the queue became empty too early')
         await tasks.deleteOne({ _id: task._id })
         jobs++
       }

@@ -35,7 +35,7 @@ export function pipe(tasks: Collection<FloorTask>, children: Children): Partial<
   }
 }
 
-/** From before the insert until the message is there. */
+/** Measures from before the insert until the message has arrived. */
 async function insertAndHop(tasks: Collection<FloorTask>, hop: () => Promise<number>): Promise<number> {
   const task = makeTask(0)
   const startedAt = now()
@@ -45,13 +45,13 @@ async function insertAndHop(tasks: Collection<FloorTask>, hop: () => Promise<num
   return latency
 }
 
-/** Two messages on their way to each child, so that it never waits for the next. */
+/** Keeps two messages on their way to each child, so that no child waits for the next one. */
 export async function burnInChildren(children: Children, count: number, iterations: number): Promise<Drained> {
   const message: Asked = { id: 'floor', taskType: 'burn', data: { iterations } }
   return { jobs: count, ms: await timed(() => children.exchange(count, 2, message)) }
 }
 
-/** Of Node alone, without a loader. */
+/** The boot times of Node alone, without a loader. */
 async function forkSeveral(samples: number): Promise<number[]> {
   const boots: number[] = []
   for (let sample = 0; sample < samples; sample++) {
