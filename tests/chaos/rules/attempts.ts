@@ -4,8 +4,8 @@ import { claimOf, inOrder } from './unexplained'
 import { workerGoneFrom } from './worker-deaths'
 
 /**
- * No two runs of a task have the same number, which is that of the starts that count, and it is retried no more often
- * than it may be.
+ * No two runs of a task have the same attempt number. The number is how many starts count so far. A task is retried no
+ * more often than it may be.
  */
 export const attempts: Rule = history =>
   history.tasks.flatMap(task => {
@@ -25,20 +25,20 @@ function repeatedNumber({ jobs }: TaskHistory): string | undefined {
 function tooManyRetries({ plan, acts, events }: TaskHistory): string | undefined {
   const retries = events.filter(({ type }) => type === 'retry').length
   const lives = 1 + acts.filter(({ method, found }) => method === 'retry' && found !== false).length
-  return retries <= plan.retries * lives ? undefined : `was retried ${String(retries)} times`
+  return retries <= plan.retries * lives ? undefined : `was retried ${String(retries)} times, more often than allowed`
 }
 
-/** A claim whose job did not start counts only when nobody could tell: one that was released in order does not. */
+/** A claim whose job did not start counts only if it was disturbed; one that was properly released does not. */
 function wrongNumber(history: History, task: TaskHistory): string | undefined {
   const { stored } = task
   if (stored.length === 0) return undefined
   const started = new Set(task.jobs.map(({ token }) => token))
   const unheard = claimsOf(stored).filter(claim => !started.has(claim.token) && wasDisturbed(history, claim))
   const wrong = inOrder(task.jobs).find((job, index) => {
-    const most = index + 1 + unheard.filter(({ from }) => from < claimOf(job)).length
-    return job.attempt <= index || job.attempt > most
+    const highest = index + 1 + unheard.filter(({ from }) => from < claimOf(job)).length
+    return job.attempt <= index || job.attempt > highest
   })
-  return wrong && `had attempt ${String(wrong.attempt)}, which is not how often it had been started`
+  return wrong && `had attempt ${String(wrong.attempt)}, which does not match the number of its starts`
 }
 
 /** A claim from its first to its last moment in the database. */
@@ -56,7 +56,10 @@ function claimsOf(stored: readonly Stored[]): Held[] {
   return [...claims.values()]
 }
 
-/** Whether its master, or one of that master's workers, was stopped or ended meanwhile, or the database was away. */
+/**
+ * Whether the claim's master, or one of that master's workers, was stopped or ended during the claim, the database was
+ * down, or a job blocked its worker.
+ */
 function wasDisturbed(history: History, claim: Held): boolean {
   const holders = history.lives.all.filter(life => claim.owner === null || claim.owner === life.pid)
   const lives = history.lives.all.filter(life => holders.some(({ pid }) => life.pid === pid || life.parent === pid))
@@ -65,14 +68,14 @@ function wasDisturbed(history: History, claim: Held): boolean {
     pauses.some(pause => overlap(pause, claim) > 0) ||
     lives.some(life => {
       const end = Math.min(endingOf(history, life) ?? Infinity, workerGoneFrom(history, life) ?? Infinity)
-      // A claim may be made after the last sign of life of whom it was for.
+      // A claim may be made after the last sign of life of the process that it is for.
       const gone = life.goneAt === Infinity ? end : Math.max(end, life.goneAt)
       return claim.from <= gone && end <= claim.until
     })
   )
 }
 
-/** A worker that does not hear its master is not waited for. */
+/** While a job blocks its worker, the worker does not hear its master, which does not wait for it. */
 function blocks(jobs: readonly Job[]): { readonly from: number; readonly until: number }[] {
   return jobs
     .filter(({ kind }) => kind === 'blocking')

@@ -11,19 +11,19 @@ import {
   withoutRenewal,
 } from './pauses'
 
-/** What a job may take to hear of it, beside one look at the queue. */
+/** How long a cancellation may take to reach a job, in addition to one poll. */
 const HEARD_WITHIN_MS = 1000
 
-/** What it may take until listeners hear of a task that waited, of which nothing has to end or be written. */
-const TOLD_WITHIN_MS = 2000
+/** How long the event of a cancelled task that waited may take: no job has to end, and no outcome to be written. */
+const EMITTED_WITHIN_MS = 2000
 
-/** The log's clocks are read one after the other, and the database's has whole milliseconds. */
+/** The log's clocks are read one after another, and the database's clock has whole milliseconds. */
 const TOLERANCE_MS = 5
 
 /**
- * After a cancellation was acknowledged, a task that waited is never started, and one that was claimed only as long as
- * the news may be on its way. It ends as cancelled, and so the listeners hear: once where the master that has to tell
- * them lives, else once at most.
+ * After a cancellation was acknowledged, a task that waited is never started. A claimed one may start only while the
+ * request may be on its way. The task ends as cancelled: with one event if the master that owes it lives, else with at
+ * most one.
  */
 export const cancelled: Rule = history =>
   history.tasks.flatMap(task => {
@@ -32,7 +32,7 @@ export const cancelled: Rule = history =>
       ...calls.flatMap(call => startedAfter(history, task, call)),
       ...calls.flatMap(call => endedOtherwise(task, call)),
       ...calls.flatMap(call => revived(task, call)),
-      ...toldWrongly(history, task),
+      ...eventFaults(history, task),
     ]
     const { plan, acts, jobs, events, stored } = task
     const evidence = [plan, ...acts, ...jobs, ...events, ...stored]
@@ -45,7 +45,7 @@ function startedAfter(history: History, task: TaskHistory, call: ActCall): strin
     .filter(({ startedAt }) => startedAt > call.until + TOLERANCE_MS && startedAt < retriedAfter(task, call))
     .filter(job => {
       const isClaimedAfter = (job.claimedAt ?? 0) > call.until + TOLERANCE_MS
-      return wasWaiting || isClaimedAfter || job.startedAt - call.until > mayTake(history, job, call.until)
+      return wasWaiting || isClaimedAfter || job.startedAt - call.until > maxDelay(history, job, call.until)
     })
     .map(({ startedAt }) => `was started ${(startedAt - call.until).toFixed(0)} ms after it was cancelled`)
 }
@@ -57,8 +57,8 @@ function retriedAfter({ acts }: TaskHistory, { from, until }: ActCall): number {
   return first < until ? from : first
 }
 
-/** Milliseconds until the job's worker knows. */
-function mayTake(history: History, { master, worker, startedAt }: Job, from: number): number {
+/** How many milliseconds may pass until the job's worker knows. */
+function maxDelay(history: History, { master, worker, startedAt }: Job, from: number): number {
   const stops = [...(master === undefined ? [] : stopsOf(history, master)), ...stopsOf(history, worker)]
   const paused = pausedWithin([...stops, ...outages(history)], from, startedAt)
   return history.settings.refreshRate + HEARD_WITHIN_MS * history.slowness + paused
@@ -72,51 +72,50 @@ function endedOtherwise(task: TaskHistory, call: ActCall): string[] {
   const isRemoved = acts.some(({ method, found }) => method === 'remove' && found !== false)
   const last = stored.findLast(({ state }) => state !== null)?.state ?? left?.state
   return [
-    ...(events.some(({ type }) => type === 'done') ? ['was cancelled, and is done'] : []),
-    ...(errors > retries ? ['was cancelled, and failed'] : []),
-    ...(isRemoved || last === undefined || last === 'cancelled' ? [] : [`was cancelled, and ended ${last}`]),
+    ...(events.some(({ type }) => type === 'done') ? ['was cancelled, but is done'] : []),
+    ...(errors > retries ? ['was cancelled, but failed'] : []),
+    ...(isRemoved || last === undefined || last === 'cancelled' ? [] : [`was cancelled, but ended as ${last}`]),
   ]
 }
 
-/** Whatever a task does after it became `cancelled`, a retry made it do. */
+/** Once a task is `cancelled`, only a retry changes its state. */
 function revived(task: TaskHistory, call: ActCall): string[] {
   const { stored } = task
   return stored
     .filter(({ state }, index) => stored[index - 1]?.state === 'cancelled' && state !== 'cancelled' && state !== null)
     .filter(({ from }) => from > call.from && from < retriedAfter(task, call) - TOLERANCE_MS)
-    .map(({ state }) => `was cancelled, and became ${String(state)} without a retry`)
+    .map(({ state }) => `was cancelled, but became ${String(state)} without a retry`)
 }
 
-function toldWrongly(history: History, task: TaskHistory): string[] {
+function eventFaults(history: History, task: TaskHistory): string[] {
   const { acts, events } = task
   const calls = acts.filter(({ method, found }) => method === 'cancel' && found !== false)
-  const told = events.filter(({ type }) => type === 'cancelled').length
+  const emitted = events.filter(({ type }) => type === 'cancelled').length
   const retries = acts.filter(({ method, found }) => method === 'retry' && found !== false).length
-  // More break a rule of their own.
-  if (told > calls.length && told <= 1 + retries) return [`was told of ${String(told)} times, cancelled less often`]
+  // Even more events break the rule `completed twice`.
+  if (emitted > calls.length && emitted <= 1 + retries)
+    return [`had ${String(emitted)} cancelled events, but was cancelled less often`]
   const [call] = calls
   const isRemoved = acts.some(({ method, found }) => method === 'remove' && found !== false)
-  const isUntold = told === 0 && call?.found === true && !isRemoved && calls.length === 1
-  return isUntold && hasToTell(history, task, call)
-    ? ['was cancelled, and nobody was told, although the master lived']
-    : []
+  const isMissing = emitted === 0 && call?.found === true && !isRemoved && calls.length === 1
+  return isMissing && isOwed(history, task, call) ? ['was cancelled without an event, although the master lived'] : []
 }
 
-/** Whether somebody certainly had to, and lived for long enough. */
-function hasToTell(history: History, task: TaskHistory, call: ActCall): boolean {
+/** Whether a master certainly owed the event, and lived long enough to emit it. */
+function isOwed(history: History, task: TaskHistory, call: ActCall): boolean {
   const holder = holderBefore(task, call)
   if (holder === undefined) return false
-  if (holder !== null) return holdsUntilTold(history, task, call, holder)
+  if (holder !== null) return holdsUntilEmitted(history, task, call, holder)
   const canceller = history.lives.at(call.pid, call.from)
   const role = history.entries.find(entry => entry.what === 'process' && entry.pid === call.pid)
   if (canceller === undefined || role?.what !== 'process' || role.role === 'web') return false
   const master = role.role === 'worker' ? history.lives.at(canceller.parent, call.from) : canceller
-  const least = TOLD_WITHIN_MS * history.slowness
-  return master !== undefined && [canceller, master].every(life => livesOn(history, life, call.until, least))
+  const required = EMITTED_WITHIN_MS * history.slowness
+  return master !== undefined && [canceller, master].every(life => livesOn(history, life, call.until, required))
 }
 
-/** Another may write the end of what it could not renew. */
-function holdsUntilTold(history: History, task: TaskHistory, call: ActCall, { owner, token }: Stored): boolean {
+/** Whether the holder kept its claim until it emitted: another master may settle what it could not renew. */
+function holdsUntilEmitted(history: History, task: TaskHistory, call: ActCall, { owner, token }: Stored): boolean {
   const { jobs } = task
   const { lease } = history.settings
   const job = jobs.find(one => one.token === token)
@@ -128,14 +127,14 @@ function holdsUntilTold(history: History, task: TaskHistory, call: ActCall, { ow
   return isRenewed && livesOn(history, master, until, ON_ITS_WAY_MS)
 }
 
-/** For so many milliseconds in which nothing is stopped. */
-function livesOn(history: History, life: Life, from: number, least: number): boolean {
+/** Whether it lives on for `required` milliseconds in which nothing is stopped. */
+function livesOn(history: History, life: Life, from: number, required: number): boolean {
   const end = Math.min(endingOf(history, life) ?? Infinity, life.aliveAt)
   if (end === Infinity) return true
-  return end - from - pausedWithin([...stopsOf(history, life), ...outages(history)], from, end) >= least
+  return end - from - pausedWithin([...stopsOf(history, life), ...outages(history)], from, end) >= required
 }
 
-/** Who held the task when it was cancelled: null for nobody, undefined where that is unknown. */
+/** Who held the task when it was cancelled: null for nobody, undefined if that is unknown. */
 function holderBefore({ stored }: TaskHistory, call: ActCall): Stored | null | undefined {
   const effect = stored.findIndex(
     ({ from, state, isCancelRequested }) =>

@@ -1,10 +1,10 @@
 import { Clock } from '../clock'
 import { type Rule, only } from '../history'
 
-/** The log's clocks are read one after the other, and dates are whole milliseconds. */
+/** The log's clocks are read one after another, and dates are whole milliseconds. */
 const TOLERANCE_MS = 5
 
-/** No job starts before its due date, by the clock that is right. */
+/** No job starts before its due date, by the correct clock. */
 export const early: Rule = ({ entries, tasks }) => {
   const clock = new Clock(only(entries, 'clock'))
   return tasks.flatMap(({ plan, jobs }) => {

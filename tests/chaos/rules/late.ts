@@ -1,8 +1,8 @@
 import { type Rule, only } from '../history'
 
 /**
- * A job that reached its worker when its lease may have ended is not started. It may reach it again, in time: what is
- * called back is sent anew.
+ * A job that reached its worker when its lease may have expired is not started. A recalled job is sent again, and may
+ * then arrive in time.
  */
 export const late: Rule = ({ entries, jobs }) => {
   const receipts = only(entries, 'received')

@@ -7,7 +7,7 @@ import { IN_THE_WORKER_MS, hasOverrun } from './worker-deaths'
 const CRASH_ERROR = 'WorkerCrashError'
 const TIMEOUT_ERROR = 'TaskTimeoutError'
 
-/** Every task whose adding was acknowledged, and which nobody took out, or may have, ended as its kind does. */
+/** Every task whose adding was acknowledged, and that nobody can have withdrawn, ended as its kind must. */
 export const lost: Rule = history =>
   history.tasks.flatMap(task => {
     if (task.addedAt === undefined || task.isWithdrawn) return []
@@ -26,13 +26,13 @@ function faultOf(history: History, task: TaskHistory): string | undefined {
       ? undefined
       : 'failed without an event'
   }
-  if (task.left !== undefined) return `is left in the queue, ${task.left.state}`
+  if (task.left !== undefined) return `is left in the queue as ${task.left.state}`
   if (task.events.some(({ type }) => type === 'done')) return undefined
   const isDone = task.jobs.some(job => job.end?.how === 'done' && diedWithEvent(history, job))
-  return isDone ? undefined : 'is gone without an end'
+  return isDone ? undefined : 'is gone without an outcome'
 }
 
-/** A failed task is kept for as long as it was to be, and is gone then. */
+/** The last state counts, since a failed task is deleted after `keepFailed`. */
 function hasFailed({ stored }: TaskHistory): boolean {
   return stored.findLast(({ state }) => state !== null)?.state === 'failed'
 }
@@ -42,12 +42,15 @@ function hasForeignValue({ events, jobs }: TaskHistory): boolean {
   return events.some(({ type, token }) => type === 'done' && token !== null && !tokens.has(token))
 }
 
-/** Its first failure is not its end. */
+/** The first failure of a retried task is not its end. */
 function isRetried({ acts }: TaskHistory): boolean {
   return acts.some(({ method, found }) => method === 'retry' && found !== false)
 }
 
-/** Store first, event second: an event may be lost with its master, soon after the job ended or its worker died. */
+/**
+ * Invariant 3: store first, emit second. So an event may be lost with its master, if that dies soon after the job ended
+ * or its worker died.
+ */
 function diedWithEvent(history: History, { master, worker, end, lastAt }: Job): boolean {
   if (master === undefined) return false
   const endedAt = end?.at ?? lastAt
@@ -64,11 +67,11 @@ function isStatedReason(history: History, task: TaskHistory, { name }: Failure):
     return crashes >= history.settings.maxCrashes
   }
   const retries = task.acts.filter(({ method, found }) => method === 'retry' && found === true).length
-  const leastAttempts = (1 + plan.retries) * (1 + retries)
-  if (name === TIMEOUT_ERROR) return jobs.filter(job => hasOverrun(task, job)).length >= leastAttempts
+  const minAttempts = (1 + plan.retries) * (1 + retries)
+  if (name === TIMEOUT_ERROR) return jobs.filter(job => hasOverrun(task, job)).length >= minAttempts
   const isPlanned = plan.kind === 'failing' || (plan.kind === 'retrying' && plan.failures > plan.retries)
   const failed = jobs.filter(({ end }) => end?.how === 'failed').length
-  return isPlanned && name === PLANNED_ERROR && failed >= leastAttempts
+  return isPlanned && name === PLANNED_ERROR && failed >= minAttempts
 }
 
 function killedItsWorker(history: History, job: Job): boolean {
@@ -79,7 +82,7 @@ function killedItsWorker(history: History, job: Job): boolean {
   return death - job.end.at - pausedWithin(stopsOf(history, job.worker), job.end.at, death) < IN_THE_WORKER_MS
 }
 
-/** A worker says that a job is about to start just before the job can log it: how often one was killed in between. */
+/** A worker reports a start just before the job can log it. Counts how often a worker was killed in between. */
 function cutShort(history: History, { plan, jobs }: TaskHistory): number {
   const started = new Set(jobs.map(({ token }) => token))
   return only(history.entries, 'received').filter(({ incarnation, token, pid, at }) => {

@@ -1,16 +1,16 @@
 import type { History, Job, Rule } from '../history'
 import { RENEWALS_PER_LEASE, deathOf, leaseMayEndIn, outages, stopsOf, withoutRenewal } from './pauses'
 
-/** How long a job whose lease has ended may show signs of life after its master, or the database, is back. */
+/** How long a job whose lease has expired may show signs of life after its master, or the database, is back. */
 const LAST_SIGNS_MS = 5000
 
 /** How long a master may need to find that the database is back, before it renews. */
 const RECONNECTED_WITHIN_MS = 1500
 
 /**
- * Jobs of one task never run side by side, but where the master of the earlier one could not renew its lease: it was
- * stopped, or the database was away, or it was killed while the worker was stopped. (A worker that is stopped explains
- * nothing else: its master renews.)
+ * Jobs of one task overlap only if the master of the earlier one could not renew its lease: it was stopped, the
+ * database was down, or the master was killed while the worker was stopped. A stopped worker alone explains nothing,
+ * since its master renews.
  */
 export const overlapping: Rule = history =>
   history.tasks.flatMap(({ plan, jobs, stored }) =>
@@ -37,7 +37,7 @@ function isExplained(history: History, earlier: Job, later: Job): boolean {
   const [claimedAt, takenAt] = [earlier, later].map(job => job.claimedAt ?? job.startedAt) as [number, number]
   return withoutRenewal([...master, ...orphan, ...outages(history)], lease).some(({ from, until }) => {
     const within = Math.min(until, takenAt) - Math.max(from, claimedAt)
-    // Later the first master has renewed, or found that it has lost its lease.
+    // After that, the first master has renewed its lease, or found that it has lost it.
     const isRightAfter = takenAt <= until + lease / RENEWALS_PER_LEASE + RECONNECTED_WITHIN_MS * history.slowness
     return (
       within >= leaseMayEndIn(history) && isRightAfter && earlier.lastAt <= until + LAST_SIGNS_MS * history.slowness

@@ -7,16 +7,16 @@ export interface Pause {
   readonly until: number
 }
 
-/** A master renews its leases so often in one. */
+/** How often a master renews a lease within its duration. */
 export const RENEWALS_PER_LEASE = 3
 
 /**
- * How long the end of a job may be on its way, from its worker over the pipe and the database to the listener, while
- * nothing is stopped or away: a write that failed is repeated after up to 5 seconds.
+ * How long an outcome may take from its worker, over the pipe and the database, to the listener, while nothing is
+ * stopped or down. A failed write is repeated after up to 5 seconds.
  */
 export const ON_ITS_WAY_MS = 10_000
 
-/** When the database was away. */
+/** When the database was down. */
 export function outages({ attacks }: History): Pause[] {
   return attacks.filter(({ kind }) => kind === 'kill-mongod')
 }
@@ -29,7 +29,7 @@ export function stopsOf({ attacks }: History, life: Life): Pause[] {
   )
 }
 
-/** Milliseconds of these pauses that lie within, those that overlap counted twice. */
+/** How many milliseconds of these pauses lie between `from` and `until`. Overlaps count twice. */
 export function pausedWithin(pauses: readonly Pause[], from: number, until: number): number {
   return pauses.reduce((sum, pause) => sum + overlap(pause, { from, until }), 0)
 }
@@ -38,12 +38,12 @@ export function overlap(a: Pause, b: Pause): number {
   return Math.max(0, Math.min(a.until, b.until) - Math.max(a.from, b.from))
 }
 
-/** When this process was killed, or exited, if it was. */
+/** When this process was killed or exited; undefined if neither. */
 export function deathOf(history: History, life: Life): number | undefined {
   return endOf(history, life, kind => kind.startsWith('kill-') || kind === 'skew')
 }
 
-/** When it was killed or told to end, or exited, if it was: from then on a master starts no job. */
+/** When it was killed, asked to stop, or exited; undefined if none. From then on a master starts no job. */
 export function endingOf(history: History, life: Life): number | undefined {
   return endOf(history, life, kind => kind.startsWith('kill-') || kind === 'skew' || kind === 'clean-stop')
 }
@@ -55,7 +55,7 @@ function endOf({ exits, attacks }: History, life: Life, isEnd: (kind: string) =>
   return exits.find(({ target, at }) => isOf(target, at))?.at
 }
 
-/** Pauses so near to each other that no renewal need lie between them count as one. */
+/** Pauses so close to each other that there may be no renewal between them count as one. */
 export function withoutRenewal(pauses: readonly Pause[], lease: number): Pause[] {
   return joined(pauses, lease / RENEWALS_PER_LEASE)
 }
@@ -71,7 +71,7 @@ export function joined(pauses: readonly Pause[], gap: number): Pause[] {
   return result
 }
 
-/** What is left of these when the others are taken out. */
+/** What is left of these pauses without the others. */
 export function without(pauses: readonly Pause[], others: readonly Pause[]): Pause[] {
   return joined(others, 0).reduce<Pause[]>(
     (left, { from, until }) =>
@@ -87,10 +87,10 @@ export function without(pauses: readonly Pause[], others: readonly Pause[]): Pau
   )
 }
 
-/** From when a renewal is due until it counts: a timer fires late, and the write may wait for others. */
+/** How long a due renewal may take until it counts: timers fire late, and the write may wait for others. */
 const RENEWED_WITHIN_MS = 200
 
-/** The shortest pause in which a lease may run out: a renewal may have been due right before it, and not yet made. */
+/** The shortest pause in which a lease may expire: a renewal may have been due right before it, and not yet made. */
 export function leaseMayEndIn({ settings: { lease }, slowness }: History): number {
   return ((RENEWALS_PER_LEASE - 1) / RENEWALS_PER_LEASE) * lease - RENEWED_WITHIN_MS * slowness
 }

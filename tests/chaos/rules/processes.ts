@@ -1,6 +1,6 @@
 import { type Rule, only } from '../history'
 
-/** Nothing of the run lives after all its masters were stopped. */
+/** No process of the run lives after all its masters were stopped. */
 export const orphans: Rule = ({ entries }) =>
   only(entries, 'survivor').map(entry => ({
     rule: 'orphans',
@@ -8,17 +8,17 @@ export const orphans: Rule = ({ entries }) =>
     evidence: [entry, ...only(entries, 'process').filter(({ pid }) => pid === entry.target)],
   }))
 
-/** No master ends by itself. */
+/** No master exits by itself. */
 export const ended: Rule = ({ entries }) =>
   only(entries, 'exit')
     .filter(({ isPlanned }) => !isPlanned)
     .map(entry => ({
       rule: 'ended',
-      text: `master ${String(entry.target)} ended by itself (${entry.how})`,
+      text: `master ${String(entry.target)} exited by itself (${entry.how})`,
       evidence: [entry],
     }))
 
-/** The queue gets empty soon after the last attack. */
+/** The queue becomes empty soon after the last attack. */
 export const stuck: Rule = ({ entries }) =>
   only(entries, 'drain')
     .filter(({ isComplete }) => !isComplete)

@@ -1,5 +1,6 @@
 /**
- * When a job could have been started at once: by a worker that had room, or by one that a master was long due to have.
+ * Finds when a job could have been started at once: by a worker with a free slot, or by one that a master should have
+ * had long before.
  */
 import { type History, type Job, only } from '../history'
 import type { Life } from '../lives'
@@ -7,19 +8,19 @@ import type { EntryOf } from '../log'
 import { type Pause, endingOf, joined, outages, stopsOf, without } from './pauses'
 import { workerGoneFrom } from './worker-deaths'
 
-/** How long a worker may take to boot: so much, and twice as much as the slowest server of the run. */
+/** A worker may take this long to boot, plus twice the boot time of the slowest server of the run. */
 const BOOT_MS = 10_000
 
-/** Until a master knows that the database is back, and repeats what failed meanwhile. */
+/** How long a master may take to know that the database is back, and to repeat what failed meanwhile. */
 const BACK_MS = 5000
 
-/** Shorter ones lie between a job and the next. */
-const LEAST_IDLE_MS = 1000
+/** Shorter gaps lie between one job and the next. */
+const MIN_IDLE_MS = 1000
 
 export interface Idleness {
-  /** Some worker could have started a job beside those that it had. */
+  /** When some worker could have started a job beside those that it had. */
   readonly any: readonly Pause[]
-  /** Some worker had no job at all: one that is suspected of killing workers runs alone. */
+  /** When some worker had no job at all: a task that is suspected of killing workers runs alone. */
   readonly alone: readonly Pause[]
 }
 
@@ -33,12 +34,12 @@ export function idleness(history: History): Idleness {
   return { any: collect(true), alone: collect(false) }
 }
 
-/** When the observed part of a run ends: then the masters are stopped. */
+/** When the observed part of a run ends. Then the masters are stopped. */
 export function endOfRun({ entries }: History): number {
   return only(entries, 'drain')[0]?.at ?? entries.at(-1)?.at ?? 0
 }
 
-/** Of a worker: when it had room. */
+/** When this worker had a free slot. */
 function idleIn(history: History, ready: Ready, canShare: boolean): Pause[] {
   const worker = history.lives.at(ready.pid, ready.at)
   const master = worker && masterOf(history, worker)
@@ -48,12 +49,12 @@ function idleIn(history: History, ready: Ready, canShare: boolean): Pause[] {
   const gone = workerGoneFrom(history, worker)
   const until = Math.min(gone ?? Infinity, endingOf(history, master) ?? Infinity, last ?? Infinity, endOfRun(history))
   const slots = canShare ? ready.slots : 1
-  const busy = [...whenFull(jobs, slots), ...jobs.filter(job => isJealous(history, job)).map(spanOf)]
+  const busy = [...whenFull(jobs, slots), ...jobs.filter(job => runsAlone(history, job)).map(spanOf)]
   const idle = without([{ from: ready.at, until }], [...busy, ...unable(history, master), ...stopsOf(history, worker)])
-  return idle.filter(({ from, until: end }) => end - from >= LEAST_IDLE_MS * history.slowness)
+  return idle.filter(({ from, until: end }) => end - from >= MIN_IDLE_MS * history.slowness)
 }
 
-/** Of a master: when it should have had another worker. All of them are to be there always. */
+/** When this master should have had another worker. It should always have all of them. */
 function missingWorkers(history: History, ready: Ready): Pause[] {
   const master = history.lives.at(ready.pid, ready.at)
   if (master === undefined || !isMaster(history, master)) return []
@@ -62,13 +63,13 @@ function missingWorkers(history: History, ready: Ready): Pause[] {
     .filter(life => life.parent === master.pid && life.from >= master.from && life.from < until)
     .map(life => ({ from: life.from, until: Math.min(workerGoneFrom(history, life) ?? Infinity, until) }))
   const boot = BOOT_MS + 2 * Math.max(...only(history.entries, 'ready').map(({ bootedIn }) => bootedIn))
-  const excused = [...whereAtLeast(lives, ready.workers), ...attackedAtBoot(history), ...unable(history, master)]
+  const excused = [...whenOverlapping(lives, ready.workers), ...attackedAtBoot(history), ...unable(history, master)]
   return without([{ from: ready.at, until }], excused)
     .map(part => ({ from: part.from + boot, until: part.until }))
     .filter(part => part.until > part.from)
 }
 
-/** Attacks on workers that had not logged anything yet, of whichever master: another has to boot. */
+/** Attacks on workers of any master that had logged nothing yet: another worker has to boot. */
 function attackedAtBoot({ attacks, lives }: History): Pause[] {
   return attacks
     .filter(
@@ -77,32 +78,32 @@ function attackedAtBoot({ attacks, lives }: History): Pause[] {
     .map(({ from, until }) => ({ from, until: until + 1 }))
 }
 
-/** When this master could have started nothing. */
+/** When this master could not start anything. */
 function unable(history: History, master: Life): Pause[] {
   const away = outages(history).map(({ from, until }) => ({ from, until: until + BACK_MS * history.slowness }))
-  return [...away, ...stopsOf(history, master).map(({ from, until }) => ({ from, until: until + LEAST_IDLE_MS }))]
+  return [...away, ...stopsOf(history, master).map(({ from, until }) => ({ from, until: until + MIN_IDLE_MS }))]
 }
 
-/** A job beside which no other runs: it blocks its worker, or may kill it. */
-function isJealous(history: History, { kind, incarnation }: Job): boolean {
+/** Whether no other job runs beside this one, since it blocks its worker or may kill it. */
+function runsAlone(history: History, { kind, incarnation }: Job): boolean {
   return kind === 'blocking' || kind === 'dying' || kind === 'dyingOnce' || lostWorker(history.jobs, incarnation)
 }
 
-/** Whether a job of this task was cut short by the end of its worker, so that the task may be suspected. */
+/** Whether a job of this task was cut short by its worker's exit, so that the task may be suspected. */
 export function lostWorker(jobs: readonly Job[], incarnation: string): boolean {
   return jobs.some(job => job.incarnation === incarnation && job.end === undefined && job.worker.goneAt < Infinity)
 }
 
 function whenFull(jobs: readonly Job[], slots: number): Pause[] {
-  return whereAtLeast(jobs.map(spanOf), slots)
+  return whenOverlapping(jobs.map(spanOf), slots)
 }
 
 function spanOf({ startedAt, lastAt }: Job): Pause {
   return { from: startedAt, until: lastAt }
 }
 
-/** Where so many of them overlap. */
-function whereAtLeast(spans: readonly Pause[], count: number): Pause[] {
+/** When at least `count` of these spans overlap. */
+function whenOverlapping(spans: readonly Pause[], count: number): Pause[] {
   const changes = spans.flatMap(({ from, until }) => [
     { at: from, by: 1 },
     { at: until, by: -1 },

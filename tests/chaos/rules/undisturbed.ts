@@ -1,12 +1,12 @@
 import type { Plan } from '../log'
 import type { Job, Rule, Settings, TaskHistory } from '../history'
 
-/** Where nothing is attacked, each task runs exactly as often as it is meant to, and no task stalls. */
+/** Without attacks, each task runs exactly as often as it is meant to, and no task stalls. */
 export const undisturbed: Rule = ({ settings, tasks, jobs: all }) => {
   if (settings.hasNemesis) return []
   return tasks.filter(isToEnd).flatMap(({ plan, jobs, events }) => {
     const expected = runsOf(plan, settings)
-    // It shared its worker with one that was killed.
+    // A job that was cut short shared its worker with a job that killed it.
     const counted = jobs.filter(job => !wasCutShort(job, all)).length
     const isExpected =
       jobs.length === expected || (counted < expected && jobs.length > expected) || counted === expected
@@ -20,12 +20,12 @@ export const undisturbed: Rule = ({ settings, tasks, jobs: all }) => {
   })
 }
 
-/** By itself. */
+/** Whether the task was added, and no call affected it, so that it should finish by itself. */
 function isToEnd({ addedAt, isWithdrawn, acts }: TaskHistory): boolean {
   return addedAt !== undefined && !isWithdrawn && acts.every(({ found }) => found === false)
 }
 
-/** A job without an end ran until its worker was gone. */
+/** Whether this job was cut short beside another one. A job without an end ran until its worker was gone. */
 function wasCutShort(job: Job, jobs: readonly Job[]): boolean {
   if (job.end !== undefined || job.worker.goneAt === Infinity) return false
   return jobs.some(other => {

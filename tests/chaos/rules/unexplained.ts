@@ -13,14 +13,14 @@ import {
 import { diedWithWorker, hasCauseOfDeath, hasOverrun } from './worker-deaths'
 
 /**
- * A task runs again only for a reason that was recorded: what happened to the job before, or to its processes, or a
- * retry.
+ * A task runs again only for a recorded reason: something happened to its previous job or to that job's processes, or
+ * somebody retried it.
  */
 export const unexplained: Rule = history =>
   history.tasks.flatMap(task =>
     pairsInOrder(task.jobs)
       .filter(([former, next]) => !isJudgedElsewhere(task, former, next))
-      .filter(([former, next]) => isTold(task, former, next) || !isExplained(history, task, former, next))
+      .filter(([former, next]) => isDone(task, former, next) || !isExplained(history, task, former, next))
       .map(([former, next]) => ({
         rule: 'unexplained',
         text: `${task.plan.kind} ${task.plan.id}: nothing explains job ${next.token} after ${former.token}`,
@@ -28,7 +28,7 @@ export const unexplained: Rule = history =>
       })),
   )
 
-/** Jobs side by side, and a task that ends twice, break rules of their own. */
+/** Overlapping jobs, and a task that is done twice, break other rules. */
 function isJudgedElsewhere({ events }: TaskHistory, former: Job, next: Job): boolean {
   const isTwice = [former, next].every(({ token }) =>
     events.some(event => event.type === 'done' && event.token === token),
@@ -36,7 +36,7 @@ function isJudgedElsewhere({ events }: TaskHistory, former: Job, next: Job): boo
   return isTwice || former.lastAt > next.startedAt
 }
 
-/** By when they were claimed, since jobs may reach their workers late. */
+/** In the order of their claims, since jobs may reach their workers late. */
 export function inOrder(jobs: readonly Job[]): Job[] {
   return [...jobs].sort((a, b) => claimOf(a) - claimOf(b))
 }
@@ -50,8 +50,8 @@ function pairsInOrder(jobs: readonly Job[]): [Job, Job][] {
   return sorted.slice(1).map((next, index) => [sorted[index] ?? next, next])
 }
 
-/** Whether it counts as done: then nothing explains another job. */
-function isTold({ events }: TaskHistory, former: Job, next: Job): boolean {
+/** Whether the former job counts as done: then nothing explains another one. */
+function isDone({ events }: TaskHistory, former: Job, next: Job): boolean {
   return events.some(({ type, token, at }) => type === 'done' && token === former.token && at < claimOf(next))
 }
 
@@ -77,7 +77,8 @@ function isRetried({ acts }: TaskHistory, former: Job, next: Job): boolean {
 }
 
 /**
- * Its master ended or could not renew, or the database was away, before the outcome of the job can have been stored.
+ * Whether its master ended or could not renew, or the database was down, before the outcome of the job can have been
+ * stored.
  */
 function wasDisturbed(history: History, former: Job, next: Job): boolean {
   const { lease } = history.settings
@@ -99,7 +100,7 @@ function meets(a: Pause, b: Pause): boolean {
   return a.from <= b.until && b.from <= a.until
 }
 
-/** Whether the outcome of a job had time enough to be stored until then. */
+/** Whether the outcome of a job had enough time to be stored by then. */
 function isStoredBy({ end }: Job, at: number, pauses: readonly Pause[]): boolean {
   return end !== undefined && at - end.at - pausedWithin(pauses, end.at, at) >= ON_ITS_WAY_MS
 }

@@ -3,19 +3,19 @@ import { type History, type Rule, type Stored, type TaskHistory, type Violation,
 import { type Pause, endingOf, overlap, stopsOf, without } from './pauses'
 import { type Idleness, endOfRun, idleness, lostWorker } from './slots'
 
-/** A write that failed is repeated, and a look at the queue too, after up to so long. */
+/** A failed write is repeated after at most this time, and so is a failed poll. */
 const REPEATED_WITHIN_MS = 5000
 
 /** The pause before the next attempt, in the load. */
 const BACKOFF_MS = 200
 
-/** Once its holder is gone, and its lease has ended. */
+/** How long a rescue may take once the holder is gone and its lease has expired. */
 const RESCUED_WITHIN_MS = 2000
 
 /**
- * No task that is due waits for long beside a slot that could run it. What bounds it is the worst that may happen
- * without a trace: a claim whose acknowledgement was lost has to expire, and be found at a look at the queue. While
- * the database is away, or who holds its claim is stopped or has just died, no time is counted.
+ * No due task waits for long beside a slot that could run it. The bound is the worst that may happen without a trace: a
+ * claim whose acknowledgement was lost has to expire, and a poll has to find it. Time does not count while the database
+ * is down, or while the holder of the claim is stopped or has just died.
  */
 export const waiting: Rule = history => {
   const idle = idleness(history)
@@ -56,7 +56,7 @@ function clip(pause: Pause, { from, until }: Pause): Pause {
   return { from: Math.max(pause.from, from), until: Math.min(pause.until, until) }
 }
 
-/** From when the task was due, and free or claimed, until its job started or it was withdrawn. */
+/** Each span from when the task was due, and free or claimed, until its job started or it was withdrawn. */
 function waits(history: History, task: TaskHistory): Pause[] {
   const startOf = new Map(task.jobs.map(({ token, startedAt }) => [token, startedAt]))
   const result: Pause[] = []
@@ -76,7 +76,7 @@ function waits(history: History, task: TaskHistory): Pause[] {
   return result
 }
 
-/** From when it should be started in this state; undefined if it should not. */
+/** From when the task should be started in this state; undefined if it should not. */
 function dueIn(
   history: History,
   { plan }: TaskHistory,

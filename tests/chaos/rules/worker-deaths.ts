@@ -1,24 +1,24 @@
-/** Whether a job was cut short by the end of its worker, and why that ended. */
+/** Finds whether a job was cut short by its worker's exit, and why the worker exited. */
 import type { History, Job, TaskHistory } from '../history'
 import type { Life } from '../lives'
 import { deathOf, endingOf, outages, overlap, pausedWithin, stopsOf } from './pauses'
 
-/** A job that ended may have had its worker killed before the outcome was in the pipe. */
+/** For this long after its end, a job's outcome may not be in the pipe yet, and is lost if the worker is killed. */
 export const IN_THE_WORKER_MS = 1000
-/** Longer, for a result of some size. */
+/** A large result takes longer. */
 const MS_PER_MEGABYTE = 1000
 const MEGABYTE = 1024 * 1024
 
-/** Until a master that was told to end a job, or found that it has lost it, has had its worker killed. */
+/** How long a master may take to kill a worker, once it has to end a job or finds that it has lost it. */
 const KILLED_WITHIN_MS = 5000
 
-/** The earliest moment at which this worker may have been gone; undefined while it lived. */
+/** The earliest moment at which this worker may have been gone; undefined if it was not. */
 export function workerGoneFrom(history: History, worker: Life): number | undefined {
   const from = Math.min(deathOf(history, worker) ?? Infinity, worker.aliveAt)
   return from === Infinity ? undefined : from
 }
 
-/** Whether the worker ended before the outcome of this job had left it, as far as can be known. */
+/** Whether the worker exited before the outcome of this job had left it, as far as can be known. */
 export function diedWithWorker(history: History, { plan }: TaskHistory, job: Job): boolean {
   const gone = workerGoneFrom(history, job.worker)
   if (gone === undefined) return false
@@ -28,7 +28,7 @@ export function diedWithWorker(history: History, { plan }: TaskHistory, job: Job
   return gone - job.end.at - paused < IN_THE_WORKER_MS + size
 }
 
-/** Whether something that was recorded ended this worker while it had jobs. */
+/** Whether something recorded explains why this worker exited while it had jobs. */
 export function hasCauseOfDeath(history: History, worker: Life): boolean {
   const gone = workerGoneFrom(history, worker)
   if (gone === undefined) return false
@@ -41,18 +41,18 @@ export function hasCauseOfDeath(history: History, worker: Life): boolean {
   return jobs.some(job => endsItsWorker(history, job, gone)) || disturbances.some(pause => overlap(pause, lately) > 0)
 }
 
-/** A job that kills its worker, or that its master wanted to end meanwhile. */
+/** Whether this job kills its worker, or its master may have wanted to end it by then. */
 function endsItsWorker({ tasks }: History, job: Job, gone: number): boolean {
   const { claimedAt, incarnation, kind, startedAt } = job
   if (kind === 'dying' || kind === 'dyingOnce') return true
   const task = tasks.find(({ plan }) => plan.incarnation === incarnation)
-  // From its claim on: one that is withdrawn on its way to the worker is told to end when it starts.
+  // From its claim on: a job that is withdrawn on its way to the worker is aborted when it starts.
   const since = claimedAt ?? startedAt
   const isWithdrawn = task?.acts.some(({ found, from, until }) => found !== false && until >= since && from <= gone)
   return task?.plan.timeout !== undefined || isWithdrawn === true
 }
 
-/** Whether a job took longer than it may: its last sign, or the end of its worker, came after its timeout. */
+/** Whether a job took longer than it may: its last sign of life, or its worker's exit, came after its timeout. */
 export function hasOverrun({ plan }: TaskHistory, job: Job): boolean {
   const { timeout } = plan
   if (timeout === undefined) return false
