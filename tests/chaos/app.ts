@@ -1,5 +1,6 @@
 /**
- * The server of a crash run: obeys the driver as a master, or without a cluster, and logs as a master and as a worker.
+ * The server of a crash run. As a master, or without a cluster, it obeys the driver. Masters and workers log what they
+ * do.
  */
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions, type NewTask, type Task } from 'meteor/nschwarz:cluster'
@@ -23,10 +24,10 @@ const isWeb = process.env[WEB_VARIABLE] !== undefined
 const write = openLog(folder, isWeb ? 'web' : Cluster.isMaster() ? 'master' : 'worker')
 const options = JSON.parse(process.env[OPTIONS_VARIABLE] ?? '{}') as ClusterOptions & { leaseDuration: number }
 
-// Before the package listens, so that what it does with a job comes after this entry.
+// Listens before the package does, so that this entry precedes whatever the package does with a job.
 if (!Cluster.isMaster()) {
   process.on('message', logReceived)
-  logTold()
+  logReportedStarts()
 }
 if (!isWeb) new Cluster(createTasks({ write, folder, lease: options.leaseDuration, add, act }), options)
 if (Cluster.isMaster()) obeyDriver()
@@ -42,8 +43,8 @@ function logReceived(raw: unknown): void {
   }
 }
 
-/** Before the master can hear of a start: its timer of the job's timeout runs from then. */
-function logTold(): void {
+/** Logs a start before the master can hear of it: the master's timer for the job's timeout runs from then. */
+function logReportedStarts(): void {
   const send = process.send?.bind(process) as ((...args: unknown[]) => boolean) | undefined
   process.send = (raw: unknown, ...more: unknown[]) => {
     for (const message of unwrap(raw, (_message): _message is ToMaster => true))
@@ -65,13 +66,13 @@ function obeyDriver(): void {
     const { request, call } = message
     if (request === undefined || call === undefined) return
     void obey(call).then(found => {
-      tell({ reply: 'returned', request, found })
+      answer({ reply: 'returned', request, found })
     })
   })
   Meteor.startup(async () => {
-    // Meteor itself waits for its connection here.
+    // With this query, Meteor itself waits for its connection.
     await TaskQueue.find({}, { limit: 1 }).countAsync()
-    tell({ reply: 'started' })
+    answer({ reply: 'started' })
   })
 }
 
@@ -85,7 +86,7 @@ function listen(type: TaskEventName): void {
   })
 }
 
-/** That of no job, for a result that arrived changed. */
+/** The token that a job returned. If its result arrived changed, a token that no job has. */
 function tokenIn({ token, payload }: Result, { bytes }: Data): string {
   return bytes === undefined || isPayload(payload, bytes.result) ? token : 'a changed result'
 }
@@ -94,7 +95,7 @@ function obey(call: Call): Promise<boolean> {
   return call.method === 'add' ? add(call.plans) : act(call)
 }
 
-/** Several in one call. */
+/** Adds all of them in one call. */
 async function add(plans: readonly Plan[]): Promise<boolean> {
   for (const plan of plans) write({ what: 'adding', ...plan })
   try {
@@ -109,7 +110,7 @@ async function add(plans: readonly Plan[]): Promise<boolean> {
   }
 }
 
-/** Of tasks that are added together, those that could be are stored. */
+/** If only some of the tasks that were added together are duplicates, the others are stored. */
 function logRefusal(plan: Plan, error: Error & { readonly taskIds?: readonly string[] }): void {
   if (error.name !== 'DuplicateTaskError') {
     write({ what: 'unclear', call: 'add', incarnation: plan.incarnation, error: failureOf(error) })
@@ -144,7 +145,7 @@ async function act({ method, name }: Act): Promise<boolean> {
 async function perform(method: Act['method'], { id, incarnation }: Act['name']): Promise<boolean> {
   switch (method) {
     case 'remove':
-      // Only this incarnation: when the call is late, another may have its `_id`.
+      // Only this incarnation: if the call is late, another one may have the same `_id`.
       return (await TaskQueue.removeAsync({ _id: id, 'data.incarnation': incarnation })) > 0
     case 'cancel':
       return TaskQueue.cancel(id)
@@ -158,6 +159,6 @@ function failureOf(thrown: unknown): Failure {
   return { name, message }
 }
 
-function tell(reply: Reply): void {
+function answer(reply: Reply): void {
   if (process.connected) process.send?.(reply, undefined, undefined, () => undefined)
 }

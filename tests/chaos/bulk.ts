@@ -1,4 +1,4 @@
-/** Data and results of a given size, which tell when a part of them is missing or changed. */
+/** Data and results of a given size, which show if a part of them is missing or changed. */
 const LINE_LENGTH = 64
 
 /** @param length characters, one byte each */

@@ -1,6 +1,6 @@
 import type { Act, Plan } from './log'
 
-/** What the driver has a server do. */
+/** What the driver asks a server to do. */
 export type Call = { readonly method: 'add'; readonly plans: readonly Plan[] } | Act
 
 export interface Request {
@@ -8,6 +8,6 @@ export interface Request {
   readonly call: Call
 }
 
-/** What a server tells the driver. `found`: whether there was a task to remove, cancel or retry. */
+/** What a server answers to the driver. `found`: whether there was a task to remove, cancel or retry. */
 export type Reply =
   { readonly reply: 'started' } | { readonly reply: 'returned'; readonly request: number; readonly found: boolean }

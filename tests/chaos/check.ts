@@ -1,4 +1,4 @@
-/** Holds the log of a run against the rules. Pure: a log that was kept can be checked again. */
+/** Checks the log of a run against the rules. Pure, so that a log that was kept can be checked again. */
 import { type Rule, type Settings, type Violation, only, toHistory } from './history'
 import type { Entry } from './log'
 import { attempts } from './rules/attempts'
@@ -36,7 +36,7 @@ export interface Counts {
   readonly attempts: number
   /** By kind of attack. */
   readonly attacks: Readonly<Record<string, number>>
-  /** Jobs that came too late to their workers, and were not started. */
+  /** Jobs that reached their worker too late, and were not started. */
   readonly refusedLate: number
 }
 

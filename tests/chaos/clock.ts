@@ -1,6 +1,6 @@
 import type { EntryOf } from './log'
 
-/** Two clocks, by readings of both: they drift apart over a long run. */
+/** Converts between two clocks by readings of both, since they drift apart over a long run. */
 export class Clock {
   readonly #readings: readonly EntryOf<'clock'>[]
 
@@ -9,13 +9,13 @@ export class Clock {
     this.#readings = readings
   }
 
-  /** The time of day that was right at this moment; Infinity without any reading. */
+  /** The correct time of day at this moment; Infinity without any reading. */
   wall(at: number): number {
     const reading = this.#readings.findLast(clock => clock.at <= at) ?? this.#readings[0]
     return reading === undefined ? Infinity : reading.wall + (at - reading.at)
   }
 
-  /** The moment at which the right time of day was this; Infinity without any reading. */
+  /** The moment at which `wall` was the correct time of day; Infinity without any reading. */
   monotonic(wall: number): number {
     const reading = this.#readings.findLast(clock => clock.wall <= wall) ?? this.#readings[0]
     return reading === undefined ? Infinity : reading.at + (wall - reading.wall)

@@ -1,4 +1,4 @@
-/** The log of a run, put together: processes, jobs and tasks in place of single entries. Pure. */
+/** Turns the entries of a run's log into processes, jobs and tasks. Pure. */
 import { Clock } from './clock'
 import { Lives, type Life } from './lives'
 import type { Act, Entry, EntryOf, Kind, Plan, TaskName } from './log'
@@ -9,9 +9,9 @@ export interface Settings {
   readonly maxCrashes: number
   /** Milliseconds. */
   readonly refreshRate: number
-  /** Milliseconds that a job has to end after it was told to. */
+  /** Milliseconds that a job has to end after it was aborted. */
   readonly abortGrace: number
-  /** Without, each task has to run exactly as often as it is meant to. */
+  /** Whether there are attacks. Without them, each task has to run exactly as often as it is meant to. */
   readonly hasNemesis: boolean
 }
 
@@ -21,9 +21,9 @@ export interface Job extends TaskName {
   readonly attempt: number
   readonly worker: Life
   readonly master: Life | undefined
-  /** When its claim was written; undefined where the change stream did not tell. */
+  /** When its claim was written; undefined if the change stream did not report it. */
   readonly claimedAt: number | undefined
-  /** When the start was told to its master, before the function was called. */
+  /** When the start was reported to its master, before the function was called. */
   readonly toldAt: number
   readonly startedAt: number
   /** The last sign of life. */
@@ -37,7 +37,7 @@ export interface Stored {
   readonly until: number
   readonly state: string | null
   readonly token: string | null
-  /** The master that holds its claim, where that is known. */
+  /** The pid of the master that holds its claim, if that is known. */
   readonly owner: number | null
   readonly isCancelRequested: boolean
 }
@@ -47,16 +47,16 @@ export interface ActCall {
   readonly method: Act['method']
   readonly pid: number
   readonly from: number
-  /** Infinity where it was not acknowledged. */
+  /** Infinity if the call was not acknowledged. */
   readonly until: number
-  /** Whether there was a task; undefined where it was not acknowledged. */
+  /** Whether there was a task; undefined if the call was not acknowledged. */
   readonly found: boolean | undefined
 }
 
 export interface TaskHistory {
   readonly plan: Plan
   readonly addedAt: number | undefined
-  /** Somebody took it out, or may have: it need not end. A call that found no task took nothing out. */
+  /** Somebody removed or cancelled it, or may have: it need not finish. A call that found no task does not count. */
   readonly isWithdrawn: boolean
   readonly acts: readonly ActCall[]
   readonly jobs: readonly Job[]
@@ -68,7 +68,8 @@ export interface TaskHistory {
 export interface History {
   readonly settings: Settings
   /**
-   * By how much the machine was slower than one that has time: from 1. What takes as long as it takes has more of it.
+   * How many times slower the machine was than an idle one: at least 1. What the rules grant to processes grows in
+   * proportion.
    */
   readonly slowness: number
   readonly entries: readonly Entry[]
@@ -98,10 +99,10 @@ export function toHistory(entries: readonly Entry[], settings: Settings): Histor
   return { settings, slowness, entries, lives, attacks, exits, jobs, tasks: toTasks(entries, jobs, stored) }
 }
 
-/** Milliseconds in which a server boots on a machine that has time for it. */
+/** How many milliseconds a server takes to boot on an idle machine. */
 export const USUAL_BOOT_MS = 2000
 
-/** By the median of the boots. */
+/** From the median boot time. */
 function slownessOf(ready: readonly EntryOf<'ready'>[]): number {
   const boots = ready.map(({ bootedIn }) => bootedIn).sort((a, b) => a - b)
   return Math.max(1, (boots[Math.floor(boots.length / 2)] ?? 0) / USUAL_BOOT_MS)
@@ -196,7 +197,7 @@ function toActs(entries: readonly Entry[]): Map<string, ActCall[]> {
   return groups
 }
 
-/** A cancelled task that was retried has to end like any other. */
+/** A cancelled task that was retried has to finish like any other. */
 function isWithdrawn(acts: readonly ActCall[]): boolean {
   return acts.some(({ method, found, until }) => {
     if (method === 'retry' || found === false) return false

@@ -1,12 +1,12 @@
 import type { EntryOf } from './log'
 
-/** A process, from its first entry until its pid was seen again: pids are used again in a long run. */
+/** A process, from its first entry until another one has its pid: in a long run, pids are reused. */
 export interface Life {
   readonly pid: number
   readonly parent: number
   readonly from: number
   until: number
-  /** It went away, for whatever reason, between these two looks of the driver; Infinity where that saw nothing. */
+  /** The process went away between these two polls of the driver, for whatever reason; Infinity if it was not seen. */
   aliveAt: number
   goneAt: number
 }
@@ -31,7 +31,7 @@ export class Lives {
     return [...this.#lives.values()].flat()
   }
 
-  /** Which process had this pid then. */
+  /** The process that had this pid at this moment. */
   at(pid: number, at: number): Life | undefined {
     return this.#lives.get(pid)?.find(({ from, until }) => from <= at && at < until)
   }

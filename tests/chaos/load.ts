@@ -1,23 +1,23 @@
-/** Which tasks are added in a run, and what is done with them: the same for the same seed. */
+/** Plans which tasks a run adds, and what it does with them. The same seed gives the same plan. */
 import type { Act, Kind, Plan } from './log'
 import { SeededRandom, rounds } from './random'
 
-/** Which kind of process does something with a task. */
+/** Which kind of process acts on a task. */
 export type Actor = 'master' | 'worker' | 'web'
 
-/** What is done with the first task of a step. */
+/** An act on the first task of a step. */
 export interface Deed {
   readonly method: Act['method']
   readonly by: Actor
-  /** Milliseconds after what came before. */
+  /** Milliseconds after the task was added, or after the previous deed. */
   readonly after: number
 }
 
 /** One thing to do with the queue. */
 export interface Step {
   /**
-   * `add`: one after the other. `contest`: two servers at once. `batch`: all in one call. `replace`: the second after
-   * the deeds.
+   * `add`: one task. `contest`: each task in a call of its own, all at once. `batch`: all in one call. `replace`: the
+   * first task, and the second after the deeds.
    */
   readonly how: 'add' | 'contest' | 'batch' | 'replace'
   readonly plans: readonly Plan[]
@@ -27,7 +27,7 @@ export interface Step {
 type Part =
   Kind | 'scheduled' | 'undated' | 'contested' | 'batch' | 'urgent' | 'replaced' | 'cancelled' | 'retried' | 'revived'
 
-/** An acting task is added when a worker is to do something. */
+/** Without `acting`: such a task is added only if a worker is to act. */
 const WEIGHTS: Readonly<Record<Exclude<Part, 'acting'>, number>> = {
   short: 60,
   undated: 4,
@@ -52,22 +52,22 @@ const WEIGHTS: Readonly<Record<Exclude<Part, 'acting'>, number>> = {
 }
 
 /** Milliseconds. */
-const DUE_IN = { least: 200, most: 3000 }
-const MOST_UNTIL_REMOVED = 800
+const DUE_IN = { min: 200, max: 3000 }
+const MAX_UNTIL_REMOVED = 800
 /** A task that is to be retried should have failed by then. */
-const UNTIL_RETRIED = { least: 800, most: 2500 }
-const MOST_UNTIL_REVIVED = 500
-const TIMEOUT = { least: 150, most: 600 }
-const MOST_PRIORITY = 9
-/** It is to be running when it is cancelled. */
+const UNTIL_RETRIED = { min: 800, max: 2500 }
+const MAX_UNTIL_REVIVED = 500
+const TIMEOUT = { min: 150, max: 600 }
+const MAX_PRIORITY = 9
+/** With this priority a task should be running when it is cancelled. */
 const SOON = { priority: 50 }
-const BATCH = { least: 3, most: 6 }
+const BATCH = { min: 3, max: 6 }
 /** Bytes. Most are much smaller than the largest. */
-const BULK = { least: 64 * 1024, most: 8 * 1024 * 1024 }
+const BULK = { min: 64 * 1024, max: 8 * 1024 * 1024 }
 
-/** @param now milliseconds since 1970, by a clock that is right */
+/** @param now milliseconds since 1970, by a correct clock */
 export function* planLoad(seed: number, now: () => number): Generator<Step, never> {
-  // Other numbers than those of the attacks.
+  // A sequence other than that of the attacks.
   const random = new SeededRandom(seed ^ 0x5eed)
   const parts = rounds(WEIGHTS, random)
   for (let count = 0; ; count++) {
@@ -84,14 +84,14 @@ type MakePlan = (kind: Kind, more?: Partial<Plan>) => Plan
 function step(part: Exclude<Part, 'acting'>, plan: MakePlan, random: SeededRandom): Step {
   const { id, due } = plan('short')
   const second = { incarnation: `${id}-b` }
-  const dueLater = () => (due ?? 0) + Math.round(random.between(DUE_IN.least, DUE_IN.most))
+  const dueLater = () => (due ?? 0) + Math.round(random.between(DUE_IN.min, DUE_IN.max))
   switch (part) {
     case 'scheduled':
       return add(plan('short', { due: dueLater() }))
     case 'undated':
       return add(plan('short', { due: null }))
     case 'urgent':
-      return add(plan('short', { priority: Math.round(random.between(-MOST_PRIORITY, MOST_PRIORITY)) }))
+      return add(plan('short', { priority: Math.round(random.between(-MAX_PRIORITY, MAX_PRIORITY)) }))
     case 'batch':
       return { how: 'batch', plans: batchOf(plan, random), deeds: [] }
     case 'contested':
@@ -118,18 +118,18 @@ function add(plan: Plan, deeds: readonly Deed[] = []): Step {
 function deed(method: Act['method'], random: SeededRandom): Deed {
   const by = random.pick(['master', 'worker', 'web'] as const) ?? 'master'
   const after =
-    method === 'retry' ? random.between(UNTIL_RETRIED.least, UNTIL_RETRIED.most) : random.between(0, MOST_UNTIL_REMOVED)
+    method === 'retry' ? random.between(UNTIL_RETRIED.min, UNTIL_RETRIED.max) : random.between(0, MAX_UNTIL_REMOVED)
   return { method, by, after }
 }
 
-/** While the cancelled job may still be running. */
+/** A retry while the cancelled job may still be running. */
 function atOnce(random: SeededRandom): Deed {
-  return { ...deed('retry', random), after: random.between(0, MOST_UNTIL_REVIVED) }
+  return { ...deed('retry', random), after: random.between(0, MAX_UNTIL_REVIVED) }
 }
 
 function batchOf(plan: MakePlan, random: SeededRandom): Plan[] {
   const { id } = plan('short')
-  const count = Math.round(random.between(BATCH.least, BATCH.most))
+  const count = Math.round(random.between(BATCH.min, BATCH.max))
   return Array.from({ length: count }, (_, index) => plan('short', { id: `${id}-${String(index)}` }))
 }
 
@@ -142,7 +142,7 @@ function detailsOf(kind: Kind, random: SeededRandom): Partial<Plan> {
       return { retries: count - 1 }
     case 'overrunning':
     case 'ignoring':
-      return { retries: count - 1, timeout: Math.round(random.between(TIMEOUT.least, TIMEOUT.most)) }
+      return { retries: count - 1, timeout: Math.round(random.between(TIMEOUT.min, TIMEOUT.max)) }
     case 'bulky':
       return { bytes: { data: bulk(random), result: bulk(random) } }
     default:
@@ -150,7 +150,7 @@ function detailsOf(kind: Kind, random: SeededRandom): Partial<Plan> {
   }
 }
 
-/** As many between 64 and 128 kB as between 4 and 8 MB. */
+/** As many sizes between 64 and 128 kB as between 4 and 8 MB. */
 function bulk(random: SeededRandom): number {
-  return Math.round(BULK.least * (BULK.most / BULK.least) ** random.next())
+  return Math.round(BULK.min * (BULK.max / BULK.min) ** random.next())
 }

@@ -1,6 +1,6 @@
 /**
- * What a crash run knows, independent of the queue: each process appends lines to a file of its own, synchronously, so
- * that nothing that was logged is lost with the process.
+ * The log of a crash run, independent of the queue. Each process appends lines to a file of its own, synchronously, so
+ * that no entry is lost with its process.
  */
 import { appendFileSync, openSync, readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
@@ -8,7 +8,7 @@ import { monotonicNow } from '../../common/clock'
 
 /** The folder of the log. */
 export const LOG_VARIABLE = 'CHAOS_LOG'
-/** The run that a process belongs to: every child inherits it, so that what is left over can be found. */
+/** The run that a process belongs to. Every child inherits it, so that leftover processes can be found. */
 export const RUN_VARIABLE = 'CHAOS_RUN'
 
 /** Set for a server without a cluster. */
@@ -26,7 +26,7 @@ export type Kind =
   | 'adding'
   /** Has data and a result of up to megabytes. */
   | 'bulky'
-  /** Takes longer than its timeout, and ends when it is told to. */
+  /** Takes longer than its timeout, and ends when it is aborted. */
   | 'overrunning'
   /** Takes longer than its timeout, and goes on until it is killed. */
   | 'ignoring'
@@ -41,7 +41,7 @@ export interface TaskName {
 
 export interface Plan extends TaskName {
   readonly kind: Kind
-  /** Due date in milliseconds since 1970 by a clock that is right; null for none. */
+  /** Due date in milliseconds since 1970 by a correct clock; null for none. */
   readonly due: number | null
   readonly retries: number
   /** How many of its first attempts throw. */
@@ -54,7 +54,7 @@ export interface Plan extends TaskName {
   readonly act?: Act
 }
 
-/** What is done with a task that was added. */
+/** A call about a task that was added. */
 export interface Act {
   readonly method: 'remove' | 'cancel' | 'retry'
   readonly name: TaskName
@@ -77,8 +77,8 @@ type Each<What extends string, Fields> = What extends string ? { readonly what: 
 export type Fact =
   | { readonly what: 'process'; readonly role: Role; readonly parent: number }
   /**
-   * A master's or a worker's server has started, this many milliseconds after its process. How many workers the master
-   * may have, how many jobs each runs at once, and after how many it is replaced.
+   * The server of a master or a worker has started, `bootedIn` milliseconds after its process. `workers`: how many the
+   * master may have. `slots`: how many jobs each runs at once. `maxJobs`: after how many it is recycled.
    */
   | {
       readonly what: 'ready'
@@ -87,9 +87,9 @@ export type Fact =
       readonly slots: number
       readonly maxJobs: number | null
     }
-  /** The driver found that a worker is gone, which it saw alive at `aliveAt`. */
+  /** The driver found that a process is gone, which it last saw alive at `aliveAt`. */
   | { readonly what: 'gone'; readonly target: number; readonly aliveAt: number }
-  /** What the driver's wall clock, which is right, showed at this moment. */
+  /** What the driver's wall clock, which is correct, showed at this moment. */
   | { readonly what: 'clock'; readonly wall: number }
   /** Before the call; after its acknowledgement; after a DuplicateTaskError. */
   | Each<'adding' | 'added' | 'refused', Plan>
@@ -97,9 +97,9 @@ export type Fact =
   /** The call was acknowledged. `found`: whether there was a task to remove, cancel or retry. */
   | Each<'removed' | 'cancelled' | 'retried', TaskName & { readonly found: boolean }>
   /**
-   * What the database holds of a task, each time that this changes, as a change stream of the driver's tells. `wall`:
-   * when it was written. `state`: null when the task is gone. `token`: of its claim. `owner`: the pid of the master
-   * that holds it, where that is known.
+   * What the database holds of a task, at each change that the driver's change stream reports. `wall`: when it was
+   * written. `state`: null if the task is gone. `token`: that of its claim. `owner`: the pid of the master that holds
+   * the claim, if that is known.
    */
   | ({
       readonly what: 'stored'
@@ -109,24 +109,24 @@ export type Fact =
       readonly owner: number | null
       readonly isCancelRequested: boolean
     } & TaskName)
-  /** A call that threw otherwise: what became of it is unknown. */
+  /** A call that threw any other error: whether it took effect is unknown. */
   | { readonly what: 'unclear'; readonly call: string; readonly incarnation: string; readonly error: Failure }
   /** A worker read this job from its pipe. `startBefore` on the monotonic clock. */
   | ({ readonly what: 'received'; readonly token: string; readonly startBefore: number | null } & TaskName)
-  /** A worker is about to tell its master that this job starts. */
+  /** A worker is about to report to its master that this job starts. */
   | { readonly what: 'told'; readonly token: string }
   | ({ readonly what: 'start'; readonly token: string; readonly attempt: number } & TaskName)
   /** A sign of life of a running job. */
   | { readonly what: 'beat'; readonly token: string }
   | { readonly what: 'end'; readonly token: string; readonly how: 'done' | 'failed' | 'aborted' }
-  /** What a master's listener was told; a job returns its token. */
+  /** A master's listener got an event. `token`: what a done job returned. */
   | ({
       readonly what: 'event'
       readonly type: TaskEventName
       readonly token: string | null
       readonly error: Failure | null
     } & TaskName)
-  /** `until` is when things are as before again. */
+  /** `until`: when the attack was over, and its targets ran again. */
   | {
       readonly what: 'attack'
       readonly kind: Attack
@@ -134,13 +134,13 @@ export type Fact =
       readonly from: number
       readonly until: number
     }
-  /** A master is gone. */
+  /** A master has exited. */
   | { readonly what: 'exit'; readonly target: number; readonly isPlanned: boolean; readonly how: string }
-  /** A task that is in the queue after everything has ended. */
+  /** A task that is still in the queue after the drain. */
   | ({ readonly what: 'left'; readonly state: string; readonly error: Failure | null } & TaskName)
-  /** How long the queue took to get empty after the last attack. */
+  /** How long the queue took to become empty after the last attack. */
   | { readonly what: 'drain'; readonly milliseconds: number; readonly isComplete: boolean }
-  /** A process that should not be there any more. */
+  /** A process that should have exited by now. */
   | { readonly what: 'survivor'; readonly target: number; readonly command: string }
 
 /** `at`: milliseconds of the monotonic clock that all processes of the machine share. */
@@ -149,9 +149,9 @@ export type EntryOf<What extends Fact['what']> = Extract<Entry, { what: What }>
 
 export type Write = (fact: Fact) => void
 
-/** Begins this process's part of the log. */
+/** Opens this process's file of the log. */
 export function openLog(folder: string, role: Role): Write {
-  // Pids come again in a long run.
+  // Pids are reused in a long run.
   const name = `${String(process.pid)}-${String(process.hrtime.bigint())}.jsonl`
   const file = openSync(path.join(folder, name), 'a')
   const write: Write = fact => {
@@ -167,7 +167,7 @@ export function readLog(folder: string): Entry[] {
   return lines.flatMap(parse).sort((a, b) => a.at - b.at)
 }
 
-/** Nothing of the last line, if its process died while it wrote. */
+/** Skips a last line that is incomplete because its process died while it wrote. */
 function parse(line: string): Entry[] {
   try {
     return [JSON.parse(line) as Entry]

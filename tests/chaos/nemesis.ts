@@ -1,23 +1,23 @@
-/** What is to go wrong in a run, and when: the same for the same seed. */
+/** Plans what goes wrong in a run, and when. The same seed gives the same plan. */
 import type { Attack } from './log'
 import { SeededRandom, rounds } from './random'
 
 export interface PlannedAttack {
   readonly kind: Attack
-  /** Milliseconds between the start of the one before and of this one. */
+  /** Milliseconds between the start of the previous attack and of this one. */
   readonly pause: number
-  /** Which of the possible targets: from 0, below 1. */
+  /** Selects one of the possible targets: from 0, below 1. */
   readonly target: number
   /**
-   * Milliseconds for which it is stopped, or away; for which the workers of a killed master stay stopped once it is
-   * back.
+   * How many milliseconds the target is stopped or down. For a killed master: how long its workers stay stopped once it
+   * is back.
    */
   readonly duration: number
   /** Milliseconds by which the clock of the restarted master is wrong. */
   readonly skew: number
 }
 
-/** How often each kind is in a round of about 17 seconds. */
+/** How often each kind occurs in a round of about 17 seconds. */
 const WEIGHTS: Readonly<Record<Attack, number>> = {
   'kill-worker': 6,
   'kill-master': 1,
@@ -30,8 +30,8 @@ const WEIGHTS: Readonly<Record<Attack, number>> = {
 }
 
 /** Milliseconds. */
-const PAUSE = { least: 700, most: 1700 }
-const SKEW = { least: 2000, most: 20_000 }
+const PAUSE = { min: 700, max: 1700 }
+const SKEW = { min: 2000, max: 20_000 }
 
 /** @param lease milliseconds */
 export function* planAttacks(seed: number, lease: number): Generator<PlannedAttack, never> {
@@ -41,7 +41,7 @@ export function* planAttacks(seed: number, lease: number): Generator<PlannedAtta
     const kind = kinds.next().value
     yield {
       kind,
-      pause: random.between(PAUSE.least, PAUSE.most),
+      pause: random.between(PAUSE.min, PAUSE.max),
       target: random.next(),
       duration: durationOf(kind, lease, random),
       skew: skewOf(random),
@@ -68,8 +68,8 @@ function durationOf(kind: Attack, lease: number, random: SeededRandom): number {
   }
 }
 
-/** To either side, or right again. */
+/** Ahead, behind, or right again. */
 function skewOf(random: SeededRandom): number {
-  const size = Math.round(random.between(SKEW.least, SKEW.most))
+  const size = Math.round(random.between(SKEW.min, SKEW.max))
   return random.pick([size, -size, 0]) ?? 0
 }

@@ -1,2 +1,2 @@
-/** The name of the error that tasks throw because they are meant to. */
+/** The name of the error that tasks throw on purpose. */
 export const PLANNED_ERROR = 'PlannedError'

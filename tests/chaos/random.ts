@@ -15,8 +15,8 @@ export class SeededRandom {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 
-  between(least: number, most: number): number {
-    return least + this.next() * (most - least)
+  between(min: number, max: number): number {
+    return min + this.next() * (max - min)
   }
 
   chance(probability: number): boolean {
@@ -35,7 +35,7 @@ export class SeededRandom {
   }
 }
 
-/** Draws from shuffled rounds, so that none is left out for long: `weights` says how often each is in a round. */
+/** Draws from shuffled rounds, so that no item is left out for long. `weights`: how often each is in a round. */
 export function* rounds<Item extends string>(
   weights: Readonly<Record<Item, number>>,
   random: SeededRandom,

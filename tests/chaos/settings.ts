@@ -1,7 +1,7 @@
-/** How the masters of a run differ from each other: the same for the same seed. */
+/** Plans how the masters of a run differ from each other. The same seed gives the same plan. */
 import { SeededRandom } from './random'
 
-/** Options of one master, beside those that all have. */
+/** Options of one master, in addition to those that all share. */
 export interface Variant {
   readonly workerConcurrency: number
   readonly maxJobsPerWorker: number | null
@@ -9,7 +9,7 @@ export interface Variant {
   readonly keepFailed: number | null
 }
 
-/** The first is as most applications have it. */
+/** The first master has the options that most applications have. */
 const PLAIN: Variant = { workerConcurrency: 1, maxJobsPerWorker: null, keepFailed: null }
 
 const SLOTS = [1, 2, 3]
@@ -18,7 +18,7 @@ const MAX_JOBS = [null, null, 5, 20]
 const KEEP_FAILED = [null, 8000]
 
 export function planVariants(seed: number, masters: number): Variant[] {
-  // Other numbers than those of the load and the attacks.
+  // A sequence other than those of the load and the attacks.
   const random = new SeededRandom(seed ^ 0xc0f1)
   const others = Array.from({ length: masters - 1 }, () => ({
     workerConcurrency: random.pick(SLOTS) ?? 1,

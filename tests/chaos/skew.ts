@@ -1,6 +1,6 @@
 /**
- * A machine whose clock is wrong: with this variable the time of day of this process, and of those it forks, is off by
- * so many milliseconds. Imported before anything that asks for the time.
+ * Simulates a machine whose clock is wrong. This variable says by how many milliseconds the time of day is off, in this
+ * process and in those that it forks. Import this module before anything that asks for the time.
  */
 export const SKEW_VARIABLE = 'CHAOS_SKEW_MS'
 
@@ -11,7 +11,7 @@ export function skew(milliseconds: number): void {
   if (milliseconds === 0) return
   const RealDate = Date
   const now = () => RealDate.now() + milliseconds
-  // A proxy, since a subclass would not know the dates that come over a pipe as its own.
+  // A proxy, since dates that come over a pipe would not be instances of a subclass.
   globalThis.Date = new Proxy(RealDate, {
     construct: (target, args, newTarget) =>
       Reflect.construct(target, args.length === 0 ? [now()] : args, newTarget) as Date,

@@ -8,7 +8,7 @@ import type { Act, Kind, Plan, Write } from './log'
 import { PLANNED_ERROR } from './planned'
 
 const BEAT_MS = 50
-/** Of the lease. */
+/** How long a long job takes, in leases. */
 const LONGER_THAN_LEASE = 1.1
 
 export type Data = Omit<Plan, 'id'> & { readonly payload?: string }
@@ -19,7 +19,7 @@ export interface Result {
   readonly payload?: string
 }
 
-/** One job, for the function that it runs. */
+/** What the function of a job gets. */
 interface Run {
   readonly job: Job<Data>
   readonly context: JobContext
@@ -64,7 +64,7 @@ export function createTasks(surroundings: Surroundings): Record<Kind, TaskFuncti
   return Object.fromEntries(entries) as Record<Kind, TaskFunction>
 }
 
-/** @returns a task function, whose value names its job's token */
+/** @returns a task function whose value has the token of its job */
 function logged(body: (run: Run) => unknown, { write }: Surroundings): TaskFunction {
   return async (job, _toggleIPC, context) => {
     const { token, attempt } = context
@@ -107,7 +107,7 @@ async function die(): Promise<void> {
   await new Promise(() => undefined)
 }
 
-/** A mark on the disk, since the first run leaves no other trace. */
+/** Leaves a mark on the disk, since nothing else is left of the first run. */
 async function dieOnce({ job }: Run, folder: string): Promise<void> {
   const mark = path.join(folder, `${job.data.incarnation}.died`)
   if (existsSync(mark)) return
@@ -115,7 +115,10 @@ async function dieOnce({ job }: Run, folder: string): Promise<void> {
   await die()
 }
 
-/** A run that is repeated adds the same `_id`, which may be taken or may have run: another incarnation either way. */
+/**
+ * A run that is repeated adds the same `_id` again. The first task with it may be there or may have run; either way
+ * this is another incarnation.
+ */
 function childOf({ job, context }: Run): Plan {
   const incarnation = `${context.token}-child`
   return { id: `${job._id}-child`, incarnation, kind: 'short', due: null, retries: 0, failures: 0 }
