@@ -4,17 +4,17 @@ import { isPlainObject } from '../../common/plain'
 import { type Task, checkText } from '../../common/task'
 import { role } from '../role'
 
-/** What the listeners are told, by event type: on the master that ran the task. */
+/** What each event carries, by type. Events fire on the master that ran the task. */
 export interface TaskEvents {
-  /** The task's function returned or resolved: `value` is its result. The task is no longer in the queue. */
+  /** The task function returned or resolved: `value` is its result. The task is no longer in the queue. */
   readonly done: { readonly value: unknown; readonly task: Task }
-  /** The last attempt failed: `value` is its error. The task stays in the queue, `failed`. */
+  /** The last attempt failed: `value` is its error. The task stays in the queue as `failed`. */
   readonly error: { readonly value: Error; readonly task: Task }
-  /** An attempt failed, with retries left: `value` is its error. The task is due again at its `dueDate`. */
+  /** An attempt failed, and retries are left: `value` is its error. The task is due again at its `dueDate`. */
   readonly retry: { readonly value: Error; readonly task: Task }
-  /** This master lost the lease of a task that it was running: another may run it now. The job is aborted. */
+  /** This master lost the lease of a task that it was running: another master may run it now. The job is aborted. */
   readonly stalled: { readonly task: Task }
-  /** The task was cancelled; one that was not running, on the master on which `cancel` was called. */
+  /** The task was cancelled. If it was not running, the event fires on the master on which `cancel` was called. */
   readonly cancelled: { readonly task: Task }
 }
 

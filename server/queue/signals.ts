@@ -1,18 +1,18 @@
 import type { Task, TaskSignal } from '../../common/task'
 import type { Cancellation } from './claim'
 
-/** The master of this process, or of this worker, for what happens to the queue here. */
+/** Hears what this process does to the queue: the master itself or, in a worker, its link to the master. */
 export interface QueueListener {
   /** A persistent task was added, or started anew. */
   taskAdded(task: TaskSignal): void
   /**
-   * Stores this new task already claimed, if a worker could start it at once, before all others.
+   * Stores this new task already claimed, if a worker could start it at once and before all others.
    *
    * @returns false when it was not stored
    * @throws as `TaskQueue.addTask` (rejects)
    */
   addClaimed(task: Task): Promise<boolean>
-  /** `TaskQueue.cancel` cancelled a task, or asked the holder of its claim to. */
+  /** `TaskQueue.cancel` cancelled a task, or asked the holder of its claim to cancel it. */
   taskCancelled(cancellation: Cancellation): void
 }
 
@@ -25,8 +25,8 @@ export interface MasterListener extends QueueListener {
 }
 
 /**
- * Hints that there may be work, so that nobody waits for the next tick. A hint is never the truth, always re-checked,
- * and may be lost.
+ * Hints that there may be work, so that no task waits for the next tick. A hint may be lost or wrong: whoever gets one
+ * checks the queue.
  */
 export class Signals {
   #listener: QueueListener | undefined
@@ -46,7 +46,7 @@ export class Signals {
     return this.#master
   }
 
-  /** Of no cluster here, none is stored. @returns and throws as that of a QueueListener */
+  /** Without a cluster in this process, returns false; else as `QueueListener.addClaimed`. */
   async addClaimed(task: Task): Promise<boolean> {
     return (await this.#listener?.addClaimed(task)) ?? false
   }
