@@ -5,37 +5,35 @@ import { PriorityQueue } from './priority-queue'
 /** A task in memory. */
 export interface Entry {
   task: Task
-  /** While running. */
+  /** Set while the task is running. */
   token?: string
-  /** While running: `TaskQueue.cancel` was called. */
+  /** Set while the task is running: `TaskQueue.cancel` was called. */
   isCancelRequested?: true
-  /**
-   * Of a task that is tried again after a delay: when, on performance.now, so that setting the clock changes nothing.
-   */
+  /** When a task that was delayed is due (performance.now), so that setting the clock changes nothing. */
   dueAt?: number
 }
 
-/** In fewer it is not worth the while to look for entries that are out of date. */
+/** Fewer outdated entries than this are not worth a search. */
 const MIN_OUTDATED = 16
 
-/** The entries that are waiting or scheduled, in order. Those that are out of date are skipped when they come up. */
+/** The waiting and scheduled entries, in order. An outdated entry is skipped when it comes up. */
 export class QueuedEntries {
   readonly #waiting = new PriorityQueue<Entry>((a, b) => compareTasks(a.task, b.task))
   readonly #scheduled = new PriorityQueue<Entry>((a, b) => Number(a.task.dueDate) - Number(b.task.dueDate))
   readonly #retried = new PriorityQueue<Entry>((a, b) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
   readonly #isCurrent: (entry: Entry) => boolean
 
-  /** @param isCurrent whether an entry still stands for its task */
+  /** @param isCurrent whether an entry still stands for its task; if not, it is outdated */
   constructor(isCurrent: (entry: Entry) => boolean) {
     this.#isCurrent = isCurrent
   }
 
-  /** How many are waiting, those included that are out of date. */
+  /** How many entries are waiting, outdated ones included. */
   get waitingCount(): number {
     return this.#waiting.size
   }
 
-  /** Also sets the state of its task, by its due date. */
+  /** Adds an entry, and sets the state of its task by its due date. */
   add(entry: Entry): void {
     const isDue = waitOf(entry) <= 0
     const state = isDue ? 'waiting' : 'scheduled'
@@ -44,9 +42,7 @@ export class QueuedEntries {
     else (entry.dueAt === undefined ? this.#scheduled : this.#retried).add(entry)
   }
 
-  /**
-   * Milliseconds until the next of those that are not due is, unless it has been removed; Infinity if there is none.
-   */
+  /** Milliseconds until the next scheduled entry is due, which may be outdated; Infinity if there is none. */
   get nextDueIn(): number {
     const [scheduled, retried] = [this.#scheduled.first(), this.#retried.first()]
     return Math.min(
@@ -55,7 +51,7 @@ export class QueuedEntries {
     )
   }
 
-  /** The next one that is due. */
+  /** The next entry that is due. */
   first(): Entry | undefined {
     this.promote()
     let first = this.#waiting.first()
@@ -73,9 +69,9 @@ export class QueuedEntries {
   }
 
   /**
-   * Lets go of entries that are out of date when most are such, so that each removal costs O(log n) on average.
+   * Drops the outdated entries once most entries are outdated, so that each removal costs O(log n) on average.
    *
-   * @param current how many entries there are that are not
+   * @param current how many entries are not outdated
    */
   forgetOutdated(current: number): void {
     for (const entries of [this.#waiting, this.#scheduled, this.#retried]) {

@@ -1,12 +1,14 @@
 import type { Task } from '../../../common/task'
 
-/** `TaskQueue.inMemory`: looks at the tasks that this master keeps in memory. Every task is given as a copy. */
+/**
+ * `TaskQueue.inMemory`: reads and removes the tasks that this master keeps in memory. Every task is returned as a copy.
+ */
 export interface InMemoryTasks {
-  /** The task with this `_id`, or undefined. Throws InvalidArgumentError for what is no `_id`. */
+  /** The task with this `_id`, or undefined. Throws InvalidArgumentError for an invalid `_id`. */
   findById(_id: string): Task | undefined
   /**
-   * Removes a task and gives it back, or undefined. A running one is removed too, and its job ends without harm.
-   * Throws InvalidArgumentError for what is no `_id`.
+   * Removes a task and returns it, or undefined. A running task is removed too: its job is aborted, and its result is
+   * discarded. Throws InvalidArgumentError for an invalid `_id`.
    */
   removeById(_id: string): Task | undefined
   /** All tasks, in the order in which they run. */

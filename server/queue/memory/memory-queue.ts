@@ -7,14 +7,12 @@ import { type Entry, QueuedEntries } from './entries'
 import type { InMemoryTasks } from './in-memory-tasks'
 import { KeptTasks, type Retention } from './retention'
 
-/**
- * The queue that lives and dies with its master. The map is the truth: an entry that is not in it is out of date.
- */
+/** The queue that lives and dies with its master. An entry that is not in `#entries` is outdated. */
 export class MemoryQueue implements InMemoryTasks {
   readonly #entries = new Map<string, Entry>()
   readonly #queued = new QueuedEntries(entry => this.#entries.get(entry.task._id) === entry)
   readonly #kept: KeptTasks
-  /** Of this queue, so that no other's tokens begin like its own. */
+  /** The first part of the tokens of this queue; no other queue has it. */
   readonly #name: string
   #claimed = 0
   /** Called with the token of a running task that was removed. Undefined while this process has no master. */
@@ -27,7 +25,7 @@ export class MemoryQueue implements InMemoryTasks {
   }
 
   /**
-   * From now on this process has a master, which runs what is added.
+   * Called once this process has a master, which runs the tasks that are added.
    *
    * @param runningRemoved called with the token of a running task that was removed
    */
@@ -35,13 +33,13 @@ export class MemoryQueue implements InMemoryTasks {
     this.#runningRemoved = runningRemoved
   }
 
-  /** @throws DuplicateTaskError, or WrongProcessError when nobody here would run the task */
+  /** @throws DuplicateTaskError, or WrongProcessError when no master in this process would run the task */
   add(tasks: readonly Task[]): void {
     this.check(tasks)
     for (const task of tasks) this.enqueue(task)
   }
 
-  /** Whether these could be added. @throws as `add` */
+  /** Checks that these tasks can be added. @throws as `add` */
   check(tasks: readonly Task[]): void {
     if (tasks.length === 0) return
     this.checkOpen()
@@ -73,19 +71,19 @@ export class MemoryQueue implements InMemoryTasks {
   }
 
   /**
-   * How many tasks could start now, counted no further than `limit`. Removed tasks that have not come up yet may be
-   * counted, unless there is nothing else.
+   * How many tasks could start now; stops counting at `limit`. Removed tasks that are still queued may be counted,
+   * unless there are no others.
    */
   countDue(limit: number): number {
     return this.#queued.first() === undefined ? 0 : Math.min(limit, this.#queued.waitingCount)
   }
 
-  /** Milliseconds until the next of those that are not due may be; Infinity if there is none. */
+  /** Milliseconds until the next scheduled task may be due; Infinity if there is none. */
   get nextDueIn(): number {
     return this.#queued.nextDueIn
   }
 
-  /** The data of its task is that of the queue: nobody may change it. */
+  /** The task of the claim shares its data with the queue: nobody may change it. */
   claim(): Claim | undefined {
     this.dropSurplus()
     const entry = this.#queued.take()
@@ -98,8 +96,8 @@ export class MemoryQueue implements InMemoryTasks {
   }
 
   /**
-   * No write fails here. A task that was removed, or removed and added again under its `_id`, has another token or
-   * none.
+   * Settles at once, since no write can fail. The token of a task that was removed, or added again under the same
+   * `_id`, is another one or missing.
    */
   settle({ task: { _id }, token }: Claim, settlement: Settlement): Verdict {
     const entry = this.#entries.get(_id)
@@ -115,8 +113,9 @@ export class MemoryQueue implements InMemoryTasks {
   }
 
   /**
-   * Cancels a task that is not running; records a request on one that is. @returns undefined when no task could be
-   * cancelled
+   * Cancels a task that is not running; records a cancel request on one that is.
+   *
+   * @returns undefined when no task could be cancelled
    */
   cancel(_id: string): Cancellation | undefined {
     const entry = this.#entries.get(_id)
@@ -154,7 +153,7 @@ export class MemoryQueue implements InMemoryTasks {
     }
   }
 
-  /** A new entry each time: what is still queued of the one before is out of date then. */
+  /** Makes a new entry each time, which outdates the one that may still be queued. */
   private enqueue(task: Task, delay?: number): void {
     const entry: Entry = delay === undefined ? { task } : { task, dueAt: performance.now() + delay }
     this.#entries.set(task._id, entry)
@@ -188,7 +187,7 @@ export class MemoryQueue implements InMemoryTasks {
     this.dropSurplus()
   }
 
-  /** For whoever looks at the tasks: those that have become due are waiting. */
+  /** Before somebody reads the tasks: makes those that are due `waiting`, and drops the surplus. */
   private bringUpToDate(): void {
     this.#queued.first()
     this.dropSurplus()
@@ -235,7 +234,7 @@ function cancelledTask(task: Task, hasStarted: boolean): Task {
   return { ...task, ...attempts, state: 'cancelled', cancelledAt: new Date() }
 }
 
-/** The claim counted an attempt. */
+/** The claim has counted an attempt, which is taken back if the job did not start. */
 function countedAttempts({ attempts = 1 }: Task, hasStarted: boolean): number {
   return hasStarted ? attempts : attempts - 1
 }

@@ -1,16 +1,16 @@
 import { Heap } from './heap'
 
-/** Below this it is not worth the while to cut off what was taken from the front of the list. */
+/** Fewer taken items than this are not worth cutting off from the front of the list. */
 const MIN_CUT = 1000
 
 /**
- * A priority queue. What comes in order, as most does, goes to the end of a list: `add` and `take` in O(1). What comes
- * before others there goes into a heap, in O(log n). Equal items come in no particular order.
+ * A priority queue. Most items come in order and are appended to a list: `add` and `take` in O(1). An item that comes
+ * before the last one there goes into a heap, in O(log n). Equal items come in no particular order.
  */
 export class PriorityQueue<Item> {
-  /** In order; what was taken is undefined. */
+  /** In order. Items that were taken are undefined. */
   #list: (Item | undefined)[] = []
-  /** Where in the list the next is. */
+  /** The index of the next item in the list. */
   #next = 0
   readonly #heap: Heap<Item>
   readonly #compare: (a: Item, b: Item) => number
@@ -50,7 +50,7 @@ export class PriorityQueue<Item> {
     this.#heap.retain(accepts)
   }
 
-  /** Whether the first of all is in the list. */
+  /** Whether the first of all items is in the list. */
   private get isInList(): boolean {
     const inList = this.#list[this.#next]
     const inHeap = this.#heap.first()

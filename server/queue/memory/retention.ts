@@ -1,10 +1,9 @@
 /**
- * Memory is all that the in-memory queue has: past this many, the failed and cancelled tasks that ended first are
- * dropped.
+ * The in-memory queue keeps at most this many failed and cancelled tasks. Above it, those that ended first are dropped.
  */
 const MAX_KEPT = 1000
 
-/** How long failed and cancelled tasks are kept, in either queue: what `keepFailed` says. */
+/** How long failed and cancelled tasks are kept, in either queue: the option `keepFailed`. */
 export interface Retention {
   /** Milliseconds, or null for good. */
   keepFailed: number | null
@@ -13,7 +12,7 @@ export interface Retention {
 /** Which failed and cancelled tasks the in-memory queue keeps: a bounded number, for a bounded time. */
 export class KeptTasks {
   readonly #retention: Retention
-  /** By _id, the first to end first; milliseconds (performance.now). */
+  /** When each task ended (performance.now), by `_id`; the oldest first. */
   readonly #endedAt = new Map<string, number>()
 
   constructor(retention: Retention) {
@@ -28,7 +27,7 @@ export class KeptTasks {
     this.#endedAt.delete(_id)
   }
 
-  /** Those that are not to be kept any longer, taken out. */
+  /** Removes the tasks that are not to be kept any longer. @returns their `_id`s */
   takeSurplus(): string[] {
     const { keepFailed } = this.#retention
     const oldest = keepFailed === null ? -Infinity : performance.now() - keepFailed
