@@ -1,4 +1,4 @@
-/** How any process adds tasks to the persistent queue, with or without a cluster in it. */
+/** Adds tasks to the persistent queue, from any process, with or without a cluster in it. */
 import { MongoInternals } from 'meteor/mongo'
 import { DuplicateTaskError } from '../../../common/errors'
 import { wrongValue } from '../../../common/invalid'
@@ -9,9 +9,7 @@ import { literal } from './updates'
 /** MongoDB's code for a value that a unique index holds already. */
 const DUPLICATE_KEY = 11_000
 
-/**
- * Below the 16 MB of a document, with room for what the queue writes on it: a claim, and the error of the last attempt.
- */
+/** A document may have 16 MB. The rest is for what the queue adds: a claim, and the error of the last attempt. */
 const MAX_BYTES = 15 * 1024 * 1024
 
 /** @throws DuplicateTaskError (rejects) */
@@ -24,7 +22,7 @@ export async function add(task: Task, tasks: RawCollection): Promise<void> {
   }
 }
 
-/** Adds them in as few writes as the driver makes of it. @returns the `_id`s of those that are in the queue already */
+/** Adds tasks in as few writes as the driver needs. @returns the `_id`s that were already in the queue */
 export async function addAll(added: readonly Task[], tasks: RawCollection): Promise<string[]> {
   try {
     if (added.length > 0) await tasks.insertMany([...added], { ...DURABLE, ordered: false })
@@ -37,13 +35,13 @@ export async function addAll(added: readonly Task[], tasks: RawCollection): Prom
   }
 }
 
-/** What the driver throws when a write of many fails, also when no part of it was made: then without `writeErrors`. */
+/** What the driver throws when a bulk write fails. Without `writeErrors` if no part of it was executed. */
 interface BulkWriteError {
   readonly writeErrors?: readonly { readonly index: number; readonly err?: unknown }[]
   readonly result?: { getWriteConcernError?(): unknown }
 }
 
-/** Undefined when the error is about anything else too. */
+/** The tasks whose `_id` was taken; undefined when the error has any other cause too. */
 function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined {
   const { writeErrors = [], result } = error as BulkWriteError
   const isDurable = result?.getWriteConcernError?.() === undefined
@@ -52,7 +50,8 @@ function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined 
 }
 
 /**
- * A done task that is still kept does not take up its `_id`; the new one names who settled it, for its former holder.
+ * Replaces a done task that is still kept, since its `_id` is free. `replaced` then names the token that settled it,
+ * for its former holder.
  */
 async function replaceDone(task: Task, tasks: RawCollection): Promise<boolean> {
   const update = [{ $replaceWith: { $mergeObjects: [literal(task), { replaced: '$settledBy' }] } }]
@@ -60,7 +59,7 @@ async function replaceDone(task: Task, tasks: RawCollection): Promise<boolean> {
   return matchedCount === 1
 }
 
-/** Bytes of BSON. @throws when the driver cannot write the task */
+/** The size in bytes of BSON. @throws when the driver cannot encode the task */
 export function sizeOf(task: Task): number {
   const { BSON } = MongoInternals.NpmModules.mongodb.module
   return BSON.calculateObjectSize(task, { ignoreUndefined: true })

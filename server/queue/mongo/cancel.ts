@@ -1,12 +1,12 @@
-/** How any process cancels tasks of the persistent queue, and starts them anew. */
+/** Cancels tasks of the persistent queue, and starts them anew, from any process. */
 import type { TaskSignal } from '../../../common/task'
 import type { Cancellation } from '../claim'
 import { AS_IN_MEMORY, DURABLE, HAS_NOT_ENDED, type RawCollection, toTask } from './schema'
 import { START_ANEW, cancelled } from './updates'
 
 /**
- * Cancels a task that is not running, or asks the holder of a running one to settle it as cancelled: one write, in
- * which the state that the database has decides.
+ * Cancels a task that is not running, or asks the holder of a running one to settle it as cancelled. Since this is one
+ * write, the state in the database decides which.
  *
  * @returns undefined when no task of this `_id` could be cancelled
  */
@@ -22,7 +22,7 @@ export async function cancelTask(
     ...AS_IN_MEMORY,
   })
   if (value === null) return undefined
-  // Somebody else may have written a running task without a claim: it expires, and whoever rescues it cancels it.
+  // Other code may have written a running task without a claim: it expires, and whoever rescues it cancels it.
   return { task: toTask(value), token: value.state === 'running' ? (value.claim?.token ?? '') : undefined }
 }
 

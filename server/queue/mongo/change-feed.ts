@@ -2,43 +2,43 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { TaskSignal } from '../../../common/task'
 import { HAS_UNKNOWN_STATE, type RawCollection } from './schema'
 
-/**
- * How long the server holds an answer back in which there is nothing. It is the only command of a feed to which nothing
- * happens.
- */
+/** How long the server waits for a change before it sends an empty reply. An idle feed sends no other command. */
 const MAX_AWAIT_MS = 10_000
 const REOPEN_AFTER_MS = 1000
 
-/** After an error that MongoDB answers with, the pause doubles each time: rights do not change within a second. */
+/**
+ * The longest pause. It doubles after each error reply of MongoDB: permissions, for example, do not change within a
+ * second.
+ */
 const REOPEN_AFTER_MAX_MS = 60_000
 
-/** MongoDB's codes for a server that has no change streams: a standalone one, or one that does not know the stage. */
+/** MongoDB's codes for a server without change streams: a standalone server, or one that does not know the stage. */
 const UNSUPPORTED = [40_573, 40_324]
 
 /**
- * So many of this process's own tasks are remembered for so long, or until the feed tells of them. Of some it does not:
- * of those that were retried, or are of other apps' types.
+ * The feed ignores at most MOST_OWN tasks that this process added, each for OWN_MS or until the feed reports it. Some
+ * it never reports: those that were retried, and those of other apps' types.
  */
 const MOST_OWN = 10_000
 const OWN_MS = 5000
 
 /** What other processes do to the queue. */
 export interface FeedListener {
-  /** The feed is open, for the first time or again: it does not report what happened before. */
+  /** The feed is open, for the first time or again. It does not report what happened before. */
   feedOpened(): void
   /** Another process added a task. */
   feedTaskAdded(task: TaskSignal): void
-  /** A task was moved, or may be claimed again. `dueDate`: if that was changed. */
+  /** A task has another due date, or may be claimed again. @param dueDate the new due date, if it has changed */
   taskChanged(dueDate: Date | undefined): void
-  /** A task that was claimed too early waits for its due date, which may be near. */
+  /** A task that was about to be claimed is not due yet. It is `scheduled`, and its due date may be near. */
   taskPostponed(): void
-  /** Somebody wrote a document with a state that no version has, or without one, as 2.x does. */
+  /** Somebody wrote a document without a state, as 2.x does, or with a state that no version uses. */
   foreignTaskAdded(hasState: boolean): void
   /** `TaskQueue.cancel` was called for a running task. */
   cancelRequested(_id: string): void
-  /** The collection was dropped or renamed. Before long the feed is open again, for what comes in its place. */
+  /** The collection was dropped or renamed. The feed reopens soon, on the collection that replaces it. */
   collectionDropped(): void
-  /** The feed cannot be opened, or broke. `isFinal`: for a reason that will not change, and it is not tried again. */
+  /** The feed could not be opened, or broke. @param isFinal the reason is permanent, and the feed does not try again */
   feedFailed(error: unknown, isFinal: boolean): void
 }
 
@@ -50,22 +50,22 @@ interface Change {
 }
 
 /**
- * What other processes do to the queue, as they do it: one change stream. Each event is a hint; the tick finds what no
- * event told. A stream that breaks is resumed where it was by the driver, or opened anew.
+ * Reports what other processes do to the queue, through one change stream. Each event is a hint; the tick finds what no
+ * event reported. When the stream breaks, the driver resumes it, or the feed opens a new one.
  */
 export class ChangeFeed {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
   #listener: FeedListener | undefined
-  /** When they were added, on performance.now; the oldest first. */
+  /** When this process added each task (performance.now), by `_id`; the oldest first. */
   readonly #own = new Map<string, number>()
   #stream: ReturnType<RawCollection['watch']> | undefined
-  /** While it is started. */
+  /** Set while the feed is started. */
   #stopping: AbortController | undefined
   #isOpen = false
   #isUnsupported = false
   /**
-   * Milliseconds: the pause after the last failure, and on performance.now when it ends. A stop does not shorten it.
+   * The pause after the last failure, in milliseconds, and when it ends (performance.now). A stop does not shorten it.
    */
   #pause = 0
   #reopenAt = 0
@@ -79,12 +79,12 @@ export class ChangeFeed {
     this.#listener = listener
   }
 
-  /** Whether the feed reports everything, as far as is known. */
+  /** Whether the feed reports every change, as far as is known. */
   get isOpen(): boolean {
     return this.#isOpen
   }
 
-  /** Once started, does nothing. */
+  /** Does nothing when the feed is started already, or the server has no change streams. */
   start(): void {
     if (this.#stopping !== undefined || this.#isUnsupported) return
     this.#stopping = new AbortController()
@@ -98,7 +98,7 @@ export class ChangeFeed {
     await this.#stream?.close()
   }
 
-  /** This process knows already that the task was added. */
+  /** This process added the task itself, so the feed need not report it. */
   ignore(_id: string): void {
     if (!this.#isOpen) return
     this.#own.set(_id, performance.now())
@@ -108,7 +108,7 @@ export class ChangeFeed {
   private async keepOpen(stopped: AbortSignal): Promise<void> {
     for (;;) {
       const left = Math.max(0, this.#reopenAt - performance.now())
-      // It may be stopped meanwhile.
+      // A stop ends the pause with a rejection.
       await pause(left, undefined, { signal: stopped, ref: false }).catch(() => undefined)
       if (stopped.aborted) return
       await this.open(stopped)
@@ -122,7 +122,7 @@ export class ChangeFeed {
       await this.read(stopped)
       this.reopenIn(REOPEN_AFTER_MS)
     } catch (error) {
-      // A stop breaks it too.
+      // A stop breaks the stream too.
       if (!stopped.aborted) this.failed(error, performance.now() - startedAt)
     }
   }
@@ -141,14 +141,14 @@ export class ChangeFeed {
     this.#reopenAt = performance.now() + this.#pause
   }
 
-  /** Until the collection is dropped or renamed, or the stream breaks. */
+  /** Reads until the collection is dropped or renamed, or the stream breaks. */
   private async read(stopped: AbortSignal): Promise<void> {
     const stream = this.#tasks.watch([{ $match: relevantTo(this.#taskTypes) }, { $project: IN_SHORT }], {
       maxAwaitTimeMS: MAX_AWAIT_MS,
     })
     this.#stream = stream
     this.#own.clear()
-    // The first answer of the server.
+    // Emitted for the first reply of the server.
     stream.once('resumeTokenChanged', () => {
       if (this.#stream !== stream) return
       this.#isOpen = !stopped.aborted
@@ -164,7 +164,7 @@ export class ChangeFeed {
         this.report(change as unknown as Change)
       }
     } finally {
-      // Another may be open by now.
+      // Another stream may be open by now.
       if (this.#stream === stream) this.#isOpen = false
       await stream.close()
     }
@@ -184,7 +184,7 @@ export class ChangeFeed {
     else if (!this.takeOwn(_id)) this.#listener?.feedTaskAdded(signalFor(_id, task))
   }
 
-  /** Whether this process has added it, and heard nothing of it yet. */
+  /** Whether this process added the task, and the feed reports it for the first time. Forgets the task. */
   private takeOwn(_id: string): boolean {
     const addedAt = this.#own.get(_id) ?? -Infinity
     this.#own.delete(_id)
@@ -196,14 +196,14 @@ function isQueued(state: unknown): boolean {
   return state === 'waiting' || state === 'scheduled'
 }
 
-/** A task that waits is due, also if the clock of the process that added it is ahead of this one's. */
+/** A waiting task is due, even if the clock of the process that added it is ahead of this one's. */
 function signalFor(_id: string, { state, taskType, priority, dueDate }: NonNullable<Change['task']>): TaskSignal {
   return { _id, taskType, priority, dueDate: state === 'waiting' ? new Date(0) : dueDate }
 }
 
 const UPDATED = 'updateDescription.updatedFields'
 
-/** The changes after which there may be something to do. */
+/** Matches the changes after which this master may have something to do. */
 function relevantTo(taskTypes: readonly string[]): object {
   const isOurs = {
     'fullDocument.state': { $in: ['waiting', 'scheduled'] },
@@ -222,7 +222,7 @@ function relevantTo(taskTypes: readonly string[]): object {
   }
 }
 
-/** Of each change only what its report needs. */
+/** The fields of a change that its report needs. */
 const IN_SHORT = {
   operationType: 1,
   documentKey: 1,

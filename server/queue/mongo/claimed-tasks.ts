@@ -21,7 +21,7 @@ export class ClaimedTasks {
     this.#poison = poison
   }
 
-  /** Those that cannot be read are failed. @param batch the first part of their tokens */
+  /** Reads the claimed tasks, and fails those that cannot be read. @param batch the first part of their tokens */
   async read(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
     for (;;) {
       try {
@@ -32,10 +32,7 @@ export class ClaimedTasks {
     }
   }
 
-  /**
-   * Reads one reply, of 16 MB at most, and releases the rest: read together, large tasks would fill the memory of this
-   * process.
-   */
+  /** Reads one reply, 16 MB at most, and releases the rest. */
   private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
     const held = { _id: { $in: [...ids] }, 'claim.token': tokensOf(batch) }
     const options = { ...AS_IN_MEMORY, ...inOneReply(ids.length), projection: { claim: 0 } }
@@ -44,6 +41,7 @@ export class ClaimedTasks {
       const first = await cursor.next()
       if (first === null) return []
       const read = [first, ...cursor.readBufferedDocuments()]
+      // Invariant 13: of large tasks, this process holds no more at once than one reply does.
       if (cursor.id?.isZero() === false) await this.releaseOthers(batch, ids, read)
       return read
     } finally {
@@ -54,7 +52,7 @@ export class ClaimedTasks {
   private async releaseOthers(batch: string, ids: readonly string[], read: readonly StoredTask[]): Promise<void> {
     const isRead = new Set(read.map(({ _id }) => _id))
     const unread = { _id: { $in: ids.filter(_id => !isRead.has(_id)) }, 'claim.token': tokensOf(batch) }
-    // One that is to be cancelled waits for its lease, since whoever cancels it must emit that.
+    // A task with a cancel request keeps its claim until the lease expires: whoever cancels it must emit the event.
     const others = { ...unread, ...NO_CANCEL_REQUESTED }
     await this.#tasks.updateMany(others, RELEASED_UNREAD, { ...DURABLE, ...BY_ID })
   }

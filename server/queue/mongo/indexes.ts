@@ -5,7 +5,7 @@ import type { RawCollection } from './schema'
 type IndexOptions = NonNullable<Parameters<RawCollection['createIndex']>[1]>
 
 interface Index {
-  /** Of our own: the name that MongoDB would choose may be that of an index of the application's. */
+  /** Our own name: the one that MongoDB would choose may belong to an index of the application. */
   readonly name: string
   readonly key: Record<string, 1 | -1>
   readonly options: Pick<IndexOptions, 'expireAfterSeconds' | 'partialFilterExpression'>
@@ -18,19 +18,19 @@ export interface MissingIndex {
 }
 
 /**
- * Each holds one state only: a task that is claimed, and one that is done, costs no more entries than it must, and what
- * is kept of failed tasks none at all. The filters also keep them apart from indexes of the application's with the same
- * keys.
+ * Each state has an index that holds only this state. So claiming or finishing a task touches as few entries as
+ * possible, and failed tasks that are kept have none there. The filters also distinguish these indexes from those of
+ * the application with the same keys.
  */
 const INDEXES: readonly Index[] = [
-  // Taking the next tasks: equality on the first two, then the order of all tasks, so no range and no sort; and their
-  // _id, so no document is read.
+  // For claims: equality on the first two fields, then the order of all tasks, so there is no range and no sort. With
+  // `_id` at the end, MongoDB reads no document.
   forState('waiting', 'cluster_waiting', { state: 1, taskType: 1, ...TASK_ORDER, _id: 1 }),
   forState('scheduled', 'cluster_scheduled', { state: 1, dueDate: 1, _id: 1 }),
   forState('running', 'cluster_running', { state: 1, 'claim.expiresAt': 1 }),
   // Documents of 2.x, which have no state.
   forState(null, 'cluster_stateless', { state: 1 }),
-  // MongoDB itself removes what has been kept for long enough.
+  // MongoDB itself removes each task at its `removeAt`.
   {
     name: 'cluster_removal',
     key: { removeAt: 1 },
@@ -43,9 +43,9 @@ function forState(state: string | null, name: string, key: Index['key']): Index 
 }
 
 /**
- * Creates the indexes that are missing. It touches none that is there, whoever made it.
+ * Creates the missing indexes. It changes no index that exists, whoever made it.
  *
- * @returns those that MongoDB refuses to create, and why
+ * @returns the indexes that MongoDB refuses to create, and why
  * @throws when the database does not answer (rejects)
  */
 export async function createIndexes(tasks: RawCollection): Promise<MissingIndex[]> {
@@ -67,7 +67,8 @@ export async function createIndexes(tasks: RawCollection): Promise<MissingIndex[
 type Existing = Readonly<Record<string, unknown>>
 
 /**
- * None where there is no collection yet. A user who may not list them may still create them: those that are there stay.
+ * Returns none when there is no collection yet. It also returns none when the user may not list indexes: creating one
+ * that exists changes nothing.
  */
 async function listIndexes(tasks: RawCollection): Promise<readonly Existing[]> {
   try {
@@ -79,8 +80,8 @@ async function listIndexes(tasks: RawCollection): Promise<readonly Existing[]> {
 }
 
 /**
- * Whether an index does the same, whatever its name: an earlier version gave it none, and made that of `removeAt`
- * sparse.
+ * Whether an existing index does the same, whatever its name. An earlier version did not name its indexes, and made the
+ * one on `removeAt` sparse.
  */
 function isAsGoodAs(existing: Existing, { key, options }: Index): boolean {
   const { expireAfterSeconds, partialFilterExpression, unique = false } = existing
@@ -93,10 +94,10 @@ function isAsGoodAs(existing: Existing, { key, options }: Index): boolean {
   )
 }
 
-/** MongoDB's codes for a member that is not the primary any more, or shuts down: another will answer. */
+/** MongoDB's codes for a member that is no longer the primary, or is shutting down: another member will answer. */
 const TRANSIENT = [91, 189, 10_107, 11_600, 11_602, 13_435]
 
-/** MongoDB answered, but with an error. */
+/** Whether MongoDB replied with an error that is not transient. */
 function isRefusal(error: unknown): boolean {
   const { code } = error as { code?: unknown }
   return typeof code === 'number' && !TRANSIENT.includes(code)

@@ -16,12 +16,12 @@ import {
 } from './schema'
 import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, IS_STILL_DUE, type Pipeline, rescued } from './updates'
 
-/** The highest number of tasks in one update, so that a claim need not wait for a long one. */
+/** The most tasks in one update, so that no claim waits for a long one. */
 const BATCH_SIZE = 1000
 
 /**
- * The types that MongoDB sorts after dates. A due date of one of these is never reached; such a task is promoted,
- * claimed, and failed for it. (Types that sort before dates count as past.)
+ * The types that MongoDB sorts after dates. A due date of one of these types would never be reached: the task is
+ * promoted, claimed, and then failed. Types that sort before dates count as past.
  */
 const NEVER_DUE = { dueDate: { $type: ['timestamp', 'regex', 'javascript', 'maxKey'] } } as object
 
@@ -38,8 +38,8 @@ export interface MaintenanceOptions {
 }
 
 /**
- * Tasks that wait for this master; that became due and are not waiting yet; whose lease has run out; documents without a
- * state.
+ * `waiting`: tasks that this master could claim. `due`: tasks that are due and still `scheduled`. `expired`: tasks
+ * whose lease has expired. `stateless`: documents without a state.
  */
 export type Finding = 'waiting' | 'due' | 'expired' | 'stateless'
 
@@ -52,7 +52,7 @@ export interface StrandedType {
   readonly age: number
 }
 
-/** How many stranded tasks of one type are counted, and how many types: another app's backlog may have millions. */
+/** How many stranded tasks to count for one type, and for how many types: another app's backlog may have millions. */
 export const STRANDED_MAX_COUNT = 10_000
 const STRANDED_MAX_TYPES = 20
 
@@ -60,13 +60,13 @@ function lookFor(is: Finding, filter: object): Pipeline {
   return [{ $match: filter }, { $limit: 1 }, { $project: { _id: 0, is: { $literal: is } } }]
 }
 
-/** Keeps the persistent queue in order. None of it is about a claim that this master holds. */
+/** Maintains the persistent queue. It never touches a claim that this master holds. */
 export class MongoMaintenance {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
   readonly #keepFailed: number | null
   readonly #cancelled: (task: Task) => void
-  /** One pipeline for each condition: it finds one task at most, by an index. */
+  /** One pipeline for each condition. Each finds at most one task, by an index. */
   readonly #looks: readonly Pipeline[]
 
   constructor(tasks: RawCollection, { cancelled, keepFailed, taskTypes }: MaintenanceOptions) {
@@ -84,9 +84,9 @@ export class MongoMaintenance {
   }
 
   /**
-   * Creates the indexes that are missing.
+   * Creates the missing indexes.
    *
-   * @returns those that MongoDB refuses to create, and why
+   * @returns the indexes that MongoDB refuses to create, and why
    * @throws when the database does not answer (rejects)
    */
   createIndexes(): Promise<MissingIndex[]> {
@@ -94,8 +94,8 @@ export class MongoMaintenance {
   }
 
   /**
-   * Releases the tasks whose holder did not renew its lease in time. Tasks with a request are cancelled one by one,
-   * since each needs an event.
+   * Releases the tasks whose leases have expired. Tasks with a cancel request are cancelled one by one, since each
+   * needs an event.
    *
    * @param held the tokens of this master's own claims: it renews them, however late
    * @returns how many tasks were released
@@ -104,23 +104,20 @@ export class MongoMaintenance {
     return this.rescue({ state: 'running', 'claim.token': { $nin: [...held] }, $expr: HAS_EXPIRED }, true)
   }
 
-  /** Releases all tasks of former masters whose processes are gone. @returns how many */
+  /** Releases all tasks of these owners, whose processes are gone. @returns how many */
   async rescueFrom(owners: readonly Owner[]): Promise<number> {
     if (owners.length === 0) return 0
     return this.rescue({ state: 'running', 'claim.owner.id': { $in: owners.map(({ id }) => id) } }, false)
   }
 
-  /** Whoever holds a running task, this master included. */
+  /** The owners of all running tasks, this master included. */
   async owners(): Promise<Owner[]> {
     const owners: unknown[] = await this.#tasks.distinct('claim.owner', { state: 'running' })
-    // Somebody else may have written anything there.
+    // Other code may have written anything there.
     return owners.filter(owner => typeof (owner as Partial<Owner> | null)?.id === 'string') as Owner[]
   }
 
-  /**
-   * What there is for this master to claim or to keep in order: one command, so that a queue in which nothing happens
-   * costs no more.
-   */
+  /** What this master has to claim or to maintain. It is one command, and an idle queue costs no other. */
   async findings(): Promise<ReadonlySet<Finding>> {
     const [first = [], ...others] = this.#looks
     const unions = others.map(pipeline => ({ $unionWith: { coll: this.#tasks.collectionName, pipeline } }))
@@ -129,10 +126,10 @@ export class MongoMaintenance {
   }
 
   /**
-   * Makes the tasks waiting that became due. A task that somebody moved into the future becomes scheduled when it would
-   * be claimed.
+   * Makes the scheduled tasks that are due `waiting`. The reverse happens when a claim reaches a waiting task whose due
+   * date somebody moved into the future.
    *
-   * @returns how many there were
+   * @returns how many scheduled tasks were due
    */
   async promoteDue(): Promise<number> {
     const due = { state: 'scheduled' as const, $or: [IS_DUE_BY_INDEX, NEVER_DUE] }
@@ -184,16 +181,16 @@ export class MongoMaintenance {
   }
 
   /**
-   * Makes tasks of documents without a state: those that version 2.x wrote, or somebody else.
+   * Turns documents without a state into tasks: version 2.x wrote them, or other code.
    *
-   * @param includeOngoing also those marked as running, which 2.x resets at its own start, and only then
+   * @param includeOngoing whether to include those marked as running, which 2.x resets at its own start only
    * @returns how many
    */
   adopt(includeOngoing: boolean): Promise<number> {
     return this.adoptThose({ state: null } as object, includeOngoing)
   }
 
-  /** As `adopt`, for documents with a state that no version has. It reads the whole collection. */
+  /** As `adopt`, for documents with a state that no version uses. It reads the whole collection. */
   async adoptUnknown(): Promise<void> {
     await this.adoptThose(HAS_UNKNOWN_STATE, false)
   }

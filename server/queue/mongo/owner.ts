@@ -2,18 +2,20 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { createId } from '../../../common/id'
 
-/** Which master holds a claim, with what another process on the same machine needs to tell whether it still lives. */
+/**
+ * The master that holds a claim. With these fields, another process on the same machine can tell whether it is alive.
+ */
 export interface Owner {
   /**
-   * Random. The other fields are no identity: in copies of one virtual machine, or in sandboxes, two living masters may
-   * agree in all of them.
+   * Random. The other fields do not identify a master: in copies of one virtual machine, or in sandboxes, two live
+   * masters may agree in all of them.
    */
   readonly id: string
   readonly host: string
   readonly pid: number
-  /** This boot of the machine, and the namespace in which `pid` counts; empty where the system does not tell. */
+  /** The boot id of the machine and the pid namespace of the process; empty when the system does not say. */
   readonly system: string
-  /** When the process started, in the system's own unit; empty where it does not tell. */
+  /** When the process started, in the system's own unit; empty when the system does not say. */
   readonly startedAt: string
 }
 
@@ -27,23 +29,24 @@ export function currentOwner(): Owner {
   }
 }
 
-/** Names a process of this machine as a text: see `isGoneByKey`. */
+/** A string that identifies a process of this machine: see `isGoneByKey`. */
 export function keyOf({ system, pid, startedAt }: Owner): string {
   return [system, pid, startedAt].join(' ')
 }
 
-/** Whether the process with this key is certain to be gone. */
+/** Whether the process with this key is certainly gone. */
 export function isGoneByKey(key: string): boolean {
   const [system = '', pid, startedAt = ''] = key.split(' ')
   return isGone({ host: hostname(), system, pid: Number(pid), startedAt })
 }
 
 /**
- * Whether this owner's process is certain to be gone. In doubt (another machine or container, a system without /proc)
- * the answer is false.
+ * Whether this owner's process is certainly gone. In doubt the answer is false: on another machine, in another
+ * container, or without /proc.
  */
 export function isGone(owner: Omit<Owner, 'id'>): boolean {
   const system = currentSystem()
+  // Invariant 5: an owner in doubt counts as alive.
   if (system === '' || owner.host !== hostname() || owner.system !== system) return false
   if (!isAlive(owner.pid)) return true
   const stat = statOf(owner.pid)
@@ -55,7 +58,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    // EPERM: it lives, under another user.
+    // EPERM: the process is alive, and belongs to another user.
     return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
 }
@@ -70,7 +73,7 @@ function currentSystem(): string {
   }
 }
 
-/** Whether this process may still run code: a zombie only waits for its parent. False on a system without /proc. */
+/** Whether this process may still run code, which a zombie cannot. False on a system without /proc. */
 export function isRunning(pid: number): boolean {
   return statOf(pid)?.isZombie === false
 }
@@ -83,8 +86,8 @@ interface ProcessStat {
 }
 
 /**
- * Linux only: fields 3 (state), 4 (parent) and 22 (start time, in clock ticks since boot) of /proc/PID/stat. The name in
- * field 2 may itself hold spaces and brackets.
+ * Linux only: fields 3 (state), 4 (parent) and 22 (start time, in clock ticks since boot) of /proc/PID/stat. The name
+ * in field 2 may itself hold spaces and brackets.
  */
 export function statOf(pid: number): ProcessStat | undefined {
   try {

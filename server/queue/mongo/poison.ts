@@ -4,11 +4,13 @@ import type { Task } from '../../../common/task'
 import { DURABLE, type Filter, type RawCollection, isTooLarge, tokenOf, tokensOf } from './schema'
 import { type Pipeline, failedUnstarted } from './updates'
 
-/** Less is never too large: documents may have 16 MB, and a claim takes less than the difference. */
+/**
+ * A smaller document is never too large to be claimed: the limit is 16 MB, and a claim takes less than the difference.
+ */
 const SUSPICIOUS_BYTES = 16 * 1024 * 1024 - 4096
 const IS_SUSPICIOUS = { $expr: { $gt: [{ $bsonSize: '$$ROOT' }, SUSPICIOUS_BYTES] } }
 
-/** All but the data, which may be what cannot be read. */
+/** All fields but the data, which may be the part that cannot be read. */
 const WITHOUT_DATA = { data: 0, claim: 0 } as const
 const NAME_ONLY = { taskType: 1 } as const
 
@@ -17,10 +19,7 @@ export interface PoisonListener {
   emitPoisoned(task: Task, error: Error): void
 }
 
-/**
- * Documents that somebody wrote by hand, and that cannot be claimed or read. Each is failed, so that it holds up
- * nothing.
- */
+/** Fails documents that other code wrote and that cannot be claimed or read, so that they do not block the queue. */
 export class Poison {
   readonly #tasks: RawCollection
   readonly #listener: PoisonListener
@@ -31,29 +30,29 @@ export class Poison {
   }
 
   /**
-   * A claim ended in an error: fails the task that is too large to carry a claim, if that is why.
+   * Called when a claim failed: fails the task that is too large to carry a claim, if that is the cause.
    *
-   * @param next what the claim looked for
-   * @throws the error, when it is about anything else
+   * @param next the filter of the claim
+   * @throws the error, when it has another cause
    */
   async failUnclaimable(next: Filter, error: unknown): Promise<void> {
     if (!isTooLarge(error)) throw error
-    // Another master may have failed it meanwhile; then the next in order is none of ours to fail.
+    // Another master may have failed that task meanwhile. Without the size condition, this would fail the next one.
     const large = { $and: [next, IS_SUSPICIOUS] }
     const first = await this.#tasks.findOne(large, { sort: TASK_ORDER, projection: { _id: 1 } })
-    // Nothing else is written on it: there may be no room.
+    // Writes nothing but the state: the document may have no room for more.
     if (first !== null) await this.fail({ _id: first._id, state: 'waiting' }, [{ $set: { state: 'failed' } }], error)
   }
 
   /**
-   * Claimed tasks could not be read: fails those that cannot.
+   * Called when a read of claimed tasks failed: fails those that cannot be read.
    *
    * @param batch the first part of their tokens
-   * @throws the error, when it is about anything else
+   * @throws the error, when it has another cause
    */
   async failUnreadable(batch: string, error: unknown): Promise<void> {
-    // What the driver throws while it reads a document is none of its own errors, which are about the connection or
-    // the server.
+    // The driver's own errors are about the connection or the server. What it throws while it decodes a document is
+    // none of them.
     const { name } = error as { name?: unknown }
     if (typeof name === 'string' && name.startsWith('Mongo')) throw error
     const held = { state: 'running' as const, 'claim.token': tokensOf(batch) }
@@ -68,7 +67,7 @@ export class Poison {
     if (count === 0) throw error
   }
 
-  /** @returns what the driver throws when it reads this document */
+  /** @returns what the driver throws when it reads this document, or undefined */
   private faultOf(_id: string): Promise<unknown> {
     return this.#tasks.findOne({ _id }).then(
       () => undefined,

@@ -1,4 +1,4 @@
-/** A task as its document in the collection carries it, and the options of every command of ours. */
+/** The document of a task in the collection, and the options that our commands share. */
 import type { Mongo } from 'meteor/mongo'
 import type { Task, TaskState } from '../../../common/task'
 import type { Owner } from './owner'
@@ -6,7 +6,7 @@ import type { Owner } from './owner'
 export interface StoredClaim {
   readonly token: string
   readonly owner: Owner
-  /** When the lease runs out, by the database's clock. */
+  /** When the lease expires, by the database's clock. */
   readonly expiresAt: Date
 }
 
@@ -14,7 +14,7 @@ export interface StoredTask extends Task {
   /** While the task is `running`. */
   readonly claim?: StoredClaim
   /**
-   * While the task is `running`: `TaskQueue.cancel` was called. The holder of the claim settles the task as
+   * When `TaskQueue.cancel` was called; only while the task is `running`. The holder of the claim settles the task as
    * `cancelled`.
    */
   readonly cancelRequestedAt?: Date
@@ -22,9 +22,9 @@ export interface StoredTask extends Task {
   readonly settledBy?: string
   /** `settledBy` of the done task of the same `_id` that this task replaced. */
   readonly replaced?: string
-  /** When MongoDB removes the task: failed and cancelled ones with `keepFailed`, and done ones. */
+  /** When MongoDB removes the task. Done tasks have it, and failed and cancelled ones if there is a `keepFailed`. */
   readonly removeAt?: Date
-  /** The task was taken from a master that may still live, and may still try to settle it. */
+  /** The task was rescued from a master that may be alive and may still try to settle it. */
   readonly isTakenOver?: true
 }
 
@@ -34,10 +34,10 @@ export type Filter = NonNullable<Parameters<RawCollection['findOne']>[0]>
 const ENDED: readonly TaskState[] = ['failed', 'cancelled', 'done']
 const KNOWN: readonly TaskState[] = ['scheduled', 'waiting', 'running', ...ENDED]
 
-/** Also of documents that 2.x or somebody else wrote, whose state is missing or unknown. */
+/** Also matches the documents of 2.x and of other code, whose state is missing or unknown. */
 export const HAS_NOT_ENDED = { state: { $nin: [...ENDED] } }
 
-/** Documents of 2.x have no state; any other unknown state is a slip of somebody's. */
+/** Documents of 2.x have no state. Any other unknown state is a mistake of other code. */
 export const HAS_UNKNOWN_STATE = { state: { $nin: [...KNOWN] } }
 
 export const NO_CANCEL_REQUESTED: object = { cancelRequestedAt: null }
@@ -57,24 +57,26 @@ export function toTask(stored: StoredTask): Task {
   return task
 }
 
-/** Acknowledged once it cannot be rolled back, whatever the connection string says. */
+/** MongoDB acknowledges the write once no failover can roll it back, whatever the connection string says. */
+// Invariant 1: a task whose `addTask` resolved is on a majority of the members.
 export const DURABLE = { writeConcern: { w: 'majority' } } as const
 
-/** Reads what a majority of the members has, which no failover takes back. */
+/** Reads only what a majority of the members has, which no failover rolls back. */
 export const COMMITTED = { readConcern: { level: 'majority' } } as const
 
 /**
- * For updates of tasks that were found before, by `_id` and state. Without the hint MongoDB also tries the index of
- * that state, which is full of entries of recent claims: half of the cost of a claim of 250 tasks (drain-noop).
+ * For updates, by `_id` and state, of tasks that were found before. Without the hint, MongoDB also tries the index of
+ * that state, which is full of entries of recent claims. Measured on `drain-noop`: half of the cost of a claim of 250
+ * tasks.
  */
 export const BY_ID = { hint: { _id: 1 } } as const
 
-/** Binary arrives as a Buffer, as it does from the in-memory queue. */
+/** Binary data arrives as a Buffer, as it does from the in-memory queue. */
 export const AS_IN_MEMORY = { promoteBuffers: true } as const
 
 /**
- * For a query that finds at most `count` documents: one reply, as far as 16 MB allow. By default the first reply holds
- * 101.
+ * Makes a query for at most `count` documents take one reply, as far as 16 MB allow. By default, the first reply holds
+ * 101 documents.
  */
 export function inOneReply(count: number): { readonly batchSize: number } {
   return { batchSize: count + 1 }
@@ -83,14 +85,14 @@ export function inOneReply(count: number): { readonly batchSize: number } {
 const TOKEN_SEPARATOR = ':'
 
 /**
- * The token of a task in a batch of claims. An `_id` that is no string is left out: such a task is failed after it was
- * claimed.
+ * The token of a task in a batch of claims. It leaves out an `_id` that is not a string: that task is failed after it
+ * was claimed.
  */
 export function tokenOf(batch: string, _id: unknown): string {
   return batch + TOKEN_SEPARATOR + (typeof _id === 'string' ? _id : '')
 }
 
-/** `tokenOf` as an expression of MongoDB's. */
+/** `tokenOf` as a MongoDB expression. */
 export function tokenExpression(batch: string): object {
   const isText = { $eq: [{ $type: '$_id' }, 'string'] }
   return { $concat: [{ $literal: batch + TOKEN_SEPARATOR }, { $cond: [isText, '$_id', ''] }] }

@@ -7,7 +7,7 @@ import { FOUND_FIELDS, type Finding, findingOf } from './verdict'
 /** What one write for many claims did. */
 interface Written {
   readonly settled: ReadonlySet<SettleRequest>
-  /** Whether it is certain that it settled no others. */
+  /** Whether the write certainly settled no others. */
   readonly isKnown: boolean
 }
 
@@ -15,9 +15,9 @@ const NOTHING_WRITTEN: Written = { settled: new Set(), isKnown: true }
 const UNKNOWN: Written = { settled: new Set(), isKnown: false }
 
 /**
- * Settles claims of the persistent queue. Each write names the token that it expects, and those of many claims also
- * that nobody has asked to cancel the task: where their count falls short, each claim is settled by itself, and the
- * look-up tells what became of it.
+ * Settles claims of the persistent queue. Each write requires the token of its claim. A write for many claims, or one
+ * that deletes, also requires that there is no cancel request. When the count of a write for many falls short, each
+ * claim is settled by itself, and a look-up says what became of it.
  */
 export class MongoSettler implements ClaimStore {
   readonly #tasks: RawCollection
@@ -40,7 +40,7 @@ export class MongoSettler implements ClaimStore {
     return requests.map(request => verdicts.get(request) as Verdict)
   }
 
-  /** Writing and looking up alternate until one of them has an answer. Neither changes what another holder has. */
+  /** Alternates writes and look-ups until one of them has an answer. Neither changes a task of another holder. */
   async settleOne(request: SettleRequest, firstSentAt?: number): Promise<Verdict> {
     let current = request
     for (;;) {
@@ -48,12 +48,12 @@ export class MongoSettler implements ClaimStore {
       if (written !== undefined) return written
       const finding = await this.lookUp(current, firstSentAt)
       if (finding !== 'settleAsAsked' && finding !== 'settleAsCancelled') return finding
-      // An update yields `cancelled` by itself.
+      // A deletion cannot cancel; an update yields `cancelled` by itself.
       if (finding === 'settleAsCancelled' && isDeletion(current)) current = asCancelled(current)
     }
   }
 
-  /** @param write settles all of the group at once, as far as it can */
+  /** @param write settles as many of the group as it can, in one write */
   private async settleGroup(
     group: readonly SettleRequest[],
     verdicts: Map<SettleRequest, Verdict>,
@@ -68,7 +68,10 @@ export class MongoSettler implements ClaimStore {
     await Promise.all(group.map(settle))
   }
 
-  /** When the count falls short, the tasks that are gone are those that this deleted, unless others are gone too. */
+  /**
+   * When the count falls short, a look-up finds the tasks that are gone. This write deleted them all, if they are as
+   * many as its count. If they are more, somebody else removed some.
+   */
   private async deleteAll(requests: readonly SettleRequest[]): Promise<Written> {
     const filter = { ...heldByAny(requests.map(({ claim }) => claim)), ...NO_CANCEL_REQUESTED }
     const { deletedCount } = await this.#tasks.deleteMany(filter, DURABLE)
@@ -87,15 +90,15 @@ export class MongoSettler implements ClaimStore {
       const { matchedCount } = await this.#tasks.bulkWrite(writes, { ...DURABLE, ordered: false })
       return matchedCount === requests.length ? { settled: new Set(requests), isKnown: true } : UNKNOWN
     } catch (error) {
-      // One that is too large for its document, for instance: which of the others were made is looked up.
+      // For example, one document would be too large. A look-up finds out which of the others were written.
       if ('writeErrors' in (error as object)) return UNKNOWN
       throw error
     }
   }
 
   /**
-   * @returns undefined when the task does not carry the claim's token, or is to be deleted and has a request to cancel
-   * it
+   * @returns undefined when the task does not carry the token of the claim, or has a cancel request and would be
+   * deleted
    */
   private async write(request: SettleRequest): Promise<Verdict | undefined> {
     if (isDeletion(request)) {
@@ -137,17 +140,19 @@ export class MongoSettler implements ClaimStore {
 }
 
 /**
- * Tasks of these claims that still carry their tokens. A token is of one claim: no task can match with that of another.
+ * Matches the tasks that still carry the tokens of these claims. Each token belongs to one claim, so no task matches by
+ * the token of another.
  */
 export function heldByAny(claims: readonly Claim[]): Filter {
   return { _id: { $in: claims.map(({ task }) => task._id) }, 'claim.token': { $in: claims.map(({ token }) => token) } }
 }
 
+// Invariant 2: a write under a token that the task no longer carries changes nothing.
 function heldBy({ task, token }: Claim): Filter {
   return { _id: task._id, 'claim.token': token }
 }
 
-/** A done task that was taken over is kept for its former holder. */
+/** Whether the settlement deletes the task. A done task that was taken over is kept, for its former holder. */
 function isDeletion({ claim, settlement }: SettleRequest): boolean {
   return settlement.kind === 'done' && !claim.isTakenOver
 }

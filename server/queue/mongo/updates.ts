@@ -1,6 +1,6 @@
 /**
- * The updates of tasks in the persistent queue, as pipelines: the database's clock (`$$NOW`) decides, not this
- * machine's.
+ * The updates of tasks in the persistent queue. They are pipelines, so that the clock of the database (`$$NOW`)
+ * decides.
  */
 import type { Release, Settlement } from '../claim'
 import type { Owner } from './owner'
@@ -8,12 +8,12 @@ import { tokenExpression } from './schema'
 
 export type Pipeline = Record<string, unknown>[]
 
-/** A due date that is no date counts as past: the task is claimed, and failed for it. */
+/** A due date that is not a date counts as past: the task is claimed, and then failed. */
 const IS_DUE = { $or: [{ $lte: ['$dueDate', '$$NOW'] }, { $ne: [{ $type: '$dueDate' }, 'date'] }] }
 
 /**
- * Nobody has moved the task into the future. A task that was added without a due date is due from its creation on, even
- * if the clock of the process that added it is ahead.
+ * Nobody has moved the due date into the future. A task that was added without a due date is due from its creation,
+ * even if the clock of the process that added it is ahead.
  */
 export const IS_STILL_DUE = { $or: [IS_DUE, { $eq: ['$dueDate', '$createdAt'] }] }
 
@@ -21,11 +21,12 @@ const STATE_BY_DUE_DATE = { $cond: [IS_STILL_DUE, 'waiting', 'scheduled'] }
 
 export const FOLLOW_DUE_DATE: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }]
 
-/** A claim without an expiry, or with one that is no date, was written by somebody else and counts as expired. */
+/** A claim without an expiry, or with one that is not a date, was written by other code and counts as expired. */
+// Invariant 5: the database's clock decides what is expired.
 export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 
 /**
- * Claims a waiting task if it is due, and makes it `scheduled` otherwise: the search for the next task then needs no
+ * Claims a waiting task if it is due, and makes it `scheduled` otherwise. So the query for the next tasks needs no
  * condition on due dates, which would be a range over the index.
  *
  * @param batch the first part of its token
@@ -53,26 +54,26 @@ export function renewed(leaseDuration: number): Pipeline {
   return [{ $set: { 'claim.expiresAt': inMilliseconds(leaseDuration) } }]
 }
 
-/** Missing sorts before null. `NO_CANCEL_REQUESTED` is the same condition as a filter, negated. */
+/** A missing field sorts before null. `NO_CANCEL_REQUESTED` is the same condition as a filter, negated. */
 const IS_CANCEL_REQUESTED = { $gt: ['$cancelRequestedAt', null] }
 
 interface Leaving {
   /** Set in any case. */
   readonly always?: Record<string, unknown>
-  /** Set unless there is a request to cancel the task. */
+  /** Set unless there is a cancel request. */
   readonly otherwise: Record<string, unknown>
-  /** The token of the claim that is settled; undefined when another master than its holder ends it. */
+  /** The token of the claim that is settled; undefined when another master takes the task from its holder. */
   readonly settledBy?: string
   /** Milliseconds for which failed and cancelled tasks are kept, or null for good. */
   readonly keepFailed: number | null
 }
 
-/** Makes every update that takes a task out of `running`. A task with a request to cancel it becomes `cancelled`. */
+/** Builds every update that takes a task out of `running`. A task with a cancel request becomes `cancelled`. */
 export function leaveRunning({ always = {}, otherwise, settledBy, keepFailed }: Leaving): Pipeline {
   const cancelled: Record<string, unknown> = { state: 'cancelled', cancelledAt: '$$NOW', ...removal(keepFailed) }
   const fields = new Set([...Object.keys(otherwise), ...Object.keys(cancelled)])
   const chosen = Object.fromEntries(
-    // A field that only one branch sets stays as it is in the other.
+    // A field that only one branch sets keeps its value in the other.
     [...fields].map(field => [
       field,
       { $cond: [IS_CANCEL_REQUESTED, cancelled[field] ?? `$${field}`, otherwise[field] ?? `$${field}`] },
@@ -82,11 +83,11 @@ export function leaveRunning({ always = {}, otherwise, settledBy, keepFailed }: 
   return [{ $set: { ...always, ...chosen, ...settled } }, { $unset: ['claim', 'cancelRequestedAt'] }]
 }
 
-/** A done task that was taken over is kept for a day: for this long, its former holder can find out who settled it. */
+/** How long a done task that was taken over is kept: until then, its former holder can find out who settled it. */
 const DONE_KEPT_MS = 24 * 3_600_000
 
 /**
- * Settles a claim of this master in the way of `settlement`.
+ * Settles a claim of this master as `settlement` says.
  *
  * @param keepFailed milliseconds for which failed and cancelled tasks are kept, or null for good
  */
@@ -113,12 +114,12 @@ export function settledAs(settlement: Settlement, settledBy: string, keepFailed:
   }
 }
 
-/** As `settledAs` for a failed task, without the error: a document may have no room for it. */
+/** As `settledAs` for a failed task, but without the error: the document may have no room for it. */
 export function failedWithoutError(settledBy: string, keepFailed: number | null): Pipeline {
   return leaveRunning({ otherwise: { state: 'failed', ...removal(keepFailed) }, settledBy, keepFailed })
 }
 
-/** Fails a task that was claimed, and could not be read: it is kept for good. @param message why */
+/** Fails a claimed task that could not be read; it is kept for good. @param message why */
 export function failedUnstarted(settledBy: string, message: string): Pipeline {
   const error = { name: 'Error', message: literal(message), stack: null, failedAt: '$$NOW' }
   const otherwise = { state: 'failed', error }
@@ -126,8 +127,8 @@ export function failedUnstarted(settledBy: string, message: string): Pipeline {
 }
 
 /**
- * Releases claimed tasks that were not read. None is started, so none counts an attempt, and there is no holder that
- * could take this for a write of another.
+ * Releases claimed tasks that were not read. No job has started, so no attempt is counted. There is no `settledBy`,
+ * since no holder will look for its own write.
  */
 export const RELEASED_UNREAD: Pipeline = leaveRunning({
   always: attempts(false),
@@ -138,14 +139,14 @@ export const RELEASED_UNREAD: Pipeline = leaveRunning({
 /**
  * Takes the task from a holder that did not renew its lease, or whose process is gone.
  *
- * @param mayLive whether the former holder may still live, and try to settle the task
+ * @param mayLive whether the former holder may be alive, and may still try to settle the task
  */
 export function rescued(mayLive: boolean, keepFailed: number | null, settledBy?: string): Pipeline {
   const always = mayLive ? { isTakenOver: true } : {}
   return leaveRunning({ always, otherwise: { state: STATE_BY_DUE_DATE }, settledBy, keepFailed })
 }
 
-/** Cancels a task that is not running; records a request on one that is, for its holder. */
+/** Cancels a task that is not running. On a running one, records a cancel request for the holder. */
 export function cancelled(keepFailed: number | null): Pipeline {
   const ifRunning = (then: unknown, otherwise: unknown) => ({
     $cond: [{ $eq: ['$state', 'running'] }, then, otherwise],
@@ -168,15 +169,15 @@ export function cancelled(keepFailed: number | null): Pipeline {
 }
 
 /**
- * Starts a failed or cancelled task anew; `attempts` counts on, and so does `isTakenOver`: a former holder may still
- * live.
+ * Starts a failed or cancelled task anew. `attempts` goes on counting, and `isTakenOver` stays, since a former holder
+ * may still be alive.
  */
 export const START_ANEW: Pipeline = [
   { $set: { state: 'waiting', dueDate: '$$NOW', failures: 0, crashes: 0 } },
   { $unset: ['error', 'cancelledAt', 'removeAt', 'isSuspect', 'settledBy'] },
 ]
 
-/** Makes a task of a document that 2.x or somebody else wrote: each field that is missing or wrong gets its default. */
+/** Turns a document of 2.x or of other code into a task. Each field that is missing or wrong gets its default. */
 export const ADOPT: Pipeline = [
   {
     $set: {
@@ -219,7 +220,7 @@ function cancelledBy(hasStarted: boolean, settledBy: string, keepFailed: number 
   return leaveRunning({ always: attempts(hasStarted), otherwise, settledBy, keepFailed })
 }
 
-/** The claim counted an attempt. */
+/** The claim has counted an attempt, which is taken back if the job did not start. */
 function attempts(hasStarted: boolean): Record<string, unknown> {
   return hasStarted ? {} : { attempts: { $subtract: ['$attempts', 1] } }
 }
@@ -246,7 +247,7 @@ function isOfType(path: string, type: string): object {
   return { $eq: [{ $type: path }, type] }
 }
 
-/** Within a pipeline, strings that begin with $ would be read as paths. */
+/** In a pipeline, MongoDB would read strings that begin with $ as paths. */
 export function literal(value: unknown): object {
   return { $literal: value }
 }

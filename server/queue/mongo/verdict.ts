@@ -1,8 +1,11 @@
-/** What became of a claim, judged by the task's document: the rules that every master and the model of them share. */
+/**
+ * Judges from the document of a task what became of a claim. Every master and the model that tests settling share these
+ * rules.
+ */
 import type { Claim, Loss, Settlement, Verdict } from '../claim'
 import type { StoredTask } from './schema'
 
-/** What the rules look at. */
+/** The fields that the rules read. */
 export type Found = Partial<
   Pick<StoredTask, 'state' | 'createdAt' | 'sequence' | 'settledBy' | 'replaced' | 'cancelRequestedAt'>
 > & { readonly claim?: { readonly token?: string } }
@@ -18,13 +21,13 @@ export const FOUND_FIELDS = {
 } as const
 
 /**
- * `settleAsAsked` and `settleAsCancelled`: the claim still holds the task, and the settlement has to be written again.
+ * `settleAsAsked` and `settleAsCancelled`: the claim still holds the task, and the settlement must be written again.
  */
 export type Finding = Verdict | 'settleAsAsked' | 'settleAsCancelled'
 
-/** An earlier write of the same settlement, which may have been made, or not. */
+/** An earlier write of the same settlement, whose effect is unknown. */
 export interface Unanswered {
-  /** By this master's clock, the lease had run out before that write was sent. */
+  /** By this master's clock, the lease had expired before that write was sent. */
   readonly isLate: boolean
 }
 
@@ -49,7 +52,7 @@ export function findingOf(
   return lossOf(found)
 }
 
-/** What a look-up says about a claim that nothing was written for: undefined while it holds the task. */
+/** What a look-up says about a claim for which nothing was written; undefined while it holds the task. */
 export function lossAmong(claim: Pick<Claim, 'task' | 'token'>, found: Found | null): Loss | undefined {
   if (found === null || !isSameTask(claim, found)) return 'removed'
   return found.claim?.token === claim.token ? undefined : lossOf(found)
@@ -64,21 +67,24 @@ function lossOf({ state }: Found): Loss {
   return state === 'cancelled' ? 'cancelledElsewhere' : 'takenOver'
 }
 
-/** A task that was removed and added again under its `_id` is another one. */
+/** A task that was removed and added again under the same `_id` is another one. */
 function isSameTask({ task }: Pick<Claim, 'task'>, { createdAt, sequence }: Found): boolean {
   return Number(createdAt) === Number(task.createdAt) && sequence === task.sequence
 }
 
 /**
- * A task that is gone was deleted by the write of unknown effect, or removed by somebody. If that write was late,
- * another holder may have settled the task before.
+ * Either the write of unknown effect deleted the missing task, or somebody removed it. If that write was late, another
+ * holder may have settled the task before.
  */
 function goneUnless(unanswered: Unanswered | undefined): Verdict {
   if (unanswered === undefined) return 'removed'
   return unanswered.isLate ? 'takenOver' : 'settled'
 }
 
-/** As above; but a done task that was taken over is kept, and the task that replaces it names who had settled it. */
+/**
+ * As `goneUnless`. But a done task that was taken over is kept, and the task that replaces it names the token that
+ * settled it.
+ */
 function replacedBy({ replaced }: Found, token: string, unanswered: Unanswered | undefined): Verdict {
   if (replaced === token) return 'settled'
   return replaced === undefined ? goneUnless(unanswered) : 'takenOver'
