@@ -3,12 +3,12 @@ const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 60_000
 
 /**
- * Keeps workers that end by themselves, at boot or while idle, from becoming a fork storm: after each of them none is
- * forked for a while, and for longer each time. A job that ends in a worker shows that workers work again.
+ * Prevents a fork storm by exponential backoff. After a worker that exited by itself, at boot or while idle, no other
+ * is forked for a pause, and each pause is longer. An outcome of any job ends the pause and resets its length.
  */
 export class ForkBreaker {
   #failures = 0
-  /** Set while none is forked. */
+  /** Set during a pause. */
   #pause: NodeJS.Timeout | undefined
 
   get allowsFork(): boolean {
@@ -26,9 +26,10 @@ export class ForkBreaker {
    */
   failed(resume: () => void): { readonly failures: number; readonly pause: number } {
     this.endPause()
+    // Invariant 9: a worker that cannot boot is replaced after growing pauses.
     this.#failures++
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** (this.#failures - 1), LONGEST_PAUSE_MS)
-    // Not compared with a clock: a timer may fire a little early.
+    // The timer alone decides, and no clock: it may fire a little early.
     this.#pause = setTimeout(() => {
       this.endPause()
       resume()

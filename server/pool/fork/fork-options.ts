@@ -2,7 +2,7 @@ import type { ForkOptions } from 'node:child_process'
 import { WORKER_VARIABLE } from '../../../common/pipe/protocol'
 import { workerMark } from './worker-mark'
 
-/** What the master knows of itself when it forks. */
+/** What the master knows about itself when it forks. */
 export interface ForkContext {
   readonly env: NodeJS.ProcessEnv
   readonly execArgv: readonly string[]
@@ -10,7 +10,7 @@ export interface ForkContext {
   readonly workerExecArgv: readonly string[]
   readonly execPath: string
   readonly pid: number
-  /** Names this process for good, so that its next self can find the workers that it left behind. */
+  /** Identifies this process, so that its next run can find the workers that it left behind. */
   readonly ownerKey: string
   /** The file that a worker runs, and its arguments. */
   readonly main: string
@@ -19,11 +19,11 @@ export interface ForkContext {
 
 /**
  * The environment variables that a copy of the server must not inherit:
- * - UNIX_SOCKET_PATH: it would unlink the master's socket and listen there instead.
- * - METEOR_PRINT_ON_LISTEN: Meteor's tool would take the worker's line for the app's.
+ * - UNIX_SOCKET_PATH: the worker would unlink the master's socket and listen there instead.
+ * - METEOR_PRINT_ON_LISTEN: the Meteor tool would mistake the worker's line for the app's.
  * - METEOR_SHELL_DIR: `meteor shell` would land in a worker.
- * - METEOR_INSPECT_BRK: it would wait five minutes for a debugger.
- * - MONGO_OPLOG_URL: each worker would tail the whole oplog, for live queries that nobody makes there.
+ * - METEOR_INSPECT_BRK: the worker would wait five minutes for a debugger.
+ * - MONGO_OPLOG_URL: each worker would tail the whole oplog, although nobody makes live queries there.
  */
 export const NOT_INHERITED = [
   'UNIX_SOCKET_PATH',
@@ -47,19 +47,19 @@ export function forkOptions(context: ForkContext, port: number): ForkOptions {
       ...inherited,
       [WORKER_VARIABLE]: workerMark(ownerKey, [execPath, ...execArgv, main, ...args]),
       PORT: String(port),
-      // Nobody outside should reach a worker.
+      // Invariant 11: nobody outside this machine can reach a worker.
       BIND_IP: '127.0.0.1',
       // Meteor's boot.js exits when this process is gone.
       METEOR_PARENT_PID: String(pid),
     },
     execArgv,
     serialization: 'json',
-    // What a worker writes to stderr passes through the master, which knows its last words then.
+    // The master relays what a worker writes to stderr, and so knows its last words.
     stdio: ['inherit', 'inherit', 'pipe', 'ipc'],
   }
 }
 
-/** The inspector's port is taken by the master; `--inspect-brk` would halt the worker. */
+/** The master uses the inspector's port, and `--inspect-brk` would halt the worker. */
 function withoutInspector(flags: readonly string[]): string[] {
   return flags.filter((flag, index) => !isInspectorFlag(flag) && !takesPort(flags[index - 1]))
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { resolve } from 'node:path'
 import { forkOptions } from './fork-options'
 
-/** What Meteor's boot.js knows of this server; in no type package. */
+/** Meteor's boot.js sets this global, which no type package declares. */
 declare const __meteor_bootstrap__: { readonly serverDir: string }
 
 /** The server's own entry: the same file under `meteor run`, `meteor test-packages`, a bundle and PM2. */

@@ -23,8 +23,8 @@ export interface ForkerEvents {
 }
 
 /**
- * Forks workers one after the other, since each looks for a free port; and none for a while after one that ended by
- * itself.
+ * Forks workers one at a time, since each needs a free port. After one that exited by itself, it forks none for a
+ * while.
  */
 export class Forker {
   readonly #options: ForkerOptions
@@ -43,7 +43,7 @@ export class Forker {
     return this.#pending
   }
 
-  /** Unless the last ones could not boot. */
+  /** Forks this many more workers; none in the pause after a failed worker. */
   fork(count: number): void {
     if (!this.#breaker.allowsFork) return
     this.#pending += Math.max(0, count)
@@ -54,12 +54,12 @@ export class Forker {
     this.#pending = 0
   }
 
-  /** A worker has ended a job. */
+  /** A job has reported an outcome, so workers work. */
   succeeded(): void {
     this.#breaker.succeeded()
   }
 
-  /** Workers that end by themselves, again and again, must not become a fork storm. */
+  /** A worker exited by itself, or could not be forked: cancels the pending forks, and pauses. */
   failed(reason: string): void {
     this.cancelPending()
     const { failures, pause } = this.#breaker.failed(() => this.#events.mayForkAgain())
@@ -77,7 +77,7 @@ export class Forker {
   private async forkOne(): Promise<void> {
     try {
       const port = await freePort(this.#options.port, this.#events.portsInUse())
-      // Another worker may have failed meanwhile, which calls off those that are pending.
+      // Another worker may have failed meanwhile, which cancels the pending forks.
       if (this.#pending === 0) return
       this.#pending--
       this.#events.forked(this.forkOn(port), port)

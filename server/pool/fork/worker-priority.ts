@@ -1,16 +1,16 @@
 import { getPriority, setPriority } from 'node:os'
 import { messageOf } from '../../../common/errors'
 
-/** How much lower than the master's the priority of workers is. */
+/** How far the priority of workers is below that of the master. */
 const LOWER_BY = 10
 const LOWEST = 19
 
 /**
- * Gives a worker its scheduling priority. To be called in the turn of the fork: the system sets it for one thread, and
- * the threads that this starts later inherit it, as do the processes.
+ * Sets the scheduling priority of a worker. Call it in the turn of the fork: the system sets the priority of one
+ * thread, and threads and processes that this thread starts later inherit it.
  *
  * @param priority a nice value, or null for a lower priority than this process has
- * @param warn is told when the system refuses
+ * @param warn called when the system refuses
  */
 export function prioritize(pid: number, priority: number | null, warn: (text: string) => void): void {
   try {
