@@ -1,29 +1,29 @@
 import { TaskTimeoutError } from '../../common/errors'
 import type { Claim } from '../queue/claim'
 
-/** What bounds a job in time. */
+/** The time limits of a job. */
 export interface Limits {
-  /** On the monotonic clock: the job is not started at this moment or later, since its claim may be over. */
+  /** The job is not started at or after this time (monotonic clock), since its claim may have expired by then. */
   readonly startBefore: number | undefined
-  /** Milliseconds, from when it starts. */
+  /** Milliseconds from its start. */
   readonly timeout: number | undefined
-  /** Milliseconds that it has to end after its timeout. */
+  /** Milliseconds that the job has to finish after its timeout. */
   readonly grace: number
 }
 
-/** What a job has its worker do. */
+/** The commands of a job to its worker. */
 export interface JobCommands {
-  /** Not to start it. */
+  /** Asks the worker not to start the job. */
   recall(token: string): void
-  /** Tell it to end. */
+  /** Asks the running job to finish early. */
   abort(token: string, reason: Error): void
   kill(): void
 }
 
-/** A job that was sent to a worker: whether it has started, and why it was told to end early, if it was. */
+/** A job that was sent to a worker: whether it has started, and why it was aborted, if it was. */
 export class SentJob {
   readonly claim: Claim
-  /** Milliseconds from when its `run` message has left until it must have started, or is not started. */
+  /** Milliseconds, from when its `run` message has left, within which the job must start; a later start is refused. */
   readonly startsWithin: number
   readonly #limits: Limits
   readonly #commands: JobCommands
@@ -55,7 +55,7 @@ export class SentJob {
     return this.#startedAt === undefined ? 0 : performance.now() - this.#startedAt
   }
 
-  /** Milliseconds for which this process has listened, since the `run` message had left, and not heard of a start. */
+  /** For how many milliseconds this process has listened and heard of no start, since the `run` message left. */
   get unheardFor(): number {
     return this.#unheardFor ?? 0
   }
@@ -65,7 +65,7 @@ export class SentJob {
     this.#unheardFor = 0
   }
 
-  /** This process has listened for so many milliseconds more. */
+  /** This process has listened for this many more milliseconds. */
   listened(milliseconds: number): void {
     if (this.#unheardFor !== undefined) this.#unheardFor += milliseconds
   }
@@ -89,10 +89,10 @@ export class SentJob {
   }
 
   /**
-   * The first reason counts, and the grace that ends first.
+   * Asks the job to finish early, or recalls it if it has not started. Of several calls, the first reason counts, and
+   * the grace that ends first.
    *
-   * @param grace milliseconds after which its worker is killed, unless the job has ended; one that has not started
-   * kills nobody
+   * @param grace milliseconds after which the worker is killed if the job has started and is not over
    */
   abort(reason: Error, grace: number): void {
     this.#aborted ??= reason

@@ -12,9 +12,9 @@ import { Worker } from './worker'
 
 const USUAL_BOOT_TIME_MS = 1500
 
-/** The workers: forks them, gives them jobs, and closes them. */
+/** Forks the workers, sends them jobs, and closes them. */
 export class Pool {
-  /** Which worker gets the next job, and how many more could be sent. */
+  /** Decides which worker gets the next job, and says how many more could be sent. */
   readonly scheduler: Scheduler
   readonly #options: PoolOptions
   /** Set by `open`, before the first worker is forked. */
@@ -22,7 +22,7 @@ export class Pool {
   readonly #workers = new Set<Worker>()
   readonly #forker: Forker
   readonly #startWatch: StartWatch
-  /** While it closes, and when it is closed: what running jobs are told. */
+  /** Set once the pool closes: the reason with which running jobs are aborted. */
   #closing: Error | undefined
   #bootTime = USUAL_BOOT_TIME_MS
   #endTimers: NodeJS.Timeout[] = []
@@ -40,25 +40,23 @@ export class Pool {
     })
   }
 
-  /** Milliseconds that the last worker took to boot; a guess before. */
+  /** Milliseconds that the last worker took to boot; a guess until the first has booted. */
   get bootTime(): number {
     return this.#bootTime
   }
 
-  /**
-   * How many more jobs could run without another fork: on workers that are free, and on those that are still to come.
-   */
+  /** How many more jobs could run without another fork: on the workers that exist, and on those about to be forked. */
   get freeSlots(): number {
     return this.scheduler.freeSlots + this.#forker.pending * this.#options.slots
   }
 
-  /** How many more jobs could run at once if all workers were forked that may be. */
+  /** How many more jobs could run at once if the pool forked all the workers that it still may. */
   get slotsToFork(): number {
     const { size, slots } = this.#options
     return (size - this.#forker.pending - this.#workers.size) * slots
   }
 
-  /** Sends a job to this worker. @throws when the job holds what cannot be sent */
+  /** Sends a job to this worker. @throws when the job contains a value that cannot be sent */
   run(worker: Worker, claim: Claim, limits: Limits): void {
     const { slots, startTimeout } = this.#options
     worker.run(claim, worker.load < slots ? startTimeout : PREFETCHED_START_WITHIN_MS, limits)
@@ -66,10 +64,10 @@ export class Pool {
   }
 
   /**
-   * Sends a job to a worker that has no other, and gets none while it runs.
+   * Sends a job to a worker that has no other, and that gets no other while this one runs.
    *
-   * @returns false when there is none yet
-   * @throws when the job holds what cannot be sent
+   * @returns false when no worker is free for it yet
+   * @throws when the job contains a value that cannot be sent
    */
   runAlone(claim: Claim, limits: Limits): boolean {
     const worker = this.scheduler.nextAlone()
@@ -78,12 +76,14 @@ export class Pool {
     return worker !== undefined
   }
 
-  /** Tells the job of this claim to end, if a worker has it. @param grace milliseconds that it has for that */
+  /** Aborts the job of this claim, if a worker has it. @param grace milliseconds that the job has to finish */
   abort({ token }: Claim, reason: Error, grace: number): void {
     this.jobWith(token)?.abort(reason, grace)
   }
 
-  /** Forks workers for this many more jobs, as far as there may be more, unless the last ones could not boot. */
+  /**
+   * Forks workers for this many more jobs, up to the size of the pool. Forks none in the pause after a failed worker.
+   */
   grow(jobs: number): void {
     const workers = Math.ceil(Math.min(jobs, this.slotsToFork) / this.#options.slots)
     if (this.#closing === undefined) this.#forker.fork(workers)
@@ -103,11 +103,11 @@ export class Pool {
   }
 
   /**
-   * Closes all workers. Jobs that are running may go on for a while; then they are told to end, and those that do not
-   * are killed. A second call counts from when it is made.
+   * Closes all workers. Running jobs may finish for a while, are then aborted, and then their workers are killed. A
+   * second call restarts both periods.
    *
-   * @param timeout milliseconds for which jobs may go on
-   * @param grace milliseconds that they have to end then; 0: their workers are killed at once
+   * @param timeout milliseconds until running jobs are aborted
+   * @param grace milliseconds from then until all workers are killed; 0: at once
    */
   async close(timeout: number, grace: number, reason: Error): Promise<void> {
     this.#closing = reason
@@ -121,7 +121,7 @@ export class Pool {
     this.cancelEnd()
   }
 
-  /** Whatever a worker is at then: booting, idle, hung, or on its way out. */
+  /** Applies to every worker that is left by then: booting, idle, hung or exiting. */
   private endWithin(timeout: number, grace: number, reason: Error): void {
     this.cancelEnd()
     const abort = () => {
@@ -202,7 +202,8 @@ export class Pool {
   private tellOfJobs(end: End): void {
     const death = deathOf(end)
     for (const job of end.jobs) {
-      // Told to end one way or the other: also one that was signalled together with its master.
+      // While the pool closes, a death is no fault of the job: the worker may have been signalled together with its
+      // master.
       if (job.hasStarted) this.listener.workerDied(job.claim, death, job.aborted ?? this.#closing)
       else if (end.jobs.length === 1 && this.#closing === undefined) this.listener.workerDiedBefore(job.claim, death)
       else this.listener.jobReturned(job.claim, 'its worker died before it had started')

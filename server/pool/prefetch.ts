@@ -22,7 +22,7 @@ export interface Loaded {
   readonly jobs: readonly JobInFront[]
 }
 
-/** The jobs that a worker has, and how much more it should have at hand. */
+/** How much work a worker has, compared with how much it should have. */
 export class Ahead {
   readonly #mostWork: number
   readonly #mostJobs: number
@@ -32,7 +32,7 @@ export class Ahead {
 
   /**
    * @param mostWork milliseconds
-   * @param durationOf the mean of a task type; one that never ran may take for ever
+   * @param durationOf mean milliseconds of a task type; Infinity for one that never ran
    */
   constructor(mostWork: number, mostJobs: number, durationOf: (taskType: string) => number) {
     this.#mostWork = mostWork
@@ -56,48 +56,53 @@ export class Ahead {
 }
 
 /**
- * How long jobs take and how large they are, and so how many are worth having at hand before a worker is free for them.
- * Short jobs would else wait for messages and for the database; long ones are better left to whoever is free first.
+ * Says how many jobs to prefetch and to buffer, by how long jobs take and how large they are. Otherwise, short jobs
+ * would wait for messages and for the database. Long jobs are better left to whoever is free first.
  */
 export class Prefetch {
   /** Mean milliseconds, by task type. */
   readonly #byType = new Map<string, number>()
-  /** Mean milliseconds of all jobs. As long as nothing is known, nothing is worth it. */
+  /** Mean milliseconds of all jobs. Infinity until the first is recorded: nothing is buffered before. */
   #mean = Infinity
   #bytes = 0
 
-  /** A longer job counts at once, a shorter one bit by bit. @param duration milliseconds */
+  /** A longer job raises the mean at once, a shorter one lowers it gradually. @param duration milliseconds */
   record(taskType: string, duration: number): void {
     this.#byType.set(taskType, meanWith(duration, this.#byType.get(taskType) ?? Infinity))
     this.#mean = meanWith(duration, this.#mean)
   }
 
-  /** No worker has had room for another job for so many milliseconds. */
+  /** No worker has had room for another job for this many milliseconds. */
   recordWait(milliseconds: number): void {
     this.#mean = meanWith(milliseconds, this.#mean)
   }
 
-  /** A larger task counts at once, a smaller one bit by bit. */
+  /** A larger task raises the mean at once, a smaller one lowers it gradually. */
   recordSize(bytes: number): void {
     this.#bytes = meanWith(bytes, this.#bytes)
   }
 
   /**
-   * What a worker has at hand, if that is less than half of what it should have.
+   * The work that a worker has, if it is less than half of what it should have; else undefined. Hysteresis: a worker is
+   * refilled only then, so that jobs travel in few messages.
    *
    * @param slots how many jobs it runs at once
-   * @param mostJobs how many it may have in any case
+   * @param mostJobs the most jobs that it may have
    */
   aheadIfLow({ jobs, load }: Loaded, slots: number, mostJobs = Infinity): Ahead | undefined {
     const most = Math.min(mostJobs, slots + PREFETCH_MAX_JOBS, slots + this.fitting(PREFETCH_MAX_BYTES))
-    // Before all of its jobs are looked at: this is asked whenever one has ended.
+    // A cheap check before the loop over all jobs, since this is asked whenever a job is over.
     if (load >= most / 2) return undefined
     const ahead = new Ahead(PREFETCH_MS * slots, most, taskType => this.#byType.get(taskType) ?? Infinity)
     for (const job of jobs) ahead.add(job)
     return ahead.isLow ? ahead : undefined
   }
 
-  /** How many jobs more than the workers have this master should hold. @param slots how many all of them run at once */
+  /**
+   * How many claims the master should buffer, beside the jobs that workers have.
+   *
+   * @param slots how many jobs all workers run at once
+   */
   inHand(slots: number): number {
     const lasting = slots === 0 ? 0 : Math.floor((BUFFER_MS * slots) / this.#mean)
     return Math.min(lasting, BUFFER_MAX_CLAIMS, this.fitting(BUFFER_MAX_BYTES))

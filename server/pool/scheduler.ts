@@ -6,18 +6,18 @@ const MEGABYTE = 1024 * 1024
 export interface SchedulerOptions {
   /** How many jobs a worker runs at once. */
   readonly slots: number
-  /** After how many jobs a worker is replaced, or null. */
+  /** A worker is recycled after this many jobs; null: never. */
   readonly maxJobs: number | null
-  /** The resident memory, in megabytes, above which a worker is replaced, or null. */
+  /** A worker is recycled above this many megabytes of resident memory; null: never. */
   readonly maxMemory: number | null
 }
 
-/** Which worker gets the next job, and how many jobs are worth having at hand. */
+/** Decides which worker gets the next job, and says how many claims to buffer. */
 export class Scheduler {
   readonly #workers: ReadonlySet<Worker>
   readonly #options: SchedulerOptions
   readonly #prefetch = new Prefetch()
-  /** Gets no job until it has none, and then one that is to run alone. */
+  /** Gets no other job until it is idle, and then one that is to run alone. */
   #reserved: Worker | undefined
 
   constructor(workers: ReadonlySet<Worker>, options: SchedulerOptions) {
@@ -25,27 +25,27 @@ export class Scheduler {
     this.#options = options
   }
 
-  /** How many jobs would start at once if they were sent now. */
+  /** How many jobs would start immediately if they were sent now. */
   get idleSlots(): number {
     return this.sum(worker => (worker.state === 'ready' ? this.slotsIn(worker) : 0))
   }
 
-  /** How many more jobs the workers could run at once, those that still boot included. */
+  /** How many more jobs the workers could run at once, those included that are still booting. */
   get freeSlots(): number {
     return this.sum(worker => this.slotsIn(worker))
   }
 
-  /** How many jobs the workers that have booted run at once. */
+  /** How many jobs the ready workers run at once. */
   get readySlots(): number {
     return this.sum(({ state }) => (state === 'ready' ? this.#options.slots : 0))
   }
 
-  /** How many jobs should be at hand, beside those that the workers have. */
+  /** How many claims the master should buffer, beside the jobs that the workers have. */
   get inHand(): number {
     return this.#prefetch.inHand(this.readySlots)
   }
 
-  /** How many claimed tasks there may be at hand: as many as will run soon. */
+  /** How many buffered claims are enough: as many as will run soon. */
   get enough(): number {
     return Math.max(this.inHand, this.readySlots)
   }
@@ -60,10 +60,10 @@ export class Scheduler {
     return best
   }
 
-  /** The workers that have less than half of the jobs that they should have at hand: they get the rest together. */
+  /** The workers that have less than half of the jobs that they should have. Each gets the rest in one message. */
   hungry(): { readonly worker: Worker; readonly ahead: Ahead }[] {
     const { maxMemory, slots } = this.#options
-    // One that is to be replaced after a job tells so only when that has ended.
+    // With a memory limit, only the end of a job shows whether its worker is to be recycled: nothing is prefetched.
     if (maxMemory !== null) return []
     const hungry = []
     for (const worker of this.#workers) {
@@ -74,7 +74,7 @@ export class Scheduler {
     return hungry
   }
 
-  /** A worker for a job that is to run alone, or undefined: then one is kept free of others. */
+  /** A worker for a job that is to run alone. When none is idle, returns undefined, and reserves one. */
   nextAlone(): Worker | undefined {
     const [least] = [...this.#workers].filter(worker => worker.state === 'ready').sort((a, b) => a.load - b.load)
     const isFree = least?.isIdle === true
@@ -82,7 +82,7 @@ export class Scheduler {
     return isFree ? least : undefined
   }
 
-  /** No job is to run alone any more: what was kept free for one is not needed. */
+  /** No job is to run alone any more, so no worker need be reserved. */
   releaseReserved(): void {
     this.#reserved = undefined
   }
@@ -94,7 +94,7 @@ export class Scheduler {
     return (state === 'booting' || state === 'ready') && !isKept && !this.isWornOut(worker)
   }
 
-  /** Whether a worker is to be replaced once its jobs have ended. */
+  /** Whether a worker is to be recycled once it has no jobs. */
   isWornOut({ ended, rss }: Worker): boolean {
     const { maxJobs, maxMemory } = this.#options
     return ended >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
@@ -105,12 +105,12 @@ export class Scheduler {
     this.#prefetch.record(taskType, duration)
   }
 
-  /** Jobs of about this size are buffered. @param bytes of BSON */
+  /** The size of a task that is buffered. @param bytes of BSON */
   recordSize(bytes: number): void {
     this.#prefetch.recordSize(bytes)
   }
 
-  /** No worker has had room for another job for so many milliseconds. */
+  /** No worker has had room for another job for this many milliseconds. */
   slowedDown(milliseconds: number): void {
     this.#prefetch.recordWait(milliseconds)
   }
@@ -119,7 +119,7 @@ export class Scheduler {
     if (this.#reserved === worker) this.#reserved = undefined
   }
 
-  /** How many more jobs it could run at once: what cannot be used is no room. */
+  /** How many more jobs the worker could run at once. Slots that it cannot use before it is recycled do not count. */
   private slotsIn(worker: Worker): number {
     return this.isOpen(worker) ? Math.max(0, Math.min(this.#options.slots, this.jobsLeft(worker)) - worker.load) : 0
   }

@@ -1,11 +1,11 @@
 import { write } from 'node:fs'
 
-/** When a descriptor that does not block takes no more. */
+/** The pause before the next try, when a non-blocking descriptor accepts no more. */
 const RETRY_AFTER_MS = 50
 
 /**
- * Writes one text after the other to a file descriptor, without blocking the event loop. `process.stderr` blocks it when
- * it is a pipe that nobody reads.
+ * Writes one text after the other to a file descriptor, without blocking the event loop. `process.stderr` would block
+ * it when it is a pipe that nobody reads.
  */
 export class SerialWriter {
   readonly #fd: number
@@ -15,7 +15,7 @@ export class SerialWriter {
     this.#fd = fd
   }
 
-  /** Resolves when it is written, or cannot be: then it is missing, and nothing else. */
+  /** Resolves when the text is written, or cannot be written; then only this text is missing. */
   write(text: string): Promise<void> {
     this.#last = this.#last.then(() => this.writeAll(Buffer.from(text)))
     return this.#last

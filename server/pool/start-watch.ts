@@ -5,29 +5,29 @@ import type { Worker } from './worker'
 
 const CHECK_EVERY_MS = 250
 
-/** After the time within which a job had to start: by then what its worker had said before is read. */
+/** Added to the time within which a job must start: by then, all that its worker had sent before has been read. */
 const MARGIN_MS = 1000
 
-/** For each megabyte of a job's data, which its worker has to read first. */
+/** Added for each megabyte of a job's data, which its worker has to read first. */
 const PER_MEGABYTE_MS = 1000
 const MEGABYTE = 2 ** 20
 
-/** What becomes of a worker, or a job, that is late. */
+/** What to do about a worker that is late. */
 export interface LateStarts {
-  /** This worker runs nothing, and does not start what it was sent. Called once for each. */
+  /** This worker runs no job, and does not start what it was sent. Called once for each worker. */
   hangs(worker: Worker): void
 }
 
 /**
- * Sees to it that every job that is sent starts, or is taken back, within a bound. Time is counted in checks, after each
- * of which the pipes are read, and never from a clock: while this process is blocked or suspended, nothing is counted.
+ * Ensures that every job that is sent starts, or is taken back, within a bound. It counts checks instead of reading a
+ * clock. So it counts nothing while this process is blocked or suspended, and the pipes are read after each check.
  */
 export class StartWatch {
   readonly #workers: ReadonlySet<Worker>
   readonly #startTimeout: number
   readonly #late: LateStarts
   readonly #hanging = new WeakSet<Worker>()
-  /** Of the next check. */
+  /** For the next check. */
   #timer: NodeJS.Timeout | undefined
 
   /** @param startTimeout milliseconds that a worker which runs nothing may take to start a job */
@@ -49,7 +49,7 @@ export class StartWatch {
   private check(): void {
     const waited = [...this.#workers].filter(({ waiting }) => waiting.length > 0)
     if (waited.length > 0) this.begin()
-    // Somebody may have stopped a worker at a breakpoint.
+    // With an inspector in use, somebody may have stopped a worker at a breakpoint.
     if (inspector.url() === undefined) for (const worker of waited) this.checkWorker(worker)
   }
 
@@ -64,7 +64,10 @@ export class StartWatch {
   }
 }
 
-/** A worker that is alive returns it when it hears of the recall; one that is blocked has to let it be by then. */
+/**
+ * Recalls a job that is late: a worker that is not blocked hears of it, and returns the job. If none comes back, the
+ * worker is blocked, and will refuse the job: the master takes it back.
+ */
 function takeBackIfLate(worker: Worker, job: SentJob): void {
   const { startsWithin, unheardFor } = job
   const isNew = unheardFor >= startsWithin && unheardFor < startsWithin + CHECK_EVERY_MS
@@ -72,7 +75,7 @@ function takeBackIfLate(worker: Worker, job: SentJob): void {
   else if (isOverdue(job, startsWithin)) worker.takeBack(job)
 }
 
-/** Whether it has been unheard for so long that nothing can come any more. */
+/** Whether nothing can be on its way any more about a job that was to start within `bound`. */
 function isOverdue(job: SentJob, bound: number): boolean {
   return job.unheardFor >= bound && job.unheardFor >= bound + allowanceOf(job)
 }

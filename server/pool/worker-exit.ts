@@ -3,34 +3,34 @@ import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { SentJob } from './job'
 
-/** How a worker's process ended. */
+/** How the process of a worker exited. */
 export interface Exit {
-  /** Undefined when it could not be forked. */
+  /** Undefined when the process could not be forked. */
   readonly pid: number | undefined
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
 }
 
-/** How a job ended by itself. */
+/** The outcome that a job reported. */
 export interface JobEnd {
   readonly outcome: Outcome
   /** How long its function ran. */
   readonly milliseconds: number
-  /** Why it had been told to end early, if it had. */
+  /** Why it had been aborted, if it had. */
   readonly aborted: Error | undefined
 }
 
 /** How a worker died while it ran a job. */
 export interface Death {
-  /** Of its process; undefined when it could not be forked. */
+  /** Of the process; undefined when it could not be forked. */
   readonly pid: number | undefined
   /** `exit code 1` or `signal SIGKILL`. */
   readonly how: string
   /** The last lines that it wrote to stderr. */
   readonly lastWords: string
   /**
-   * Whether it was the job's fault: certainly, possibly (it ran others too), or not (it was killed because another did
-   * not end).
+   * Whether the job is to blame. `certain`: no other job ran. `possible`: the worker ran other jobs too. `none`: the
+   * worker was killed because another job did not finish.
    */
   readonly blame: 'certain' | 'possible' | 'none'
 }
@@ -42,38 +42,42 @@ export interface Question {
   readonly answer: (answer: Answer) => void
 }
 
-/** What happens in a worker, for the pool. */
+/** What a worker reports to the pool. */
 export interface WorkerListener {
   /** @param bootTime milliseconds since it was forked */
   ready(bootTime: number): void
-  /** It was silent, and says something again: jobs may be sent to it. */
+  /** It was silent, and has sent a message: jobs may be sent to it again. */
   spokeAgain(): void
   /** The function of this job is about to be called. */
   jobStarted(claim: Claim): void
   jobEnded(claim: Claim, end: JobEnd): void
-  /** The worker has not started this job, and will not. `reason`: for the log, where nobody asked for it. */
+  /**
+   * The worker has not started this job, and will not.
+   *
+   * @param reason for the log; undefined when the job was recalled
+   */
   jobReturned(claim: Claim, reason?: string): void
   questionAsked(question: Question): void
-  /** The worker adds this task. @returns whether it was stored; if not, the worker stores it. May reject */
+  /** The worker adds this task. @returns whether it was stored (may reject); if not, the worker stores it */
   adds(task: Task): Promise<boolean>
   /** A task was added in the worker, or started anew. */
   taskAdded(task: TaskSignal): void
-  /** The worker asked to cancel a running task, of whichever master. */
+  /** The worker requested the cancel of a running task, which any master may hold. */
   cancelRequested(token: string): void
   /** The worker cancelled a task that was not running. */
   taskCancelled(task: Task): void
-  /** Something in the pipe to or from the worker is not as it should be: for the log. */
+  /** A message to or from the worker is faulty. @param text for the log */
   faulty(text: string): void
   /** The process is gone and its pipe is read to the end. */
   gone(end: End): void
 }
 
-/** How a worker ended, and what it was doing. */
+/** How a worker exited, and what it was doing. */
 export interface End {
   readonly exit: Exit
   /** The end of what it wrote to stderr. */
   readonly lastWords: string
-  /** The jobs that were in it. */
+  /** The jobs that it had. */
   readonly jobs: readonly SentJob[]
   readonly state: WorkerState
 }
@@ -81,16 +85,17 @@ export interface End {
 /**
  * | state   | entered                                                   | left                              |
  * | ------- | --------------------------------------------------------- | --------------------------------- |
- * | booting | when it was forked                                        | when it says that it is ready     |
- * | ready   | when it says so, or speaks again after being silent       |                                   |
- * | silent  | when it did not start a job in time: it gets no more jobs | when it says anything             |
- * | closing | when it is let go                                         |                                   |
+ * | booting | when it was forked                                        | when it reports that it is ready  |
+ * | ready   | when it reports so, or is heard again after a silence     |                                   |
+ * | silent  | when it did not start a job in time: it gets no more jobs | when it sends any message         |
+ * | closing | when the master closes it                                 |                                   |
  * | gone    | when its process is gone and its pipe is read to the end  |                                   |
  */
 export type WorkerState = 'booting' | 'ready' | 'silent' | 'closing' | 'gone'
 
 export function deathOf({ exit: { code, pid, signal }, lastWords, jobs }: End): Death {
   const how = signal === null ? `exit code ${String(code)}` : `signal ${signal}`
+  // Invariant 9: only a job that ran when its worker died is blamed.
   const started = jobs.filter(({ hasStarted }) => hasStarted)
   const isKilled = started.some(({ aborted }) => aborted !== undefined)
   return { pid, how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }

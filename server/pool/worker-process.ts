@@ -7,20 +7,22 @@ import { stderr } from './serial-writer'
 import type { Exit } from './worker-exit'
 
 /**
- * How long a worker may take to boot before it is killed: a start-up hook that never ends would stop the queue
- * silently.
+ * How long a worker may take to boot before it is killed: a start-up hook that never returns would silently stop the
+ * queue.
  */
 const BOOT_DEADLINE_MS = 120_000
 
 /** How long an idle worker may take to exit before it is killed. */
 const CLOSE_GRACE_MS = 5000
 
-/** After the process is gone: what it forked may keep its stderr open for ever. */
+/**
+ * How long to wait for the rest of its stderr after the process is gone: what it forked may keep stderr open for ever.
+ */
 const STDERR_GRACE_MS = 100
 
 export interface ProcessEvents {
   readonly message: (message: ToMaster | Unreadable) => void
-  /** These messages are in the pipe, in front of no other of ours; or it broke, which its end tells. */
+  /** These messages have left this process, or the pipe broke, which the exit of the process shows. */
   readonly left: (messages: readonly ToWorker[]) => void
   /** This message could not be sent. */
   readonly unsent: (message: ToWorker, error: unknown) => void
@@ -43,7 +45,7 @@ export class WorkerProcess {
   })
   #deadline: NodeJS.Timeout | undefined
   #hasEnded = false
-  /** Why nothing of it is read any more. */
+  /** Why nothing more is read from it; undefined while it keeps to the protocol. */
   #breach: string | undefined
 
   constructor(child: ChildProcess, events: ProcessEvents) {
@@ -53,7 +55,7 @@ export class WorkerProcess {
     child.on('message', raw => {
       for (const message of unwrap(raw, isToMaster)) if (this.#breach === undefined) events.message(message)
     })
-    // A fork that failed, or a write to a pipe that broke. The end of the process tells the rest.
+    // Either the fork failed, or a write to a broken pipe did, which the exit of the process shows.
     child.on('error', () => {
       if (child.pid === undefined) this.end({ pid: undefined, code: null, signal: null })
     })
@@ -66,14 +68,14 @@ export class WorkerProcess {
     clearTimeout(this.#deadline)
   }
 
-  /** Sends a message, with others of this turn. A pipe that closed is told by the end of the process. */
+  /**
+   * Sends a message, together with the others of this turn. If the pipe has closed, the exit of the process shows it.
+   */
   send(message: ToWorker): void {
     this.#outgoing.add(message)
   }
 
-  /**
-   * It does not keep to the protocol: kills it, and reads nothing more of it. @param how for those whose jobs it ran
-   */
+  /** The worker broke the protocol: kills it, and reads nothing more from it. @param how for those whose jobs it ran */
   rejectFor(how: string): void {
     this.#breach = how
     this.kill()
@@ -83,7 +85,7 @@ export class WorkerProcess {
     this.#child.kill('SIGKILL')
   }
 
-  /** Lets it go: it exits when the pipe closes. */
+  /** Closes its pipe, on which it exits. Kills it if it does not. */
   close(): void {
     this.#outgoing.flush()
     this.killAfter(CLOSE_GRACE_MS)
@@ -109,10 +111,11 @@ export class WorkerProcess {
       })
     })
     const isPipeRead = new Promise<void>(resolve => this.#child.once('disconnect', resolve))
-    // Besides, stderr has ended.
+    // This event comes once stderr has ended too.
     this.#child.once('close', (code, signal) => {
       this.end({ pid: this.#child.pid, code, signal })
     })
+    // Invariant 4: what was still in the pipe counts before the exit does.
     void Promise.all([exited, isPipeRead]).then(([exit]) => {
       setTimeout(() => {
         this.end(exit)

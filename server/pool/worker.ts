@@ -61,12 +61,12 @@ export class Worker implements JobCommands {
     return this.#state === 'ready' && this.#jobs.size === 0
   }
 
-  /** How many jobs have ended in it. */
+  /** How many of its jobs have reported an outcome. */
   get ended(): number {
     return this.#ended
   }
 
-  /** Its resident memory in bytes, when its last job had ended; 0 where it is not limited. */
+  /** Its resident memory in bytes when its last job was over; 0 when memory is not limited. */
   get rss(): number {
     return this.#rss
   }
@@ -75,7 +75,7 @@ export class Worker implements JobCommands {
     return [...this.#jobs.values()]
   }
 
-  /** Those that it has not started. */
+  /** The jobs that it has not started. */
   get waiting(): readonly SentJob[] {
     return this.jobs.filter(({ hasStarted }) => !hasStarted)
   }
@@ -102,7 +102,7 @@ export class Worker implements JobCommands {
    * Sends it a job.
    *
    * @param startsWithin milliseconds
-   * @throws when the job holds what cannot be sent; then it has not been sent
+   * @throws when the job contains a value that cannot be sent; nothing is sent then
    */
   run(claim: Claim, startsWithin: number, limits: Limits): void {
     const { token, task } = claim
@@ -118,20 +118,20 @@ export class Worker implements JobCommands {
     this.#jobs.set(token, new SentJob(claim, startsWithin, limits, this))
   }
 
-  /** As `run`, and it gets no other job until this one has ended. */
+  /** As `run`, but it gets no other job until this one is over. */
   runAlone(claim: Claim, startsWithin: number, limits: Limits): void {
     this.run(claim, startsWithin, limits)
     this.#alone = claim.token
   }
 
-  /** Asks for the jobs that it has not started: it returns them when it comes to that. */
+  /** Recalls the jobs that it has not started. It returns them when it reads the message. */
   recallWaiting(): void {
     for (const { claim } of this.waiting) this.recall(claim.token)
   }
 
   /**
-   * It has let the time go by within which it had to start this job, and may not hear that it is recalled. It will not
-   * start it any more, nor has it: that would have been told before the function was called.
+   * Takes back a job that it did not start in time, and whose recall it may not have read. It has not started the job:
+   * a start is reported before the function is called. It will not start it either: it refuses a job that is late.
    */
   takeBack({ claim: { token } }: SentJob): void {
     if (this.#state === 'ready') this.#state = 'silent'
@@ -150,7 +150,7 @@ export class Worker implements JobCommands {
     this.#process.kill()
   }
 
-  /** Lets it go; it should have no job. */
+  /** Closes it; it should have no job. */
   close(): void {
     if (this.#state === 'closing' || this.#state === 'gone') return
     this.#state = 'closing'
