@@ -88,7 +88,7 @@ export async function stopPair(
  */
 function stopAndAwaitClaim(database: KillableDatabase, master: Master, worker: number): Promise<boolean> {
   signal(worker, 'SIGSTOP')
-  return database.isClaimed(master.pid, SENT_WITHIN_MS)
+  return database.claimsWithin(master.pid, SENT_WITHIN_MS)
 }
 
 /** The process may have exited by itself. */

@@ -13,9 +13,6 @@ import { MONGOD_ARGS, mongodFile } from '../mongod'
 const REPLICA_SET = 'chaos'
 const NAME = 'chaos'
 
-/** When a task was claimed. A task that was inserted already claimed has the database's `insertedAt` instead. */
-const CLAIMED_AT = { $ifNull: ['$claim.claimedAt', { $toDate: '$insertedAt' }] }
-
 /** A master whose job has run for longer than this counts as busy. */
 const BUSY_AFTER_MS = 150
 
@@ -113,15 +110,22 @@ export class KillableDatabase {
 
   /** The pids of the masters that are busy. @throws while mongod is down */
   async busyMasters(): Promise<ReadonlySet<number>> {
-    const filter = { state: 'running', $expr: { $lt: [CLAIMED_AT, new Date(Date.now() - BUSY_AFTER_MS)] } }
-    return new Set<number>(await this.tasks.distinct('claim.owner.pid', filter))
+    const before = new Set((await this.claims()).map(({ token }) => token))
+    await pause(BUSY_AFTER_MS)
+    const kept = (await this.claims()).filter(({ token }) => before.has(token))
+    return new Set(kept.map(({ pid }) => pid))
   }
 
   /** Whether this master claims another task within `milliseconds`. */
-  async isClaimed(pid: number, milliseconds: number): Promise<boolean> {
-    const filter = { state: 'running', 'claim.owner.pid': pid, $expr: { $gt: [CLAIMED_AT, new Date()] } }
-    const isSo = () => this.tasks.countDocuments(filter, { limit: 1 }).then(Boolean)
-    return comesTrue(isSo, milliseconds)
+  async claimsWithin(pid: number, milliseconds: number): Promise<boolean> {
+    const claims = async () => (await this.claims()).filter(claim => claim.pid === pid)
+    const before = new Set((await claims()).map(({ token }) => token))
+    return comesTrue(async () => (await claims()).some(({ token }) => !before.has(token)), milliseconds)
+  }
+
+  private async claims(): Promise<readonly { readonly token: string; readonly pid: number }[]> {
+    const projection = { token: '$claim.token', pid: '$claim.owner.pid' }
+    return this.tasks.find<{ token: string; pid: number }>({ state: 'running' }, { projection }).toArray()
   }
 
   async stop(): Promise<void> {
