@@ -21,7 +21,7 @@ const UNFIT: readonly (readonly [string, unknown])[] = [
   ['createdAt', undefined],
   ['dueDate', 'tomorrow'],
   ['retries', 'many'],
-  ['backoff', { type: 'linear', delay: 1 }],
+  ['backoff', 'soon'],
   ['timeout', 0],
   ['failures', '$$NOW and then'],
   ['failures', { toString: 1, valueOf: 1 }],

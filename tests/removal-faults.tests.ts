@@ -94,7 +94,8 @@ for (const [how, isAdded] of [
         if (isAdded) await master.call('replace', { taskType: 'echo', data: { again: true }, _id })
         else await remove(master, _id, false)
         await master.written(new RegExp(`${_id} was aborted: `))
-        await master.until('the job has ended', () => /ended early/.test(master.output))
+        // Its worker, the only one, is free again.
+        await master.resultOf({ taskType: 'echo', data: {} })
         if (isAdded) await master.notice('done', ({ task }) => task.taskType === 'echo')
         assert.equal(await master.find(_id, false), undefined)
         assert.equal(master.notices('retry').length, 0)

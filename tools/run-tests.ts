@@ -27,6 +27,8 @@ const CHECKS: readonly (readonly [string, ...string[]])[] = [
   // First what zodern:types compiles when the package is published, then everything, the type tests included.
   ['tsc', '-p', '.'],
   ['tsc', '-p', 'tsconfig.check.json'],
+  // An application type-checks the package with its own driver.
+  ['tsc', '-p', 'tsconfig.driver4.json'],
   ['node', 'tools/check-readme.js'],
   ...propertyTests(),
 ]

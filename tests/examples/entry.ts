@@ -1,7 +1,7 @@
+// server/main.ts
 import { Cluster } from 'meteor/nschwarz:cluster'
-import { taskMap } from './entry-tasks'
+import { taskMap } from './imports/tasks'
 
 new Cluster(taskMap)
 
-// Publications, methods, REST endpoints, pages: what a worker never needs, and should not load.
-if (Cluster.isMaster()) void import('./entry-master')
+if (Cluster.isMaster()) void import('./imports/master')

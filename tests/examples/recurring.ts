@@ -1,28 +1,28 @@
 import { Meteor } from 'meteor/meteor'
-import { Cluster, DuplicateTaskError, TaskQueue, type Job, type TaskState } from 'meteor/nschwarz:cluster'
+import { Cluster, DuplicateTaskError, TaskQueue, type Job } from 'meteor/nschwarz:cluster'
 
-async function addReport(at: Date): Promise<void> {
+const EVERY = 10 * 60_000
+
+/** The _id names the tick, so two instances, or a job that runs again, add one task for it. */
+async function addReportAfter(time: number): Promise<void> {
+  const dueDate = new Date((Math.floor(time / EVERY) + 1) * EVERY)
   try {
-    // The _id says which run it is: a job that is repeated after a crash adds no second successor.
-    await TaskQueue.addTask({ taskType: 'report', data: { at }, dueDate: at, _id: `report-${at.toISOString()}` })
+    await TaskQueue.addTask({ taskType: 'report', data: {}, dueDate, _id: `report-${dueDate.toISOString()}` })
   } catch (error) {
     if (!(error instanceof DuplicateTaskError)) throw error
   }
 }
 
 const taskMap = {
-  report: async (job: Job<{ at: Date }>) => {
+  report: async (job: Job) => {
+    // First, so that a report that fails does not end the chain. After now, so that missed runs are not caught up.
+    await addReportAfter(Math.max(Date.now(), job.dueDate.getTime()))
     console.log('writing the report')
-    // Not from its dueDate, which a retry moves.
-    await addReport(new Date(job.data.at.getTime() + 10 * 60_000))
   },
 }
 
 new Cluster(taskMap)
 
 Meteor.startup(async () => {
-  if (!Cluster.isMaster()) return
-  const unfinished: TaskState[] = ['scheduled', 'waiting', 'running']
-  const found = await TaskQueue.findOneAsync({ taskType: 'report', state: { $in: unfinished } })
-  if (found === undefined) await addReport(new Date())
+  if (Cluster.isMaster()) await addReportAfter(Date.now())
 })

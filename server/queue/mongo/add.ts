@@ -1,8 +1,8 @@
 /** Adds tasks to the persistent queue, from any process, with or without a cluster in it. */
-import { MongoInternals } from 'meteor/mongo'
 import { DuplicateTaskError } from '../../../common/errors'
 import { wrongValue } from '../../../common/invalid'
 import type { Task } from '../../../common/task'
+import { sizeOf } from './driver'
 import { DURABLE, type RawCollection } from './schema'
 import { literal } from './updates'
 
@@ -57,12 +57,6 @@ async function replaceDone(task: Task, tasks: RawCollection): Promise<boolean> {
   const update = [{ $replaceWith: { $mergeObjects: [literal(task), { replaced: '$settledBy' }] } }]
   const { matchedCount } = await tasks.updateOne({ _id: task._id, state: 'done' }, update, DURABLE)
   return matchedCount === 1
-}
-
-/** The size in bytes of BSON. @throws when the driver cannot encode the task */
-export function sizeOf(task: Task): number {
-  const { BSON } = MongoInternals.NpmModules.mongodb.module
-  return BSON.calculateObjectSize(task, { ignoreUndefined: true })
 }
 
 /** @throws InvalidArgumentError for a task that is too large */

@@ -1,7 +1,8 @@
 /** Cancels tasks of the persistent queue, and starts them anew, from any process. */
 import type { TaskSignal } from '../../../common/task'
 import type { Cancellation } from '../claim'
-import { AS_IN_MEMORY, DURABLE, HAS_NOT_ENDED, type RawCollection, toTask } from './schema'
+import { findOneAndUpdate } from './driver'
+import { type Filter, HAS_NOT_ENDED, type RawCollection, toTask } from './schema'
 import { START_ANEW, cancelled } from './updates'
 
 /**
@@ -15,24 +16,15 @@ export async function cancelTask(
   _id: string,
   keepFailed: number | null,
 ): Promise<Cancellation | undefined> {
-  const { value } = await tasks.findOneAndUpdate({ _id, ...HAS_NOT_ENDED }, cancelled(keepFailed), {
-    ...DURABLE,
-    returnDocument: 'after',
-    includeResultMetadata: true,
-    ...AS_IN_MEMORY,
-  })
-  if (value === null) return undefined
+  const task = await findOneAndUpdate(tasks, { _id, ...HAS_NOT_ENDED }, cancelled(keepFailed))
+  if (task === null) return undefined
   // Other code may have written a running task without a claim: it expires, and whoever rescues it cancels it.
-  return { task: toTask(value), token: value.state === 'running' ? (value.claim?.token ?? '') : undefined }
+  return { task: toTask(task), token: task.state === 'running' ? (task.claim?.token ?? '') : undefined }
 }
 
 /** Starts a failed or cancelled task anew. @returns undefined when there is no such task */
 export async function startAnew(tasks: RawCollection, _id: string): Promise<TaskSignal | undefined> {
-  const { value } = await tasks.findOneAndUpdate({ _id, state: { $in: ['failed', 'cancelled'] } }, START_ANEW, {
-    ...DURABLE,
-    returnDocument: 'after',
-    projection: { taskType: 1, priority: 1, dueDate: 1 },
-    includeResultMetadata: true,
-  })
-  return value ?? undefined
+  const projection = { taskType: 1, priority: 1, dueDate: 1 }
+  const filter: Filter = { _id, state: { $in: ['failed', 'cancelled'] } }
+  return (await findOneAndUpdate(tasks, filter, START_ANEW, { projection })) ?? undefined
 }

@@ -5,9 +5,9 @@ import type { Claim, Loss } from '../claim'
 import { isTaken } from './add'
 import type { Owner } from './owner'
 import { ClaimedTasks } from './claimed-tasks'
+import { findOneAndUpdate } from './driver'
 import { Poison, type PoisonListener } from './poison'
 import {
-  AS_IN_MEMORY,
   BY_ID,
   CANCEL_REQUESTED,
   COMMITTED,
@@ -175,15 +175,7 @@ export class MongoClaims {
   /** @returns null when no task waits, undefined when the next one was failed instead */
   private async findAndClaim(batch: string, next: Filter): Promise<StoredTask | null | undefined> {
     try {
-      const { value } = await this.#tasks.findOneAndUpdate(next, this.update(batch), {
-        ...DURABLE,
-        sort: TASK_ORDER,
-        returnDocument: 'after',
-        // Driver 4 always gives { value }, driver 6 only when asked.
-        includeResultMetadata: true,
-        ...AS_IN_MEMORY,
-      })
-      return value
+      return await findOneAndUpdate(this.#tasks, next, this.update(batch), { sort: TASK_ORDER })
     } catch (error) {
       if (isTooLarge(error)) await this.#poison.failUnclaimable(next, error)
       else await this.#poison.failUnreadable(batch, error)

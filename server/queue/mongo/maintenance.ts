@@ -1,9 +1,9 @@
 import { createId } from '../../../common/id'
 import type { Task } from '../../../common/task'
+import { findOneAndUpdate } from './driver'
 import { type MissingIndex, createIndexes } from './indexes'
 import type { Owner } from './owner'
 import {
-  AS_IN_MEMORY,
   BY_ID,
   CANCEL_REQUESTED,
   DURABLE,
@@ -210,14 +210,9 @@ export class MongoMaintenance {
 
   private async cancelInPlace(filter: Filter, mayLive: boolean): Promise<void> {
     for (;;) {
-      const { value } = await this.#tasks.findOneAndUpdate(filter, rescued(mayLive, this.#keepFailed, createId()), {
-        ...DURABLE,
-        returnDocument: 'after',
-        includeResultMetadata: true,
-        ...AS_IN_MEMORY,
-      })
-      if (value === null) return
-      this.#cancelled(toTask(value))
+      const task = await findOneAndUpdate(this.#tasks, filter, rescued(mayLive, this.#keepFailed, createId()))
+      if (task === null) return
+      this.#cancelled(toTask(task))
     }
   }
 }

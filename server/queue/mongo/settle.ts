@@ -1,5 +1,6 @@
 import { monotonicNow } from '../../../common/clock'
 import type { Claim, ClaimStore, SettleRequest, Verdict } from '../claim'
+import { findOneAndUpdate } from './driver'
 import { COMMITTED, DURABLE, type Filter, NO_CANCEL_REQUESTED, type RawCollection, isTooLarge } from './schema'
 import { type Pipeline, failedWithoutError, settledAs } from './updates'
 import { FOUND_FIELDS, type Finding, findingOf } from './verdict'
@@ -117,15 +118,9 @@ export class MongoSettler implements ClaimStore {
   }
 
   private async update({ claim }: SettleRequest, update: Pipeline): Promise<Verdict | undefined> {
-    const { value } = await this.#tasks.findOneAndUpdate(heldBy(claim), update, {
-      ...DURABLE,
-      returnDocument: 'after',
-      projection: { state: 1 },
-      // Driver 4 always gives { value }, driver 6 only when asked.
-      includeResultMetadata: true,
-    })
-    if (value === null) return undefined
-    return value.state === 'cancelled' ? 'cancelled' : 'settled'
+    const task = await findOneAndUpdate(this.#tasks, heldBy(claim), update, { projection: { state: 1 } })
+    if (task === null) return undefined
+    return task.state === 'cancelled' ? 'cancelled' : 'settled'
   }
 
   private async lookUp({ claim, leaseEndsAt, settlement }: SettleRequest, firstSentAt?: number): Promise<Finding> {

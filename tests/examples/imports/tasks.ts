@@ -1,3 +1,4 @@
+// server/imports/tasks.ts
 export const taskMap = {
   resize: async () => {
     // A heavy library is loaded when the first task needs it, and in workers only.

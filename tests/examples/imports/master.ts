@@ -1,3 +1,4 @@
+// server/imports/master.ts: publications, methods, REST endpoints, pages, crons, observers
 import { Meteor } from 'meteor/meteor'
 import { TaskQueue } from 'meteor/nschwarz:cluster'
 
