@@ -5,7 +5,7 @@
 import './chaos/skew'
 import { Cluster } from 'meteor/nschwarz:cluster'
 import { examples } from './examples'
-import { APP_VARIABLE, BOOT_FAILURE_VARIABLE, EXAMPLE_PREFIX } from './support/remote-protocol'
+import { APP_VARIABLE, BOOT_FAILURE_VARIABLE, EXAMPLE_PREFIX, SUITES_VARIABLE } from './support/remote-protocol'
 
 // `await` at the top level is for entries like this one: Meteor cannot import() a module that has it.
 const app = process.env[APP_VARIABLE]
@@ -16,7 +16,8 @@ if (process.env[BOOT_FAILURE_VARIABLE] !== undefined && !Cluster.isMaster()) {
 }
 
 if (app === undefined) {
-  await import('./suites')
+  if (process.env[SUITES_VARIABLE] === 'pure') await import('./pure-suites')
+  else await import('./suites')
 } else if (app === 'remote') {
   await import('./support/remote-app')
   if (Cluster.isMaster()) await import('./support/master-imports')

@@ -3,6 +3,8 @@ import type { IpcMessage, Job, ListenerOptions, NewTask, Task } from 'meteor/nsc
 
 /** Which of the apps in tests/main.ts a forked server is. */
 export const APP_VARIABLE = 'CLUSTER_TEST_APP'
+/** `pure` runs only the suites that need no database. */
+export const SUITES_VARIABLE = 'CLUSTER_TEST_SUITES'
 /** Set where workers are to fail at boot. */
 export const BOOT_FAILURE_VARIABLE = 'CLUSTER_TEST_BOOT_FAILURE'
 /** The `_id` of a task that kills each worker that it is sent to, before that starts it. */

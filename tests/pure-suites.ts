@@ -1,0 +1,7 @@
+/** The suites that need no database and no other process: `npm run check` runs them. */
+import './role.tests'
+import './task.tests'
+import './options.tests'
+import './errors.tests'
+import './fork-options.tests'
+import './memory-queue.tests'

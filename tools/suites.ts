@@ -1,0 +1,69 @@
+/** Runs the Tinytest suites: on the Meteor tool if it is installed, else on the stand-in. */
+import path from 'node:path'
+import type { Count } from './count'
+import { execute } from './execute'
+import { type Database, onDatabaseOfItsOwn } from './mongod'
+import { ROOT, hasMeteor } from './setup.js'
+import { DRIVER_VARIABLE, SHARD_VARIABLE } from './stand-in/programs/server/variables'
+import { standIn } from './stand-in/start'
+import { SUITES_VARIABLE } from '../tests/support/remote-protocol'
+
+/** The proxy of the Meteor tool. */
+const METEOR_PORT = '3100'
+
+/** What depends on how the driver reads and writes. */
+const ON_DRIVER_4 = ['storage - ', 'faults - persistent: a document ']
+
+/** Nothing listens there: the suites of pure modules never connect. */
+const NO_DATABASE = 'mongodb://127.0.0.1:1/none'
+
+/** The suites of pure modules, without a database. */
+export function pureSuites(): Promise<Count> {
+  const { command, args, env } = standIn()
+  return count(command, args, { ...env, [SUITES_VARIABLE]: 'pure', MONGO_URL: NO_DATABASE, PORT: '0' })
+}
+
+/** @param filter part of the names of the tests to run; '' runs all */
+export async function allSuites(database: Database, filter: string): Promise<Count[]> {
+  const where = hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'
+  console.log(`\nTinytest suites on ${where}, MongoDB: ${database.origin}`)
+  if (hasMeteor()) return [await onMeteor(database, filter)]
+  console.log(`On the driver of Meteor 3.0 (mongodb 4.17) run too: ${ON_DRIVER_4.join(', ')}`)
+  const onDriver4 = ON_DRIVER_4.filter(suite => suite.includes(filter)).map(suite =>
+    onStandIn(database, suite, { [DRIVER_VARIABLE]: '4' }),
+  )
+  return Promise.all([...onDriver4, ...inShards(database, filter)])
+}
+
+/** Most of the time is spent waiting: three processes share the tests, unless there are only a few. */
+function inShards(database: Database, filter: string): Promise<Count>[] {
+  const shards = filter === '' ? ['1/3', '2/3', '3/3'] : ['1/1']
+  return shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard }))
+}
+
+function onStandIn(database: Database, filter: string, env: NodeJS.ProcessEnv): Promise<Count> {
+  const { command, args, env: needed } = standIn()
+  return onDatabaseOfItsOwn(database.url, MONGO_URL =>
+    count(command, args, { ...needed, ...env, MONGO_URL, TINYTEST_FILTER: filter, PORT: '0' }),
+  )
+}
+
+function onMeteor(database: Database, filter: string): Promise<Count> {
+  const args = ['test-packages', './', '--once', '--driver-package', 'local:cluster-test-driver', '--port', METEOR_PORT]
+  // The driver package is found by the folder that holds its folder.
+  const packages = [path.join(ROOT, 'tools'), process.env.METEOR_PACKAGE_DIRS].filter(Boolean).join(path.delimiter)
+  return onDatabaseOfItsOwn(database.url, MONGO_URL =>
+    count('meteor', args, { MONGO_URL, TINYTEST_FILTER: filter, METEOR_PACKAGE_DIRS: packages }),
+  )
+}
+
+/** Runs a driver, and reads what it says of each test. */
+async function count(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<Count> {
+  const { code, output } = await execute(command, args, env, true)
+  const [, passed = '0', failed = '0'] = [...output.matchAll(/(\d+) passed, (\d+) failed/g)].at(-1) ?? []
+  const names = [...new Set([...output.matchAll(/^(?:.*\(STD\w+\) |.*\? )?FAIL (.*)$/gm)].map(([, name = '']) => name))]
+  // A driver that exits without a count, or with an exit code that does not go with it, is a failure of its own.
+  const isBroken = (code !== 0 && failed === '0') || names.length !== Number(failed)
+  if (isBroken) names.push(`the test driver exited with code ${String(code)}, ${passed} passed, ${failed} failed`)
+  return { passed: Number(passed), failed: names }
+}
