@@ -4,6 +4,7 @@
  * judged by the rules of verdict.ts; the writes are those of updates.ts, as far as they matter here. `search` visits
  * every state and returns the first violation.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { Settlement, Verdict } from '../../server/queue/claim'
 import { type Found, findingOf, lossAmong } from '../../server/queue/mongo/verdict'
 
@@ -121,9 +122,12 @@ function searchFrom(first: State, variant: Variant): Result {
   cameFrom.set(start, undefined)
   const stack = [{ state: first, key: start }]
   for (let current = stack.pop(); current !== undefined; current = stack.pop()) {
+    let copy: State | undefined
     for (const [step, take] of stepsOf(current.state, variant)) {
-      const next = copyOf(current.state)
+      // A step that is not taken leaves the state as it is.
+      const next = copy ?? copyOf(current.state)
       const broken = tryStep(next, take)
+      copy = broken === 'not taken' ? next : undefined
       if (broken === 'not taken') continue
       if (broken !== undefined) {
         return { states: cameFrom.size, violation: [...pathTo(current.key, cameFrom), step, broken].join(' → ') }
@@ -161,7 +165,7 @@ function pathTo(key: string, cameFrom: ReadonlyMap<string, { from: string; step:
   return steps
 }
 
-/** Changes the state. @returns false when it cannot be taken */
+/** Changes the state. @returns false, and leaves the state as it is, when it cannot be taken */
 type Step = (state: State) => boolean
 
 function stepsOf({ masters }: State, variant: Variant): (readonly [string, Step])[] {
@@ -204,7 +208,7 @@ function masterSteps(phase: Master['phase'], index: 0 | 1, variant: Variant): (r
 function cancel(state: State, variant: Variant): boolean {
   const doc = state.local
   if (variant === 'cancel reads the state, then writes') return cancelInTwoSteps(state)
-  if (!spend(state, 'cancel') || doc === null || !isUnended(doc)) return false
+  if (doc === null || !isUnended(doc) || !spend(state, 'cancel')) return false
   if (doc.state === 'running') doc.isRequested = true
   else {
     doc.state = 'cancelled'
@@ -421,7 +425,7 @@ const EVENTS = { done: 'done', failed: 'error', cancelled: 'cancelled', released
 // The database.
 
 function isBehind({ committed, local }: State): boolean {
-  return JSON.stringify(local) !== JSON.stringify(committed)
+  return !isDeepStrictEqual(local, committed)
 }
 
 function commit(state: State): boolean {
