@@ -1,18 +1,18 @@
 import { Meteor } from 'meteor/meteor'
 
-/** Every Meteor package that is loaded, by name; webapp is a weak dependency. */
+/** The loaded Meteor packages, by name. Only webapp is declared: a weak dependency, which may be missing. */
 declare const Package: { readonly webapp?: { readonly WebApp: { onListening(callback: () => void): void } } }
 
 const SLOW_STARTUP_MS = 10_000
 
 /**
- * Runs after all startup hooks that are known when the server starts, those of the application included: hooks run one
- * by one, and one that is added meanwhile goes to the end of the line.
+ * Calls `callback` after all startup hooks that are registered when the server starts, the application's included.
+ * Meteor runs hooks one by one, and appends a hook that is added meanwhile.
  *
- * @param isSlow called once if that takes long, maybe for ever: then a hook has not returned for 10 seconds
+ * @param isSlow called at most once, when the hooks take longer than 10 seconds: one of them may never return
  */
 export function afterStartup(callback: () => void, isSlow: () => void = () => undefined): void {
-  // A hook in front of ours may be the one that does not return.
+  // Set now, because the hook that never returns may run before ours.
   const timer = setTimeout(isSlow, SLOW_STARTUP_MS)
   Meteor.startup(() => {
     timer.refresh()
@@ -23,7 +23,7 @@ export function afterStartup(callback: () => void, isSlow: () => void = () => un
   })
 }
 
-/** Runs once the web server listens, or after start-up in a server that has none. */
+/** Calls `callback` once the web server listens; in a server without one, after start-up. */
 export function onListening(callback: () => void): void {
   afterStartup(() => {
     if (Package.webapp === undefined) callback()

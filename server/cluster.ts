@@ -26,28 +26,29 @@ import { JobRunner } from './worker/job-runner'
 import { keepPortFree } from './worker/own-port'
 import { ParentLink } from './worker/parent-link'
 
-/** In a worker, from the moment this file is loaded: the pipe to its master, and its life. */
+/** In a worker, the pipe to its master; undefined on the master. */
+// Invariant 8: opened when this file is loaded, so that a worker exits with its master even while it boots.
 const link = role === 'worker' ? new ParentLink() : undefined
 
 let hasInstance = false
 
 /**
- * The cluster, in whichever process it is created: on the master it dispatches due tasks to workers, which are forked
- * copies of this server; in a worker it runs them. Create it once, at the top level of the server's code, in both.
+ * Runs tasks in workers, which are forked copies of this server. On the master, the cluster dispatches due tasks to the
+ * workers; in a worker, it runs them. Create it once in each process, at the top level of the server's code.
  */
 export class Cluster<Map extends TaskMap = TaskMap> {
   /** The functions of this app's tasks, by `taskType`. */
   readonly taskMap: Readonly<Map>
-  /** In a worker there is none. */
+  /** Undefined in a worker. */
   readonly #master: Master | undefined
   readonly #stopTimeout: number
 
-  /** Whether this process is the master: right from the start, before any `new Cluster`. */
+  /** Whether this process is the master. It may be called at any time, also before `new Cluster`. */
   static isMaster(): boolean {
     return role === 'master'
   }
 
-  /** How many workers there can be at once: the cpus that this process may use, a container's quota considered. */
+  /** The highest number of workers at once: the cpus that this process may use, within a container's quota. */
   static maxWorkers(): number {
     return availableCpus()
   }
@@ -56,7 +57,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
    * @param taskMap the functions of this app's tasks, by `taskType`: the master claims these types and no others
    * @param options override those in `Meteor.settings.packages['nschwarz:cluster']`
    * @throws InvalidArgumentError naming the option, what was given and what is allowed
-   * @throws WrongProcessError when this process has a cluster already
+   * @throws WrongProcessError if this process already has a cluster
    */
   constructor(taskMap: Map, options: ClusterOptions = {}) {
     const definitions = resolveTaskMap(taskMap)
@@ -68,25 +69,26 @@ export class Cluster<Map extends TaskMap = TaskMap> {
     this.taskMap = taskMap
     this.#stopTimeout = resolved.stopTimeout
     retention.keepFailed = resolved.keepFailed
+    // Invariant 7: a worker has no master, so it never dispatches, forks or releases tasks.
     if (link !== undefined) startWorker(definitions, resolved, link)
     else this.#master = startMaster(definitions, resolved, notice)
   }
 
   /**
-   * Starts to dispatch, where `autoInitialize` is false or after `stop`. Once started, and in a worker, it does
-   * nothing.
+   * Starts dispatching, if `autoInitialize` is false or after `stop`. Does nothing if the master has started already,
+   * or in a worker.
    */
   initialize(): void {
     this.#master?.start()
   }
 
   /**
-   * Stops to dispatch, and closes all workers. Jobs that are running may go on until `timeout`; then their `signal` is
-   * aborted, and what has not ended after `abortGrace` is killed. Their tasks are released, for this or another master.
-   * In-memory tasks wait for `initialize`. In a worker it does nothing.
+   * Stops dispatching and closes all workers. Running jobs may finish within `timeout`. Then their `signal` is aborted,
+   * and jobs that have not finished after another `abortGrace` are killed. Their tasks are requeued, for this or
+   * another master. In-memory tasks wait for `initialize`. In a worker this does nothing.
    *
-   * @param options.timeout milliseconds, an integer from 0 to 2^31 - 1; 0 kills running jobs at once. Default:
-   * `stopTimeout`
+   * @param options.timeout milliseconds, an integer from 0 to 2^31 - 1; 0 kills running jobs at once. Default: the
+   * option `stopTimeout`
    * @throws InvalidArgumentError (rejects)
    */
   async stop(options: { readonly timeout?: number } = {}): Promise<void> {
@@ -95,9 +97,9 @@ export class Cluster<Map extends TaskMap = TaskMap> {
   }
 
   /**
-   * Changes the pause between two looks at the queue. In a worker it does nothing.
+   * Changes how often the master polls the queue. In a worker this does nothing.
    *
-   * @param refreshRate milliseconds: an integer from 1 to 2^31 - 1
+   * @param refreshRate milliseconds between two polls: an integer from 1 to 2^31 - 1
    * @throws InvalidArgumentError
    */
   setRefreshRate(refreshRate: number): void {
@@ -162,7 +164,7 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
   })
 }
 
-/** Somebody else may have written data that cannot be sent; the event goes without it then. */
+/** Other code may have written data that cannot be sent. The event is then sent without the data. */
 function encodeTask(task: Task): Encoded {
   try {
     return encode(task)
@@ -176,7 +178,7 @@ function settings(): unknown {
   return packages?.['nschwarz:cluster']
 }
 
-/** Without one, a worker would be forked, never get ready, and nobody would know why. */
+/** Exits if this worker has no cluster: it would otherwise never be ready, and nothing would say why. */
 function requireInstance(): void {
   if (hasInstance) return
   createLog('error').error(

@@ -3,10 +3,10 @@ import { createServer } from 'node:net'
 const LAST_PORT = 65_535
 
 /**
- * The first port from `first` on that is not in `taken` and that nobody listens on. Somebody may take it before the
- * worker gets to it: the master looks before it forks, the worker before it listens.
+ * Finds the first port, from `first` up, that is not in `taken` and on which nobody listens. Another process may take
+ * it before the worker does, so the master checks before it forks, and the worker again before it listens.
  *
- * @throws when there is none left
+ * @throws if no port is left
  */
 export async function freePort(first: number, taken: ReadonlySet<number>): Promise<number> {
   for (let port = first; port <= LAST_PORT; port++) {

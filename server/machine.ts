@@ -4,23 +4,23 @@ import type { Machine } from '../common/options'
 
 const MEGABYTE = 1024 * 1024
 
-/** What this process and its workers may use. */
+/** The cpus and the memory that this process and its workers may use. */
 export function machine(): Machine {
   return { cpus: availableCpus(), memory: memoryLimit() }
 }
 
 /**
- * How many cpus this process may use. Node's own answer does not know of a container's quota before libuv 1.49, so the
- * quota is read here: cgroup v2, then v1. A quota of one and a half cpus counts as one.
+ * How many cpus this process may use. Before libuv 1.49, Node ignores a container's quota, so the quota is read here:
+ * from cgroup v2, otherwise from v1. A quota of one and a half cpus counts as one.
  */
 export function availableCpus(): number {
   return Math.max(1, Math.floor(Math.min(availableParallelism(), quota())))
 }
 
-/** Megabytes that a container grants, by its control group; Infinity if it grants all that the machine has. */
+/** The memory limit of the control group, in megabytes; Infinity if it is not below the machine's memory. */
 function memoryLimit(): number {
   const bytes = process.constrainedMemory()
-  // 0: unknown. Without a limit it is more than there is.
+  // 0 means unknown. Without a limit, the value exceeds the machine's memory.
   return bytes > 0 && bytes < totalmem() ? bytes / MEGABYTE : Infinity
 }
 

@@ -4,7 +4,10 @@ import { isPlainObject } from '../../common/plain'
 import { type Task, checkText } from '../../common/task'
 import { role } from '../role'
 
-/** What each event carries, by type. Events fire on the master that ran the task. */
+/**
+ * The payload of each event type. Events fire on the master that ran the task, at most once. If that master dies after
+ * it has written the outcome, no listener hears of it.
+ */
 export interface TaskEvents {
   /** The task function returned or resolved: `value` is its result. The task is no longer in the queue. */
   readonly done: { readonly value: unknown; readonly task: Task }
@@ -30,13 +33,13 @@ const TYPES: Readonly<Record<TaskEventType, true>> = {
 }
 const TYPE_NAMES = Object.keys(TYPES)
 
-/** Which events of a type a listener gets. */
+/** Selects which events of a type a listener receives. */
 export interface ListenerOptions {
   /** Only those of tasks of this type. Default: of all. */
   readonly taskType?: string
 }
 
-/** Everything that a listener of one event type listens to: all tasks, or those of these types. */
+/** The tasks whose events a listener receives: all tasks, or those of these types. */
 type TaskTypes = Set<string> | 'all'
 
 /** The application's event listeners. The same function is called once for an event, however often it was added. */
@@ -65,7 +68,7 @@ export class Listeners {
     }
   }
 
-  /** In the order in which they were added. */
+  /** The listeners for an event about a task of this `taskType`, in the order in which they were added. */
   of<Type extends TaskEventType>(type: Type, taskType: string): TaskEventListener<Type>[] {
     const found: TaskEventListener<Type>[] = []
     for (const [listener, types] of this.#listeners.get(type) ?? []) {

@@ -15,8 +15,8 @@ import type { RawCollection, StoredTask } from './mongo/schema'
 import { Signals } from './signals'
 
 /**
- * The queue: a `Mongo.Collection` of persistent tasks, with the in-memory tasks of this master beside it. Tasks may be
- * found, changed and removed with the collection's own methods, from any process.
+ * The task queue: a `Mongo.Collection` of the persistent tasks, together with the in-memory tasks of this master. Any
+ * process may find, change and remove persistent tasks with the collection's own methods.
  */
 export class TaskQueueCollection extends Mongo.Collection<Task> {
   readonly #memory: MemoryQueue
@@ -25,7 +25,8 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   readonly #retention: Retention
 
   constructor(name: string, memory: MemoryQueue, listeners: Listeners, signals: Signals, retention: Retention) {
-    // Keeps clients out, with the `insecure` and `autopublish` packages too. The types do not know the second.
+    // Invariant 11: keeps clients out, even with the packages `insecure` and `autopublish`. Meteor's types do not
+    // declare `_preventAutopublish`.
     const closed: object = { defineMutationMethods: false, _preventAutopublish: true }
     super(name, closed)
     this.#memory = memory
@@ -37,10 +38,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   /**
    * Adds a task to the queue, from the master or from a worker.
    *
-   * @returns the task's `_id`, once MongoDB has acknowledged the task to a majority, or it is in memory
+   * @returns the task's `_id`, once a majority of MongoDB's members has acknowledged the task, or it is in memory
    * @throws InvalidArgumentError (rejects) naming the field, what was given and what is allowed; nothing is stored
-   * @throws DuplicateTaskError (rejects) when a task with this `_id` is in the queue
-   * @throws WrongProcessError (rejects) for an in-memory task on a worker, or in an app without `new Cluster`
+   * @throws DuplicateTaskError (rejects) if a task with this `_id` is already in the queue
+   * @throws WrongProcessError (rejects) for an in-memory task in a worker, or in an app without `new Cluster`
    */
   async addTask<Data>(newTask: NewTask<Data>): Promise<string>
   async addTask(newTask: NewTask, ...others: readonly unknown[]): Promise<string> {
@@ -54,10 +55,11 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   /**
    * Adds many tasks in one write.
    *
-   * @returns their `_id`s, in the same order, once MongoDB has acknowledged them to a majority, or they are in memory
+   * @returns their `_id`s, in the same order, once a majority of MongoDB's members has acknowledged the tasks, or they
+   * are in memory
    * @throws InvalidArgumentError (rejects) naming the index and the field; nothing is stored
-   * @throws DuplicateTaskError (rejects) when tasks with these `_id`s are in the queue: its `taskIds`. All others are
-   * stored
+   * @throws DuplicateTaskError (rejects) if tasks with some of these `_id`s are already in the queue: its `taskIds`.
+   * All other tasks are stored, unless the duplicates are in memory: then nothing is stored
    * @throws WrongProcessError (rejects) as `addTask`; nothing is stored
    */
   async addTasks<Data>(newTasks: readonly NewTask<Data>[]): Promise<string[]>
@@ -71,6 +73,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
       if (!isInMemory) checkSize(`addTasks[${String(index)}]`, task)
       ;(isInMemory ? inMemory : persistent).push(task)
     }
+    // Invariant 12: all checks come before the first write, so that nothing is stored when one fails.
     this.#memory.check(inMemory)
     const duplicates = await addAll(persistent, this.rawCollection())
     for (const task of firstOfEachType(persistent)) this.#signals.taskAdded(task)
@@ -80,13 +83,13 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Cancels a task that has not ended, from any process; an in-memory task on its master only. A task that waits is
-   * `cancelled` at once. A running one is asked to end: its job's `signal` is aborted, at once if `cancel` is called on
-   * the master that runs it or in one of its workers, else at that master's next poll. The task becomes `cancelled`
-   * when its job has ended or was killed, whatever that reported. Cancelled tasks stay in the queue.
+   * Cancels an unfinished task, from any process; an in-memory task on its master only. A task that is not running
+   * becomes `cancelled` at once. If it is running, its job's `signal` is aborted: at once if `cancel` is called on the
+   * master that runs the task or in one of its workers, otherwise at that master's next poll. The task becomes
+   * `cancelled` when its job has finished or was killed, whatever the job reported. Cancelled tasks stay in the queue.
    *
-   * @returns whether there was a task that had not ended
-   * @throws InvalidArgumentError (rejects) for what is no `_id`
+   * @returns whether there was such a task
+   * @throws InvalidArgumentError (rejects) if `_id` is not a non-empty string
    */
   async cancel(_id: string): Promise<boolean>
   async cancel(_id: string, ...others: readonly unknown[]): Promise<boolean> {
@@ -99,11 +102,11 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Starts a failed or cancelled task anew, from any process; an in-memory task on its master only. It is due now, and
-   * has all its retries again.
+   * Starts a failed or cancelled task anew, from any process; an in-memory task on its master only. The task is due
+   * now, and has all its retries again.
    *
-   * @returns whether there was such a task; a running one that was asked to end is not
-   * @throws InvalidArgumentError (rejects) for what is no `_id`
+   * @returns whether there was such a task; a running task with a pending cancel is not one
+   * @throws InvalidArgumentError (rejects) if `_id` is not a non-empty string
    */
   async retry(_id: string): Promise<boolean>
   async retry(_id: string, ...others: readonly unknown[]): Promise<boolean> {
@@ -120,10 +123,11 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Adds a listener for an event type, on the master only. There may be several. The same function counts once.
+   * Adds a listener for an event type, on the master only. An event type may have several listeners. A function that is
+   * added repeatedly is called once for each event.
    *
-   * @param options.taskType only the events of tasks of this type; default: of all
-   * @throws InvalidArgumentError for another event type or option, or when the listener is not a function
+   * @param options.taskType only the events of tasks of this type; default: of all types
+   * @throws InvalidArgumentError for an unknown event type or option, or if the listener is not a function
    * @throws WrongProcessError in a worker
    */
   addEventListener<Type extends TaskEventType>(
@@ -135,10 +139,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Removes a listener of an event type, on the master only. Does nothing if it was not added.
+   * Removes a listener of an event type, on the master only. Does nothing if the listener was not added.
    *
    * @param listener default: all listeners of this event type
-   * @throws InvalidArgumentError for another event type, or when the listener is not a function
+   * @throws InvalidArgumentError for an unknown event type, or if the listener is not a function
    * @throws WrongProcessError in a worker
    */
   removeEventListener<Type extends TaskEventType>(eventType: Type, listener?: TaskEventListener<Type>): void {
@@ -148,7 +152,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   /**
    * The in-memory tasks of this master.
    *
-   * @throws WrongProcessError on a worker
+   * @throws WrongProcessError in a worker
    */
   get inMemory(): InMemoryTasks {
     if (role === 'worker') {
@@ -164,7 +168,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     for (const task of firstOfEachType(tasks)) this.#signals.master?.inMemoryTaskAdded(task)
   }
 
-  /** An idle master stores a task already claimed, also one of its workers: its job starts after one write, not two. */
+  /**
+   * An idle master stores the task already claimed, also when one of its workers adds it. The job then starts after one
+   * write instead of two.
+   */
   private async addPersistent(task: Task): Promise<void> {
     checkSize('addTask', task)
     if (await this.#signals.addClaimed(task)) return
@@ -180,7 +187,7 @@ function checkId(method: string, _id: unknown): void {
   checkText(field, _id)
 }
 
-/** 2.x took a callback, and other queues take options. */
+/** Callers may still pass a callback, as in 2.x, or options, as in other queues. */
 function refuseMore(method: string, others: readonly unknown[]): void {
   const [other] = others
   if (other === undefined) return
@@ -188,7 +195,7 @@ function refuseMore(method: string, others: readonly unknown[]): void {
   throw wrongValue(`${method}: the second argument`, other, 'none', hint)
 }
 
-/** Of each type, the one of the highest priority of those that are due, and the earliest of the others. */
+/** For each type: the due task with the highest priority, and the earliest of the scheduled tasks. */
 function firstOfEachType(tasks: readonly Task[]): Iterable<Task> {
   const first = new Map<string, Task>()
   for (const task of tasks) {
@@ -208,7 +215,10 @@ export const signals = new Signals()
 const QUEUE_NAME = 'taskQueue'
 export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, memoryQueue, listeners, signals, retention)
 
-/** The documents of the queue. What was just written is read, whatever the connection string prefers. */
+/**
+ * The collection of the queue's documents. Whatever the connection string prefers, reads go to the primary, so that
+ * they see what was just written.
+ */
 export function storedTasks(): RawCollection {
   return TaskQueue.rawDatabase().collection<StoredTask>(QUEUE_NAME, { readPreference: 'primary' })
 }
