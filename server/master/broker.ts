@@ -7,9 +7,9 @@ import { copyTask, toJob } from '../../common/task'
 import type { Question } from '../pool/worker-exit'
 
 /**
- * Puts a question of a task to the application's message broker, and sends back its first answer. Never rejects.
+ * Passes a task's question to the application's message broker, and sends the first answer back. Never rejects.
  *
- * @param isValid whether the task's claim is; a job that has lost it has nothing to say any more
+ * @param isValid whether the task's claim is valid; otherwise the question is refused
  */
 export async function consult(
   broker: MessageBroker | null,
@@ -36,7 +36,7 @@ export async function consult(
   }
 }
 
-/** @returns a function that sends an answer, or returns false when one was sent before */
+/** @returns a function that sends an answer, or returns false if one was sent already */
 function onlyOnce({ answer }: Question): (makeAnswer: () => Answer) => boolean {
   let isSettled = false
   return makeAnswer => {
@@ -45,7 +45,7 @@ function onlyOnce({ answer }: Question): (makeAnswer: () => Answer) => boolean {
     try {
       answer(makeAnswer())
     } catch (error) {
-      // Not thrown to who answered: that may be a timer of the application, where it would end the master.
+      // Not rethrown: the caller may be a timer of the application, where an exception would crash the master.
       answer({
         kind: 'refused',
         error: errorToWire(new UnsendableValueError('the answer of the messageBroker', error)),

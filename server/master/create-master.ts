@@ -61,7 +61,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
     ...{ assigner, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage, pool, scaling },
   })
 
-  // What happens to all of these, and who reacts.
+  // The events of all these parts, and who reacts to them.
   const reactions = new Reactions({
     ...{ abortGrace, claims, definitions, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
     ...{ feedOutage: new FeedOutage(log), outcomes, pool, settler, unknownTypes },

@@ -10,12 +10,12 @@ import type { Settler } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
 import { stopOnSignal } from './shutdown'
 
-/** At a signal: the part of `stopTimeout` that is kept for jobs that are aborted. */
+/** After a signal, at most this part of `stopTimeout` is kept for aborted jobs to finish. */
 const LONGEST_LAST_GRACE_MS = 1000
 
 /**
- * How long a stop waits for the database, after the jobs have ended. What is not written by then is rescued when its
- * lease expires.
+ * How long a stop waits for outstanding settlements, once the workers are closed. A task whose settlement is not
+ * written by then is rescued when its lease expires.
  */
 const STORE_PATIENCE_MS = 1500
 
@@ -30,17 +30,17 @@ export interface MasterParts {
 }
 
 /**
- * | mode       | entered                             | left for                                     |
- * | ---------- | ----------------------------------- | -------------------------------------------- |
- * | stopped    | at first; when a stop is over       | running                                      |
- * | running    | by `start`                          | stopping, ending                             |
- * | stopping   | by `stop`                           | stopped when all is closed, restarting, ending |
- * | restarting | by `start` during a stop            | running when all is closed, stopping, ending |
- * | ending     | when a signal tells the process to end |                                           |
+ * | mode       | entered                        | next                                           |
+ * | ---------- | ------------------------------ | ---------------------------------------------- |
+ * | stopped    | initially; when a stop is over | running                                        |
+ * | running    | by `start`                     | stopping, ending                               |
+ * | stopping   | by `stop`                      | stopped when all is closed, restarting, ending |
+ * | restarting | by `start` during a stop       | running when all is closed, stopping, ending   |
+ * | ending     | on a signal to end the process |                                                |
  */
 type Mode = 'stopped' | 'running' | 'stopping' | 'restarting' | 'ending'
 
-/** The life of a master: starts and stops its parts. */
+/** Starts and stops the parts of a master. */
 export class Master {
   readonly #parts: MasterParts
   #mode: Mode = 'stopped'
@@ -51,7 +51,7 @@ export class Master {
     this.#parts = parts
   }
 
-  /** Starts dispatching. Does nothing if it is running; during a stop, it starts again once that is over. */
+  /** Starts dispatching. Does nothing while the master is running; during a stop, restarts once that is over. */
   start(): void {
     if (this.#mode === 'stopping') this.#mode = 'restarting'
     if (this.#mode !== 'stopped') return
@@ -64,11 +64,11 @@ export class Master {
   }
 
   /**
-   * Stops dispatching, and closes the workers; it may be started again. A second call during a stop may hurry it. Never
-   * rejects.
+   * Stops dispatching and closes the workers; the master may be started again. A second call during a stop may shorten
+   * it. Never rejects.
    *
-   * @param timeout milliseconds for which running jobs may go on
-   * @param grace milliseconds that they have to end then, before they are killed
+   * @param timeout milliseconds until running jobs are aborted
+   * @param grace milliseconds from then until they are killed
    */
   async stop(timeout: number, grace = timeout === 0 ? 0 : this.#parts.options.abortGrace): Promise<void> {
     if (this.#mode === 'stopped') return
@@ -95,14 +95,14 @@ export class Master {
     if (isWanted) this.start()
   }
 
-  /** Until everything that was claimed is settled. */
+  /** Resolves when every claim is settled and its event is emitted. */
   private async settled(dispatched: Promise<void>): Promise<void> {
     await dispatched
     await this.#parts.claims.fetched()
     await this.#parts.settler.idle()
   }
 
-  /** In development the tool waits for the process, to start the next. */
+  /** In development the stop does not wait for jobs: the Meteor tool waits for this process to start the next one. */
   private async endBy(signal: NodeJS.Signals): Promise<void> {
     this.#mode = 'ending'
     const { abortGrace, stopTimeout } = this.#parts.options

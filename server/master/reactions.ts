@@ -41,8 +41,8 @@ export interface ReactionsParts {
 }
 
 /**
- * What a master does about what happens in the queue of this process, in its pool, in the change feed and to its
- * claims. All arrows back to the dispatcher and to the settler are here.
+ * Reacts to what happens in the queue of this process, in the pool, in the change feed and to the claims. All calls
+ * back to the dispatcher and the settler are made here.
  */
 export class Reactions
   implements MasterListener, PoolListener, FeedListener, ClaimsListener, SettlerListener, MaintenanceListener
@@ -53,12 +53,12 @@ export class Reactions
     this.#parts = parts
   }
 
-  // In the queue of this process, or of a worker.
+  // Events in the queue of this process, or of one of its workers.
 
   taskAdded(task: TaskSignal): void {
     const { dispatcher, feed, unknownTypes } = this.#parts
     unknownTypes.taskAdded(task.taskType)
-    // This process knows already: the feed need not report it.
+    // This process knows of the task already, so the feed need not report it.
     feed.ignore(task._id)
     dispatcher.taskAdded(task)
   }
@@ -83,7 +83,7 @@ export class Reactions
     else this.#parts.claims.requestCancel(token)
   }
 
-  // In the change feed.
+  // Events in the change feed.
 
   feedOpened(): void {
     this.#parts.feedOutage.opened()
@@ -109,12 +109,12 @@ export class Reactions
   }
 
   foreignTaskAdded(hasState: boolean): void {
-    // A tick finds those without a state by an index; for any other, the collection is read.
+    // A tick finds documents without a state by an index. To find any other, it must read the collection.
     if (hasState) this.#parts.maintenance.adoptSoon()
     else this.#parts.maintenance.wake()
   }
 
-  /** The database knows for which claim: the task may have been claimed anew since. */
+  /** Asks the database which claim the request is for: the task may have been claimed anew since. */
   cancelRequested(_id: string): void {
     // When the database is away, the next renewal finds the request.
     if (this.#parts.claims.mayHold(_id)) void this.#parts.claims.findCancelRequests().catch(() => undefined)
@@ -124,7 +124,7 @@ export class Reactions
     this.#parts.feedOutage.failed(error, isFinal)
   }
 
-  // In the pool.
+  // Events in the pool.
 
   poolChanged(): void {
     this.#parts.dispatcher.wake()
@@ -154,7 +154,7 @@ export class Reactions
     void this.answer(question)
   }
 
-  /** A worker asked to cancel a running task, of whichever master. */
+  /** A worker requested the cancel of a running task, which any master may hold. */
   workerRequestedCancel(token: string): void {
     this.#parts.claims.requestCancel(token)
   }
@@ -163,7 +163,7 @@ export class Reactions
     this.taskCancelled({ task, token: undefined })
   }
 
-  // To a claim.
+  // Events of a claim.
 
   claimToCancel(held: HeldClaim): void {
     this.end(held, new TaskCancelledError())
@@ -174,7 +174,7 @@ export class Reactions
     this.#parts.settler.lost(held, loss)
   }
 
-  // To a task that was settled.
+  // Events after a settlement.
 
   taskReleased(task: Task, delay: number): void {
     this.#parts.dispatcher.releasedFor(task, delay)
@@ -184,7 +184,7 @@ export class Reactions
     this.#parts.dispatcher.wake()
   }
 
-  // To the queue, in the maintenance.
+  // Events in the maintenance.
 
   queueAsked(): void {
     this.#parts.dispatcher.queueAsked()
@@ -194,7 +194,7 @@ export class Reactions
     this.#parts.dispatcher.tasksWait(areNew)
   }
 
-  // Invariant 2: a job whose claim does not count any more has nothing to say.
+  // Invariant 2: the question of a job whose claim is no longer valid is refused.
   private async answer(question: Question): Promise<void> {
     const { claims, log, messageBroker } = this.#parts
     const held = claims.get(question.claim.token)
@@ -203,20 +203,21 @@ export class Reactions
   }
 
   private canStartNow({ createdAt, dueDate, taskType }: Task): boolean {
-    // For a due date that was given, the database's clock decides.
+    // If the caller gave a due date, the database's clock decides whether it has passed.
     const isDue = dueDate.getTime() === createdAt.getTime()
+    // Invariant 6: a master claims only the task types of its own task map.
     return isDue && this.#parts.definitions.has(taskType) && this.#parts.dispatcher.isIdle
   }
 
   private end(held: HeldClaim, reason: Error): void {
     if (held.place === 'buffered') {
       this.#parts.localQueue.drop(held)
-      // A worker may have been kept free for it.
+      // A worker may have been reserved for it.
       this.#parts.dispatcher.wake()
     } else if (held.place !== 'left') this.#parts.pool.abort(held.claim, reason, this.#parts.abortGrace)
   }
 
-  /** A claim stays in the registry until its job has left: without one, nothing is left to do. */
+  /** Ignores a token that is not in the registry: a claim stays there until its job has left. */
   private withClaim(token: string, react: (held: HeldClaim) => void): void {
     const held = this.#parts.claims.get(token)
     if (held !== undefined) react(held)

@@ -1,15 +1,15 @@
 import { constants } from 'node:os'
 
-/** What a service manager, a container or a terminal sends to end a process. */
+/** The signals with which a service manager, a container or a terminal ends a process. */
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 type Signal = (typeof SIGNALS)[number]
 
 /**
- * Runs `stop` when the process is told to end, and then lets it end by the signal, as it would have without us. A
- * second signal does not wait for `stop`.
+ * Runs `stop` on a signal to end the process, then lets the signal end it, as if we had no listener. A second signal
+ * does not wait for `stop`.
  *
- * @param isForOthers whether to leave the end of the process to whoever else listens for the signal
- * @returns a function that takes the listeners off again
+ * @param isForOthers whether other listeners for the signal, if there are any, decide when the process ends
+ * @returns a function that removes our listeners
  */
 export function stopOnSignal(stop: (signal: Signal) => Promise<void>, isForOthers: boolean): () => void {
   let isStopping = false
@@ -35,13 +35,13 @@ export function stopOnSignal(stop: (signal: Signal) => Promise<void>, isForOther
   return takeOff
 }
 
-/** The first process of a container is not ended by a signal that it has no listener for. */
+/** The kernel ignores a signal to the first process of a container if that has no listener for it. */
 function end(signal: Signal): void {
   if (process.pid === 1) exit(signal)
   else process.kill(process.pid, signal)
 }
 
-/** With the code of a process that a signal ended. */
+/** Exits with the code of a process that this signal killed. */
 function exit(signal: Signal): never {
   process.exit(128 + constants.signals[signal])
 }

@@ -5,15 +5,15 @@ import type { Task } from '../../../common/task'
 import type { Policy } from '../../../common/task-map'
 
 /**
- * Milliseconds until the next attempt, after this many failed ones. The application's own function must not cost the
- * task its retry: where it fails, the default is used.
+ * Milliseconds until the next attempt, after this many failed ones. If the application's own function fails, the
+ * default is used, so that the task keeps its retry.
  */
 export function delayAfter({ backoff }: Policy, task: Task, failures: number, error: Error, log: Log): number {
   if (typeof backoff !== 'function') return delayOf(backoff, failures, Math.random())
   try {
     const delay: unknown = backoff(failures, error)
     if (isDelay(delay)) return delay
-    // One that is asynchronous may reject, which would end the process.
+    // An asynchronous function returns a promise. If that rejects unhandled, it crashes the process.
     Promise.resolve(delay).catch(() => undefined)
     log.taskError(task, `backoff gave ${String(delay)}; allowed: milliseconds, from 0. The default is used`)
   } catch (thrown) {

@@ -8,10 +8,10 @@ import type { MongoClaims } from '../../queue/mongo/claim'
 import { HeldClaim } from './held-claim'
 import { Lease } from './lease'
 
-/** A lease survives a renewal that fails, and one that comes late. */
+/** A lease survives one renewal that fails, or one that is late. */
 const RENEWALS_PER_LEASE = 3
 
-/** What happens to a claim from outside, while it is held. */
+/** Hears what others do to a claim while it is held. */
 export interface ClaimsListener {
   /** The task is to be cancelled. Called once for each claim. */
   claimToCancel(held: HeldClaim): void
@@ -19,7 +19,7 @@ export interface ClaimsListener {
   claimLost(held: HeldClaim, loss: Loss): void
 }
 
-/** What a fetch has brought. */
+/** The result of a fetch. */
 export interface HeldClaims {
   readonly helds: readonly HeldClaim[]
   /** Whether as many tasks waited as were asked for. */
@@ -34,9 +34,9 @@ export interface ClaimsParts {
 }
 
 /**
- * The registry of the claims that this master holds, in either queue. It renews the leases of exactly these, by a timer
- * of its own, so that a job may block its worker for as long as it likes. A claim whose acknowledgement was lost is not
- * in the registry: it is not renewed, expires, and is rescued like any other.
+ * The registry of the claims that this master holds, in either queue. It renews their leases, and no others, by a timer
+ * of its own, so a job may block its worker for any length of time. A claim whose acknowledgement was lost is not in
+ * the registry: it is not renewed, expires, and is rescued like any other.
  */
 export class Claims {
   readonly #parts: ClaimsParts
@@ -46,7 +46,7 @@ export class Claims {
   readonly #fetches = new Set<Promise<unknown>>()
   #interval: number | undefined
   #renewing: Promise<void> | undefined
-  /** Look-ups of requests to cancel. */
+  /** The look-up of cancel requests that is in flight, and the next one. */
   #finding: { readonly inFlight?: Promise<void>; next?: Promise<void> } = {}
 
   constructor(parts: ClaimsParts) {
@@ -57,7 +57,7 @@ export class Claims {
     this.#listener = listener
   }
 
-  /** Claims the next tasks that are due, in their order. @param limit the highest number of tasks, from 1 */
+  /** Claims the next due tasks, in their order. @param limit the most tasks to claim, from 1 */
   fetch(limit: number): Promise<HeldClaims> {
     return this.inFlight(async (batch, lease) => {
       const { claims, mayBeMore } = await this.#parts.queue.claim(batch, limit)
@@ -70,7 +70,7 @@ export class Claims {
     return this.inFlight(async (batch, lease) => this.hold(await this.#parts.queue.addClaimed(batch, task), lease))
   }
 
-  /** From now on this claim is this master's. @param lease none for a claim of the in-memory queue */
+  /** Adds a claim to the registry. @param lease undefined for an in-memory claim */
   hold(claim: Claim, lease?: Lease): HeldClaim {
     const held = new HeldClaim(claim, lease)
     this.#held.set(claim.token, held)
@@ -92,58 +92,60 @@ export class Claims {
     return false
   }
 
-  /** The tokens of the persistent claims, those included whose settlement is being written. */
+  /** The tokens of the persistent claims, including those whose settlement is being written. */
   get tokens(): string[] {
     return this.leased().map(({ claim }) => claim.token)
   }
 
-  /** Whether the job of this claim may be started: its lease has not run out, as far as this master knows. */
+  /** Whether the job of this claim may start: as far as this master knows, the lease has not expired. */
   isValid({ lease, validity }: HeldClaim): boolean {
     return validity === 'held' && lease?.isOver !== true
   }
 
   /**
-   * Whether this claim still counts: a lease that has run out is renewed first, since a late renewal is as good as one
-   * in time.
+   * Whether this claim still counts. An expired lease is renewed first, since a late renewal is as good as one in time.
    */
   async confirm(held: HeldClaim): Promise<boolean> {
-    // The first may join a renewal that began before the lease ran out.
+    // Two tries, since the first may join a renewal that began before the lease expired.
     for (let tries = 0; tries < 2 && held.validity === 'held' && !this.isValid(held); tries++) await this.renew()
     return this.isValid(held)
   }
 
-  /** Lets go of a claim whose job has left and which is settled or void. */
+  /** Removes a claim from the registry if its job has left and it is settled or void. */
   forgetIfOver(held: HeldClaim): void {
     if (held.isOver) this.#held.delete(held.claim.token)
   }
 
-  /** The task of the claim with this token is to be cancelled. A claim of another master hears of it there. */
+  /**
+   * Requests the cancel of the task whose claim has this token. If another master holds the claim, it hears of the
+   * request itself.
+   */
   requestCancel(token: string): void {
     const held = this.#held.get(token)
     if (held !== undefined) this.markRequested(held)
     else this.findCancelRequestsFetched()
   }
 
-  /** The claim with this token is void. */
+  /** Makes the claim with this token void. */
   lose(token: string, loss: Loss): void {
     const held = this.#held.get(token)
-    // The verdict of a settlement on its way says more.
+    // While a settlement is being written, its verdict is more exact.
     if (held?.validity !== 'held') return
     held.become('void')
     this.#listener?.claimLost(held, loss)
   }
 
   /**
-   * Asks the database for requests to cancel a task of these claims, and of those in a fetch in flight.
+   * Asks the database for requests to cancel the tasks of the held claims, and those of fetches in flight.
    *
-   * @throws when the database is away (rejects)
+   * @throws if the database is away (rejects)
    */
   findCancelRequests(): Promise<void> {
     this.findCancelRequestsFetched()
     return this.findCancelRequestsHeld()
   }
 
-  /** Once the fetches in flight are over. When the database is away, the next renewal finds what this does not. */
+  /** Asks once the fetches in flight are over. If the database is away, the next renewal finds the requests. */
   private findCancelRequestsFetched(): void {
     if (this.#fetches.size === 0) return
     void Promise.allSettled(this.#fetches)
@@ -152,7 +154,7 @@ export class Claims {
   }
 
   private findCancelRequestsHeld(): Promise<void> {
-    // One at a time: what is asked while one is on its way is answered by the next.
+    // One look-up at a time: requests for another are merged into the next.
     const { inFlight } = this.#finding
     this.#finding.next ??= (inFlight ?? Promise.resolve()).then(() => {
       const finding = this.findRequestsAmong(this.leased())
@@ -163,12 +165,12 @@ export class Claims {
     return this.#finding.next
   }
 
-  /** Until no fetch is in flight. */
+  /** Resolves when no fetch is in flight. */
   async fetched(): Promise<void> {
     while (this.#fetches.size > 0) await Promise.allSettled(this.#fetches)
   }
 
-  /** Renews the leases from now on. */
+  /** Starts renewing the leases. */
   start(): void {
     this.#interval ??= Meteor.setInterval(() => void this.renew(), this.#parts.leaseDuration / RENEWALS_PER_LEASE)
   }
@@ -178,7 +180,7 @@ export class Claims {
     this.#interval = undefined
   }
 
-  /** @param fetch makes claims, and holds them */
+  /** @param fetch claims tasks, and adds the claims to the registry */
   private async inFlight<Held>(fetch: (batch: string, lease: Lease) => Promise<Held>): Promise<Held> {
     const fetching = fetch(createId(), new Lease(this.#parts.leaseDuration))
     this.#fetches.add(fetching)
@@ -208,7 +210,7 @@ export class Claims {
     return [...this.#held.values()].filter(hasLease)
   }
 
-  /** One renewal at a time. Never rejects. */
+  /** Renews all leases; a call during a renewal joins it. Never rejects. */
   private async renew(): Promise<void> {
     this.#renewing ??= this.renewAll().finally(() => {
       this.#renewing = undefined
@@ -217,8 +219,8 @@ export class Claims {
   }
 
   /**
-   * When the database is away the leases run on, and a later renewal is as good as one in time while nobody took the
-   * task over.
+   * While the database is away, the leases run out. A later renewal is as good as one in time, unless another master
+   * has taken the task over.
    */
   private async renewAll(): Promise<void> {
     const helds = this.leased()
@@ -227,6 +229,7 @@ export class Claims {
       await this.renewLeasesOf(helds)
       await this.findRequestsAmong(helds)
     } catch (error) {
+      // Invariant 10: the database going away does not end running jobs.
       this.#parts.log.error(`cannot renew the leases, trying again: ${messageOf(error)}`)
     }
   }

@@ -4,7 +4,7 @@ import { type Task, copyTask } from '../../../common/task'
 import type { Listeners, TaskEventListener, TaskEvents, TaskEventType } from '../../queue/listeners'
 import { CANCELLED, failureCause, finalEntry } from './outcome-log'
 
-/** Emits events to the application's listeners. What they throw or reject with is logged, and stops nothing. */
+/** Emits events to the application's listeners, and logs what listeners throw or reject with. */
 export class Events {
   readonly #listeners: Listeners
   readonly #log: Log
@@ -20,17 +20,17 @@ export class Events {
     return this.emit('cancelled', { task })
   }
 
-  /** A document that somebody wrote cannot be run, and is failed. */
+  /** Reports a task that cannot be run, because other code wrote its document. The task has failed. */
   emitPoisoned(task: Task, error: Error): void {
     this.#log.task(task, finalEntry(failureCause(error), 0))
     void this.emit('error', { value: error, task })
   }
 
   /**
-   * Each listener gets a copy of the task of its own, except for the only one of a done task, which nobody else has any
-   * more.
+   * Each listener gets its own copy of the task. Only the single listener of a done task gets the task itself, since
+   * nothing else uses it any more.
    *
-   * @returns a promise, which never rejects, while a listener has not finished
+   * @returns a promise, which never rejects, if a listener has not finished yet
    */
   emit<Type extends TaskEventType>(type: Type, event: TaskEvents[Type]): Promise<void> | undefined {
     const listeners = this.#listeners.of(type, event.task.taskType)
@@ -50,6 +50,7 @@ export class Events {
       const answer = listener(event)
       return isThenable(answer) ? this.await(type, event.task, answer) : undefined
     } catch (thrown) {
+      // Invariant 3: what a listener throws stops nothing.
       this.logFailure(type, event.task, thrown)
       return undefined
     }

@@ -4,22 +4,22 @@ import type { Lease } from './lease'
 /**
  * Where the job of a claim is:
  *
- * | place    | entered when                                   | left when                           |
- * | buffered | the claim was fetched, or its job was returned | it is sent to a worker, or released |
- * | sent     | a worker was given the job                     | the worker starts or returns it     |
- * | started  | the task function is being called              | the job ended, or its worker exited |
- * | left     | no worker and no buffer has the job            |                                     |
+ * | place    | entered when                                   | until                                        |
+ * | buffered | the claim was fetched, or its job was returned | it is sent to a worker, or released          |
+ * | sent     | the job was sent to a worker                   | the worker starts or returns it              |
+ * | started  | the worker is about to call the task function  | the job has an outcome, or its worker exited |
+ * | left     | no worker and no buffer has the job            |                                              |
  */
 export type Place = 'buffered' | 'sent' | 'started' | 'left'
 
 /**
- * What the claim is worth:
+ * Whether the claim still counts:
  *
- * | validity | entered when                                        | left when                             |
- * | held     | the claim was fetched                               | its settlement is written, or it is lost |
- * | settling | its settlement is given to the outbox               | the outbox has a verdict              |
- * | settled  | the settlement is written                           |                                       |
- * | void     | the task was found to carry another token, or none  |                                       |
+ * | validity | entered when                                       | until                                |
+ * | held     | the claim was fetched                              | its settlement begins, or it is lost |
+ * | settling | its settlement begins                              | there is a verdict                   |
+ * | settled  | the settlement is written                          |                                      |
+ * | void     | the task was found to carry another token, or none |                                      |
  */
 export type Validity = 'held' | 'settling' | 'settled' | 'void'
 

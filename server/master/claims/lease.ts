@@ -1,9 +1,9 @@
 import { clockOffset, hasJumped, monotonicNow } from '../../../common/clock'
 
 /**
- * How long a claim is valid, by this master's clock: never longer than by the database's, since it begins before the
- * write. The monotonic clock stands still while the machine sleeps: after that, the lease counts as over until it is
- * renewed.
+ * How long a claim is valid, by this master's clock. It begins before the write, so it never outlasts the lease in the
+ * database. While the machine sleeps, the monotonic clock stands still. After that, the lease counts as over until it
+ * is renewed.
  */
 export class Lease {
   /** On the monotonic clock. */
@@ -12,7 +12,7 @@ export class Lease {
   readonly #offsetNow: () => number
 
   /**
-   * Begins now: create it before the claim, or the renewal, is sent.
+   * Begins now: create it before the claim or the renewal is sent.
    *
    * @param duration milliseconds
    * @param offsetNow the time of day minus the monotonic clock

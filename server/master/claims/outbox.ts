@@ -15,14 +15,14 @@ interface Pending {
   readonly conclude: (verdict: Verdict) => void
 }
 
-/** The settlements of persistent claims on their way to the database: each is written until there is a verdict. */
+/** Writes the settlements of persistent claims to the database, and retries each until it has a verdict. */
 export class Outbox {
   readonly #store: ClaimStore
   readonly #claims: Pick<Claims, 'hasBuffered'>
   readonly #log: Log
   readonly #pending: Pending[] = []
   #writing: Promise<void> | undefined
-  /** When the last write was sent; on performance.now. */
+  /** When the last write was sent (performance.now). */
   #sentAt = -Infinity
 
   constructor(store: ClaimStore, claims: Pick<Claims, 'hasBuffered'>, log: Log) {
@@ -31,14 +31,14 @@ export class Outbox {
     this.#log = log
   }
 
-  /** @param conclude called once, with what became of the claim; it must not throw */
+  /** @param conclude called once, with the verdict; it must not throw */
   write(request: SettleRequest, conclude: (verdict: Verdict) => void): void {
     this.#pending.push({ request, conclude })
     // Settlements of the same turn go into the same write.
     if (this.#writing === undefined) this.#writing = Promise.resolve().then(() => this.writePending())
   }
 
-  /** One write at a time: what is added meanwhile goes together into the next. */
+  /** One write at a time: settlements that are added during a write go together into the next. */
   private async writePending(): Promise<void> {
     while (this.#pending.length > 0) {
       await this.collect()
@@ -48,7 +48,7 @@ export class Outbox {
     this.#writing = undefined
   }
 
-  /** While jobs wait for a worker, more settlements are to come, and throughput counts. */
+  /** Delays the next write while jobs wait for a worker: more settlements are about to come, and throughput counts. */
   private async collect(): Promise<void> {
     const wait = this.#sentAt + WRITE_EVERY_MS - performance.now()
     if (wait > 0 && this.#pending.length < MAX_WRITE && this.#claims.hasBuffered) await pause(wait)

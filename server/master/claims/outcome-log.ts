@@ -1,4 +1,4 @@
-/** What the log says of each outcome of a job: one entry, with what comes next. */
+/** The log entry for each outcome of a job: what happened, and what comes next. */
 import { messageOf, textOf } from '../../../common/errors'
 import type { TaskEntry } from '../../../common/log'
 import { counted, textOfDuration } from '../../../common/text'

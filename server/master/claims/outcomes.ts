@@ -22,13 +22,13 @@ import {
 } from './outcome-log'
 import type { Aftermath, Settler } from './settler'
 
-/** Until a task that killed its worker runs again: meanwhile those behind it have their turn. */
+/** How long a task that killed its worker is put off, so that the tasks behind it get their turn. */
 const CRASH_PAUSE_MS = 3000
 
-/** This many workers in a row that die before they start a task are no coincidence. */
+/** If this many workers in a row die before they start a task, it is no coincidence: the task becomes a suspect. */
 const MAX_DEATHS_BEFORE_START = 3
 
-/** Characters of an error that are kept on the task. */
+/** The most characters of an error's name, message or stack that are kept on the task. */
 const MAX_TEXT = 10_000
 
 export interface OutcomesParts {
@@ -39,10 +39,10 @@ export interface OutcomesParts {
   readonly settler: Settler
 }
 
-/** Decides what becomes of a claim whose job has left: done, tried again, failed, released or cancelled. */
+/** Decides what becomes of a claim whose job has left: done, retried, failed, released or cancelled. */
 export class Outcomes {
   readonly #parts: OutcomesParts
-  /** How many workers in a row have died before they had started a task that they had alone, by its `_id`. */
+  /** By `_id`: how many workers in a row have died before they had started the task, which was their only job. */
   readonly #diedBefore = new Map<string, number>()
 
   constructor(parts: OutcomesParts) {
@@ -58,8 +58,8 @@ export class Outcomes {
   }
 
   /**
-   * The worker died while it ran the job: that is the job's fault, unless the worker was killed because the job did not
-   * end.
+   * The worker died while it ran the job. The job is to blame, unless the worker was killed because a job did not
+   * finish.
    */
   workerDied(held: HeldClaim, death: Death, aborted?: Error): void {
     const { blame, how, pid } = death
@@ -86,7 +86,7 @@ export class Outcomes {
     }
   }
 
-  /** The task cannot be run: it fails before its function was called, without retries. */
+  /** Fails a task that cannot be run, before its function is called and without retries. */
   failUnstarted(held: HeldClaim, error: Error): void {
     const attempts = (held.claim.task.attempts ?? 1) - 1
     this.fail(held, error, { attempts }, finalEntry(failureCause(error), attempts))
@@ -98,7 +98,7 @@ export class Outcomes {
     this.settle(held, { kind: 'released', ...change }, { entry })
   }
 
-  /** The job will not start: its task is to be cancelled, or its claim is void. */
+  /** Settles a claim whose job will not start: its task is to be cancelled, or the claim is void. */
   withdraw(held: HeldClaim): void {
     this.cancel(held, false)
   }
@@ -126,7 +126,7 @@ export class Outcomes {
       this.fail(held, error, counts, finalEntry(cause, task.attempts ?? 1))
       return
     }
-    // Before the application's `backoff` gets the error, and may change it.
+    // Taken before the application's `backoff` gets the error, which it may change.
     const failure = toFailure(error)
     const delay = delayAfter(policy, task, counts.failures, error, this.#parts.log)
     this.settle(
@@ -153,7 +153,7 @@ export class Outcomes {
     this.settle(held, { kind: 'failed', error: failure, counts }, { entry, emit })
   }
 
-  /** @param killed the pid of the worker that was killed, since the job did not end within its grace */
+  /** @param killed the pid of the worker that was killed, since the job did not finish within its grace */
   private timeoutOf({ claim: { task } }: HeldClaim, error: TaskTimeoutError, killed?: number): Cause {
     return timeoutCause(error, policyOf(task, this.#parts.definitions).timeout, killed)
   }
@@ -167,6 +167,7 @@ export class Outcomes {
     const { task } = held.claim
     const crashes = (task.crashes ?? 0) + 1
     const attempts = (task.attempts ?? 1) - (hasStarted ? 0 : 1)
+    // Invariant 9: a task that keeps killing its worker is put off after each crash, and fails after `maxCrashes`.
     if (crashes < maxCrashes) {
       const entry = crashEntry(pid, how, CRASH_PAUSE_MS, crashes, maxCrashes)
       this.settle(held, { kind: 'released', hasStarted, crashes, delay: CRASH_PAUSE_MS }, { entry })

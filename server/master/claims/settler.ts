@@ -8,11 +8,11 @@ import type { HeldClaim } from './held-claim'
 import type { Outbox } from './outbox'
 import { lostEntry } from './outcome-log'
 
-/** What follows from a settlement for the master. */
+/** Hears what a settlement means for dispatching. */
 export interface SettlerListener {
   /** A persistent task may be claimed again in `delay` milliseconds. */
   taskReleased(task: Task, delay: number): void
-  /** A claim is void, or an in-memory task may run again: there may be more to do. */
+  /** A claim is void, or an in-memory task may run again: there may be more to dispatch. */
   claimEnded(): void
 }
 
@@ -24,19 +24,19 @@ export interface SettlerParts {
   readonly outbox: Outbox
 }
 
-/** What follows once a settlement is written as asked. */
+/** What to log and emit once a settlement is written as asked. */
 export interface Aftermath {
-  /** For the log: one entry an outcome. */
+  /** The log entry of the outcome. */
   readonly entry?: TaskEntry
-  /** Tells the listeners. @returns a promise while a listener has not finished */
+  /** Emits the event. @returns a promise if a listener has not finished yet */
   readonly emit?: () => Promise<void> | undefined
 }
 
-/** Writes what becomes of a claim whose job has left; then logs it and emits its event. */
+/** Settles a claim whose job has left; then logs the outcome and emits its event. */
 export class Settler {
   readonly #parts: SettlerParts
   #listener: SettlerListener | undefined
-  /** Settlements that are still to be written, or whose listeners have not finished. */
+  /** How many settlements are still to be written, and how many events have listeners that have not finished. */
   #pending = 0
   readonly #whenIdle: (() => void)[] = []
 
@@ -48,19 +48,19 @@ export class Settler {
     this.#listener = listener
   }
 
-  /** The claim is void before its job has ended. */
+  /** Handles a claim that became void before its job had left. */
   lost(held: HeldClaim, loss: Loss): void {
     this.pend(this.emitLoss(held, loss))
   }
 
-  /** Until everything is written and emitted. */
+  /** Resolves when everything is written and all listeners have finished. */
   async idle(): Promise<void> {
     while (this.#pending > 0) await new Promise<void>(resolve => this.#whenIdle.push(resolve))
   }
 
   /**
-   * Writes what becomes of the claim, unless it is void. A request to cancel the task wins over `settlement`, and is
-   * known here or found by the write.
+   * Settles the claim, unless it is void. A cancel request overrides `settlement`, whether this master knows of it or
+   * the write finds it.
    */
   settle(held: HeldClaim, settlement: Settlement, aftermath: Aftermath = {}): void {
     const { claims, memory, outbox } = this.#parts
@@ -130,7 +130,7 @@ export class Settler {
   }
 }
 
-/** The lease goes on being renewed while the settlement is on its way. */
+/** `leaseEndsAt` is a getter, since the lease is still renewed while the settlement is being written. */
 function requestFor(held: HeldClaim, settlement: Settlement): SettleRequest {
   return {
     claim: held.claim,
