@@ -12,7 +12,7 @@ import type { Outcomes } from '../claims/outcomes'
 import type { LocalQueue } from './local-queue'
 
 export interface AssignerParts {
-  /** Milliseconds that a job has to end after its timeout. */
+  /** Milliseconds that a job has to finish after its timeout. */
   readonly abortGrace: number
   readonly claims: Claims
   readonly definitions: Definitions
@@ -24,7 +24,7 @@ export interface AssignerParts {
 
 /**
  * Assigns claims to workers: in-memory tasks first, whatever their priority, then those of the local queue. Assigning
- * is synchronous: nothing comes between the choice of a worker and the job for it.
+ * is synchronous: nothing happens between choosing a worker and sending it the job.
  */
 export class Assigner {
   readonly #parts: AssignerParts
@@ -45,7 +45,7 @@ export class Assigner {
   }
 
   private sendAhead(worker: Worker, ahead: Ahead): void {
-    // Another job may reserve the worker meanwhile.
+    // Another job may have reserved the worker meanwhile.
     while (!ahead.isFull && this.#parts.pool.scheduler.isOpen(worker)) {
       const held = this.sendNextTo(worker)
       if (held === undefined) return
@@ -86,6 +86,7 @@ export class Assigner {
   private send(held: HeldClaim, run: (claim: Claim, limits: Limits) => boolean): boolean {
     const { claims, localQueue, outcomes } = this.#parts
     const { claim } = held
+    // Invariant 2: no job starts once its claim may belong to another master.
     if (!claims.isValid(held)) {
       localQueue.release(held, 'its lease ran out before its job could start')
       return true

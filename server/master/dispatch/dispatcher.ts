@@ -27,18 +27,18 @@ export interface DispatcherParts {
 }
 
 /**
- * Fetches due tasks, assigns them to workers and has workers forked, whenever a signal says that there may be work; one
- * pass at a time. The maintenance finds what no signal reported.
+ * Fetches due tasks, assigns them to workers and has workers forked, whenever a signal says that there may be work. One
+ * pass runs at a time. The maintenance finds what no signal reported.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts
   #refreshRate: number
   #interval: number | undefined
-  /** The pass on its way: there is one at a time. */
+  /** The pass in progress, if there is one. */
   #passing: Promise<void> | undefined
-  /** Somebody woke it since the last pass began. */
+  /** Whether another pass was requested since the last one began. */
   #isAwake = false
-  /** How many new tasks are being stored as claimed, for slots that are idle. */
+  /** How many new tasks are being stored already claimed, for idle slots. */
   #adding = 0
 
   /** Schedules one pass at the end of this turn; further calls in the same turn are merged into it. */
@@ -63,7 +63,7 @@ export class Dispatcher {
     this.wake()
   }
 
-  /** No task is claimed any more; resolves when what is on its way to the database has returned. */
+  /** Stops claiming. Resolves when the database operations in flight have returned. */
   async stop(): Promise<void> {
     const { dueTimer, feed, localQueue, maintenance, memoryTimer } = this.#parts
     this.stopTicks()
@@ -73,20 +73,20 @@ export class Dispatcher {
     await Promise.all([feed.stop(), this.#passing, maintenance.stop()])
   }
 
-  /** Takes effect at once when dispatching, else at the start. */
+  /** Takes effect at once while dispatching, otherwise at the next start. */
   setRefreshRate(milliseconds: number): void {
     this.#refreshRate = milliseconds
     if (this.isRunning) this.startTicks()
   }
 
-  /** Whether a task that is added now would be the next to run, at once. */
+  /** Whether a task that is added now would start at once, before all others. */
   get isIdle(): boolean {
     const { localQueue, memory, pool } = this.#parts
     const isFree = this.isRunning && this.#passing === undefined && pool.scheduler.idleSlots > this.#adding
     return isFree && localQueue.isDry && localQueue.size === 0 && memory.countDue(1) === 0
   }
 
-  /** Stores a new task already claimed, and has it run. @throws DuplicateTaskError (rejects) */
+  /** Stores a new task already claimed, and assigns it. @throws DuplicateTaskError (rejects) */
   async addClaimed(task: Task): Promise<void> {
     this.#adding++
     try {
@@ -94,7 +94,7 @@ export class Dispatcher {
     } finally {
       this.#adding--
     }
-    // Its worker may be gone by now.
+    // The idle worker may be gone by now.
     this.act()
   }
 
@@ -105,7 +105,7 @@ export class Dispatcher {
       this.dueIn(delay, true)
       return
     }
-    // A document that somebody else wrote may have a priority that is no number.
+    // A document that other code wrote may have a priority that is not a number.
     this.#parts.localQueue.announce(Number.isFinite(priority) ? priority : Infinity)
     this.wake()
   }
@@ -121,7 +121,7 @@ export class Dispatcher {
     if (this.isRunning) this.#parts.dueTimer.add(delay, isOurs)
   }
 
-  /** The maintenance asks whether tasks wait. */
+  /** The maintenance is about to ask the database whether tasks wait. */
   queueAsked(): void {
     this.#parts.localQueue.expectAnswer()
   }
@@ -160,7 +160,7 @@ export class Dispatcher {
     this.#parts.localQueue.releaseStale()
     this.act()
     await this.#passing
-    // A worker that became free meanwhile was not offered anything yet.
+    // A worker that became idle during this tick has not been offered a job yet, so it stays.
     if (this.isRunning) this.#parts.scaling.shrink(performance.now() - startedAt)
   }
 
@@ -172,7 +172,7 @@ export class Dispatcher {
   private async passWhileAwake(): Promise<void> {
     try {
       do {
-        // Before the queries: what happens from now on may be too late for them.
+        // Reset before the queries, which may miss what happens from now on.
         this.#isAwake = false
         await this.pass()
       } while (this.isWanted)

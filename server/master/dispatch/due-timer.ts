@@ -1,13 +1,13 @@
 /**
- * The timer fires at least this often, and the queue is polled anew: a timer stands still while the machine sleeps, and
- * does not notice that the clock was set. Timers of Node reach no further than 25 days, either.
+ * The timer fires at least this often, so that the queue is polled again. A timer stands still while the machine
+ * sleeps, and does not notice when the clock is set. Node's timers reach no further than 25 days, either.
  */
 const LONGEST_SLEEP_MS = 3_600_000
 
 export interface DueTimerListener {
-  /** The next task is due, or the timer reaches no further; it is set anew by `add`. */
+  /** The next task is due, or the longest sleep is over. `add` sets the timer again. */
   taskDue(): void
-  /** A task of this app will be due once a worker that is forked now has booted. */
+  /** A task of this app will be due by the time that a worker, forked now, has booted. */
   taskNear(): void
 }
 
@@ -17,7 +17,7 @@ export interface BootTime {
   readonly bootTime: number
 }
 
-/** Tells when the next task is due, as far as is known. A hint: the database decides. */
+/** Fires when the next known task is due. It is a hint: the database decides. */
 export class DueTimer {
   readonly #pool: BootTime
   readonly #longestSleep: number
@@ -43,7 +43,7 @@ export class DueTimer {
     return this.#isOurs && this.#dueAt - performance.now() <= this.#pool.bootTime
   }
 
-  /** A task is due in so many milliseconds. The earliest counts. @param isOurs whether it is known to be of this app */
+  /** A task is due in `delay` milliseconds. The earliest counts. @param isOurs whether it is known to be of this app */
   add(delay: number, isOurs: boolean): void {
     const dueAt = performance.now() + delay
     if (dueAt >= this.#dueAt) return

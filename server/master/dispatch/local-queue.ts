@@ -14,13 +14,13 @@ import type { Outcomes } from '../claims/outcomes'
 /**
  * What the local queue fetches:
  *
- * | mode     | entered                                          | it fetches                                     |
- * | -------- | ------------------------------------------------ | ---------------------------------------------- |
- * | closed   | at first; by `close`, which releases all         | nothing; a fetch in flight is released         |
- * | onDemand | by `open`; when fewer tasks waited than a fetch  | what was announced, for slots that are idle    |
- * |          | asked for; when nothing was sent for a second    |                                                |
- * | ahead    | when as many tasks waited as a fetch asked for:  | besides, what the workers need soon, once half |
- * |          | there may be more                                | of that is used up                             |
+ * | mode     | entered                                          | it fetches                                      |
+ * | -------- | ------------------------------------------------ | ----------------------------------------------- |
+ * | closed   | initially; by `close`, which releases all claims | nothing; it releases a fetch in flight          |
+ * | onDemand | by `open`; when fewer tasks waited than a fetch  | what was announced, for idle slots              |
+ * |          | asked for; when nothing was sent for a second    |                                                 |
+ * | ahead    | when as many tasks waited as a fetch asked for:  | also what the workers need soon, once half of   |
+ * |          | there may be more                                | that is used up                                 |
  */
 type Mode = 'closed' | 'onDemand' | 'ahead'
 
@@ -32,20 +32,20 @@ export interface LocalQueueParts {
   readonly pool: Pool
 }
 
-/** The claims that were fetched and not sent to a worker yet, in the order of their tasks; and how many to fetch. */
+/** Holds the claims that no worker has yet, in the order of their tasks, and decides how many tasks to fetch. */
 export class LocalQueue {
   readonly #parts: LocalQueueParts
   #mode: Mode = 'closed'
   readonly #buffer = new PriorityQueue<HeldClaim>((a, b) => compareTasks(a.claim.task, b.claim.task))
   /** A lower bound on the priorities of the buffered tasks. */
   #lowestPriority = Infinity
-  /** Claims that run alone, and wait for a worker that has no other job. */
+  /** The claims that must run alone, and wait for a worker that has no other job. */
   #suspects: HeldClaim[] = []
-  /** A lower bound on the tasks announced since the last fetch was sent; Infinity when nobody knows how many. */
+  /** A lower bound on the tasks announced since the last fetch was sent; Infinity if their number is unknown. */
   #announced = Infinity
-  /** The highest priority among them; Infinity when nobody knows which. */
+  /** The highest priority among the announced tasks; Infinity if it is unknown. */
   #highestAnnounced = -Infinity
-  /** When a claim was last sent, or the buffer was empty; on performance.now. */
+  /** When a claim was last sent, or added to the empty buffer (performance.now). */
   #movedAt = 0
 
   constructor(parts: LocalQueueParts) {
@@ -74,7 +74,7 @@ export class LocalQueue {
     // A suspect waits for a worker without other jobs: it takes none of the idle slots.
     const missing = Math.max(scheduler.idleSlots - this.#buffer.size, this.#mode === 'ahead' ? this.missingAhead : 0)
     const wanted = Math.max(missing, this.isOvertaken ? scheduler.readySlots : 0)
-    // No more than were announced: to claim one task takes one command, to claim several takes three.
+    // No more than were announced: claiming one task takes one command, claiming several takes three.
     return Math.min(wanted, MAX_CLAIM, this.knownToWait)
   }
 
@@ -84,23 +84,28 @@ export class LocalQueue {
 
   /** Releases all claims. */
   close(): void {
+    // Invariant 4: a clean stop requeues at once what no worker has.
     this.#mode = 'closed'
     for (const held of [...this.#suspects.splice(0), ...this.takeAfter(0)]) this.release(held)
   }
 
-  /** A task may be claimed. */
+  /** Reports that a task may be claimed. */
   announce(priority: number): void {
     this.#announced++
     this.overtakenBy(priority)
   }
 
-  /** Any number of tasks may be claimed. @param areNew whether some of them were not waiting at the last fetch */
+  /**
+   * Reports that any number of tasks may be claimed.
+   *
+   * @param areNew whether some of them were not waiting at the last fetch
+   */
   announceUnknown(areNew: boolean): void {
     this.#announced = Infinity
     if (areNew) this.overtakenBy(Infinity)
   }
 
-  /** The database is asked whether tasks wait: what was announced before is part of the answer. */
+  /** The database is about to be asked whether tasks wait. Its answer covers what was announced before. */
   expectAnswer(): void {
     this.#announced = 0
   }
@@ -109,11 +114,11 @@ export class LocalQueue {
    * Fetches as many tasks as are wanted.
    *
    * @returns whether there may be more
-   * @throws when the database is away (rejects)
+   * @throws if the database is away (rejects)
    */
   async fetch(): Promise<boolean> {
     const { isOvertaken, wanted } = this
-    // What is announced from now on may be too late for this fetch.
+    // This fetch may miss what is announced from now on.
     this.#announced = 0
     this.#highestAnnounced = -Infinity
     const { helds, mayBeMore } = await this.#parts.claims.fetch(wanted).catch((error: unknown) => {
@@ -121,7 +126,7 @@ export class LocalQueue {
       throw error
     })
     for (const held of helds) this.take(held)
-    // There may be more that come before what is buffered.
+    // More tasks may wait that come before those in the buffer.
     if (isOvertaken && mayBeMore) this.overtakenBy(helds.at(-1)?.claim.task.priority ?? Infinity)
     this.followUp(wanted, mayBeMore)
     if (isOvertaken) this.releaseSurplus()
@@ -133,7 +138,7 @@ export class LocalQueue {
     this.take(await this.#parts.claims.addClaimed(task))
   }
 
-  /** A claim is this master's, and no worker has its job. */
+  /** Buffers a claim that no worker has, or settles it if its job must not start. */
   take(held: HeldClaim): void {
     // Its task may have been cancelled or lost since it was fetched.
     if (held.place !== 'buffered') return
@@ -144,7 +149,11 @@ export class LocalQueue {
     else this.buffer(held)
   }
 
-  /** A worker returns the job of this claim. @param reason for the log, if any */
+  /**
+   * Takes back the claim of a job that its worker returned.
+   *
+   * @param reason for the log; if there is one, the claim is released
+   */
   takeBack(held: HeldClaim, reason?: string): void {
     if (held.validity === 'void' || held.isCancelRequested) this.#parts.outcomes.withdraw(held)
     else if (reason !== undefined || held.claim.inMemory) this.release(held, reason)
@@ -154,7 +163,7 @@ export class LocalQueue {
     }
   }
 
-  /** The next claim, which leaves the queue. */
+  /** Removes the next claim from the queue, and returns it. */
   next(): HeldClaim | undefined {
     this.#movedAt = performance.now()
     const held = this.#buffer.take()
@@ -162,7 +171,7 @@ export class LocalQueue {
     return held
   }
 
-  /** Keeps a claim that runs alone until a worker is free for it. */
+  /** Keeps a claim that must run alone until a worker is free for it. */
   setAside(held: HeldClaim): void {
     this.#suspects.push(held)
   }
@@ -180,7 +189,7 @@ export class LocalQueue {
     this.#parts.outcomes.withdraw(held)
   }
 
-  /** Releases a buffer from which nothing was sent for a while: the workers are slower than expected. */
+  /** Releases the buffer if nothing was sent for `BUFFER_STALE_AFTER_MS`: the workers are slower than expected. */
   releaseStale(): void {
     const waited = performance.now() - this.#movedAt
     if (this.#mode === 'closed' || this.#buffer.size === 0 || waited < BUFFER_STALE_AFTER_MS) return
@@ -197,13 +206,13 @@ export class LocalQueue {
   /** How many claims to fetch to refill the buffer; 0 while it is more than half full. */
   private get missingAhead(): number {
     const { memory, pool } = this.#parts
-    // In-memory tasks go first: what is claimed would wait for them.
+    // In-memory tasks go first, so persistent claims would only wait for them.
     const target = memory.countDue(1) > 0 ? 0 : pool.scheduler.inHand
     const { size } = this.#buffer
     return size > target / 2 ? 0 : target - size
   }
 
-  /** As `#announced`; but without a feed, nobody announces the tasks of other processes. */
+  /** `#announced`, or Infinity without a feed: then nobody announces the tasks of other processes. */
   private get knownToWait(): number {
     return this.#parts.feed.isOpen ? this.#announced : Infinity
   }
@@ -213,29 +222,29 @@ export class LocalQueue {
     return this.#highestAnnounced > this.#lowestPriority
   }
 
-  /** A task of this priority is announced. */
+  /** Records the priority of an announced task. */
   private overtakenBy(priority: number): void {
     this.#highestAnnounced = Math.max(this.#highestAnnounced, priority)
   }
 
-  /** Releases what urgent tasks have pushed so far back that other masters may come to it first. */
+  /** Releases claims that urgent tasks have pushed far back: other masters may start them sooner. */
   private releaseSurplus(): void {
     const { feed, pool } = this.#parts
     const { enough, idleSlots } = pool.scheduler
     if (this.#buffer.size <= 2 * enough + idleSlots) return
-    // It would announce what is released here as new, and of any priority.
+    // The feed would report the released tasks as new, and of any priority.
     void feed.stop()
     for (const held of this.takeAfter(enough + idleSlots)) this.release(held)
   }
 
   private followUp(wanted: number, mayBeMore: boolean): void {
     const { feed, pool } = this.#parts
-    // It was closed during the fetch.
+    // The queue may have been closed during the fetch.
     if (this.#mode === 'closed') return
     this.#mode = mayBeMore ? 'ahead' : 'onDemand'
     if (mayBeMore) this.#announced = Infinity
     else feed.start()
-    // During a backlog nobody needs to announce tasks, and a feed costs the database a tenth of its time (drain-noop).
+    // During a backlog no announcement is needed, and a feed costs the database a tenth of its time (drain-noop).
     if (mayBeMore && wanted > pool.scheduler.readySlots) void feed.stop()
   }
 
@@ -249,7 +258,7 @@ export class LocalQueue {
     this.#lowestPriority = Math.min(this.#lowestPriority, held.claim.task.priority)
   }
 
-  /** Takes out all buffered claims but the first `count`. */
+  /** Removes all buffered claims but the first `count`, and returns them. */
   private takeAfter(count: number): HeldClaim[] {
     const helds: HeldClaim[] = []
     for (let held = this.#buffer.take(); held !== undefined; held = this.#buffer.take()) helds.push(held)
@@ -258,7 +267,7 @@ export class LocalQueue {
     return helds
   }
 
-  /** @returns what is wrong with a document that the driver can read, but not write */
+  /** Records the size of a task. @returns the error of a document that the driver can read, but not write */
   private recordSize(task: Task): Error | undefined {
     try {
       this.#parts.pool.scheduler.recordSize(sizeOf(task))

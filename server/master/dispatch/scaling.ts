@@ -15,7 +15,7 @@ export interface ScalingParts {
   readonly options: ResolvedOptions
 }
 
-/** How many workers there are: as many as there is work for, and as `keepAlive` says. */
+/** Decides how many workers there are, by the work that waits and by `keepAlive`. */
 export class Scaling {
   readonly #parts: ScalingParts
 
@@ -27,7 +27,7 @@ export class Scaling {
     return this.#parts.pool.slotsToFork > 0
   }
 
-  /** In-memory tasks wait for no database. */
+  /** Forks workers for the in-memory tasks that are due, which needs no database. */
   growForMemory(): void {
     const { memory, pool } = this.#parts
     const { freeSlots, slotsToFork } = pool
@@ -35,8 +35,10 @@ export class Scaling {
   }
 
   /**
-   * @param mayBeMore whether there may be tasks that are due and not claimed
-   * @throws when it has to count these and the database is away (rejects)
+   * Forks workers for all tasks that are due.
+   *
+   * @param mayBeMore whether due tasks may be waiting that are not claimed
+   * @throws if it must count these and the database is away (rejects)
    */
   async grow(mayBeMore: boolean): Promise<void> {
     const { localQueue, memory, options, pool, queue } = this.#parts
@@ -48,18 +50,22 @@ export class Scaling {
     }
     const limit = freeSlots + slotsToFork
     const local = memory.countDue(limit) + localQueue.size
-    // Where a worker is idle, all that is due has been claimed.
+    // If a worker is idle, all due tasks have been claimed.
     const isUnknown = mayBeMore && pool.scheduler.idleSlots === 0 && local < limit
     pool.grow(local + (isUnknown ? await queue.countDue(limit - local) : 0) - freeSlots)
   }
 
-  /** A task will be due when a worker that is forked now has booted. */
+  /** Forks a worker if none is free: a task will be due by the time that the worker has booted. */
   growAhead(): void {
     const { pool } = this.#parts
     if (pool.freeSlots === 0) pool.grow(1)
   }
 
-  /** @param least milliseconds for which a worker must have been idle in any case */
+  /**
+   * Closes idle workers that are no longer needed.
+   *
+   * @param least milliseconds for which a worker must have been idle, even if `keepAlive` is shorter
+   */
   shrink(least: number): void {
     const { dueTimer, memoryTimer, options, pool } = this.#parts
     const { keepAlive } = options

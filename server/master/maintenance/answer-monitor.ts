@@ -3,10 +3,10 @@ import type { RawCollection } from '../../queue/mongo/schema'
 
 const CHECK_EVERY_MS = 1000
 
-/** Checks are counted, not milliseconds: a process that was stopped has not waited for an answer meanwhile. */
+/** Counts checks, not milliseconds: while this process was stopped, it did not wait for an answer. */
 const CHECKS_UNTIL_SAID = 5
 
-/** The writes of the queue. Reads are watched as part of a poll; building an index may take long. */
+/** The methods with which the queue writes. Reads are watched as part of a poll. Building an index may take long. */
 const WRITES: ReadonlySet<unknown> = new Set([
   'bulkWrite',
   'deleteMany',
@@ -17,12 +17,12 @@ const WRITES: ReadonlySet<unknown> = new Set([
 ])
 
 /**
- * That the database does not answer: one line when it begins and one when it is over. A write waits for a majority of
- * the members without any limit, and in silence, as a limit would leave open whether it was made.
+ * Logs when the database stops answering, and when it answers again: one line each. A write waits silently for a
+ * majority of the members, without a time limit: a limit would leave open whether the write was made.
  */
 export class AnswerMonitor {
   readonly #log: Log
-  /** What is awaited, and at how many checks it was. */
+  /** The answers that are awaited, and for how many checks each has been. */
   readonly #pending = new Map<object, number>()
   #interval: NodeJS.Timeout | undefined
   #isOverdue = false
@@ -31,7 +31,7 @@ export class AnswerMonitor {
     this.#log = log
   }
 
-  /** @returns the same promise */
+  /** Watches an answer of the database. @returns the same promise */
   watch<Value>(answer: Promise<Value>): Promise<Value> {
     this.#pending.set(answer, 0)
     this.#interval ??= setInterval(() => {
@@ -48,7 +48,7 @@ export class AnswerMonitor {
     return answer
   }
 
-  /** The same collection; all its writes are watched. */
+  /** @returns the same collection, with all its writes watched */
   watchWrites(tasks: RawCollection): RawCollection {
     return new Proxy(tasks, {
       get: (target, name) => {
@@ -71,6 +71,7 @@ export class AnswerMonitor {
   }
 
   private overdue(): void {
+    // Invariant 10: a majority that does not answer is reported within seconds, once.
     if (this.#isOverdue) return
     this.#isOverdue = true
     this.#log.error(
@@ -79,7 +80,7 @@ export class AnswerMonitor {
     )
   }
 
-  /** @param isDone false for an error, which may be that of a connection, and is no answer */
+  /** @param isDone false for an error: it may come from the connection, so it is no answer */
   private answered(answer: object, isDone: boolean): void {
     this.#pending.delete(answer)
     if (!isDone || !this.#isOverdue) return

@@ -2,8 +2,8 @@ import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 
 /**
- * That the change stream cannot be read: one line when it begins and one when it is over, however often it is tried in
- * between.
+ * Logs when the change stream cannot be read, and when it can be read again: one line each, however many attempts fail
+ * in between.
  */
 export class FeedOutage {
   readonly #log: Log
@@ -13,7 +13,7 @@ export class FeedOutage {
     this.#log = log
   }
 
-  /** @param isFinal whether it is not tried again */
+  /** @param isFinal whether no further attempt follows */
   failed(error: unknown, isFinal: boolean): void {
     if (this.#isOn) return
     this.#isOn = true

@@ -3,7 +3,7 @@ import type { Log } from '../../../common/log'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
 import type { MongoMaintenance } from '../../queue/mongo/maintenance'
 
-/** The pause between two checks, with a feed that reports when the collection is dropped, and without one. */
+/** The pauses between two checks: with a feed, which reports when the collection is dropped, and without one. */
 const CHECK_EVERY_MS = 60_000
 const CHECK_WITHOUT_FEED_EVERY_MS = 10_000
 
@@ -13,7 +13,9 @@ export interface IndexMaintenanceParts {
   readonly log: Log
 }
 
-/** Keeps the indexes of the queue there. Nothing waits for them: without one, tasks are only found more slowly. */
+/**
+ * Creates the indexes of the queue, and restores missing ones. Nothing waits for them: without one, queries are slower.
+ */
 export class IndexMaintenance {
   readonly #parts: IndexMaintenanceParts
   /** On performance.now. */
@@ -26,12 +28,12 @@ export class IndexMaintenance {
     this.#parts = parts
   }
 
-  /** The collection is gone, and its indexes with it: the next poll creates them anew. */
+  /** The collection is gone, and its indexes with it: the next pass creates them again. */
   collectionDropped(): void {
     this.#checkedAt = -Infinity
   }
 
-  /** Called at each tick. */
+  /** Called in each pass. */
   checkIfDue(): void {
     const period = this.#parts.feed.isOpen ? CHECK_EVERY_MS : CHECK_WITHOUT_FEED_EVERY_MS
     if (this.#checking !== undefined || performance.now() - this.#checkedAt < period) return
@@ -46,7 +48,7 @@ export class IndexMaintenance {
       if (names !== '' && names !== this.#warnedOf) this.warnOf(names, missing[0]?.error)
       this.#warnedOf = names
     } catch {
-      // The database is away, which the poll says. The next poll tries again.
+      // The database is away, as the poll of the queue reports. The next pass tries again.
       this.#checkedAt = -Infinity
     }
     this.#checking = undefined

@@ -13,19 +13,19 @@ import type { QueueOutage } from './outage'
 import type { UnknownTypes } from './unknown-types'
 
 /**
- * A document with a state that no version has is somebody's slip: the feed tells of it, and what the feed missed waits
- * for this.
+ * How often to look for documents with a state that no version has. They are mistakes of other code. The feed reports
+ * them; this finds those that it missed.
  */
 const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
 
 const NAME_STRANDED_EVERY_MS = 3_600_000
 
-/** After a pass, what wakes it is collected for a while. */
+/** The pause after a pass, in which reasons for the next pass are collected. */
 const COLLECTED_MS = 20
 
-/** What follows from a pass for who dispatches. */
+/** Hears what a pass means for dispatching. */
 export interface MaintenanceListener {
-  /** The queue is asked whether there are any: what is added from now on makes itself heard. */
+  /** The queue is about to be asked whether tasks wait. Signals report the tasks that are added from now on. */
   queueAsked(): void
   /** There may be tasks to claim. @param areNew whether some of them may not have been waiting before this pass */
   tasksWait(areNew: boolean): void
@@ -43,8 +43,8 @@ export interface MaintenanceParts {
 }
 
 /**
- * Keeps the persistent queue in order. It is a loop of its own: a pass at each tick, and whenever a signal wakes it; one
- * at a time. No step that fails stops a later one, or a claim.
+ * Keeps the persistent queue in order. It is a loop of its own: a pass runs at each tick, and whenever a signal wakes
+ * it. Passes do not overlap. A step that fails stops no later step, and no claim.
  */
 export class Maintenance {
   readonly #parts: MaintenanceParts
@@ -52,7 +52,7 @@ export class Maintenance {
   #listener: MaintenanceListener | undefined
   #interval: number | undefined
   #passing: Promise<void> | undefined
-  /** Somebody woke it since the last pass began. */
+  /** Whether a pass was requested since the last one began, or that one failed. */
   #isAwake = false
   #isPrepared = false
   #wasSkipped = false
@@ -66,7 +66,7 @@ export class Maintenance {
     this.#indexes = new IndexMaintenance(parts)
   }
 
-  /** The tasks of former masters are released. No persistent task may be claimed before. */
+  /** Whether the tasks of former masters are released. No persistent task may be claimed before that. */
   get isPrepared(): boolean {
     return this.#isPrepared
   }
@@ -75,7 +75,7 @@ export class Maintenance {
     this.#listener = listener
   }
 
-  /** Also changes the pause between two ticks. @param refreshRate milliseconds */
+  /** Starts the ticks, or changes the pause between them. @param refreshRate milliseconds */
   start(refreshRate: number): void {
     this.stopTicks()
     this.#interval = Meteor.setInterval(() => {
@@ -84,24 +84,24 @@ export class Maintenance {
     this.wake()
   }
 
-  /** Resolves when no pass is on its way. */
+  /** Stops the ticks. Resolves when no pass is in progress. */
   async stop(): Promise<void> {
     this.stopTicks()
     await this.#passing
   }
 
-  /** A task is due, or nobody knows what has happened: a pass begins now, or right after the one that is on its way. */
+  /** Starts a pass now, or right after the one in progress: a task is due, or something unknown has happened. */
   wake(): void {
     this.#isAwake = true
     if (this.#interval !== undefined) this.#passing ??= this.passWhileAwake()
   }
 
-  /** The collection was dropped or renamed, and its indexes are gone: they are created anew. */
+  /** The collection was dropped or renamed, so its indexes are gone: the next pass creates them again. */
   collectionDropped(): void {
     this.#indexes.collectionDropped()
   }
 
-  /** Somebody wrote a document with a state that no version has: it is adopted. */
+  /** Other code wrote a document with a state that no version has: the next pass adopts it. */
   adoptSoon(): void {
     this.#adoptUnknownAt = 0
     this.wake()
@@ -113,8 +113,8 @@ export class Maintenance {
   }
 
   /**
-   * While a feed reports what happens, every second tick is enough for what it does not report: expired leases,
-   * documents without a state.
+   * While a feed is open, every second tick is enough for what it does not report: expired leases, and documents
+   * without a state.
    */
   private tick(): void {
     this.#wasSkipped = this.#parts.feed.isOpen && !this.#isAwake && !this.#wasSkipped
@@ -125,11 +125,11 @@ export class Maintenance {
     let isDone: boolean
     do {
       const isAwake = this.#isAwake
-      // Before the queries: what happens from now on may be too late for them.
+      // Reset before the queries, which may miss what happens from now on.
       this.#isAwake = false
       isDone = await this.pass(isAwake)
       if (isDone) this.#parts.outage.succeeded(this)
-      // Thousands of tasks that somebody moves are thousands of reasons for another pass.
+      // If somebody moves thousands of tasks, each is a reason for another pass.
       if (isDone && this.isWanted) await pause(COLLECTED_MS)
     } while (isDone && this.isWanted)
     // What failed is tried again at the next tick.
@@ -141,7 +141,7 @@ export class Maintenance {
     return this.#isAwake && this.#interval !== undefined
   }
 
-  /** @returns whether nothing failed */
+  /** @returns whether no step failed */
   private async pass(isAwake: boolean): Promise<boolean> {
     const { claims, feed } = this.#parts
     this.#indexes.checkIfDue()
@@ -156,7 +156,7 @@ export class Maintenance {
     )
   }
 
-  /** None that fails stops a later one. @returns whether none failed, in all of its own steps */
+  /** Runs all steps in order, even after one that fails. @returns whether none failed, nor any of their own steps */
   private async steps(...runs: (() => Promise<unknown>)[]): Promise<boolean> {
     let isDone = true
     for (const run of runs) {
@@ -211,7 +211,7 @@ export class Maintenance {
     if (next !== undefined && this.#interval !== undefined) dueTimer.add(next.wait, next.isOurs)
   }
 
-  // Invariant 2: the former workers have ended before their tasks run again.
+  // Invariant 2: the workers of former masters are gone before their tasks run again.
   private async prepare(): Promise<void> {
     const { log, queue } = this.#parts
     await queue.adopt(true)
@@ -219,6 +219,7 @@ export class Maintenance {
     const marks = await endOrphans()
     const mayHaveWorkers = (owner: Owner) => marks.some(mark => mark.startsWith(`${keyOf(owner)} `))
     const ended = former.filter(owner => !mayHaveWorkers(owner))
+    // Invariant 4: the tasks of a master that crashed on this machine run again at once.
     const released = await queue.rescueFrom(ended)
     if (released > 0) log.warn(`${String(released)} unfinished tasks of a former master on this machine run again`)
     this.#isPrepared = true

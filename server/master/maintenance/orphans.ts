@@ -6,31 +6,31 @@ import { isMarkOf } from '../../pool/fork/worker-mark'
 import { isGoneByKey, isRunning, statOf } from '../../queue/mongo/owner'
 
 const POLL_MS = 5
-/** A process that the system does not let go by then runs nothing of ours either. */
+/** How long to wait for a killed process. One that the system still lists by then runs none of our code, either. */
 const PATIENCE_MS = 2000
 
-/** What a process of this machine shows of itself. */
+/** What a process on this machine shows of itself. */
 export interface ProcessInfo {
   readonly commandLine: readonly string[]
   /** The pid of its parent. */
   readonly parent: number
-  /** The value of the worker's variable in its environment, which it may have inherited from a worker. */
+  /** The value of `WORKER_VARIABLE` in its environment. It may have inherited this from a worker. */
   readonly mark: string
   readonly databaseUrl: string | undefined
 }
 
-/** Of this app: its workers run this file, on this database. */
+/** What the workers of this app have in common: they run this file, on this database. */
 export interface App {
   readonly main: string
   readonly databaseUrl: string | undefined
 }
 
 /**
- * Ends the workers on this machine whose master is gone: one that blocks its event loop lives on for a moment, and one
- * that is stopped for as long as it is.
+ * Kills the workers on this machine whose master is gone. Such a worker exits by itself, but not while it is stopped
+ * (SIGSTOP), and only after a moment if it blocks its event loop.
  *
- * @returns the marks of processes that live on: they may be workers, and are not proven to be. The tasks of their
- * masters must not be released before their leases have run out
+ * @returns the marks of the processes that live on: they may be workers, but are not proven to be. The tasks of their
+ * masters must not be released before the leases have expired
  */
 export async function endOrphans(): Promise<readonly string[]> {
   const app = { main: serverEntry(), databaseUrl: process.env.MONGO_URL }
@@ -39,12 +39,13 @@ export async function endOrphans(): Promise<readonly string[]> {
     return info === undefined ? [] : [{ pid, info }]
   })
   const isProven = ({ info }: (typeof marked)[number]) => isOrphan(info, app)
+  // Invariant 8: a master that restarts ends the workers of its previous run.
   await Promise.all(marked.filter(isProven).map(({ pid }) => end(pid)))
   return marked.filter(process => !isProven(process)).map(({ info }) => info.mark)
 }
 
-/** Whether this process is proven to be a worker of this app, and of a master that is certain to be gone. */
-// Invariant 5: a master ends no process that it cannot prove to be a worker of a dead master.
+/** Whether this process is proven to be a worker of this app, and its master is certainly gone. */
+// Invariant 5: a master kills no process that it cannot prove to be a worker of a dead master.
 export function isOrphan({ commandLine, parent, mark, databaseUrl }: ProcessInfo, app: App): boolean {
   const [, master] = mark.split(' ')
   return (
@@ -60,13 +61,13 @@ async function end(pid: number): Promise<void> {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // It has gone by itself meanwhile.
+    // It has exited by itself meanwhile.
   }
   const deadline = performance.now() + PATIENCE_MS
   while (isRunning(pid) && performance.now() < deadline) await pause(POLL_MS)
 }
 
-/** None where there is no /proc. */
+/** The pids of all processes; none without /proc. */
 function processes(): number[] {
   try {
     return readdirSync('/proc')
@@ -77,7 +78,7 @@ function processes(): number[] {
   }
 }
 
-/** Undefined for a process without the variable of a worker, for one that is gone, and for somebody else's. */
+/** Undefined for a process that has no `WORKER_VARIABLE`, that is gone, or that belongs to another user. */
 function infoOf(pid: number): ProcessInfo | undefined {
   try {
     const environment = read(pid, 'environ')

@@ -1,6 +1,9 @@
 import type { Log } from '../../../common/log'
 
-/** That the queue cannot be read or written: one line when it begins and one when it is over, however often it fails. */
+/**
+ * Logs when the queue cannot be read or written, and when it can be again: one line each, however many passes fail in
+ * between.
+ */
 export class QueueOutage {
   readonly #log: Log
   /** The loops whose last pass failed. */

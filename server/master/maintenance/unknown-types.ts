@@ -3,7 +3,7 @@ import type { Definitions } from '../../../common/task-map'
 import { counted, textOfDuration } from '../../../common/text'
 import { STRANDED_MAX_COUNT, type StrandedType } from '../../queue/mongo/maintenance'
 
-/** Warns of tasks whose type this master has no function for: another app's, or dropped, renamed or misspelled. */
+/** Warns of tasks whose type this master has no function for: another app's, or one removed, renamed or misspelled. */
 export class UnknownTypes {
   readonly #definitions: Definitions
   readonly #log: Log
@@ -24,7 +24,7 @@ export class UnknownTypes {
     )
   }
 
-  /** At the start, and every hour. */
+  /** Called at the start, and every hour. */
   tasksStranded(stranded: readonly StrandedType[]): void {
     for (const { taskType, count, age } of stranded) {
       if (count === 0) continue
