@@ -1,6 +1,6 @@
 /**
- * @returns a function after whose calls this runs: once at the end of a turn of the event loop, however many they were
- * in it
+ * @returns a function that schedules `run` for the end of this turn of the event loop; further calls in the same turn
+ * are merged into it
  */
 export function oncePerTurn(run: () => void): () => void {
   let isComing = false
@@ -15,8 +15,8 @@ export function oncePerTurn(run: () => void): () => void {
 }
 
 /**
- * Collects what comes up in one turn of the event loop, to write it together: at the end of the turn, or when it is
- * flushed before.
+ * Collects the items of one turn of the event loop, to write them together: at the end of the turn, or earlier when it
+ * is flushed.
  */
 export class Batch<Item> {
   readonly #write: (items: readonly Item[]) => void
@@ -25,7 +25,7 @@ export class Batch<Item> {
   })
   #items: Item[] = []
 
-  /** @param write is not called without items */
+  /** @param write is never called without items */
   constructor(write: (items: readonly Item[]) => void) {
     this.#write = write
   }

@@ -1,11 +1,16 @@
-/** As this file was loaded: fake timers, and tests, may replace these later, in one process and not in another. */
+/**
+ * The clocks as they were when this file was loaded. Fake timers and tests may replace them later, in one process and
+ * not in another.
+ */
 const timeOfDay = Date.now.bind(Date)
 const sinceStart = performance.now.bind(performance)
 
-/** Of this process, on the clock of the machine: Node reads both from the same clock, and `sinceStart` much faster. */
+/**
+ * When this process started, on the machine's clock. Node reads both from the same clock, and `sinceStart` much faster.
+ */
 const START = readStart()
 
-/** The process may be suspended between two readings: the pair that is closest together counts. */
+/** Takes the closest of several pairs of readings, since the process may be suspended between the two of a pair. */
 function readStart(): number {
   const readings = Array.from({ length: 5 }, () => {
     const before = sinceStart()
@@ -24,7 +29,7 @@ export function monotonicNow(): number {
   return START + sinceStart()
 }
 
-/** Two offsets that are further apart than this say that the machine slept between them, or that its clock was set. */
+/** If two offsets differ by more than this, the machine has slept between them, or its clock was set. */
 export const MAX_OFFSET_DRIFT_MS = 1000
 
 /**

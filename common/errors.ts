@@ -11,8 +11,8 @@ import { cutText } from './text'
 export { describe, isError, messageOf, read, textOf, toError } from './inspect'
 
 /**
- * The place in our code where such an error is made says nothing. And when a stack is formatted, Meteor loads all source
- * maps: 190 ms of a blocked event loop.
+ * An error without a stack: the place in our code that creates it says nothing. Besides, Meteor loads all source maps
+ * to format a stack, which blocks the event loop for 190 ms.
  */
 class StacklessError extends Error {
   constructor(message: string, options?: ErrorOptions) {
@@ -31,8 +31,8 @@ export class InvalidArgumentError extends TypeError {
   readonly field: string
 
   /**
-   * @param allowed in few words
-   * @param hint a sentence: what to do; '' for none
+   * @param allowed what is allowed, in a few words
+   * @param hint a sentence that says what to do, or ''
    */
   constructor(field: string, given: unknown, allowed: string, hint = '', problem = `is ${describe(given)}`) {
     super(`nschwarz:cluster: ${field} ${problem}; allowed: ${allowed}.${hint === '' ? '' : ` ${hint}`}`)
@@ -40,7 +40,10 @@ export class InvalidArgumentError extends TypeError {
   }
 }
 
-/** Tasks with these `_id`s are already in the queue, and were not stored; the others of an `addTasks` were. */
+/**
+ * Tasks with these `_id`s are already in the queue. They were not stored; the other tasks of an `addTasks` were, unless
+ * the duplicates are in memory.
+ */
 export class DuplicateTaskError extends Error {
   override readonly name = 'DuplicateTaskError'
   readonly code = 'ERR_CLUSTER_DUPLICATE_TASK'
@@ -58,10 +61,10 @@ export class DuplicateTaskError extends Error {
   }
 }
 
-/** The error has all of them; its message must stay readable. */
+/** How many `_id`s the message names, so that it stays readable. `taskIds` has all of them. */
 const NAMED_DUPLICATES = 5
 
-/** The call is not possible in this process: on a worker, without a `new Cluster`, or with a second one. */
+/** The call is not possible in this process: in a worker, without a `new Cluster`, or with a second one. */
 export class WrongProcessError extends Error {
   override readonly name = 'WrongProcessError'
   readonly code = 'ERR_CLUSTER_WRONG_PROCESS'
@@ -84,7 +87,7 @@ export class UnknownTaskTypeError extends Error {
   }
 }
 
-/** A worker died each time that it ran this task: the task is failed, so that it does not go on killing workers. */
+/** A worker died each time that it ran this task. The task has failed, so that it kills no more workers. */
 export class WorkerCrashError extends StacklessError {
   override readonly name = 'WorkerCrashError'
   readonly code = 'ERR_CLUSTER_WORKER_CRASH'
@@ -93,7 +96,7 @@ export class WorkerCrashError extends StacklessError {
 
   /**
    * @param maxCrashes the option
-   * @param how the last one ended, for instance `signal SIGKILL`
+   * @param how the last worker died, for instance `signal SIGKILL`
    * @param lastWords the last lines that it wrote to stderr
    */
   constructor(crashes: number, maxCrashes: number, how: string, lastWords: string) {
@@ -130,7 +133,7 @@ export class TaskCancelledError extends StacklessError {
   }
 }
 
-/** Why a job's `signal` is aborted: its master did not renew the lease in time, and another may run the task. */
+/** Why a job's `signal` is aborted: its master did not renew the lease in time, so another may run the task. */
 export class LeaseLostError extends StacklessError {
   override readonly name = 'LeaseLostError'
   readonly code = 'ERR_CLUSTER_LEASE_LOST'
@@ -163,7 +166,7 @@ export class NoMessageBrokerError extends Error {
   }
 }
 
-/** Of the reason in another error's message: it may show the whole value. */
+/** The most characters of another error's message that are quoted: it may show the whole value. */
 const MAX_REASON_CHARACTERS = 500
 
 /** A value (a result, a message, an answer) holds something that cannot be sent to another process. */

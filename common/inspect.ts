@@ -1,12 +1,12 @@
-/** What can be learned of a value of any kind, whatever its getters and proxies do. Nothing here throws. */
+/** Inspects values of any kind, whatever their getters and proxies do. Nothing here throws. */
 
-/** What was thrown may be anything; the rest of the package only deals in errors. */
+/** Anything can be thrown; the rest of the package handles only errors. */
 export function toError(thrown: unknown): Error {
   if (isError(thrown)) return thrown
   return new Error(typeof thrown === 'string' ? thrown : describe(thrown), { cause: thrown })
 }
 
-/** Errors of another realm (a vm context) too. */
+/** True for errors of another realm (a vm context), too. */
 export function isError(value: unknown): value is Error {
   try {
     return value instanceof Error || tagOf(value) === 'Error'
@@ -30,13 +30,13 @@ export function messageOf(thrown: unknown): string {
   return textOf(toError(thrown), 'message') ?? ''
 }
 
-/** A field that is a text, or undefined; an error may have getters that throw. */
+/** The field if it is a string, otherwise undefined. An error may have getters that throw. */
 export function textOf(error: Error, field: 'name' | 'message' | 'stack'): string | undefined {
   const value = read(error, field)
   return typeof value === 'string' ? value : undefined
 }
 
-/** Undefined where a getter, or a proxy, throws. */
+/** Undefined if a getter or a proxy throws. */
 export function read(error: object, field: string): unknown {
   try {
     return (error as Record<string, unknown>)[field]
@@ -70,15 +70,15 @@ export function describe(value: unknown): string {
   }
 }
 
-/** In quotes, and cut. */
+/** The text in quotes, cut to 60 characters. */
 export function quote(text: string): string {
   return `"${text.length > 60 ? `${text.slice(0, 60)}…` : text}"`
 }
 
-/** To write a bigint takes time that grows faster than its length. */
+/** Larger bigints are not shown: the time to write one grows faster than its length. */
 const MAX_SHOWN_BITS = 128
 
-/** A proxy, or a getter, may throw when it is asked. */
+/** A proxy or a getter may throw during the inspection. */
 function describeSafely(value: object | null): string {
   try {
     return describeObject(value)

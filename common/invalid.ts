@@ -4,16 +4,17 @@ import { isThenable, read, tagOf } from './inspect'
 import { cutText } from './text'
 
 /**
- * @param field from the call on, for instance `addTask.priority`
- * @param allowed in few words
- * @param hint a sentence: what to do; '' for none
+ * @param field the path of the field, beginning with the call: for instance `addTask.priority`
+ * @param allowed what is allowed, in a few words
+ * @param hint a sentence that says what to do, or ''
  */
+// Invariant 12: one clear error names the field, what was given and what is allowed.
 export function wrongValue(field: string, given: unknown, allowed: string, hint = ''): InvalidArgumentError {
   return new InvalidArgumentError(field, given, allowed, hint || (isThenable(given) ? 'Await it first.' : ''))
 }
 
 /**
- * @param field the wrong name included, for instance `addTask.prioritty`
+ * @param field ends with the unknown name: for instance `addTask.prioritty`
  * @param kind what the names are, for instance `option`
  */
 export function unknownName(
@@ -50,7 +51,7 @@ export function numberHint(value: unknown): string {
 export function dateHint(value: unknown): string {
   if (typeof value === 'number' && !Number.isNaN(new Date(value).getTime())) return `Use new Date(${String(value)}).`
   if (typeof value === 'string' && !Number.isNaN(Date.parse(value))) return `Use new Date('${cutText(value, 60)}').`
-  // Moment and Day.js; Luxon.
+  // The first is for Moment and Day.js, the second for Luxon.
   const method = ['toDate', 'toJSDate'].find(name => hasMethod(value, name))
   return method === undefined ? '' : `Use its ${method}().`
 }
@@ -74,7 +75,7 @@ export function dataHint(value: unknown): string {
   )
 }
 
-/** Names that other queues have for the same thing. */
+/** Names that other queues use for the same thing. */
 const ALIASES: Readonly<Record<string, string>> = {
   args: 'data',
   attempts: 'retries',
@@ -101,7 +102,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   workers: 'maxAvailableWorkers',
 }
 
-/** At most this many letters of a name are added, left out or replaced. */
+/** The most letters of a name that may be added, left out or replaced for it to count as a slip. */
 const MAX_SLIPS = 2
 
 function closestTo(name: string, known: readonly string[]): string | undefined {
@@ -116,7 +117,7 @@ function closestTo(name: string, known: readonly string[]): string | undefined {
 
 /** The Levenshtein distance. */
 function slipsBetween(a: string, b: string): number {
-  // A name may be megabytes.
+  // Checked first, since a name may be megabytes long.
   if (Math.abs(a.length - b.length) > MAX_SLIPS) return Infinity
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let index = 0; index < a.length; index++) {

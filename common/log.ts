@@ -3,15 +3,15 @@ import { describe, messageOf, textOf, toError } from './inspect'
 import type { Task } from './task'
 import { cutText, toIndentedLines, toOneLine } from './text'
 
-/** A type, an `_id` and a message may each be megabytes. */
+/** A type, an `_id` and a message may each be megabytes long. */
 const MAX_NAME_CHARACTERS = 512
 const MAX_LINE_CHARACTERS = 2 ** 16
 
 export type LogLevel = 'info' | 'warn' | 'error'
 
 /**
- * What happened to a task. The events of `TaskQueue.addEventListener`, and besides: `started`, in the worker that calls
- * its function; `released`, when it goes back to the queue without an outcome of its own.
+ * What happened to a task: an event of `TaskQueue.addEventListener`, or one of two more. `started` is logged in the
+ * worker that calls the task function. `released` is logged when the task is requeued without an outcome of its own.
  */
 export type LogEvent = 'started' | 'done' | 'retry' | 'error' | 'cancelled' | 'stalled' | 'released'
 
@@ -19,23 +19,26 @@ export type LogEvent = 'started' | 'done' | 'retry' | 'error' | 'cancelled' | 's
 export interface LogEntry {
   readonly level: LogLevel
   readonly timestamp: Date
-  /** What happened, on one line: without timestamp, task and stack. */
+  /** What happened, on one line, without the timestamp, the task and the stack. */
   readonly message: string
-  /** The task that the entry is about, if it is about one. */
+  /** The task that the entry is about, if there is one. */
   readonly taskType?: string
   readonly taskId?: string
-  /** Which run of the task it is, from 1; 0 for a task that never started. */
+  /** The number of the attempt, from 1; 0 for a task that never started. */
   readonly attempt?: number
   /** Undefined for a warning or an error that is not an outcome. */
   readonly event?: LogEvent
-  /** How long the task function ran: with `done`, and with `retry` and `error` if it returned. */
+  /**
+   * How long the task function ran. Set with `done`; with `retry` and `error` only if the function finished by itself.
+   */
   readonly milliseconds?: number
   readonly error?: Error
 }
 
 /**
- * Where entries go: to the console, all of them or warnings and errors only, or to a function of the application's. It
- * is called in the process where the entry arises; what it throws or rejects with stops nothing.
+ * Where entries go: to the console (`'all'`, or `'error'` for warnings and errors only), or to a function of the
+ * application. The function is called in the process in which the entry arises. What it throws or rejects with stops
+ * nothing.
  */
 export type LogTarget = 'all' | 'error' | ((entry: LogEntry) => unknown)
 
@@ -49,18 +52,18 @@ export interface TaskEntry extends Pick<LogEntry, 'milliseconds' | 'error'> {
 }
 
 /**
- * Where the package reports what it does. A text may hold names and messages of anybody: it is written on one line, with
+ * The log of the package. Texts may contain names and messages from anybody, so each is written on one line, with
  * control characters escaped. The stack of an error keeps its line breaks; the lines after the first are indented.
  */
 export interface Log {
   /** What happened to a task. */
   task(task: LoggedTask, entry: TaskEntry): void
-  /** Something about a task went wrong, and its outcome is unchanged. */
+  /** Something about a task went wrong, but its outcome is unchanged. */
   taskError(task: LoggedTask, text: string, error?: unknown): void
   info(text: string): void
   warn(text: string): void
   error(text: string, error?: unknown): void
-  /** Writes what is still to be written, before something that may block this process or end it. */
+  /** Writes the lines that are still collected, before something that may block this process or end it. */
   flush(): void
 }
 
@@ -84,8 +87,8 @@ interface Sink {
 }
 
 /**
- * Writes to the console's stream for each level. Lines of level `info` are written together, at the end of the turn in
- * which they arise or before: a write each would cost more than a short job.
+ * Writes to the console's stream for each level. `info` lines are collected, and written together at the end of the
+ * turn or earlier: one write each would cost more than a short job.
  */
 function consoleSink(target: 'all' | 'error'): Sink {
   const lines = new Batch<string>(batch => {
@@ -109,7 +112,7 @@ function consoleSink(target: 'all' | 'error'): Sink {
 function functionSink(target: (entry: LogEntry) => unknown): Sink {
   const { write: writeToConsole } = consoleSink('error')
   const failed = (entry: LogEntry, thrown: unknown) => {
-    // What the function could not write is not lost.
+    // The console gets a warning or an error that the function could not write.
     writeToConsole(entry)
     const message = toMessage(`the logs function threw: ${messageOf(thrown)}`)
     writeToConsole({ level: 'error', timestamp: entry.timestamp, message })
@@ -127,12 +130,12 @@ function functionSink(target: (entry: LogEntry) => unknown): Sink {
 }
 
 /**
- * `${timestamp}:nschwarz:cluster:${taskType}:${taskId}`, a tab, and what happened. Entries that are about no task have
- * their level instead.
+ * `${timestamp}:nschwarz:cluster:${taskType}:${taskId}`, a tab, and what happened. An entry without a task has its
+ * level instead of the type and the id.
  */
 export function lineOf({ level, timestamp, taskType, taskId, message, error }: LogEntry): string {
   const subject = taskId === undefined ? LEVEL_NAMES[level] : `${nameIn(taskType)}:${nameIn(taskId)}`
-  // The outcome of a task that has retries left names its error in the message.
+  // A retry already names its error in the message.
   const details = error === undefined || level !== 'error' ? undefined : (textOf(error, 'stack') ?? messageOf(error))
   const more = details === undefined ? '' : `: ${toIndentedLines(cutText(details, MAX_LINE_CHARACTERS))}`
   return `${textOfDate(timestamp)}:nschwarz:cluster:${subject}\t${message}${more}`
@@ -152,14 +155,14 @@ function toMessage(text: string): string {
   return toOneLine(cutText(text, MAX_LINE_CHARACTERS))
 }
 
-/** A document that somebody wrote by hand may have anything there. */
+/** A document that other code wrote may hold any value here. */
 function nameIn(value: unknown): string {
   return toOneLine(cutText(typeof value === 'string' ? value : describe(value), MAX_NAME_CHARACTERS))
 }
 
 let last = { at: Number.NaN, text: '' }
 
-/** Short jobs have several lines in a millisecond. */
+/** Caches the last text: short jobs log several lines within a millisecond. */
 function textOfDate(date: Date): string {
   if (date.getTime() !== last.at) last = { at: date.getTime(), text: date.toISOString() }
   return last.text

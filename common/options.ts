@@ -4,89 +4,90 @@ import type { LogTarget } from './log'
 import { type AttemptPolicy, TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
 import { counted } from './text'
 
-/** What `new Cluster(taskMap, options)` takes. What is no function may also stand in `Meteor.settings`. */
+/**
+ * The options of `new Cluster(taskMap, options)`. All but functions may also be set in
+ * `Meteor.settings.packages['nschwarz:cluster']`.
+ */
 export interface ClusterOptions {
   /**
-   * The first port tried for a worker's own web server, on loopback, 1 to 65535; the next worker takes the next.
+   * The first port to try for a worker's own web server, on loopback; 1 to 65535. The next worker takes the next port.
    * Default 3008.
    */
   readonly port?: number
   /**
-   * How many workers may live at once, from 1. The upper limit is `Cluster.maxWorkers()`, and more are cut down to it.
-   * Default: the upper limit; in a container with a memory limit, what fits into that beside this process.
+   * How many workers may live at once, from 1. A number above `Cluster.maxWorkers()` is clamped to it. Default:
+   * `Cluster.maxWorkers()`; in a container with a memory limit, at most as many as fit into that limit beside this
+   * process.
    */
   readonly maxAvailableWorkers?: number
-  /**
-   * How many jobs a worker runs at once, from 1; more than one is for functions that mostly wait. Default 1.
-   */
+  /** How many jobs a worker runs at once, from 1. More than one is for functions that mostly wait. Default 1. */
   readonly workerConcurrency?: number
-  /** Milliseconds between two looks at the queue, 1 to 2^31 - 1. Default 1000. */
+  /** Milliseconds between two polls of the queue, 1 to 2^31 - 1. Default 1000. */
   readonly refreshRate?: number
-  /** Run in-memory tasks only, and leave the persistent ones to others. Default false. */
+  /** Runs in-memory tasks only, and leaves the persistent ones to other masters. Default false. */
   readonly inMemoryOnly?: boolean
-  /** Answers the tasks that call `toggleIPC`, on the master. Default null: such a call is an error in the task. */
+  /** Answers tasks that call `toggleIPC`; it is called on the master. Default null: such a call fails in the task. */
   readonly messageBroker?: MessageBroker | null
   /**
    * Where the log goes: to the console (`'all'`, or `'error'` for warnings and errors only), or to a function that is
-   * called with each entry, in the process where it arises. Default `'all'`.
+   * called with each entry, in the process in which it arises. Default `'all'`.
    */
   readonly logs?: LogTarget
   /**
-   * How long workers without work live: `'always'` (all of them, from the start on) or a number of milliseconds
-   * (from 1).
-   * Default: until the next look at the queue that finds none.
+   * How long idle workers are kept: `'always'` (all of them, from the start on), or milliseconds, from 1. Default null:
+   * until the next poll that finds no work.
    */
   readonly keepAlive?: 'always' | number | null
   /**
-   * Milliseconds for which a claim is valid without being renewed; the master renews three times as often. It bounds
-   * how long the tasks of a master that crashed wait for another. From 100; default 15000.
+   * Milliseconds for which a claim is valid without being renewed, 100 to 2^31 - 1. The master renews it three times in
+   * a lease. This bounds how long the tasks of a crashed master wait for another. Default 15000.
    */
   readonly leaseDuration?: number
   /**
-   * How often a worker may die while it runs a task before that task is failed. From 1 (it is never run again); default
-   * 3.
+   * A task fails once this many workers have died while they ran it. From 1 (the task is never run again). Default 3.
    */
   readonly maxCrashes?: number
   /**
-   * Milliseconds that a job has to end after its `signal` was aborted; then its worker is killed. From 1; default 5000.
+   * Milliseconds that a job has to finish after its `signal` was aborted, 1 to 2^31 - 1; then its worker is killed.
+   * Default 5000.
    */
   readonly abortGrace?: number
   /**
-   * Milliseconds that a worker which runs no job may take to start one that it was sent; then it is replaced, and the
-   * task runs elsewhere. From 1; default 15000.
+   * Milliseconds within which a worker that runs no job must start one that it was sent, 1 to 2^31 - 1. Otherwise it is
+   * replaced, and the task runs elsewhere. Default 15000.
    */
   readonly startTimeout?: number
   /**
-   * Milliseconds for which failed and cancelled tasks are kept; from 1. Default null: until they are retried or
-   * removed. The last 1,000 of those in memory are kept in any case, and no more.
+   * Milliseconds for which failed and cancelled tasks are kept, from 1. Default null: until they are retried or
+   * removed. In memory, only the last 1,000 are kept in any case.
    */
   readonly keepFailed?: number | null
-  /** After how many jobs a worker is replaced, from 1. Default null: never. */
+  /** Recycles a worker after this many jobs, from 1. Default null: never. */
   readonly maxJobsPerWorker?: number | null
   /**
-   * A worker with more resident memory than this many megabytes is replaced once its job has ended. Default null:
-   * never.
+   * Recycles a worker that has more resident memory than this many megabytes, from 1, once its job has finished.
+   * Default null: never.
    */
   readonly maxWorkerMemory?: number | null
   /**
-   * Milliseconds for which running jobs may go on when the process is told to end (SIGTERM or SIGINT) in production, 0
-   * to 2^31 - 1. In the last second they are told to end; then they are killed, and their tasks given back. Default
-   * 8000, within the 10 s that Docker grants. In development there is no wait.
+   * Milliseconds for which running jobs may go on after SIGTERM or SIGINT in production, 0 to 2^31 - 1. In the last
+   * second they are aborted. Then they are killed, and their tasks are requeued. Default 8000, within the 10 s that
+   * Docker grants. In development they are killed at once.
    */
   readonly stopTimeout?: number
   /**
-   * The scheduling priority of workers, as a nice value: -20 (highest) to 19 (lowest). Default null: 10 more than that
-   * of this process, at most 19, so that this process comes before its workers when the cpus are busy.
+   * The scheduling priority of workers, as a nice value: -20 (highest) to 19 (lowest). Default null: 10 above that of
+   * this process, at most 19, so that this process comes before its workers when the cpus are busy.
    */
   readonly workerPriority?: number | null
   /**
-   * Flags of Node for workers, behind those of this process: `['--max-old-space-size=512']` limits their heap to 512 MB.
-   * Default none.
+   * Node's flags for workers, after those of this process: `['--max-old-space-size=512']` limits their heap to 512 MB.
+   * Default: none.
    */
   readonly workerExecArgv?: readonly string[]
   /**
-   * Start to dispatch at start-up, after all `Meteor.startup` hooks; otherwise when `cluster.initialize()` is called.
-   * With false in the settings a process is web-only: it adds tasks, and runs none. Default true.
+   * Starts dispatching at start-up, after all `Meteor.startup` hooks; otherwise `cluster.initialize()` starts it. With
+   * false in the settings a process is web-only: it adds tasks, but runs none. Default true.
    */
   readonly autoInitialize?: boolean
 }
@@ -97,15 +98,15 @@ export const STOP_TIMEOUT_ALLOWED = `milliseconds: an integer from 0 to ${String
 
 /** What bounds the number of workers. */
 export interface Machine {
-  /** That this process may use. */
+  /** How many cpus this process may use. */
   readonly cpus: number
   /** Megabytes that a container grants this process and its workers; Infinity if there is no limit. */
   readonly memory: number
 }
 
 /**
- * Megabytes. A Meteor server takes more when it is used than at its start; workers share what the system maps once.
- * See "How many workers?" in the README for what was measured.
+ * Megabytes of this process and of a worker, for the default number of workers. A Meteor server needs more in use than
+ * at its start; workers share what the system maps once. The measurements are under "How many workers?" in the README.
  */
 const WEB_PROCESS_MB = 256
 const WORKER_MB = 192
@@ -159,8 +160,8 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
 const NAMES = Object.keys(RULES) as (keyof ClusterOptions)[]
 
 /**
- * Default, overridden by the application's settings, overridden by the constructor. An option that is undefined
- * counts as not given.
+ * Merges the options: those of the constructor override the settings, which override the defaults. An option that is
+ * undefined counts as not given.
  *
  * @throws InvalidArgumentError naming the option and where it was given
  */

@@ -7,7 +7,7 @@
 
 export const TASK_ORDER = { priority: -1, dueDate: 1, createdAt: 1, sequence: 1 } as const
 
-/** What the order looks at. */
+/** The fields that decide the order. */
 export interface Ordered {
   readonly priority: number
   readonly dueDate: Date
@@ -15,7 +15,7 @@ export interface Ordered {
   readonly sequence: number
 }
 
-/** Negative when `a` comes before `b`. Written out, since heaps call it all the time. */
+/** Negative if `a` comes before `b`. Written out for speed, since heaps call it all the time. */
 export function compareTasks(a: Ordered, b: Ordered): number {
   return (
     b.priority - a.priority ||
@@ -25,7 +25,7 @@ export function compareTasks(a: Ordered, b: Ordered): number {
   )
 }
 
-/** A document by hand may hold anything. */
+/** A document that other code wrote may hold any value here. */
 function timeOf(date: unknown): number {
   return date instanceof Date ? date.getTime() : Number.NaN
 }

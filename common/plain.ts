@@ -1,7 +1,7 @@
 /**
- * The values that a task's data may hold: those that come back the same from MongoDB, from memory and from the pipe
- * to a worker. Whatever one of the three would change or drop is refused when the task is added, so that a task
- * function never sees data that depends on the way it took.
+ * The values that a task's data may hold: those that come back unchanged from MongoDB, from memory and from the pipe to
+ * a worker. A value that one of the three would change or drop is rejected when the task is added. So the data that a
+ * task function sees never depends on the way that it took.
  */
 
 import { dataHint } from './invalid'
@@ -14,20 +14,22 @@ export interface PlainObject {
 
 /** The first thing in a value that is not allowed. */
 export interface Fault {
-  /** From the value's top, for instance `.user.tags[3]`. */
+  /** The path from the top of the value, for instance `.user.tags[3]`. */
   readonly path: string
   readonly value: unknown
   readonly allowed: string
-  /** What to do about it; '' where nobody knows. */
+  /** What to do about it; '' if there is no advice. */
   readonly hint: string
 }
 
-/** MongoDB refuses documents nested deeper than 100 levels; the rest is left for the task around the data. */
+/** MongoDB rejects documents nested deeper than 100 levels. The other 20 are left for the task around the data. */
 const MAX_DEPTH = 80
 
 const ALLOWED = 'null, booleans, numbers, strings, valid Dates, binary, and arrays and plain objects of these'
 const ALLOWED_DEPTH = `at most ${String(MAX_DEPTH)} levels of nesting, and no circle`
-/** MongoDB reads `$ref` and its like as operators, takes `_bsontype` for a type of its own, and ends a name at NUL. */
+/**
+ * MongoDB reads names such as `$ref` as operators and `_bsontype` as the mark of its own types, and ends a name at NUL.
+ */
 const ALLOWED_KEY = 'field names without a leading $ and without NUL, and not _bsontype'
 
 class Refused extends Error {
@@ -38,7 +40,7 @@ class Refused extends Error {
   }
 }
 
-/** A deep copy in the form in which MongoDB would give it back, or the first fault. */
+/** A deep copy as MongoDB would return it, or the first fault. */
 export function copyPlain(value: unknown): { readonly copy: PlainValue } | { readonly fault: Fault } {
   try {
     return { copy: copy(value, '', 0) }
@@ -49,8 +51,8 @@ export function copyPlain(value: unknown): { readonly copy: PlainValue } | { rea
 }
 
 /**
- * What MongoDB would take for a type of its own, in a value that did not come through `copyPlain`; undefined if there
- * is none.
+ * Finds what MongoDB would take for a type of its own, in a value that did not come through `copyPlain`; undefined if
+ * there is none.
  */
 export function findBsonType(value: unknown, path = '', depth = 0): Fault | undefined {
   if (depth > MAX_DEPTH) return undefined
@@ -74,7 +76,7 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
 function copy(value: unknown, path: string, depth: number): PlainValue {
   if (depth > MAX_DEPTH) throw new Refused({ path: '', value, allowed: ALLOWED_DEPTH, hint: '' })
   if (value === null || typeof value === 'boolean' || typeof value === 'number') return value
-  // UTF-8, in which MongoDB keeps strings, has no halves of surrogate pairs.
+  // MongoDB stores strings as UTF-8, which has no unpaired surrogates.
   if (typeof value === 'string') return toWellFormed(value)
   if (value instanceof Date && !Number.isNaN(value.getTime())) return new Date(value)
   if (value instanceof Uint8Array) return Buffer.from(value)
@@ -83,12 +85,12 @@ function copy(value: unknown, path: string, depth: number): PlainValue {
   throw new Refused({ path, value, allowed: ALLOWED, hint: dataHint(value) })
 }
 
-/** Undefined and holes are refused: MongoDB would store them as null. */
+/** Rejects undefined items and holes: MongoDB would store them as null. */
 function copyArray(value: readonly unknown[], path: string, depth: number): PlainValue[] {
   return Array.from(value, (item, index) => copy(item, `${path}[${String(index)}]`, depth + 1))
 }
 
-/** Meteor's MongoDB connection leaves out fields that are undefined. */
+/** Leaves out undefined fields, as Meteor's MongoDB connection does. */
 function copyObject(value: Record<string, unknown>, path: string, depth: number): PlainObject {
   const target: PlainObject = {}
   for (const [key, item] of Object.entries(value)) {

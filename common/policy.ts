@@ -2,40 +2,45 @@
 import { numberHint, unknownName, wrongValue } from './invalid'
 import { isPlainObject } from './plain'
 
-/** Longer delays overflow the 32 bits that Node keeps a timer in, and fire at once. */
+/** Node keeps the delay of a timer in 32 bits: a longer one overflows, and fires at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** The pause before each further attempt. */
 export interface BackoffPolicy {
-  /** `fixed`: always `delay`. `exponential`: `delay`, and twice as long after each further failure. */
+  /** `fixed`: always `delay`. `exponential`: first `delay`, then doubled after each further failure. */
   readonly type: 'fixed' | 'exponential'
   /** Milliseconds, from 0. */
   readonly delay: number
-  /** Milliseconds: no pause is longer. Default: one hour, or `delay` where that is longer. */
+  /** The longest pause, in milliseconds. Default: one hour, or `delay` if that is longer. */
   readonly maxDelay?: number
   /**
-   * From 0 to 1: which part of the pause is random, so that tasks that failed together do not come back together. With
-   * 0.5 the pause is between half of it and all of it. Default 0.
+   * From 0 to 1: how much of the pause is random, so that tasks that failed together are not retried together. With
+   * 0.5, the pause lies between half of its length and all of it. Default 0.
    */
   readonly jitter?: number
 }
 
-/** Milliseconds, the same each time, or a policy. */
+/** The pause: the same number of milliseconds each time, or a policy. */
 export type Backoff = number | BackoffPolicy
 
-/** Milliseconds until the next attempt, after this many failed ones; from 0. Called on the master. */
+/**
+ * Returns the milliseconds until the next attempt, from 0. `failures` is the number of failed attempts. Called on the
+ * master.
+ */
 export type BackoffFunction = (failures: number, error: Error) => number
 
-/** What may be said of a task type in the task map, and of a single task in `addTask`, which wins. */
+/**
+ * How a task is attempted. It is set for a task type in the task map, or for a single task in `addTask`, which wins.
+ */
 export interface AttemptPolicy {
-  /** How often a failed task is tried again; from 0. Default 0. */
+  /** How often a failed task is retried, from 0. Default 0. */
   readonly retries?: number
-  /** Default: exponential from one second up to one hour, a quarter of it random. */
+  /** The pause before each retry. Default: exponential from one second up to one hour, a quarter of it random. */
   readonly backoff?: Backoff
   /**
-   * Milliseconds for one attempt, 1 to 2^31 - 1. After that its `signal` is aborted, and if it has not ended within the
-   * `abortGrace` of the cluster, its worker is killed. The attempt has failed with a TaskTimeoutError. Default: no
-   * limit.
+   * Milliseconds for one attempt, 1 to 2^31 - 1. After that, the job's `signal` is aborted. If the job does not finish
+   * within the `abortGrace` of the cluster, its worker is killed. The attempt fails with a TaskTimeoutError, unless the
+   * function still returns within that grace. Default: no limit.
    */
   readonly timeout?: number
 }
@@ -44,10 +49,10 @@ export const DEFAULT_BACKOFF: BackoffPolicy = { type: 'exponential', delay: 1000
 
 const DEFAULT_MAX_DELAY_MS = 3_600_000
 
-/** Added to the time of day, this is still within the range of a Date. */
+/** Added to the time of day, a delay of this length is still within the range of a Date. */
 const LONGEST_DELAY_MS = 2 ** 52
 
-/** Any further, and the factor is Infinity, which makes NaN of a delay of 0. */
+/** With more doublings the factor is Infinity, and a delay of 0 becomes NaN. */
 const MOST_DOUBLINGS = 1023
 
 const RETRIES_ALLOWED = 'an integer from 0'
@@ -55,7 +60,11 @@ export const TIMER_ALLOWED = `milliseconds: an integer from 1 to ${String(MAX_TI
 const DELAY_ALLOWED = 'milliseconds, from 0 to 2^52'
 const BACKOFF_ALLOWED = 'milliseconds, or { type, delay, maxDelay, jitter }'
 
-/** The policy within `given`, without what is not there. @throws InvalidArgumentError naming `where` and the field */
+/**
+ * The policy within `given`, with only the fields that are set.
+ *
+ * @throws InvalidArgumentError naming `where` and the field
+ */
 export function checkPolicy(
   where: string,
   given: { readonly [Field in keyof AttemptPolicy]?: unknown },

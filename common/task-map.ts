@@ -1,4 +1,4 @@
-/** The task map: the functions of an application's tasks by `taskType`, and how each of them is attempted. */
+/** The task map: the task functions of an application, by `taskType`, and how each of them is attempted. */
 import { isThenable } from './inspect'
 import { unknownName, wrongValue } from './invalid'
 import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
@@ -7,23 +7,24 @@ import { type AttemptPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF
 import type { Job } from './task'
 
 /**
- * Declared as a method so that a function for a narrower `Job<Data>` is accepted: what a task's data holds is only
- * known where it is added.
+ * Declared as a method, so that a function for a narrower `Job<Data>` is accepted. The type of the data is only known
+ * where a task is added.
  */
 type AnyTaskFunction = { run(job: Job, toggleIPC: ToggleIPC, context: JobContext): unknown }['run']
 
-/** An entry of the task map that says more than which function runs the task. */
+/** An entry of the task map with more than the task function. */
 export interface TaskDefinition extends Omit<AttemptPolicy, 'backoff'> {
   readonly run: AnyTaskFunction
-  /** Here it may be a function too, which is called on the master. One that throws counts as the default. */
+  /** As in `addTask`, or a function, which is called on the master. If the function fails, the default is used. */
   readonly backoff?: Backoff | BackoffFunction
 }
 
+/** The task functions of an application, by `taskType`. */
 export interface TaskMap {
   readonly [taskType: string]: AnyTaskFunction | TaskDefinition
 }
 
-/** A definition that was checked. */
+/** A definition that has been checked. */
 export interface ResolvedDefinition extends Omit<AttemptPolicy, 'backoff'> {
   readonly run: TaskFunction
   readonly backoff?: Backoff | BackoffFunction
@@ -33,14 +34,14 @@ export interface ResolvedDefinition extends Omit<AttemptPolicy, 'backoff'> {
 export interface Policy {
   readonly retries: number
   readonly backoff: Backoff | BackoffFunction
-  /** Milliseconds, or none. */
+  /** Milliseconds; undefined for no limit. */
   readonly timeout: number | undefined
 }
 
-/** By `taskType`; a Map, since in an object `constructor` would be found. */
+/** By `taskType`. A Map, since an object would have an entry for `constructor`. */
 export type Definitions = ReadonlyMap<string, ResolvedDefinition>
 
-/** What counts for this task: its own, else its type's, else the default. */
+/** The policy that counts for this task: each value is its own, else its type's, else the default. */
 export function policyOf(task: AttemptPolicy & Job, definitions: Definitions): Policy {
   const { retries = 0, backoff = DEFAULT_BACKOFF, timeout } = definitions.get(task.taskType) ?? {}
   return { retries: task.retries ?? retries, backoff: task.backoff ?? backoff, timeout: task.timeout ?? timeout }

@@ -6,9 +6,10 @@ import { dateHint, numberHint, textHint, unknownName, wrongValue } from './inval
 import { toWellFormed } from './text'
 
 /**
- * Where a task stands in its life. `scheduled`: due later. `waiting`: due, may be claimed. `running`: claimed by a
- * master. `failed`, `cancelled`: kept until it is retried or removed. A task that is done is removed; only one that was
- * taken over from a master that may still live is kept, `done`, for a day. Its `_id` may be used again.
+ * The state of a task. `scheduled`: due later. `waiting`: due, may be claimed. `running`: claimed by a master.
+ * `failed`, `cancelled`: kept for `keepFailed`, or until it is retried or removed. A task that is done is removed. Only
+ * one that was taken over from a master that may still be alive is kept for a day, as `done`. Its `_id` may be used
+ * again.
  */
 export type TaskState = 'scheduled' | 'waiting' | 'running' | 'failed' | 'cancelled' | 'done'
 
@@ -20,7 +21,7 @@ export interface Job<Data = unknown> {
   /** Higher runs first. */
   readonly priority: number
   readonly createdAt: Date
-  /** Not started before. */
+  /** The task does not start before this date. */
   readonly dueDate: Date
 }
 
@@ -29,18 +30,18 @@ export interface Task<Data = unknown> extends Job<Data>, AttemptPolicy {
   readonly state: TaskState
   /** Tells apart tasks that one process created within the same millisecond. */
   readonly sequence: number
-  /** How often it was started, the run that is on included. Default 0. */
+  /** How many attempts have started, including the current one. Default 0. */
   readonly attempts?: number
-  /** How many attempts have failed since it was added, or retried by hand. Default 0. */
+  /** How many attempts have failed since the task was added, or started anew with `TaskQueue.retry`. Default 0. */
   readonly failures?: number
-  /** How often a worker died while it ran the task. Default 0. */
+  /** How many workers have died while they ran the task. Default 0. */
   readonly crashes?: number
   /**
-   * A worker died while it ran this task and others at once: it is run alone from now on, so that it is known which of
-   * them does that.
+   * Set when a worker died while it ran this task and others, or when several workers died before they had started it.
+   * The task runs alone from then on, to find out whether it is to blame.
    */
   readonly isSuspect?: true
-  /** How its last failed attempt ended. */
+  /** The error of its last failed attempt. */
   readonly error?: TaskFailure
   /** Only on a cancelled task. */
   readonly cancelledAt?: Date
@@ -49,7 +50,7 @@ export interface Task<Data = unknown> extends Job<Data>, AttemptPolicy {
 /** What a dispatcher needs to know of a task that was added, or may be claimed again. */
 export type TaskSignal = Pick<Task, '_id' | 'taskType' | 'priority' | 'dueDate'>
 
-/** Why and when an attempt failed, as it is kept on the task. */
+/** Why and when an attempt failed, as stored on the task. */
 export interface TaskFailure {
   readonly name: string
   readonly message: string
@@ -59,23 +60,21 @@ export interface TaskFailure {
 
 /** What `TaskQueue.addTask` takes. */
 export interface NewTask<Data = unknown> extends AttemptPolicy {
-  /** The entry of the task map that runs it. Not empty. */
+  /** The name of the task function in the task map; a non-empty string. */
   readonly taskType: string
   /**
-   * The task's input: a plain object or array of null, booleans, numbers, strings, valid Dates, binary
-   * (Uint8Array or Buffer), arrays and plain objects, at most 80 levels deep. It is copied. Fields that are undefined
-   * are left out, undefined and holes in arrays are refused; a Buffer comes out where a Uint8Array or Buffer went in.
+   * The task's input: a plain object or array of null, booleans, numbers, strings, valid Dates, binary (Uint8Array or
+   * Buffer), arrays and plain objects, at most 80 levels deep. It is copied. Undefined fields are left out. Undefined
+   * items and holes in arrays are rejected. The task function gets a Buffer for each Uint8Array or Buffer.
    */
   readonly data: Data
   /** Any safe integer; higher runs first. Default 1. */
   readonly priority?: number
-  /**
-   * Unique over the queue; a string that is not empty. Default: a new one of 17 characters, which begins with the time.
-   */
+  /** Unique in the queue; a non-empty string. Default: a new one of 17 characters, which begins with the time. */
   readonly _id?: string
-  /** The task does not start before. Default: now. */
+  /** The task does not start before this date. Default: now. */
   readonly dueDate?: Date
-  /** Keep it in the memory of the master only: faster, and gone with the master. Default false. */
+  /** Keeps the task in the memory of the master only: faster, but lost when the master exits. Default false. */
   readonly inMemory?: boolean
 }
 
@@ -91,13 +90,13 @@ const FIELDS: readonly string[] = [
   'timeout',
 ]
 
-/** One process's count of the tasks that it created. */
+/** How many tasks this process has created. */
 let created = 0
 
 /**
- * Checks what a caller gave, fills in the defaults and copies the data: from here on a task is well-formed.
+ * Checks what the caller gave, fills in the defaults and copies the data. From here on, the task is well-formed.
  *
- * @param where what the caller called, for errors
+ * @param where the call, for errors
  * @throws InvalidArgumentError naming the field, what was given and what is allowed
  */
 export function createTask(given: NewTask, where = 'addTask'): Task<PlainObject | PlainValue[]> {
@@ -117,7 +116,7 @@ export function createTask(given: NewTask, where = 'addTask'): Task<PlainObject 
   }
 }
 
-/** @throws InvalidArgumentError for what is no list, or for one of its items; for an `_id` that is given twice too */
+/** @throws InvalidArgumentError if `given` is no array, if an item is wrong, or if an `_id` is given twice */
 export function createTasks(given: readonly NewTask[]): Task[] {
   if (!(Array.isArray as (value: unknown) => boolean)(given)) {
     throw wrongValue('addTasks', given, 'an array of new tasks', isPlainObject(given) ? 'Use addTask for one.' : '')
@@ -131,7 +130,7 @@ export function createTasks(given: readonly NewTask[]): Task[] {
   return tasks
 }
 
-/** Whoever has the copy may change its data. */
+/** The receiver of the copy may change its data. */
 export function copyTask(task: Task): Task {
   const result = copyPlain(task.data)
   return { ...task, data: 'copy' in result ? result.copy : task.data }
@@ -143,16 +142,16 @@ export function toJob<Data>(task: Task<Data>): Job<Data> {
   return { _id, taskType, data, priority, createdAt, dueDate }
 }
 
-/** How many attempts have failed. It is asked of malformed tasks too. */
+/** How many attempts have failed. Works for malformed tasks, too. */
 export function failuresOf({ failures }: Task): number {
   return Number.isSafeInteger(failures) ? (failures as number) : 0
 }
 
-/** What is wrong with a task that somebody wrote into the collection by hand; undefined when it can be run. */
+/** What is wrong with a task that other code wrote into the collection; undefined if it can be run. */
 export function faultOf(task: Task): InvalidArgumentError | undefined {
   try {
     checkText('task._id', task._id)
-    // A query for a type finds a list that holds it, too.
+    // A query for a type also finds an array that contains it.
     checkText('task.taskType', task.taskType)
     checkContainer('task.data', task.data)
     checkInteger('task.priority', task.priority)
@@ -181,7 +180,7 @@ function checkShape(where: string, given: unknown): void {
 
 export function checkText(field: string, value: unknown): string {
   if (typeof value !== 'string' || value === '') throw wrongValue(field, value, 'a non-empty string', textHint(value))
-  // MongoDB would give back another character.
+  // MongoDB would return another character.
   if (value !== toWellFormed(value)) throw wrongValue(field, value, 'a string without unpaired surrogates')
   return value
 }
@@ -197,7 +196,7 @@ function checkDate(field: string, value: unknown): Date {
 }
 
 function checkData(where: string, value: unknown): PlainObject | PlainValue[] {
-  // Nested, undefined is left out or refused by its path.
+  // A nested undefined is left out, or rejected with its path.
   if (value === undefined) checkContainer(`${where}.data`, value)
   const result = copyPlain(value)
   if ('fault' in result) {
