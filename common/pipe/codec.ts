@@ -1,36 +1,32 @@
 /**
- * Values as they cross the pipe. JSON is twice as fast there as structured clone for the small values that most jobs
- * have (measured), so what JSON would give back as it was goes as JSON, and everything else as structured clone, in
- * base64.
+ * Encodes values for the pipe. A value that JSON gives back unchanged travels as JSON, any other as structured clone,
+ * in base64. For the small values that most jobs have, JSON is twice as fast on the pipe (measured).
  */
 import { DefaultDeserializer, serialize } from 'node:v8'
 import { isError, read as readField, tagOf } from '../inspect'
 
-/** `{}` is undefined. */
+/** `{}` stands for undefined. */
 export type Encoded = { readonly value?: unknown } | { readonly v8: string }
 
-/** A value with more parts goes as structured clone, which may also share some or run in a circle. */
+/** A value with more parts travels as structured clone, which also keeps shared parts and cycles. */
 const MAX_PARTS = 10_000
 
-/**
- * Both forms are read by functions that call themselves at each level, and end when there is no room on the stack
- * (measured: from 2,000).
- */
+/** The readers of both forms call themselves at each level. From 2,000 levels on, they run out of stack (measured). */
 const MAX_LEVELS = 500
 
 /**
- * A message has to fit into a string, which holds 2^29 characters (V8): as JSON a character takes up to six of them
- * (\u0000), as structured clone three bytes take four.
+ * A message must fit into a string, which holds 2^29 characters (V8). As JSON, one character takes up to six of them
+ * (\u0000); as structured clone, three bytes take four.
  */
 const MAX_JSON_CHARACTERS = 2 ** 26
 const MAX_CLONE_BYTES = 192 * 2 ** 20
 
 /**
- * What is encoded can be decoded.
+ * Encodes a value. What is encoded can be decoded.
  *
- * @param maxBytes roughly: as JSON, characters are counted
- * @throws when structured clone refuses the value (a function, or what holds one) or could not read it again, it is
- * nested more than 500 levels deep, or takes more than 192 MB
+ * @param maxBytes an approximation: as JSON, characters are counted
+ * @throws if structured clone rejects the value (for instance, a function) or could not read it again, if the value is
+ * nested more than 500 levels deep, or if it takes more than `maxBytes` (default: 192 MB)
  */
 export function encode(value: unknown, maxBytes = MAX_CLONE_BYTES): Encoded {
   const characters = Math.min(MAX_JSON_CHARACTERS, maxBytes)
@@ -42,18 +38,18 @@ export function encode(value: unknown, maxBytes = MAX_CLONE_BYTES): Encoded {
   return { v8: bytes.toString('base64') }
 }
 
-/** To check is to decode, which takes half a second for a large value: what was decoded then needs not be again. */
+/** What `isEncoded` has decoded. To decode a large value takes half a second, so `decode` does not do it again. */
 const checked = new WeakMap<object, unknown>()
 
 export function decode(encoded: Encoded): unknown {
   if (!('v8' in encoded)) return encoded.value
   const value: unknown = checked.has(encoded) ? checked.get(encoded) : read(Buffer.from(encoded.v8, 'base64'))
-  // Who decodes it once more gets another.
+  // A second call of `decode` must return another value.
   checked.delete(encoded)
   return value
 }
 
-/** What is forged must not throw when it is decoded. */
+/** Checks by decoding, since a forged value must not throw when it is decoded later. */
 export function isEncoded(encoded: Readonly<Record<string, unknown>>): encoded is Encoded {
   if (!Object.hasOwn(encoded, 'v8')) return true
   try {
@@ -98,11 +94,11 @@ function readBack(bytes: Buffer): void {
 }
 
 /**
- * Goes through it in the order of structured clone, which does not go into what it has seen.
+ * Walks the value in the order of structured clone, which does not enter a part twice.
  *
- * @returns whether it is certain that it can be read again. V8 writes two kinds that it does not read: an error whose
- * cause leads back to the error, and compiled WebAssembly (value-serializer.cc; Node 20).
- * @throws when it is nested too deep, or certainly too large
+ * @returns whether the value can certainly be read again. V8 writes two kinds of values that it does not read: an error
+ * whose cause leads back to the error, and compiled WebAssembly (value-serializer.cc; Node 20).
+ * @throws if the value is nested too deep, or certainly too large
  */
 function survey(value: unknown, maxBytes: number): boolean {
   let isSurelyReadable = true
@@ -127,7 +123,7 @@ function isDoubtful(value: object): boolean {
   return (isError(value) && Object.hasOwn(value, 'cause')) || tagOf(value) === 'WebAssembly.Module'
 }
 
-/** In bytes, at least. */
+/** At least this many bytes. */
 function sizeOf(part: unknown): number {
   if (typeof part === 'string') return part.length
   return ArrayBuffer.isView(part) || part instanceof ArrayBuffer ? part.byteLength : 0
@@ -138,16 +134,16 @@ function checkSize(bytes: number, maxBytes: number): void {
 }
 
 function partsOf(value: object): unknown[] {
-  // One has a field for each byte, the other for each character.
+  // A view has a field for each byte, a String for each character.
   if (ArrayBuffer.isView(value) || value instanceof String) return []
   if (value instanceof Map) return [...value].flat()
   if (value instanceof Set) return [...value]
-  // Not enumerable, and sent all the same.
+  // Not enumerable, but sent all the same.
   const causes: unknown[] = isError(value) ? [readField(value, 'cause')] : []
   return [...causes, ...(Object.values(value) as unknown[])]
 }
 
-/** What a value may still take. */
+/** How much more a value may contain. */
 interface Budget {
   parts: number
   characters: number
@@ -178,23 +174,23 @@ function partsSurviveJson(value: object, budget: Budget, level: number): boolean
   // JSON.stringify would call it.
   if ((value as { toJSON?: unknown }).toJSON !== undefined) return false
   if (Array.isArray(value)) return listSurvivesJson(value, budget, level)
-  // Before its keys: binary has one for each byte.
+  // Checked before the keys: binary has one for each byte.
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) return false
   return Object.keys(value).every(
     key =>
       key !== '__proto__' &&
-      // jobToWire looks for it in what is not sent as JSON.
+      // `jobToWire` looks for this key in what is not sent as JSON.
       key !== '_bsontype' &&
       hasRoom(key, budget) &&
       survivesJson((value as Record<string, unknown>)[key], budget, level),
   )
 }
 
-/** With neither holes nor fields beside the items. */
+/** Whether JSON keeps this list: it must have no holes, and no fields beside its items. */
 function listSurvivesJson(list: readonly unknown[], budget: Budget, level: number): boolean {
   if (Object.getPrototypeOf(list) !== Array.prototype || Object.keys(list).length !== list.length) return false
-  // Unlike `every` it comes to holes.
+  // A loop, since `every` skips holes.
   for (let index = 0; index < list.length; index++) if (!survivesJson(list[index], budget, level)) return false
   return true
 }

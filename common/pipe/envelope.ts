@@ -1,11 +1,11 @@
 /**
- * The envelope in which our messages travel. Meteor and the application use the same pipe: what is in no envelope of
- * ours is left alone; what is in one, and cannot be read, is never dropped in silence.
+ * The envelope in which our messages travel. Meteor and the application use the same pipe. A message without our
+ * envelope is left alone. A message in it that cannot be read is never dropped silently.
  */
 import type { ToMaster, ToWorker } from './protocol'
 import { isRecord } from './wire'
 
-/** What came in our envelope and is none of these messages: of a job, as far as that can be told. */
+/** A message in our envelope that is none of the protocol's. It may still name the job that it is about. */
 export interface Unreadable {
   readonly kind: 'unreadable'
   readonly message: unknown
@@ -14,12 +14,12 @@ export interface Unreadable {
 const ENVELOPE = 'nschwarz:cluster'
 
 /**
- * Sends these in one message, or one by one when that fails: together their text may be longer than a string can be.
- * Never throws.
+ * Sends these messages together, or one by one if that fails: together their text may exceed the longest string. Never
+ * throws.
  *
- * @param send is given what to send, and the messages in it
- * @param unsent is given each that cannot be sent, and why: a getter may give something else than when its value was
- * encoded
+ * @param send gets what to send, and the messages in it
+ * @param unsent gets each message that cannot be sent, and why: a getter may return something else than when its value
+ * was encoded
  */
 export function sendTogether<Message extends ToWorker | ToMaster>(
   messages: readonly Message[],
@@ -40,7 +40,7 @@ export function wrap(messages: readonly (ToWorker | ToMaster)[]): object {
   return { [ENVELOPE]: messages }
 }
 
-/** Our messages, in their order: none in somebody else's. */
+/** Our messages, in their order; none if the raw message is somebody else's. */
 export function unwrap<Message extends ToWorker | ToMaster>(
   raw: unknown,
   accepts: (message: unknown) => message is Message,
@@ -51,7 +51,7 @@ export function unwrap<Message extends ToWorker | ToMaster>(
   return content.map((message: unknown) => (accepts(message) ? message : { kind: 'unreadable', message }))
 }
 
-/** What an unreadable message says of itself. */
+/** The fields that say what an unreadable message is about. */
 export function partsOfUnreadable({ message }: Unreadable): {
   readonly kind: unknown
   readonly token: string | undefined

@@ -2,7 +2,7 @@
  * Every message between master and worker: two closed unions. This is the only thing that the two sides share.
  *
  * The pipe is the JSON channel of process.fork; values in messages are encoded (codec.ts). Meteor and the application
- * may use the same pipe: ours come in an envelope, several at once, and everything else is left alone.
+ * may use the same pipe. Our messages come in an envelope, several at once; everything else is left alone.
  */
 import { type Encoded, decode, encode, isEncoded } from './codec'
 import { wrongValue } from '../invalid'
@@ -22,9 +22,9 @@ export interface WireJob extends Omit<Job, 'data' | 'createdAt' | 'dueDate'> {
 
 export type ToWorker =
   /**
-   * Start this job as soon as there is room for it, but not at `startBefore` or later (monotonic clock): by then
-   * somebody else may run it. `token` names it in every message about it. `clockOffset`: the master's when it sent this
-   * (clock.ts), so that a machine that slept since then is noticed.
+   * Start this job as soon as a slot is free, but not at or after `startBefore` (monotonic clock): another master may
+   * run it by then. `token` names the job in every message about it. `clockOffset` is the master's when it sent this
+   * (clock.ts). It reveals whether the machine has slept since then.
    */
   | {
       readonly kind: 'run'
@@ -34,9 +34,9 @@ export type ToWorker =
       readonly startBefore?: number
       readonly clockOffset?: number
     }
-  /** The job with this token is not to be started any more. */
+  /** Do not start the job with this token. */
   | { readonly kind: 'recall'; readonly token: string }
-  /** The job with this token should end early. */
+  /** The job with this token should finish early. */
   | { readonly kind: 'abort'; readonly token: string; readonly reason: WireError }
   /** What became of the task that was offered under this number. */
   | { readonly kind: 'added'; readonly offer: number; readonly outcome: AddOutcome }
@@ -63,8 +63,8 @@ export type ToMaster =
   /** The function of the job with this token is about to be called, once this has left the worker. */
   | { readonly kind: 'started'; readonly token: string }
   /**
-   * The job with this token has ended, `duration` milliseconds after it had started. `rss`: the resident memory of the
-   * worker in bytes, where it is limited.
+   * The job with this token has an outcome, `duration` milliseconds after it started. `rss`: the resident memory of the
+   * worker in bytes, if it is limited.
    */
   | {
       readonly kind: 'outcome'
@@ -77,7 +77,7 @@ export type ToMaster =
   | { readonly kind: 'expired'; readonly token: string }
   /** The job with this token was recalled before it had started, and will not be. */
   | { readonly kind: 'recalled'; readonly token: string }
-  /** The job with this token says something to the message broker. */
+  /** The job with this token asks the message broker. */
   | {
       readonly kind: 'ask'
       readonly token: string
@@ -86,11 +86,11 @@ export type ToMaster =
       readonly data: WireValue
     }
 
-/** What became of a task that a worker offered; when it was declined, the worker stores it. */
+/** What became of a task that a worker offered. If it was declined, the worker stores it. */
 export type AddOutcome =
   { readonly kind: 'stored' | 'declined' | 'duplicate' } | { readonly kind: 'failed'; readonly error: WireError }
 
-/** How a job ended by itself. A worker's death is no outcome: the master sees it. */
+/** The outcome that a job reports. A worker's death is no outcome: the master sees it. */
 export type Outcome =
   | { readonly kind: 'done'; readonly value: WireValue }
   /** `isFinal`: another attempt would fail in the same way. */
@@ -99,10 +99,10 @@ export type Outcome =
 export type Answer =
   { readonly kind: 'answered'; readonly value: WireValue } | { readonly kind: 'refused'; readonly error: WireError }
 
-/** @throws when its data holds what cannot be sent, or what a task's data may not hold */
+/** @throws if the data contains a value that cannot be sent, or that a task's data may not contain */
 export function jobToWire({ _id, taskType, data, priority, createdAt, dueDate }: Job): WireJob {
   const encoded = encode(data)
-  // What goes as JSON has no such key.
+  // Data that travels as JSON has no such key.
   const fault = 'v8' in encoded ? findBsonType(data) : undefined
   if (fault !== undefined) throw wrongValue(`task.data${fault.path}`, fault.value, fault.allowed)
   return { _id, taskType, data: encoded, priority, createdAt: Number(createdAt), dueDate: Number(dueDate) }
@@ -112,7 +112,7 @@ export function jobFromWire({ _id, taskType, data, priority, createdAt, dueDate 
   return { _id, taskType, data: decode(data), priority, createdAt: new Date(createdAt), dueDate: new Date(dueDate) }
 }
 
-/** The pipe is open to the application too: what it forges must not end the process that reads it. */
+/** The application can write to the pipe, too: a message that it forges must not end the process that reads it. */
 export function isToMaster(message: unknown): message is ToMaster {
   if (!isRecord(message)) return false
   const { kind, token } = message

@@ -11,34 +11,34 @@ export interface WireError {
   /** Own enumerable fields that can be sent, `code` among them, and `details` of a `Meteor.Error`. */
   readonly fields: Encoded
   readonly cause: WireValue | undefined
-  /** Of an AggregateError. */
+  /** The errors of an AggregateError. */
   readonly errors: readonly WireValue[] | undefined
 }
 
 /** Any value as it travels. An error at the top is taken apart; deeper ones keep what structured clone keeps. */
 export type WireValue = Encoded | { readonly error: WireError }
 
-/** Causes deeper than this are left out, which also ends a chain that runs in a circle. */
+/** Causes deeper than this are left out, which also ends a cycle of causes. */
 const MAX_CAUSE_DEPTH = 8
 
 /** Longer texts lose their middle. */
 const MAX_NAME_CHARACTERS = 2 ** 10
 const MAX_TEXT_CHARACTERS = 2 ** 16
 
-/** Of one error; the others are left out. */
+/** The most fields of one error; the others are left out. */
 const MAX_FIELDS = 1000
 
-/** What an error may take, with all its causes and errors; what is beyond that is left out. */
+/** The limits of one error, together with all its causes and errors. What exceeds them is left out. */
 const MAX_ERRORS = 32
 const MAX_FIELDS_BYTES = 2 ** 20
 
-/** What an error may still take. */
+/** What is left of these limits. */
 interface Budget {
   errors: number
   bytes: number
 }
 
-/** @throws when the value cannot be sent: a function, or what holds one */
+/** @throws if the value cannot be sent: for instance, if it is or contains a function */
 export function toWire(value: unknown): WireValue {
   return isError(value) ? { error: errorToWire(value) } : encode(value)
 }
@@ -51,6 +51,7 @@ export function fromWire(wire: WireValue): unknown {
  * Never throws, and never makes more than a few megabytes: an error may have getters that throw, or a message of 100
  * MB.
  */
+// Invariant 13: the texts and fields of errors are bounded.
 export function errorToWire(error: Error): WireError {
   return errorWithin(error, { errors: MAX_ERRORS, bytes: MAX_FIELDS_BYTES }, 0)
 }
@@ -69,7 +70,7 @@ function errorWithin(error: Error, budget: Budget, depth: number): WireError {
   }
 }
 
-/** A cause, or one of the errors of an AggregateError. Undefined when there is no room for it. */
+/** A cause, or one of the errors of an AggregateError. Undefined if there is no room for it. */
 function partWithin(part: unknown, budget: Budget, depth: number): WireValue | undefined {
   if (depth > MAX_CAUSE_DEPTH || budget.errors <= 0) return undefined
   if (isError(part)) return { error: errorWithin(part, budget, depth) }
@@ -89,7 +90,7 @@ function errorsWithin(error: Error, budget: Budget, depth: number): WireValue[] 
   return kept
 }
 
-/** `errors` of an AggregateError is not enumerable. A field of that name on another error may hold anything. */
+/** The `errors` of an AggregateError are not enumerable. A field of that name on another error may hold anything. */
 function listOfErrors(error: Error): unknown[] | undefined {
   const errors = read(error, 'errors')
   if (!isList(errors)) return undefined
@@ -104,7 +105,7 @@ export function errorFromWire(wire: WireError): Error {
   if (wire.cause !== undefined) defineHidden(error, 'cause', fromWire(wire.cause))
   if (wire.errors !== undefined) defineHidden(error, 'errors', wire.errors.map(fromWire))
   for (const [field, value] of Object.entries(decode(wire.fields) ?? {})) {
-    // Forged: whoever reads an error relies on these being texts.
+    // Only a forged error has these as fields. Whoever reads an error relies on the real ones.
     if (TAKEN_APART.has(field)) continue
     Object.defineProperty(error, field, { value, enumerable: true, writable: true, configurable: true })
   }
@@ -112,8 +113,8 @@ export function errorFromWire(wire: WireError): Error {
 }
 
 /**
- * Giving an error another stack has its own formatted first. Meteor loads all source maps for that: 190 ms of a blocked
- * event loop.
+ * Creates an error without a stack of its own: to replace a stack, V8 formats it first. Meteor then loads all source
+ * maps, which blocks the event loop for 190 ms.
  */
 function withoutStack(message: string): Error {
   const { stackTraceLimit } = Error
@@ -125,28 +126,28 @@ function withoutStack(message: string): Error {
   }
 }
 
-/** `name`, `stack`, `cause` and `errors` are not enumerable on an error that was born here either. */
+/** `name`, `stack`, `cause` and `errors` are not enumerable on an error that was created here, either. */
 function defineHidden(error: Error, field: string, value: unknown): void {
   Object.defineProperty(error, field, { value, enumerable: false, writable: true, configurable: true })
 }
 
 const TAKEN_APART = new Set(['name', 'message', 'stack', 'cause'])
 
-/** Copies of the fields that can be sent and have room. */
+/** Copies of the fields that can be sent and for which there is room. */
 function fieldsWithin(error: Error, budget: Budget): Encoded {
   const kept: Record<string, unknown> = Object.create(null) as Record<string, unknown>
   const hasErrors = listOfErrors(error) !== undefined
   for (const name of fieldNames(error)) {
     if (TAKEN_APART.has(name) || (hasErrors && name === 'errors')) continue
     const value = read(error, name)
-    // Within an object, since it is one level deeper there.
+    // Encoded within an object, since the field is one level deeper there.
     const encoded = value === undefined ? undefined : encodeWithin({ [name]: value }, budget)
     if (encoded !== undefined) kept[name] = (decode(encoded) as Record<string, unknown>)[name]
   }
   return encode(kept)
 }
 
-/** `code` is named, since on some errors (AbortError) it stands on the prototype. */
+/** Includes `code`, since some errors (AbortError) have it on the prototype. */
 function fieldNames(error: Error): string[] {
   try {
     return [...new Set(['code', ...Object.keys(error)])].slice(0, MAX_FIELDS)
@@ -156,12 +157,12 @@ function fieldNames(error: Error): string[] {
   }
 }
 
-/** A copy of a value that can be sent and has room; undefined of others. */
+/** A copy of the value; undefined if it cannot be sent, or if there is no room for it. */
 function encodeWithin(value: unknown, budget: Budget): Encoded | undefined {
   try {
     const encoded = encode(value, budget.bytes)
     if ('v8' in encoded) return pay(encoded.v8.length, budget) ? encoded : undefined
-    // Its getters may say something else the next time.
+    // Its getters may return something else the next time.
     const text = JSON.stringify(encoded)
     return pay(text.length, budget) ? (JSON.parse(text) as Encoded) : undefined
   } catch {
@@ -192,12 +193,12 @@ function isEnumerable(value: object, field: string): boolean {
   }
 }
 
-/** @param depth of causes; those that are forged may run in a circle */
+/** @param depth how many causes deep; forged causes may have a cycle */
 export function isWireValue(wire: unknown, depth = 0): wire is WireValue {
   return isRecord(wire) && (Object.hasOwn(wire, 'error') ? isWireError(wire.error, depth) : isEncoded(wire))
 }
 
-/** @param depth of causes */
+/** @param depth how many causes deep */
 export function isWireError(wire: unknown, depth = 0): wire is WireError {
   return (
     isRecord(wire) &&
