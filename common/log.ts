@@ -110,9 +110,9 @@ function consoleSink(target: 'all' | 'error'): Sink {
 }
 
 function functionSink(target: (entry: LogEntry) => unknown): Sink {
-  const { write: writeToConsole } = consoleSink('error')
+  const { write: writeToConsole } = consoleSink('all')
   const failed = (entry: LogEntry, thrown: unknown) => {
-    // The console gets a warning or an error that the function could not write.
+    // The console gets what the function could not write.
     writeToConsole(entry)
     const message = toMessage(`the logs function threw: ${messageOf(thrown)}`)
     writeToConsole({ level: 'error', timestamp: entry.timestamp, message })

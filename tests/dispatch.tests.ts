@@ -325,3 +325,16 @@ Tinytest.addAsync(
     test.equal(await TaskQueue.find().countAsync(), before)
   },
 )
+
+Tinytest.addAsync('dispatch - of many tasks whose _ids are taken in either queue, all others are added', async test => {
+  await withMaster({ options: { maxAvailableWorkers: 1 } }, async master => {
+    const later = { taskType: 'echo', data: {}, dueDate: new Date(Date.now() + 3_600_000) }
+    const task = (_id: string, inMemory: boolean) => ({ ...later, _id, inMemory })
+    await master.call('addTasks', [task('a', true), task('b', false)])
+    const error = await master
+      .call('addTasks', [task('a', true), task('c', true), task('b', false), task('d', false)])
+      .catch((thrown: unknown) => thrown as Error & { taskIds: string[] })
+    test.equal([(error as Error).name, (error as { taskIds: string[] }).taskIds], ['DuplicateTaskError', ['b', 'a']])
+    test.isTrue((await master.find('c', true)) !== undefined && (await master.find('d', false)) !== undefined)
+  })
+})

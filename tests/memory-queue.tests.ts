@@ -1,5 +1,6 @@
 import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
+import { DuplicateTaskError } from '../common/errors'
 import { createTask, type NewTask } from '../common/task'
 import { PriorityQueue } from '../server/queue/memory/priority-queue'
 import { MemoryQueue } from '../server/queue/memory/memory-queue'
@@ -13,7 +14,8 @@ function openQueue(): MemoryQueue {
 
 function add(queue: MemoryQueue, given: Partial<NewTask> = {}): string {
   const task = createTask({ taskType: 'TEST', data: {}, ...given })
-  queue.add([task])
+  const taken = queue.add([task])
+  if (taken.length > 0) throw new DuplicateTaskError(taken)
   return task._id
 }
 

@@ -121,10 +121,13 @@ function checkRuns(file: string): void {
 const LAUNCH_TIMEOUT_MS = 120_000
 
 async function startReplicaSet(found: Binary | undefined): Promise<Database> {
+  // It was asked for its version above. Asked again, while Ctrl-C ends its processes, the library leaves a folder behind.
+  process.env.MONGOMS_SYSTEM_BINARY_VERSION_CHECK = 'false'
   const set = await MongoMemoryReplSet.create({
     binary: found ? { systemBinary: found.file, version: found.version, checkMD5: false } : { downloadDir: CACHE },
     // For older versions the library defaults to an engine that keeps nothing on disk.
-    replSet: { count: 1, storageEngine: 'wiredTiger', ip: '127.0.0.1', args: MONGOD_ARGS },
+    // In a process group of its own: Ctrl-C must not end it before those that use it.
+    replSet: { count: 1, storageEngine: 'wiredTiger', ip: '127.0.0.1', args: MONGOD_ARGS, spawn: { detached: true } },
     instanceOpts: [{ launchTimeout: LAUNCH_TIMEOUT_MS }],
   })
   return {

@@ -2,8 +2,9 @@
  * npm start: serves the example app on http://localhost:3000, on the Meteor tool if it is installed, else on the
  * stand-in. With `--exit` the app exits when all its tasks are finished, and prints how fast they were.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import path from 'node:path'
 import { startDatabase } from './mongod'
 import { ROOT, hasMeteor } from './setup.js'
@@ -11,35 +12,80 @@ import { standIn } from './stand-in/start'
 
 const APP = path.join(ROOT, 'example')
 const PORT = process.env.PORT ?? '3000'
+const EXITS = process.argv.includes('--exit')
 
-async function main(): Promise<void> {
-  const database = await startDatabase()
+/** The signal that told this process to end. Ctrl-C comes twice: from the terminal, and from `npm start`. */
+let stoppedBy: NodeJS.Signals | undefined
+let app: ChildProcess | undefined
+
+async function main(): Promise<number> {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal))
+  if (!(await isFree(Number(PORT)))) {
+    console.error(`Port ${PORT} is in use. Choose another: PORT=${String(Number(PORT) + 100)} npm start`)
+    return 1
+  }
   console.log(
-    `Example app on ${hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'}`,
+    `The example app will be at http://localhost:${PORT} in some seconds; PORT=… npm start uses another port.`,
   )
-  console.log(`MongoDB: ${database.origin}`)
+  console.log(
+    EXITS ? 'It exits when all tasks are done.' : 'Ctrl-C ends it; npm start -- --exit ends when all tasks are done.',
+  )
+  const database = await startDatabase()
+  const where = hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'
+  console.log(`Runs on ${where}, MongoDB: ${database.origin}`)
   try {
-    process.exitCode = await serve(database.url)
+    return await serve(database.url)
   } finally {
     await database.stop()
   }
 }
 
 async function serve(MONGO_URL: string): Promise<number> {
+  if (isStopped()) return 0
   const { command, args, env } = hasMeteor()
     ? { command: 'meteor', args: ['run', '--once', '--port', PORT], env: {} }
     : standIn(APP)
-  const exit = process.argv.includes('--exit') ? { EXAMPLE_EXIT: '1' } : {}
-  const app = spawn(command, args, {
+  const exit = EXITS ? { EXAMPLE_EXIT: '1' } : {}
+  app = spawn(command, args, {
     cwd: APP,
     stdio: 'inherit',
     env: { ...process.env, ...env, ...exit, PORT, ROOT_URL: `http://localhost:${PORT}`, MONGO_URL },
+    // In a process group of its own: it is signalled once, by this process, and its workers follow it.
+    detached: true,
   })
-  // Ctrl-C reaches the app directly; this process stays to stop the database.
-  process.on('SIGINT', () => undefined)
-  process.on('SIGTERM', () => app.kill('SIGTERM'))
-  const [code, signal] = (await once(app, 'exit')) as [number | null, NodeJS.Signals | null]
-  return code ?? (signal === 'SIGINT' || signal === 'SIGTERM' ? 0 : 1)
+  const [code] = (await once(app, 'exit')) as [number | null]
+  return isStopped() ? 0 : (code ?? 1)
 }
 
-await main()
+function isStopped(): boolean {
+  return stoppedBy !== undefined
+}
+
+function stop(signal: NodeJS.Signals): void {
+  if (isStopped()) return
+  stoppedBy = signal
+  app?.kill('SIGTERM')
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => {
+      resolve(false)
+    })
+    server.listen(port, () => {
+      server.close(() => {
+        resolve(true)
+      })
+    })
+  })
+}
+
+try {
+  process.exit(await main())
+} catch (error) {
+  // A signal that came during a synchronous call is heard of now. It has also ended what that call waited for.
+  await new Promise(setImmediate)
+  if (isStopped()) process.exit(0)
+  throw error
+}

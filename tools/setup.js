@@ -1,7 +1,8 @@
 // What every npm command needs before it can import anything else: installs the dependencies of a folder from its lock
 // file.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
@@ -31,7 +32,22 @@ export function install(folder) {
 
 /** Runs a TypeScript file of tools/ with the arguments of this process. @returns its exit code */
 export function runTypeScript(file) {
-  return run(process.execPath, ['--import', import.meta.resolve('tsx'), `tools/${file}`, ...process.argv.slice(2)])
+  return run(process.execPath, typeScriptArgs(file))
+}
+
+/**
+ * The same, for a file that cleans up after SIGINT and SIGTERM: this process waits for that, and passes a signal on.
+ * Ctrl-C reaches all processes of a terminal, so the file gets it twice.
+ */
+export async function runTypeScriptToItsEnd(file) {
+  const child = spawn(process.execPath, typeScriptArgs(file), { stdio: 'inherit', cwd: ROOT })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  const [code] = await once(child, 'exit')
+  return code ?? 1
+}
+
+function typeScriptArgs(file) {
+  return ['--import', import.meta.resolve('tsx'), `tools/${file}`, ...process.argv.slice(2)]
 }
 
 export function hasMeteor() {

@@ -1,7 +1,7 @@
 // npm start: installs what is missing, then hands over to TypeScript.
 import path from 'node:path'
-import { ROOT, install, runTypeScript } from './setup.js'
+import { ROOT, install, runTypeScriptToItsEnd } from './setup.js'
 
 install(ROOT)
 install(path.join(ROOT, 'example'))
-process.exit(runTypeScript('run-example.ts'))
+process.exit(await runTypeScriptToItsEnd('run-example.ts'))

@@ -4,11 +4,13 @@ import { listFlags } from './flags'
 import { prepareOutput, removeOutput } from './output'
 import { addNextReport } from './report'
 import { Run } from './run'
-import { isAsExpected, summaryOf } from './summary'
+import { isAsExpected, progressOf, summaryOf } from './summary'
 import { serve } from './web'
 
 /** Set by `npm start -- --exit`: stop when all tasks have ended. */
 const exitsAtEnd = process.env.EXAMPLE_EXIT === '1'
+
+const PROGRESS_EVERY_MS = 2000
 
 // Tasks start to run after the last of these hooks.
 Meteor.startup(async () => {
@@ -17,7 +19,13 @@ Meteor.startup(async () => {
   await run.start()
   await addNextReport()
   serve(run)
-  void run.ended.then(() => finish(run))
+  const progress = setInterval(() => {
+    console.log(progressOf(run))
+  }, PROGRESS_EVERY_MS)
+  void run.ended.then(() => {
+    clearInterval(progress)
+    return finish(run)
+  })
 })
 
 async function finish(run: Run): Promise<void> {

@@ -4,9 +4,9 @@ import type { Baseline, Rendered, taskMap } from './tasks'
 
 type OwnType = keyof typeof taskMap
 
-export type Phase = 'baseline' | 'rendering' | 'ended'
+export type Phase = 'rendering' | 'baseline' | 'ended'
 
-/** One rendering of all flags: by one process first, for comparison, and then by the workers, a task for each flag. */
+/** One rendering of all flags: by the workers, a task for each flag, and then by one process, for comparison. */
 export class Run {
   readonly flags: readonly Flag[]
   readonly done = new Set<string>()
@@ -17,10 +17,14 @@ export class Run {
   /** Resolves when all tasks have ended, or none will start. */
   readonly ended: Promise<void>
   baseline: Baseline | undefined
+  /** How long the first worker took from its start to its first job. */
+  bootMilliseconds: number | undefined
   /** Why the run broke off: the comparison failed, or the queue did not take the tasks. */
   problem: string | undefined
-  #startedAt: number | undefined
-  #endedAt: number | undefined
+  /** When the first flag was begun, and when the last was rendered; times of day. */
+  #startedAt = Infinity
+  #renderedAt: number | undefined
+  #hasEnded = false
   #end: () => void = () => undefined
 
   constructor(flags: readonly Flag[]) {
@@ -30,7 +34,7 @@ export class Run {
     })
   }
 
-  /** Removes what a former run left in the queue, and adds the comparison. */
+  /** Removes what a former run left in the queue, and adds a task for each flag. */
   async start(): Promise<void> {
     TaskQueue.addEventListener('done', ({ task, value }) => this.onDone(task, value))
     TaskQueue.addEventListener('error', ({ task, value }) => {
@@ -38,12 +42,12 @@ export class Run {
     })
     const former: OwnType[] = ['baseline', 'render']
     await TaskQueue.removeAsync({ taskType: { $in: former } })
-    await TaskQueue.addTask({ taskType: 'baseline', _id: 'baseline', data: {} })
+    await Promise.all(this.flags.map(({ code }) => addFlag(code)))
   }
 
   get phase(): Phase {
-    if (this.#endedAt !== undefined) return 'ended'
-    return this.#startedAt === undefined ? 'baseline' : 'rendering'
+    if (this.#hasEnded) return 'ended'
+    return this.#renderedAt === undefined ? 'rendering' : 'baseline'
   }
 
   /** Flags whose task has not ended. */
@@ -51,19 +55,19 @@ export class Run {
     return this.flags.length - this.done.size - this.failed.size
   }
 
-  /** How long the workers have been at it, from the moment when the first flag was added. */
+  /** How long the workers took, from their first job on: they boot once, and are kept. */
   get milliseconds(): number {
-    return this.#startedAt === undefined ? 0 : (this.#endedAt ?? performance.now()) - this.#startedAt
+    return Math.max(0, (this.#renderedAt ?? Date.now()) - this.#startedAt)
   }
 
   private async onDone(task: Task, value: unknown): Promise<void> {
     if (task.taskType === 'baseline') {
       this.baseline = value as Baseline
-      await this.addFlags()
+      this.end()
     } else if (task.taskType === 'render') {
-      this.workers.add((value as Rendered).pid)
+      this.onRendered(value as Rendered)
       this.done.add(codeOf(task))
-      this.endIfComplete()
+      await this.compareIfComplete()
     }
   }
 
@@ -72,21 +76,24 @@ export class Run {
       this.breakOff(`the comparison failed: ${error.message}`)
     } else if (task.taskType === 'render') {
       this.failed.set(codeOf(task), error.message)
-      this.endIfComplete()
+      void this.compareIfComplete()
     }
   }
 
-  private async addFlags(): Promise<void> {
-    this.#startedAt = performance.now()
+  private onRendered({ bootMilliseconds, pid, startedAt }: Rendered): void {
+    this.bootMilliseconds ??= bootMilliseconds
+    this.#startedAt = Math.min(this.#startedAt, startedAt)
+    this.workers.add(pid)
+  }
+
+  private async compareIfComplete(): Promise<void> {
+    if (this.waiting > 0 || this.#renderedAt !== undefined) return
+    this.#renderedAt = Date.now()
     try {
-      await Promise.all(this.flags.map(({ code }) => addFlag(code)))
+      await TaskQueue.addTask({ taskType: 'baseline', _id: 'baseline', data: {} })
     } catch (error) {
-      this.breakOff(`a flag could not be added: ${String(error)}`)
+      this.breakOff(`the comparison could not be added: ${String(error)}`)
     }
-  }
-
-  private endIfComplete(): void {
-    if (this.waiting === 0) this.end()
   }
 
   private breakOff(problem: string): void {
@@ -95,7 +102,7 @@ export class Run {
   }
 
   private end(): void {
-    this.#endedAt ??= performance.now()
+    this.#hasEnded = true
     this.#end()
   }
 }

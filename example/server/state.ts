@@ -22,11 +22,11 @@ const NOT_YET = '–'
 const NO_NOTE = '\u00a0'
 
 export async function stateOf(run: Run): Promise<State> {
-  const inBaseline = run.phase === 'baseline' ? await countRendered(BASELINE) : 0
-  const ended = run.phase === 'baseline' ? inBaseline : run.done.size + run.failed.size
+  const inBaseline = run.phase === 'rendering' ? 0 : await countRendered(BASELINE)
+  const rendered = run.phase === 'rendering' ? run.done.size + run.failed.size : inBaseline
   return {
     phase: run.phase,
-    progress: ended / run.flags.length,
+    progress: run.phase === 'ended' ? 1 : rendered / run.flags.length,
     fields: fieldsOf(run, inBaseline, await lastReport()),
     done: [...run.done],
     failed: Object.fromEntries(run.failed),
@@ -34,8 +34,8 @@ export async function stateOf(run: Run): Promise<State> {
 }
 
 function fieldsOf(run: Run, inBaseline: number, last: Report | undefined): State['fields'] {
-  const { baseline, done, failed, waiting, workers, phase } = run
-  const hasBegun = phase !== 'baseline'
+  const { baseline, bootMilliseconds, done, failed, waiting, workers } = run
+  const hasBegun = bootMilliseconds !== undefined
   return {
     headline: headlineOf(run, inBaseline),
     done: String(done.size),
@@ -45,7 +45,7 @@ function fieldsOf(run: Run, inBaseline: number, last: Report | undefined): State
     oneProcess: baseline === undefined ? NOT_YET : seconds(baseline.milliseconds),
     workers: hasBegun ? seconds(run.milliseconds) : NOT_YET,
     rate: hasBegun ? `${String(workers.size)} workers, ${tasksPerSecond(run).toFixed(1)} flags a second` : NO_NOTE,
-    boot: baseline === undefined ? NO_NOTE : `a worker boots in ${seconds(baseline.bootMilliseconds)}`,
+    boot: hasBegun ? `a worker boots in ${seconds(bootMilliseconds)}` : NO_NOTE,
     report: last === undefined ? 'none yet' : reportText(last),
   }
 }
@@ -53,12 +53,12 @@ function fieldsOf(run: Run, inBaseline: number, last: Report | undefined): State
 function headlineOf({ phase, problem }: Run, inBaseline: number): string {
   if (problem !== undefined) return `Broken off: ${problem}`
   switch (phase) {
-    case 'baseline':
-      return `First, for comparison, one process alone: ${String(inBaseline)} flags rendered`
     case 'rendering':
-      return 'Now all workers: a task for each flag'
+      return 'All workers: a task for each flag'
+    case 'baseline':
+      return `For comparison, one process alone: ${String(inBaseline)} flags rendered`
     case 'ended':
-      return 'All tasks have ended'
+      return 'All tasks are finished'
   }
 }
 

@@ -9,28 +9,30 @@ import { report } from './report'
 /** What the comparison found. */
 export interface Baseline {
   readonly milliseconds: number
-  /** From the start of the worker's process to that of its first job, which was waiting for it. */
-  readonly bootMilliseconds: number
 }
 
 /** Which worker rendered a flag. */
 export interface Rendered {
   readonly pid: number
+  /** Time of day, in milliseconds. */
+  readonly startedAt: number
+  /** From the start of the worker's process to that of this job; of its first, this is how long it took to boot. */
+  readonly bootMilliseconds: number
 }
 
 /** The comparison: one process renders every flag but the corrupt one, which would end it. */
 async function baseline(): Promise<Baseline> {
-  const bootMilliseconds = process.uptime() * 1000
   const startedAt = performance.now()
   for (const { code } of await listFlags()) {
     if (code !== CORRUPT.code) await renderFlag(code, BASELINE)
   }
-  return { milliseconds: performance.now() - startedAt, bootMilliseconds }
+  return { milliseconds: performance.now() - startedAt }
 }
 
 async function render(job: Job<{ code: string }>): Promise<Rendered> {
+  const started = { pid: process.pid, startedAt: Date.now(), bootMilliseconds: process.uptime() * 1000 }
   await renderFlag(job.data.code, GALLERY)
-  return { pid: process.pid }
+  return started
 }
 
 export const taskMap = { baseline, render, report }

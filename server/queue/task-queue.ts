@@ -47,8 +47,8 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   async addTask(newTask: NewTask, ...others: readonly unknown[]): Promise<string> {
     const task = createTask(newTask)
     refuseMore('addTask', others)
-    if (newTask.inMemory === true) this.addInMemory([task])
-    else await this.addPersistent(task)
+    if (newTask.inMemory !== true) await this.addPersistent(task)
+    else if (this.addInMemory([task]).length > 0) throw new DuplicateTaskError([task._id])
     return task._id
   }
 
@@ -59,7 +59,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * are in memory
    * @throws InvalidArgumentError (rejects) naming the index and the field; nothing is stored
    * @throws DuplicateTaskError (rejects) if tasks with some of these `_id`s are already in the queue: its `taskIds`.
-   * All other tasks are stored, unless the duplicates are in memory: then nothing is stored
+   * All other tasks are stored
    * @throws WrongProcessError (rejects) as `addTask`; nothing is stored
    */
   async addTasks<Data>(newTasks: readonly NewTask<Data>[]): Promise<string[]>
@@ -74,10 +74,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
       ;(isInMemory ? inMemory : persistent).push(task)
     }
     // Invariant 12: all checks come before the first write, so that nothing is stored when one fails.
-    this.#memory.check(inMemory)
-    const duplicates = await addAll(persistent, this.rawCollection())
+    if (inMemory.length > 0) this.#memory.checkOpen()
+    const taken = await addAll(persistent, this.rawCollection())
     for (const task of firstOfEachType(persistent)) this.#signals.taskAdded(task)
-    this.addInMemory(inMemory)
+    const duplicates = [...taken, ...this.addInMemory(inMemory)]
     if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
     return tasks.map(({ _id }) => _id)
   }
@@ -163,9 +163,12 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     return this.#memory
   }
 
-  private addInMemory(tasks: readonly Task[]): void {
-    this.#memory.add(tasks)
+  /** @returns and throws as `MemoryQueue.add` */
+  private addInMemory(tasks: readonly Task[]): string[] {
+    if (tasks.length === 0) return []
+    const duplicates = this.#memory.add(tasks)
     for (const task of firstOfEachType(tasks)) this.#signals.master?.inMemoryTaskAdded(task)
+    return duplicates
   }
 
   /**

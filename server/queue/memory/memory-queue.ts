@@ -1,4 +1,4 @@
-import { DuplicateTaskError, WrongProcessError } from '../../../common/errors'
+import { WrongProcessError } from '../../../common/errors'
 import { compareTasks } from '../../../common/order'
 import { type Task, type TaskSignal, checkText, copyTask } from '../../../common/task'
 import { role } from '../../role'
@@ -33,19 +33,17 @@ export class MemoryQueue implements InMemoryTasks {
     this.#runningRemoved = runningRemoved
   }
 
-  /** @throws DuplicateTaskError, or WrongProcessError when no master in this process would run the task */
-  add(tasks: readonly Task[]): void {
-    this.check(tasks)
-    for (const task of tasks) this.enqueue(task)
-  }
-
-  /** Checks that these tasks can be added. @throws as `add` */
-  check(tasks: readonly Task[]): void {
-    if (tasks.length === 0) return
+  /**
+   * @returns the `_id`s of the tasks that are in the queue already; all others are added
+   * @throws WrongProcessError when no master in this process would run them
+   */
+  add(tasks: readonly Task[]): string[] {
     this.checkOpen()
     this.dropSurplus()
-    const duplicates = tasks.map(({ _id }) => _id).filter(_id => this.#entries.has(_id))
-    if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
+    const isTaken = ({ _id }: Task) => this.#entries.has(_id)
+    const taken = tasks.filter(isTaken)
+    for (const task of tasks) if (!isTaken(task)) this.enqueue(task)
+    return taken.map(({ _id }) => _id)
   }
 
   findById(_id: string): Task | undefined {
@@ -142,7 +140,8 @@ export class MemoryQueue implements InMemoryTasks {
     return anew
   }
 
-  private checkOpen(): void {
+  /** @throws WrongProcessError when no master in this process would run a task */
+  checkOpen(): void {
     if (role === 'worker') {
       throw new WrongProcessError('in-memory tasks can be added on the master only; leave out inMemory to add it here.')
     }
