@@ -50,10 +50,10 @@ export const DEFAULT_BACKOFF: BackoffPolicy = { type: 'exponential', delay: 1000
 const DEFAULT_MAX_DELAY_MS = 3_600_000
 
 /** Added to the time of day, a delay of this length is still within the range of a Date. */
-const LONGEST_DELAY_MS = 2 ** 52
+const MAX_DELAY_MS = 2 ** 52
 
 /** With more doublings the factor is Infinity, and a delay of 0 becomes NaN. */
-const MOST_DOUBLINGS = 1023
+const MAX_DOUBLINGS = 1023
 
 const RETRIES_ALLOWED = 'an integer from 0'
 export const TIMER_ALLOWED = `milliseconds: an integer from 1 to ${String(MAX_TIMER_MS)}`
@@ -84,12 +84,12 @@ export function checkPolicy(
 export function delayOf(backoff: Backoff, failures: number, random: number): number {
   if (typeof backoff === 'number') return backoff
   const { type, delay, maxDelay = Math.max(delay, DEFAULT_MAX_DELAY_MS), jitter = 0 } = backoff
-  const grown = type === 'fixed' ? delay : delay * 2 ** Math.min(failures - 1, MOST_DOUBLINGS)
+  const grown = type === 'fixed' ? delay : delay * 2 ** Math.min(failures - 1, MAX_DOUBLINGS)
   return Math.min(grown, maxDelay) * (1 - jitter * random)
 }
 
 export function isDelay(value: unknown): value is number {
-  return typeof value === 'number' && value >= 0 && value <= LONGEST_DELAY_MS
+  return typeof value === 'number' && value >= 0 && value <= MAX_DELAY_MS
 }
 
 export function isTimer(value: unknown): value is number {

@@ -155,7 +155,7 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
   })
   const runner = new JobRunner(definitions, link, added, createLog(options.logs), {
     slots: options.workerConcurrency,
-    tellsMemory: options.maxWorkerMemory !== null,
+    reportsMemory: options.maxWorkerMemory !== null,
   })
   Meteor.startup(keepPortFree)
   onListening(() => {

@@ -20,7 +20,7 @@ export const PREFETCHED_START_WITHIN_MS = 1000
 /** Milliseconds of work that the master buffers: much more than a claim takes, which is three commands. `drain-1ms` */
 export const BUFFER_MS = 500
 
-/** Twice `MAX_CLAIM`: the next claim is on its way while the tasks of the last one are sent to workers. */
+/** Twice `MAX_TASKS_PER_CLAIM`: the next claim is on its way while the tasks of the last one are sent to workers. */
 export const BUFFER_MAX_CLAIMS = 1000
 
 /** The most bytes of BSON that a master buffers: they are in the memory of the web process. */
@@ -30,13 +30,13 @@ export const BUFFER_MAX_BYTES = 64 * 2 ** 20
 export const BUFFER_STALE_AFTER_MS = 1000
 
 /** The most tasks in one claim. A larger claim would only take longer, and hold up other masters. */
-export const MAX_CLAIM = 500
+export const MAX_TASKS_PER_CLAIM = 500
 
 /** The weight of a new duration or size in its moving average. */
 export const MEAN_WEIGHT = 0.25
 
 /** The most settlements in one write. A larger write would only take longer, and hold up other masters. */
-export const MAX_WRITE = 500
+export const MAX_SETTLEMENTS_PER_WRITE = 500
 
 /**
  * While jobs wait for a worker, at least this many milliseconds lie between the starts of two settlement writes: a

@@ -238,15 +238,15 @@ interface FakeDatabase {
 function localQueueFor(database: FakeDatabase) {
   const asked: number[] = []
   const feed = { isOpen: true, start: () => (feed.isOpen = true), stop: () => (feed.isOpen = false) }
-  const scheduler = { idleSlots: 8, inHand: 100, readySlots: 8, enough: 100, recordSize: () => undefined }
+  const scheduler = { idleSlots: 8, bufferTarget: 100, readySlots: 8, enough: 100, recordSize: () => undefined }
   const outcomes = { release: () => undefined, withdraw: () => undefined }
   const claims = {
     fetch: (limit: number) => {
       asked.push(limit)
       const count = Math.min(limit, database.waiting)
       database.waiting -= count
-      const helds = Array.from({ length: count - (database.taken ?? 0) }, () => heldClaim())
-      return Promise.resolve({ helds, mayBeMore: count === limit })
+      const claims = Array.from({ length: count - (database.taken ?? 0) }, () => heldClaim())
+      return Promise.resolve({ claims, mayBeMore: count === limit })
     },
   }
   const parts = { claims, feed, memory: { countDue: () => 0 }, pool: { scheduler }, outcomes }
@@ -341,7 +341,7 @@ Tinytest.addAsync(
   async test => {
     const { asked, feed, queue, scheduler, outcomes } = localQueueFor({ waiting: 1000 })
     // Jobs so long that no more are buffered than the workers run at once.
-    Object.assign(scheduler, { idleSlots: 4, inHand: 3, readySlots: 4, enough: 4 })
+    Object.assign(scheduler, { idleSlots: 4, bufferTarget: 3, readySlots: 4, enough: 4 })
     const released: HeldClaim[] = []
     Object.assign(outcomes, { release: (held: HeldClaim) => released.push(held) })
     queue.open()
@@ -583,12 +583,12 @@ Tinytest.add('batches - how many tasks a master holds follows how long all jobs 
   const prefetch = new Prefetch()
   const heldAt = (duration: number) => {
     prefetch.record('TEST', duration)
-    return prefetch.inHand(2)
+    return prefetch.bufferTarget(2)
   }
-  test.equal(prefetch.inHand(2), 0, 'nothing is known')
+  test.equal(prefetch.bufferTarget(2), 0, 'nothing is known')
   test.equal([heldAt(0.1), heldAt(100), heldAt(1000)], [1000, 10, 1])
   for (let i = 0; i < 200; i++) prefetch.record('TEST', 0.9)
-  test.equal(prefetch.inHand(2), 1000)
+  test.equal(prefetch.bufferTarget(2), 1000)
   prefetch.recordSize(2 ** 20)
-  test.equal(prefetch.inHand(2), 64)
+  test.equal(prefetch.bufferTarget(2), 64)
 })

@@ -111,8 +111,8 @@ for (const kind of ['done', 'error'] as const) {
           outbox: new Outbox(losingFirstAcknowledgement(new MongoSettler(tasks, null)), claims, log),
         })
         const outcomes = new Outcomes({ definitions: new Map(), events, log, maxCrashes: 3, settler })
-        const { helds } = await claims.fetch(1)
-        const [held] = helds
+        const fetched = await claims.fetch(1)
+        const [held] = fetched.claims
         if (held === undefined) throw new Error('nothing to claim')
         held.moveTo('sent')
         outcomes.jobEnded(held, { outcome: OUTCOMES[kind], milliseconds: 1, aborted: undefined })

@@ -11,13 +11,13 @@ import type { Dispatcher } from './dispatch/dispatcher'
 import { stopOnSignal } from './shutdown'
 
 /** After a signal, at most this part of `stopTimeout` is kept for aborted jobs to finish. */
-const LONGEST_LAST_GRACE_MS = 1000
+const MAX_SIGNAL_GRACE_MS = 1000
 
 /**
  * How long a stop waits for outstanding settlements, once the workers are closed. A task whose settlement is not
  * written by then is rescued when its lease expires.
  */
-const STORE_PATIENCE_MS = 1500
+const SETTLE_WAIT_MAX_MS = 1500
 
 export interface MasterParts {
   readonly claims: Claims
@@ -85,7 +85,7 @@ export class Master {
   private async finishStop(closed: Promise<void>): Promise<void> {
     const dispatched = this.#parts.dispatcher.stop()
     await closed
-    await Promise.race([this.settled(dispatched), pause(STORE_PATIENCE_MS)])
+    await Promise.race([this.settled(dispatched), pause(SETTLE_WAIT_MAX_MS)])
     this.#parts.claims.stop()
     this.#stopping = undefined
     if (this.#mode === 'ending') return
@@ -111,7 +111,7 @@ export class Master {
       return
     }
     this.#parts.log.warn(`${signal}: running jobs have ${String(stopTimeout)} ms to end`)
-    const grace = Math.min(abortGrace, LONGEST_LAST_GRACE_MS, stopTimeout)
+    const grace = Math.min(abortGrace, MAX_SIGNAL_GRACE_MS, stopTimeout)
     await this.stop(stopTimeout - grace, grace)
   }
 }

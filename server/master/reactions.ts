@@ -96,7 +96,7 @@ export class Reactions
 
   taskChanged(dueDate: Date | undefined): void {
     const { dispatcher } = this.#parts
-    if (dueDate === undefined) dispatcher.tasksWait(true)
+    if (dueDate === undefined) dispatcher.tasksFound(true)
     else dispatcher.dueIn(Number(dueDate) - Date.now(), false)
   }
 
@@ -135,19 +135,19 @@ export class Reactions
   }
 
   jobEnded({ token }: Claim, end: JobEnd): void {
-    this.withClaim(token, held => this.#parts.outcomes.jobEnded(held, end))
+    this.ifHeld(token, held => this.#parts.outcomes.jobEnded(held, end))
   }
 
   jobReturned({ token }: Claim, reason?: string): void {
-    this.withClaim(token, held => this.#parts.localQueue.takeBack(held, reason))
+    this.ifHeld(token, held => this.#parts.localQueue.takeBack(held, reason))
   }
 
   workerDied({ token }: Claim, death: Death, aborted: Error | undefined): void {
-    this.withClaim(token, held => this.#parts.outcomes.workerDied(held, death, aborted))
+    this.ifHeld(token, held => this.#parts.outcomes.workerDied(held, death, aborted))
   }
 
   workerDiedBefore({ token }: Claim, death: Death): void {
-    this.withClaim(token, held => this.#parts.outcomes.workerDiedBefore(held, death))
+    this.ifHeld(token, held => this.#parts.outcomes.workerDiedBefore(held, death))
   }
 
   questionAsked(question: Question): void {
@@ -186,12 +186,12 @@ export class Reactions
 
   // Events in the maintenance.
 
-  queueAsked(): void {
-    this.#parts.dispatcher.queueAsked()
+  pollStarted(): void {
+    this.#parts.dispatcher.pollStarted()
   }
 
-  tasksWait(areNew: boolean): void {
-    this.#parts.dispatcher.tasksWait(areNew)
+  tasksFound(areNew: boolean): void {
+    this.#parts.dispatcher.tasksFound(areNew)
   }
 
   // Invariant 2: the question of a job whose claim is no longer valid is refused.
@@ -218,7 +218,7 @@ export class Reactions
   }
 
   /** Ignores a token that is not in the registry: a claim stays there until its job has left. */
-  private withClaim(token: string, react: (held: HeldClaim) => void): void {
+  private ifHeld(token: string, react: (held: HeldClaim) => void): void {
     const held = this.#parts.claims.get(token)
     if (held !== undefined) react(held)
   }

@@ -30,7 +30,7 @@ export class SentJob {
   /** On performance.now. */
   #startedAt: number | undefined
   /** Undefined until its `run` message has left. */
-  #unheardFor: number | undefined
+  #silentMs: number | undefined
   #aborted: Error | undefined
   #timeout: NodeJS.Timeout | undefined
   #judging: NodeJS.Immediate | undefined
@@ -56,18 +56,18 @@ export class SentJob {
   }
 
   /** For how many milliseconds this process has listened and heard of no start, since the `run` message left. */
-  get unheardFor(): number {
-    return this.#unheardFor ?? 0
+  get silentMs(): number {
+    return this.#silentMs ?? 0
   }
 
   /** Its `run` message has left. */
   left(): void {
-    this.#unheardFor = 0
+    this.#silentMs = 0
   }
 
   /** This process has listened for this many more milliseconds. */
-  listened(milliseconds: number): void {
-    if (this.#unheardFor !== undefined) this.#unheardFor += milliseconds
+  addListeningTime(milliseconds: number): void {
+    if (this.#silentMs !== undefined) this.#silentMs += milliseconds
   }
 
   get aborted(): Error | undefined {

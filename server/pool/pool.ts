@@ -116,13 +116,13 @@ export class Pool {
       worker.recallWaiting()
       if (worker.load === 0) worker.close()
     }
-    this.endWithin(timeout, grace, reason)
+    this.abortThenKill(timeout, grace, reason)
     if (this.#workers.size > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve))
     this.cancelEnd()
   }
 
   /** Applies to every worker that is left by then: booting, idle, hung or exiting. */
-  private endWithin(timeout: number, grace: number, reason: Error): void {
+  private abortThenKill(timeout: number, grace: number, reason: Error): void {
     this.cancelEnd()
     const abort = () => {
       for (const job of [...this.#workers].flatMap(({ jobs }) => jobs)) job.abort(reason, grace)
@@ -194,12 +194,12 @@ export class Pool {
   private workerGone(worker: Worker, end: End): void {
     this.#workers.delete(worker)
     this.scheduler.forget(worker)
-    this.tellOfJobs(end)
+    this.reportJobs(end)
     this.countFailure(worker, end)
     if (this.#workers.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }
 
-  private tellOfJobs(end: End): void {
+  private reportJobs(end: End): void {
     const death = deathOf(end)
     for (const job of end.jobs) {
       // While the pool closes, a death is no fault of the job: the worker may have been signalled together with its

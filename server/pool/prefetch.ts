@@ -24,29 +24,29 @@ export interface Loaded {
 
 /** How much work a worker has, compared with how much it should have. */
 export class Ahead {
-  readonly #mostWork: number
-  readonly #mostJobs: number
+  readonly #maxWorkMs: number
+  readonly #maxJobs: number
   readonly #durationOf: (taskType: string) => number
   #work = 0
   #jobs = 0
 
   /**
-   * @param mostWork milliseconds
+   * @param maxWorkMs milliseconds
    * @param durationOf mean milliseconds of a task type; Infinity for one that never ran
    */
-  constructor(mostWork: number, mostJobs: number, durationOf: (taskType: string) => number) {
-    this.#mostWork = mostWork
-    this.#mostJobs = mostJobs
+  constructor(maxWorkMs: number, maxJobs: number, durationOf: (taskType: string) => number) {
+    this.#maxWorkMs = maxWorkMs
+    this.#maxJobs = maxJobs
     this.#durationOf = durationOf
   }
 
   /** Whether it has less than half of the work that it should have. */
   get isLow(): boolean {
-    return this.#work < this.#mostWork / 2
+    return this.#work < this.#maxWorkMs / 2
   }
 
   get isFull(): boolean {
-    return this.#work >= this.#mostWork || this.#jobs >= this.#mostJobs
+    return this.#work >= this.#maxWorkMs || this.#jobs >= this.#maxJobs
   }
 
   add({ claim, runningFor }: JobInFront): void {
@@ -87,10 +87,10 @@ export class Prefetch {
    * refilled only then, so that jobs travel in few messages.
    *
    * @param slots how many jobs it runs at once
-   * @param mostJobs the most jobs that it may have
+   * @param maxJobs the most jobs that it may have
    */
-  aheadIfLow({ jobs, load }: Loaded, slots: number, mostJobs = Infinity): Ahead | undefined {
-    const most = Math.min(mostJobs, slots + PREFETCH_MAX_JOBS, slots + this.fitting(PREFETCH_MAX_BYTES))
+  aheadIfLow({ jobs, load }: Loaded, slots: number, maxJobs = Infinity): Ahead | undefined {
+    const most = Math.min(maxJobs, slots + PREFETCH_MAX_JOBS, slots + this.fitting(PREFETCH_MAX_BYTES))
     // A cheap check before the loop over all jobs, since this is asked whenever a job is over.
     if (load >= most / 2) return undefined
     const ahead = new Ahead(PREFETCH_MS * slots, most, taskType => this.#byType.get(taskType) ?? Infinity)
@@ -103,7 +103,7 @@ export class Prefetch {
    *
    * @param slots how many jobs all workers run at once
    */
-  inHand(slots: number): number {
+  bufferTarget(slots: number): number {
     const lasting = slots === 0 ? 0 : Math.floor((BUFFER_MS * slots) / this.#mean)
     return Math.min(lasting, BUFFER_MAX_CLAIMS, this.fitting(BUFFER_MAX_BYTES))
   }

@@ -41,13 +41,13 @@ export class Scheduler {
   }
 
   /** How many claims the master should buffer, beside the jobs that the workers have. */
-  get inHand(): number {
-    return this.#prefetch.inHand(this.readySlots)
+  get bufferTarget(): number {
+    return this.#prefetch.bufferTarget(this.readySlots)
   }
 
   /** How many buffered claims are enough: as many as will run soon. */
-  get enough(): number {
-    return Math.max(this.inHand, this.readySlots)
+  get bufferLimit(): number {
+    return Math.max(this.bufferTarget, this.readySlots)
   }
 
   /** Of the workers that have a free slot, the one with the fewest jobs, or undefined. */
@@ -61,17 +61,17 @@ export class Scheduler {
   }
 
   /** The workers that have less than half of the jobs that they should have. Each gets the rest in one message. */
-  hungry(): { readonly worker: Worker; readonly ahead: Ahead }[] {
+  workersToRefill(): { readonly worker: Worker; readonly ahead: Ahead }[] {
     const { maxMemory, slots } = this.#options
     // With a memory limit, only the end of a job shows whether its worker is to be recycled: nothing is prefetched.
     if (maxMemory !== null) return []
-    const hungry = []
+    const workersToRefill = []
     for (const worker of this.#workers) {
       if (worker.state !== 'ready' || !this.isOpen(worker)) continue
       const ahead = this.#prefetch.aheadIfLow(worker, slots, this.jobsLeft(worker))
-      if (ahead !== undefined) hungry.push({ worker, ahead })
+      if (ahead !== undefined) workersToRefill.push({ worker, ahead })
     }
-    return hungry
+    return workersToRefill
   }
 
   /** A worker for a job that is to run alone. When none is idle, returns undefined, and reserves one. */

@@ -55,7 +55,7 @@ export class StartWatch {
 
   private checkWorker(worker: Worker): void {
     const { isBusy, waiting } = worker
-    for (const job of waiting) job.listened(CHECK_EVERY_MS)
+    for (const job of waiting) job.addListeningTime(CHECK_EVERY_MS)
     if (isBusy) for (const job of waiting) takeBackIfLate(worker, job)
     else if (!this.#hanging.has(worker) && waiting.some(job => isOverdue(job, this.#startTimeout))) {
       this.#hanging.add(worker)
@@ -69,15 +69,15 @@ export class StartWatch {
  * worker is blocked, and will refuse the job: the master takes it back.
  */
 function takeBackIfLate(worker: Worker, job: SentJob): void {
-  const { startsWithin, unheardFor } = job
-  const isNew = unheardFor >= startsWithin && unheardFor < startsWithin + CHECK_EVERY_MS
+  const { startsWithin, silentMs } = job
+  const isNew = silentMs >= startsWithin && silentMs < startsWithin + CHECK_EVERY_MS
   if (isNew) worker.recall(job.claim.token)
   else if (isOverdue(job, startsWithin)) worker.takeBack(job)
 }
 
 /** Whether nothing can be on its way any more about a job that was to start within `bound`. */
 function isOverdue(job: SentJob, bound: number): boolean {
-  return job.unheardFor >= bound && job.unheardFor >= bound + allowanceOf(job)
+  return job.silentMs >= bound && job.silentMs >= bound + allowanceOf(job)
 }
 
 function allowanceOf({ claim }: SentJob): number {

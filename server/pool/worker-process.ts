@@ -110,13 +110,13 @@ export class WorkerProcess {
         resolve({ pid: this.#child.pid, code, signal })
       })
     })
-    const isPipeRead = new Promise<void>(resolve => this.#child.once('disconnect', resolve))
+    const pipeDrained = new Promise<void>(resolve => this.#child.once('disconnect', resolve))
     // This event comes once stderr has ended too.
     this.#child.once('close', (code, signal) => {
       this.end({ pid: this.#child.pid, code, signal })
     })
     // Invariant 4: what was still in the pipe counts before the exit does.
-    void Promise.all([exited, isPipeRead]).then(([exit]) => {
+    void Promise.all([exited, pipeDrained]).then(([exit]) => {
       setTimeout(() => {
         this.end(exit)
       }, STDERR_GRACE_MS)

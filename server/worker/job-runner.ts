@@ -20,11 +20,11 @@ export interface JobRunnerOptions {
   /** How many jobs run at once. */
   readonly slots: number
   /** Whether to report how much memory this process has. */
-  readonly tellsMemory: boolean
+  readonly reportsMemory: boolean
 }
 
 /** The outcome of a job, and how many milliseconds it took. */
-interface Ending {
+interface TimedOutcome {
   readonly outcome: Outcome
   readonly duration: number
 }
@@ -85,7 +85,7 @@ export class JobRunner {
         if (this.#waiting.length === 1) setImmediate(() => this.takeTurn())
         return
       case 'recall':
-        this.giveBack(message.token)
+        this.returnRecalled(message.token)
         return
       case 'abort':
         this.#running.get(message.token)?.abort(errorFromWire(message.reason))
@@ -145,7 +145,7 @@ export class JobRunner {
     }
   }
 
-  private giveBack(token: string): void {
+  private returnRecalled(token: string): void {
     const index = this.#waiting.findIndex(message => message.token === token)
     if (index === -1) return
     this.#waiting.splice(index, 1)
@@ -182,13 +182,13 @@ export class JobRunner {
   }
 
   /** Calls the function, and then starts the next job, if there is a slot for it. */
-  private begin(job: Job, message: RunMessage, abort: JobAbort): Promise<Ending> {
+  private begin(job: Job, message: RunMessage, abort: JobAbort): Promise<TimedOutcome> {
     const ending = this.execute(job, message, abort)
     this.startNext()
     return ending
   }
 
-  private async execute(job: Job, { token, attempt }: RunMessage, abort: JobAbort): Promise<Ending> {
+  private async execute(job: Job, { token, attempt }: RunMessage, abort: JobAbort): Promise<TimedOutcome> {
     const startedAt = performance.now()
     const context: JobContext = {
       attempt,
@@ -213,8 +213,8 @@ export class JobRunner {
     return definition.run
   }
 
-  private report({ token }: RunMessage, ending: Ending): void {
-    const memory = this.#options.tellsMemory ? { rss: process.memoryUsage.rss() } : {}
+  private report({ token }: RunMessage, ending: TimedOutcome): void {
+    const memory = this.#options.reportsMemory ? { rss: process.memoryUsage.rss() } : {}
     this.#link.send({ kind: 'outcome', token, ...ending, ...memory })
   }
 }

@@ -21,7 +21,7 @@ export interface ClaimsListener {
 
 /** The result of a fetch. */
 export interface HeldClaims {
-  readonly helds: readonly HeldClaim[]
+  readonly claims: readonly HeldClaim[]
   /** Whether as many tasks waited as were asked for. */
   readonly mayBeMore: boolean
 }
@@ -61,7 +61,7 @@ export class Claims {
   fetch(limit: number): Promise<HeldClaims> {
     return this.inFlight(async (batch, lease) => {
       const { claims, mayBeMore } = await this.#parts.queue.claim(batch, limit)
-      return { helds: claims.map(claim => this.hold(claim, lease)), mayBeMore }
+      return { claims: claims.map(claim => this.hold(claim, lease)), mayBeMore }
     })
   }
 
@@ -191,8 +191,8 @@ export class Claims {
     }
   }
 
-  private async findRequestsAmong(helds: readonly HeldClaim[]): Promise<void> {
-    const unknown = helds.filter(({ isCancelRequested, validity }) => !isCancelRequested && validity === 'held')
+  private async findRequestsAmong(claims: readonly HeldClaim[]): Promise<void> {
+    const unknown = claims.filter(({ isCancelRequested, validity }) => !isCancelRequested && validity === 'held')
     if (unknown.length === 0) return
     const requested = await this.#parts.queue.cancelRequestedAmong(unknown.map(({ claim }) => claim))
     for (const held of unknown) if (requested.has(held.claim.token)) this.markRequested(held)
@@ -223,21 +223,21 @@ export class Claims {
    * has taken the task over.
    */
   private async renewAll(): Promise<void> {
-    const helds = this.leased()
-    if (helds.length === 0) return
+    const claims = this.leased()
+    if (claims.length === 0) return
     try {
-      await this.renewLeasesOf(helds)
-      await this.findRequestsAmong(helds)
+      await this.renewLeasesOf(claims)
+      await this.findRequestsAmong(claims)
     } catch (error) {
       // Invariant 10: the database going away does not end running jobs.
       this.#parts.log.error(`cannot renew the leases, trying again: ${messageOf(error)}`)
     }
   }
 
-  private async renewLeasesOf(helds: readonly HeldClaim[]): Promise<void> {
+  private async renewLeasesOf(claims: readonly HeldClaim[]): Promise<void> {
     const lease = new Lease(this.#parts.leaseDuration)
-    const losses = await this.#parts.queue.renew(helds.map(({ claim }) => claim))
-    for (const held of helds) {
+    const losses = await this.#parts.queue.renew(claims.map(({ claim }) => claim))
+    for (const held of claims) {
       const loss = losses.get(held.claim.token)
       if (loss === undefined) held.lease = lease
       else this.lose(held.claim.token, loss)

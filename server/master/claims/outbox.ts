@@ -3,11 +3,11 @@ import { monotonicNow } from '../../../common/clock'
 import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 import type { ClaimStore, SettleRequest, Verdict } from '../../queue/claim'
-import { MAX_WRITE, WRITE_EVERY_MS } from '../../tuning'
+import { MAX_SETTLEMENTS_PER_WRITE, WRITE_EVERY_MS } from '../../tuning'
 import type { Claims } from './claims'
 
 const FIRST_PAUSE_MS = 100
-const LONGEST_PAUSE_MS = 5000
+const MAX_PAUSE_MS = 5000
 
 interface Pending {
   readonly request: SettleRequest
@@ -43,7 +43,7 @@ export class Outbox {
     while (this.#pending.length > 0) {
       await this.collect()
       this.#sentAt = performance.now()
-      await this.writeTogether(this.#pending.splice(0, MAX_WRITE))
+      await this.writeTogether(this.#pending.splice(0, MAX_SETTLEMENTS_PER_WRITE))
     }
     this.#writing = undefined
   }
@@ -51,7 +51,7 @@ export class Outbox {
   /** Delays the next write while jobs wait for a worker: more settlements are about to come, and throughput counts. */
   private async collect(): Promise<void> {
     const wait = this.#sentAt + WRITE_EVERY_MS - performance.now()
-    if (wait > 0 && this.#pending.length < MAX_WRITE && this.#claims.hasBuffered) await pause(wait)
+    if (wait > 0 && this.#pending.length < MAX_SETTLEMENTS_PER_WRITE && this.#claims.hasBuffered) await pause(wait)
   }
 
   private async writeTogether(batch: readonly Pending[]): Promise<void> {
@@ -70,7 +70,7 @@ export class Outbox {
   // Invariant 10: a write whose acknowledgement was lost is looked up, not guessed.
   private async writeEach(batch: readonly Pending[], sentAt: number, error: unknown): Promise<void> {
     let [left, reason] = [batch, error]
-    for (let wait = FIRST_PAUSE_MS; left.length > 0; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+    for (let wait = FIRST_PAUSE_MS; left.length > 0; wait = Math.min(2 * wait, MAX_PAUSE_MS)) {
       this.logFailure(left, wait, reason)
       await pause(wait)
       const tries = await Promise.allSettled(left.map(({ request }) => this.#store.settleOne(request, sentAt)))

@@ -26,10 +26,10 @@ import type { Aftermath, Settler } from './settler'
 const CRASH_PAUSE_MS = 3000
 
 /** If this many workers in a row die before they start a task, it is no coincidence: the task becomes a suspect. */
-const MAX_DEATHS_BEFORE_START = 3
+const DEATHS_UNTIL_SUSPECT = 3
 
 /** The most characters of an error's name, message or stack that are kept on the task. */
-const MAX_TEXT = 10_000
+const MAX_TEXT_CHARACTERS = 10_000
 
 export interface OutcomesParts {
   readonly definitions: Definitions
@@ -66,10 +66,10 @@ export class Outcomes {
     if (held.isCancelRequested) this.cancel(held, true)
     else if (aborted instanceof ClusterStoppedError) this.releaseForStop(held)
     else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, aborted, pid))
-    else if (blame === 'certain') this.crash(held, death)
+    else if (blame === 'certain') this.countCrash(held, death)
     else if (blame === 'none')
       this.release(held, { hasStarted: true }, `its worker was killed for another job (${how})`)
-    else this.suspect(held, true, `its worker died (${how}) while it ran others too`)
+    else this.releaseAsSuspect(held, true, `its worker died (${how}) while it ran others too`)
   }
 
   /** The worker died, or hung and was killed, before it had started the only job that it had. */
@@ -78,8 +78,9 @@ export class Outcomes {
     const deaths = (this.#diedBefore.get(_id) ?? 0) + 1
     const reason = `its worker died (${death.how}) before it had started`
     if (held.validity === 'void' || held.isCancelRequested) this.withdraw(held)
-    else if (isSuspect === true) this.crash(held, death, false)
-    else if (deaths >= MAX_DEATHS_BEFORE_START) this.suspect(held, false, `${reason}, ${String(deaths)} times in a row`)
+    else if (isSuspect === true) this.countCrash(held, death, false)
+    else if (deaths >= DEATHS_UNTIL_SUSPECT)
+      this.releaseAsSuspect(held, false, `${reason}, ${String(deaths)} times in a row`)
     else {
       this.release(held, { hasStarted: false }, reason)
       this.#diedBefore.set(_id, deaths)
@@ -158,11 +159,11 @@ export class Outcomes {
     return timeoutCause(error, policyOf(task, this.#parts.definitions).timeout, killed)
   }
 
-  private suspect(held: HeldClaim, hasStarted: boolean, reason: string): void {
+  private releaseAsSuspect(held: HeldClaim, hasStarted: boolean, reason: string): void {
     this.release(held, { hasStarted, isSuspect: true }, `${reason}: it runs alone from now on`)
   }
 
-  private crash(held: HeldClaim, { how, lastWords, pid }: Death, hasStarted = true): void {
+  private countCrash(held: HeldClaim, { how, lastWords, pid }: Death, hasStarted = true): void {
     const { maxCrashes } = this.#parts
     const { task } = held.claim
     const crashes = (task.crashes ?? 0) + 1
@@ -185,9 +186,9 @@ export class Outcomes {
 
 function toFailure(error: Error): TaskFailure {
   return {
-    name: (textOf(error, 'name') ?? 'Error').slice(0, MAX_TEXT),
-    message: (textOf(error, 'message') ?? '').slice(0, MAX_TEXT),
-    stack: textOf(error, 'stack')?.slice(0, MAX_TEXT) ?? null,
+    name: (textOf(error, 'name') ?? 'Error').slice(0, MAX_TEXT_CHARACTERS),
+    message: (textOf(error, 'message') ?? '').slice(0, MAX_TEXT_CHARACTERS),
+    stack: textOf(error, 'stack')?.slice(0, MAX_TEXT_CHARACTERS) ?? null,
     failedAt: new Date(),
   }
 }

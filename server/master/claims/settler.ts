@@ -89,7 +89,7 @@ export class Settler {
     if (isLoss(verdict)) this.pend(this.emitLoss(held, verdict))
     else if (verdict === 'cancelled') this.pend(this.emitCancelled(held, settlement))
     else this.pend(this.logAndEmit(held, aftermath))
-    this.tellWhetherItRunsAgain(held, settlement, verdict)
+    this.notifyRequeued(held, settlement, verdict)
   }
 
   private logAndEmit({ claim: { task } }: HeldClaim, { entry, emit }: Aftermath): Promise<void> | undefined {
@@ -97,7 +97,7 @@ export class Settler {
     return emit?.()
   }
 
-  private tellWhetherItRunsAgain({ claim }: HeldClaim, settlement: Settlement, verdict: Verdict): void {
+  private notifyRequeued({ claim }: HeldClaim, settlement: Settlement, verdict: Verdict): void {
     const runsAgain = verdict === 'settled' && (settlement.kind === 'released' || settlement.kind === 'retried')
     if (runsAgain && !claim.inMemory) this.#listener?.taskReleased(claim.task, settlement.delay ?? 0)
     else if (runsAgain || isLoss(verdict)) this.#listener?.claimEnded()

@@ -41,7 +41,7 @@ export class Assigner {
     if (localQueue.suspects === 0) scheduler.releaseReserved()
     let free = scheduler.nextFree()
     while (free !== undefined && this.sendNextTo(free) !== undefined) free = scheduler.nextFree()
-    for (const { worker, ahead } of scheduler.hungry()) this.sendAhead(worker, ahead)
+    for (const { worker, ahead } of scheduler.workersToRefill()) this.sendAhead(worker, ahead)
   }
 
   private sendAhead(worker: Worker, ahead: Ahead): void {

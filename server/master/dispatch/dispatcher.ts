@@ -43,7 +43,7 @@ export class Dispatcher {
 
   /** Schedules one pass at the end of this turn; further calls in the same turn are merged into it. */
   readonly wake = oncePerTurn(() => {
-    this.act()
+    this.dispatch()
   })
 
   constructor(parts: DispatcherParts) {
@@ -95,7 +95,7 @@ export class Dispatcher {
       this.#adding--
     }
     // The idle worker may be gone by now.
-    this.act()
+    this.dispatch()
   }
 
   /** This task was added to the database, or may be claimed again. */
@@ -122,17 +122,17 @@ export class Dispatcher {
   }
 
   /** The maintenance is about to ask the database whether tasks wait. */
-  queueAsked(): void {
-    this.#parts.localQueue.expectAnswer()
+  pollStarted(): void {
+    this.#parts.localQueue.resetAnnounced()
   }
 
   /** Tasks may be waiting. @param areNew whether some became claimable since the last fetch, at any priority */
-  tasksWait(areNew: boolean): void {
+  tasksFound(areNew: boolean): void {
     this.#parts.localQueue.announceUnknown(areNew)
     this.wake()
   }
 
-  private act(): void {
+  private dispatch(): void {
     if (!this.isRunning) return
     const { assigner, memory, memoryTimer, scaling } = this.#parts
     assigner.assign()
@@ -158,7 +158,7 @@ export class Dispatcher {
   private async tick(): Promise<void> {
     const startedAt = performance.now()
     this.#parts.localQueue.releaseStale()
-    this.act()
+    this.dispatch()
     await this.#passing
     // A worker that became idle during this tick has not been offered a job yet, so it stays.
     if (this.isRunning) this.#parts.scaling.shrink(performance.now() - startedAt)

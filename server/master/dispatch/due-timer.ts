@@ -2,7 +2,7 @@
  * The timer fires at least this often, so that the queue is polled again. A timer stands still while the machine
  * sleeps, and does not notice when the clock is set. Node's timers reach no further than 25 days, either.
  */
-const LONGEST_SLEEP_MS = 3_600_000
+const MAX_SLEEP_MS = 3_600_000
 
 export interface DueTimerListener {
   /** The next task is due, or the longest sleep is over. `add` sets the timer again. */
@@ -29,7 +29,7 @@ export class DueTimer {
   #isOurs = false
 
   /** @param longestSleep milliseconds */
-  constructor(pool: BootTime, longestSleep = LONGEST_SLEEP_MS) {
+  constructor(pool: BootTime, longestSleep = MAX_SLEEP_MS) {
     this.#pool = pool
     this.#longestSleep = longestSleep
   }

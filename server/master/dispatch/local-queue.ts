@@ -6,7 +6,7 @@ import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import { PriorityQueue } from '../../queue/memory/priority-queue'
 import { sizeOf } from '../../queue/mongo/driver'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
-import { BUFFER_STALE_AFTER_MS, MAX_CLAIM } from '../../tuning'
+import { BUFFER_STALE_AFTER_MS, MAX_TASKS_PER_CLAIM } from '../../tuning'
 import type { Claims } from '../claims/claims'
 import type { HeldClaim } from '../claims/held-claim'
 import type { Outcomes } from '../claims/outcomes'
@@ -75,7 +75,7 @@ export class LocalQueue {
     const missing = Math.max(scheduler.idleSlots - this.#buffer.size, this.#mode === 'ahead' ? this.missingAhead : 0)
     const wanted = Math.max(missing, this.isOvertaken ? scheduler.readySlots : 0)
     // No more than were announced: claiming one task takes one command, claiming several takes three.
-    return Math.min(wanted, MAX_CLAIM, this.knownToWait)
+    return Math.min(wanted, MAX_TASKS_PER_CLAIM, this.knownToWait)
   }
 
   open(): void {
@@ -86,13 +86,13 @@ export class LocalQueue {
   close(): void {
     // Invariant 4: a clean stop requeues at once what no worker has.
     this.#mode = 'closed'
-    for (const held of [...this.#suspects.splice(0), ...this.takeAfter(0)]) this.release(held)
+    for (const held of [...this.#suspects.splice(0), ...this.removeAllBut(0)]) this.release(held)
   }
 
   /** Reports that a task may be claimed. */
   announce(priority: number): void {
     this.#announced++
-    this.overtakenBy(priority)
+    this.noteAnnounced(priority)
   }
 
   /**
@@ -102,11 +102,11 @@ export class LocalQueue {
    */
   announceUnknown(areNew: boolean): void {
     this.#announced = Infinity
-    if (areNew) this.overtakenBy(Infinity)
+    if (areNew) this.noteAnnounced(Infinity)
   }
 
   /** The database is about to be asked whether tasks wait. Its answer covers what was announced before. */
-  expectAnswer(): void {
+  resetAnnounced(): void {
     this.#announced = 0
   }
 
@@ -121,13 +121,13 @@ export class LocalQueue {
     // This fetch may miss what is announced from now on.
     this.#announced = 0
     this.#highestAnnounced = -Infinity
-    const { helds, mayBeMore } = await this.#parts.claims.fetch(wanted).catch((error: unknown) => {
+    const { claims, mayBeMore } = await this.#parts.claims.fetch(wanted).catch((error: unknown) => {
       this.announceUnknown(true)
       throw error
     })
-    for (const held of helds) this.take(held)
+    for (const held of claims) this.take(held)
     // More tasks may wait that come before those in the buffer.
-    if (isOvertaken && mayBeMore) this.overtakenBy(helds.at(-1)?.claim.task.priority ?? Infinity)
+    if (isOvertaken && mayBeMore) this.noteAnnounced(claims.at(-1)?.claim.task.priority ?? Infinity)
     this.followUp(wanted, mayBeMore)
     if (isOvertaken) this.releaseSurplus()
     return this.#announced > 0
@@ -195,7 +195,7 @@ export class LocalQueue {
     if (this.#mode === 'closed' || this.#buffer.size === 0 || waited < BUFFER_STALE_AFTER_MS) return
     this.#parts.pool.scheduler.slowedDown(waited)
     this.#mode = 'onDemand'
-    for (const held of this.takeAfter(0)) this.release(held)
+    for (const held of this.removeAllBut(0)) this.release(held)
   }
 
   /** Releases a claim whose job has not started. @param reason for the log, if any */
@@ -207,7 +207,7 @@ export class LocalQueue {
   private get missingAhead(): number {
     const { memory, pool } = this.#parts
     // In-memory tasks go first, so persistent claims would only wait for them.
-    const target = memory.countDue(1) > 0 ? 0 : pool.scheduler.inHand
+    const target = memory.countDue(1) > 0 ? 0 : pool.scheduler.bufferTarget
     const { size } = this.#buffer
     return size > target / 2 ? 0 : target - size
   }
@@ -223,18 +223,18 @@ export class LocalQueue {
   }
 
   /** Records the priority of an announced task. */
-  private overtakenBy(priority: number): void {
+  private noteAnnounced(priority: number): void {
     this.#highestAnnounced = Math.max(this.#highestAnnounced, priority)
   }
 
   /** Releases claims that urgent tasks have pushed far back: other masters may start them sooner. */
   private releaseSurplus(): void {
     const { feed, pool } = this.#parts
-    const { enough, idleSlots } = pool.scheduler
-    if (this.#buffer.size <= 2 * enough + idleSlots) return
+    const { bufferLimit, idleSlots } = pool.scheduler
+    if (this.#buffer.size <= 2 * bufferLimit + idleSlots) return
     // The feed would report the released tasks as new, and of any priority.
     void feed.stop()
-    for (const held of this.takeAfter(enough + idleSlots)) this.release(held)
+    for (const held of this.removeAllBut(bufferLimit + idleSlots)) this.release(held)
   }
 
   private followUp(wanted: number, mayBeMore: boolean): void {
@@ -259,12 +259,12 @@ export class LocalQueue {
   }
 
   /** Removes all buffered claims but the first `count`, and returns them. */
-  private takeAfter(count: number): HeldClaim[] {
-    const helds: HeldClaim[] = []
-    for (let held = this.#buffer.take(); held !== undefined; held = this.#buffer.take()) helds.push(held)
+  private removeAllBut(count: number): HeldClaim[] {
+    const claims: HeldClaim[] = []
+    for (let held = this.#buffer.take(); held !== undefined; held = this.#buffer.take()) claims.push(held)
     this.#lowestPriority = Infinity
-    for (const held of helds.splice(0, count)) this.buffer(held)
-    return helds
+    for (const held of claims.splice(0, count)) this.buffer(held)
+    return claims
   }
 
   /** Records the size of a task. @returns the error of a document that the driver can read, but not write */

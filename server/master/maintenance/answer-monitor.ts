@@ -4,7 +4,7 @@ import type { RawCollection } from '../../queue/mongo/schema'
 const CHECK_EVERY_MS = 1000
 
 /** Counts checks, not milliseconds: while this process was stopped, it did not wait for an answer. */
-const CHECKS_UNTIL_SAID = 5
+const CHECKS_UNTIL_OVERDUE = 5
 
 /** The methods with which the queue writes. Reads are watched as part of a poll. Building an index may take long. */
 const WRITES: ReadonlySet<unknown> = new Set([
@@ -63,7 +63,7 @@ export class AnswerMonitor {
   private check(): void {
     for (const [answer, checks] of this.#pending) {
       this.#pending.set(answer, checks + 1)
-      if (checks + 1 === CHECKS_UNTIL_SAID) this.overdue()
+      if (checks + 1 === CHECKS_UNTIL_OVERDUE) this.overdue()
     }
     if (this.#pending.size > 0) return
     clearInterval(this.#interval)
@@ -75,7 +75,7 @@ export class AnswerMonitor {
     if (this.#isOverdue) return
     this.#isOverdue = true
     this.#log.error(
-      `no answer from a majority of the database's members for ${String((CHECKS_UNTIL_SAID * CHECK_EVERY_MS) / 1000)} s: ` +
+      `no answer from a majority of the database's members for ${String((CHECKS_UNTIL_OVERDUE * CHECK_EVERY_MS) / 1000)} s: ` +
         'running jobs go on, but no task is claimed, and no outcome is stored, until it answers',
     )
   }
@@ -84,7 +84,7 @@ export class AnswerMonitor {
   private answered(answer: object, isDone: boolean): void {
     this.#pending.delete(answer)
     if (!isDone || !this.#isOverdue) return
-    for (const checks of this.#pending.values()) if (checks >= CHECKS_UNTIL_SAID) return
+    for (const checks of this.#pending.values()) if (checks >= CHECKS_UNTIL_OVERDUE) return
     this.#isOverdue = false
     this.#log.warn("a majority of the database's members answers again")
   }

@@ -26,9 +26,9 @@ const COLLECTED_MS = 20
 /** Hears what a pass means for dispatching. */
 export interface MaintenanceListener {
   /** The queue is about to be asked whether tasks wait. Signals report the tasks that are added from now on. */
-  queueAsked(): void
+  pollStarted(): void
   /** There may be tasks to claim. @param areNew whether some of them may not have been waiting before this pass */
-  tasksWait(areNew: boolean): void
+  tasksFound(areNew: boolean): void
 }
 
 export interface MaintenanceParts {
@@ -151,7 +151,7 @@ export class Maintenance {
       async () => {
         if (isAwake || !feed.isOpen) await claims.findCancelRequests()
       },
-      () => this.lookAtQueue(isAwake),
+      () => this.poll(isAwake),
       () => this.nameStrandedInTime(),
     )
   }
@@ -170,11 +170,11 @@ export class Maintenance {
     return isDone
   }
 
-  private async lookAtQueue(isAwake: boolean): Promise<boolean> {
+  private async poll(isAwake: boolean): Promise<boolean> {
     const { answers, queue } = this.#parts
-    this.#listener?.queueAsked()
+    this.#listener?.pollStarted()
     const findings = await answers.watch(queue.findings()).catch((error: unknown) => {
-      this.#listener?.tasksWait(true)
+      this.#listener?.tasksFound(true)
       throw error
     })
     const isInOrder = await this.putInOrder(findings)
@@ -193,7 +193,7 @@ export class Maintenance {
       change('due', () => queue.promoteDue()),
       change('expired', () => this.rescueExpired()),
     )
-    if (findings.size > 0) this.#listener?.tasksWait(changed > 0)
+    if (findings.size > 0) this.#listener?.tasksFound(changed > 0)
     return isInOrder
   }
 
@@ -223,7 +223,7 @@ export class Maintenance {
     const released = await queue.rescueFrom(ended)
     if (released > 0) log.warn(`${String(released)} unfinished tasks of a former master on this machine run again`)
     this.#isPrepared = true
-    this.#listener?.tasksWait(true)
+    this.#listener?.tasksFound(true)
   }
 
   private async adoptUnknownInTime(): Promise<void> {

@@ -1,6 +1,6 @@
 /** The first pause; each further failure in a row doubles it. */
 const FIRST_PAUSE_MS = 250
-const LONGEST_PAUSE_MS = 60_000
+const MAX_PAUSE_MS = 60_000
 
 /**
  * Prevents a fork storm by exponential backoff. After a worker that exited by itself, at boot or while idle, no other
@@ -28,7 +28,7 @@ export class ForkBreaker {
     this.endPause()
     // Invariant 9: a worker that cannot boot is replaced after growing pauses.
     this.#failures++
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** (this.#failures - 1), LONGEST_PAUSE_MS)
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** (this.#failures - 1), MAX_PAUSE_MS)
     // The timer alone decides, and no clock: it may fire a little early.
     this.#pause = setTimeout(() => {
       this.endPause()

@@ -30,8 +30,8 @@ export async function addAll(added: readonly Task[], tasks: RawCollection): Prom
   } catch (error) {
     const taken = takenAmong(added, error)
     if (taken === undefined) throw error
-    const isReplaced = await Promise.all(taken.map(task => replaceDone(task, tasks)))
-    return taken.filter((_task, index) => !isReplaced[index]).map(({ _id }) => _id)
+    const replaced = await Promise.all(taken.map(task => replaceDone(task, tasks)))
+    return taken.filter((_task, index) => !replaced[index]).map(({ _id }) => _id)
   }
 }
 

@@ -16,10 +16,10 @@ const REOPEN_AFTER_MAX_MS = 60_000
 const UNSUPPORTED = [40_573, 40_324]
 
 /**
- * The feed ignores at most MOST_OWN tasks that this process added, each for OWN_MS or until the feed reports it. Some
+ * The feed ignores at most MAX_OWN_TASKS tasks that this process added, each for OWN_MS or until the feed reports it. Some
  * it never reports: those that were retried, and those of other apps' types.
  */
-const MOST_OWN = 10_000
+const MAX_OWN_TASKS = 10_000
 const OWN_MS = 5000
 
 /** What other processes do to the queue. */
@@ -102,7 +102,7 @@ export class ChangeFeed {
   ignore(_id: string): void {
     if (!this.#isOpen) return
     this.#own.set(_id, performance.now())
-    if (this.#own.size > MOST_OWN) this.#own.delete(this.#own.keys().next().value ?? '')
+    if (this.#own.size > MAX_OWN_TASKS) this.#own.delete(this.#own.keys().next().value ?? '')
   }
 
   private async keepOpen(stopped: AbortSignal): Promise<void> {
@@ -181,11 +181,11 @@ export class ChangeFeed {
   private reportAdded(_id: string, task: Change['task']): void {
     if (task === undefined) return
     if (!isQueued(task.state)) this.#listener?.foreignTaskAdded((task.state ?? undefined) !== undefined)
-    else if (!this.takeOwn(_id)) this.#listener?.feedTaskAdded(signalFor(_id, task))
+    else if (!this.forgetOwn(_id)) this.#listener?.feedTaskAdded(signalFor(_id, task))
   }
 
   /** Whether this process added the task, and the feed reports it for the first time. Forgets the task. */
-  private takeOwn(_id: string): boolean {
+  private forgetOwn(_id: string): boolean {
     const addedAt = this.#own.get(_id) ?? -Infinity
     this.#own.delete(_id)
     return performance.now() - addedAt < OWN_MS

@@ -50,8 +50,8 @@ export class ClaimedTasks {
   }
 
   private async releaseOthers(batch: string, ids: readonly string[], read: readonly StoredTask[]): Promise<void> {
-    const isRead = new Set(read.map(({ _id }) => _id))
-    const unread = { _id: { $in: ids.filter(_id => !isRead.has(_id)) }, 'claim.token': tokensOf(batch) }
+    const readIds = new Set(read.map(({ _id }) => _id))
+    const unread = { _id: { $in: ids.filter(_id => !readIds.has(_id)) }, 'claim.token': tokensOf(batch) }
     // A task with a cancel request keeps its claim until the lease expires: whoever cancels it must emit the event.
     const others = { ...unread, ...NO_CANCEL_REQUESTED }
     await this.#tasks.updateMany(others, RELEASED_UNREAD, { ...DURABLE, ...BY_ID })

@@ -56,7 +56,7 @@ export interface StrandedType {
 export const STRANDED_MAX_COUNT = 10_000
 const STRANDED_MAX_TYPES = 20
 
-function lookFor(is: Finding, filter: object): Pipeline {
+function findingPipeline(is: Finding, filter: object): Pipeline {
   return [{ $match: filter }, { $limit: 1 }, { $project: { _id: 0, is: { $literal: is } } }]
 }
 
@@ -67,19 +67,19 @@ export class MongoMaintenance {
   readonly #keepFailed: number | null
   readonly #cancelled: (task: Task) => void
   /** One pipeline for each condition. Each finds at most one task, by an index. */
-  readonly #looks: readonly Pipeline[]
+  readonly #findingPipelines: readonly Pipeline[]
 
   constructor(tasks: RawCollection, { cancelled, keepFailed, taskTypes }: MaintenanceOptions) {
     this.#tasks = tasks
     this.#taskTypes = taskTypes
     this.#keepFailed = keepFailed
     this.#cancelled = cancelled
-    this.#looks = [
-      lookFor('waiting', { state: 'waiting', taskType: { $in: [...taskTypes] }, $expr: IS_STILL_DUE }),
-      lookFor('due', { state: 'scheduled', ...IS_DUE_BY_INDEX }),
-      lookFor('due', { state: 'scheduled', ...NEVER_DUE }),
-      lookFor('expired', { state: 'running', $expr: HAS_EXPIRED }),
-      lookFor('stateless', { state: null }),
+    this.#findingPipelines = [
+      findingPipeline('waiting', { state: 'waiting', taskType: { $in: [...taskTypes] }, $expr: IS_STILL_DUE }),
+      findingPipeline('due', { state: 'scheduled', ...IS_DUE_BY_INDEX }),
+      findingPipeline('due', { state: 'scheduled', ...NEVER_DUE }),
+      findingPipeline('expired', { state: 'running', $expr: HAS_EXPIRED }),
+      findingPipeline('stateless', { state: null }),
     ]
   }
 
@@ -119,7 +119,7 @@ export class MongoMaintenance {
 
   /** What this master has to claim or to maintain. It is one command, and an idle queue costs no other. */
   async findings(): Promise<ReadonlySet<Finding>> {
-    const [first = [], ...others] = this.#looks
+    const [first = [], ...others] = this.#findingPipelines
     const unions = others.map(pipeline => ({ $unionWith: { coll: this.#tasks.collectionName, pipeline } }))
     const found = await this.#tasks.aggregate<{ readonly is: Finding }>([...first, ...unions]).toArray()
     return new Set(found.map(({ is }) => is))
@@ -187,15 +187,15 @@ export class MongoMaintenance {
    * @returns how many
    */
   adopt(includeOngoing: boolean): Promise<number> {
-    return this.adoptThose({ state: null } as object, includeOngoing)
+    return this.adoptMatching({ state: null } as object, includeOngoing)
   }
 
   /** As `adopt`, for documents with a state that no version uses. It reads the whole collection. */
   async adoptUnknown(): Promise<void> {
-    await this.adoptThose(HAS_UNKNOWN_STATE, false)
+    await this.adoptMatching(HAS_UNKNOWN_STATE, false)
   }
 
-  private async adoptThose(filter: Filter, includeOngoing: boolean): Promise<number> {
+  private async adoptMatching(filter: Filter, includeOngoing: boolean): Promise<number> {
     const those = includeOngoing ? filter : { ...filter, onGoing: { $ne: true } }
     return (await this.#tasks.updateMany(those, ADOPT, DURABLE)).modifiedCount
   }
