@@ -3,6 +3,11 @@ import { InvalidArgumentError } from './errors'
 import { isThenable, read, tagOf } from './inspect'
 import { cutText } from './text'
 
+/** A list of names. The compiler checks that it has all of them and no other. */
+export function namesOf<Name extends string>(names: Readonly<Record<Name, true>>): readonly string[] {
+  return Object.keys(names)
+}
+
 /**
  * @param field the path of the field, beginning with the call: for instance `addTask.priority`
  * @param allowed what is allowed, in a few words

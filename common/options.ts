@@ -1,4 +1,4 @@
-import { nameHint, numberHint, unknownName, wrongValue } from './invalid'
+import { nameHint, namesOf, numberHint, unknownName, wrongValue } from './invalid'
 import type { MessageBroker } from './ipc'
 import type { LogTarget } from './log'
 import { type AttemptPolicy, TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
@@ -229,7 +229,7 @@ function rule(allowed: string, accepts: Rule['accepts'], fallback: unknown, hint
   return { allowed, accepts, fallback: () => fallback, hint }
 }
 
-const POLICY_FIELDS: readonly string[] = ['retries', 'backoff', 'timeout'] satisfies (keyof AttemptPolicy)[]
+const POLICY_FIELDS = namesOf<keyof AttemptPolicy>({ retries: true, backoff: true, timeout: true })
 
 function hintOfOption(name: string): string {
   return POLICY_FIELDS.includes(name) ? 'It belongs to a task type: { run, … } in the task map.' : nameHint(name, NAMES)

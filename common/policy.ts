@@ -1,5 +1,5 @@
 /** How often a task is attempted, how long an attempt may take, and how long the pauses between them are. */
-import { numberHint, unknownName, wrongValue } from './invalid'
+import { namesOf, numberHint, unknownName, wrongValue } from './invalid'
 import { isPlainObject } from './plain'
 
 /** Node keeps the delay of a timer in 32 bits: a longer one overflows, and fires at once. */
@@ -104,7 +104,7 @@ function isRetries(value: unknown): boolean {
   return isIntegerWithin(value, 0, Number.MAX_SAFE_INTEGER)
 }
 
-const BACKOFF_FIELDS: readonly string[] = ['type', 'delay', 'maxDelay', 'jitter']
+const BACKOFF_FIELDS = namesOf<keyof BackoffPolicy>({ type: true, delay: true, maxDelay: true, jitter: true })
 
 function checkBackoff(field: string, value: unknown): void {
   if (!isPlainObject(value)) {

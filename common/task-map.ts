@@ -1,6 +1,6 @@
 /** The task map: the task functions of an application, by `taskType`, and how each of them is attempted. */
 import { isThenable } from './inspect'
-import { unknownName, wrongValue } from './invalid'
+import { namesOf, unknownName, wrongValue } from './invalid'
 import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
 import { isPlainObject } from './plain'
 import { type AttemptPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF, checkPolicy } from './policy'
@@ -47,7 +47,7 @@ export function policyOf(task: AttemptPolicy & Job, definitions: Definitions): P
   return { retries: task.retries ?? retries, backoff: task.backoff ?? backoff, timeout: task.timeout ?? timeout }
 }
 
-const FIELDS: readonly string[] = ['run', 'retries', 'backoff', 'timeout']
+const FIELDS = namesOf<keyof TaskDefinition>({ run: true, retries: true, backoff: true, timeout: true })
 
 /** @throws InvalidArgumentError naming the entry, what was given and what is allowed */
 export function resolveTaskMap(taskMap: unknown): Definitions {

@@ -2,7 +2,7 @@ import type { InvalidArgumentError } from './errors'
 import { createId } from './id'
 import { type AttemptPolicy, checkPolicy } from './policy'
 import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './plain'
-import { dateHint, numberHint, textHint, unknownName, wrongValue } from './invalid'
+import { dateHint, namesOf, numberHint, textHint, unknownName, wrongValue } from './invalid'
 import { toWellFormed } from './text'
 
 /**
@@ -78,17 +78,17 @@ export interface NewTask<Data = unknown> extends AttemptPolicy {
   readonly inMemory?: boolean
 }
 
-const FIELDS: readonly string[] = [
-  'taskType',
-  'data',
-  'priority',
-  '_id',
-  'dueDate',
-  'inMemory',
-  'retries',
-  'backoff',
-  'timeout',
-]
+const FIELDS = namesOf<keyof NewTask>({
+  taskType: true,
+  data: true,
+  priority: true,
+  _id: true,
+  dueDate: true,
+  inMemory: true,
+  retries: true,
+  backoff: true,
+  timeout: true,
+})
 
 /** How many tasks this process has created. */
 let created = 0

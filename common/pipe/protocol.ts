@@ -112,46 +112,48 @@ export function jobFromWire({ _id, taskType, data, priority, createdAt, dueDate 
   return { _id, taskType, data: decode(data), priority, createdAt: new Date(createdAt), dueDate: new Date(dueDate) }
 }
 
+type Check = (message: Record<string, unknown>) => boolean
+
+const hasToken: Check = ({ token }) => typeof token === 'string'
+
+const TO_MASTER: Readonly<Record<ToMaster['kind'], Check>> = {
+  ready: () => true,
+  add: ({ offer, task }) => Number.isInteger(offer) && isEncodedTask(task),
+  taskAdded: isTaskAdded,
+  taskCancelled: ({ task }) => isEncodedTask(task),
+  cancelRequested: hasToken,
+  started: hasToken,
+  expired: hasToken,
+  recalled: hasToken,
+  outcome: message => hasToken(message) && isOutcomeMessage(message),
+  ask: message => hasToken(message) && isQuestion(message),
+}
+
+const TO_WORKER: Readonly<Record<ToWorker['kind'], Check>> = {
+  run: message => hasToken(message) && isRun(message),
+  recall: hasToken,
+  abort: message => hasToken(message) && isWireError(message.reason),
+  added: ({ offer, outcome }) => Number.isInteger(offer) && isAddOutcome(outcome),
+  answer: message => hasToken(message) && Number.isInteger(message.conversation) && isAnswer(message.answer),
+}
+
 /** The application can write to the pipe, too: a message that it forges must not end the process that reads it. */
 export function isToMaster(message: unknown): message is ToMaster {
-  if (!isRecord(message)) return false
-  const { kind, token } = message
-  if (kind === 'ready') return true
-  if (kind === 'taskAdded') return isTaskAdded(message)
-  if (kind === 'add') return Number.isInteger(message.offer) && isEncodedTask(message.task)
-  if (kind === 'taskCancelled') return isEncodedTask(message.task)
-  if (typeof token !== 'string') return false
-  switch (kind) {
-    case 'started':
-    case 'expired':
-    case 'recalled':
-    case 'cancelRequested':
-      return true
-    case 'outcome':
-      return isOutcomeMessage(message)
-    case 'ask':
-      return Number.isInteger(message.conversation) && Number.isInteger(message.status) && isWireValue(message.data)
-    default:
-      return false
-  }
+  return isOneOf(TO_MASTER, message)
 }
 
 export function isToWorker(message: unknown): message is ToWorker {
+  return isOneOf(TO_WORKER, message)
+}
+
+function isOneOf(checks: Readonly<Record<string, Check>>, message: unknown): boolean {
   if (!isRecord(message)) return false
-  if (message.kind === 'added') return Number.isInteger(message.offer) && isAddOutcome(message.outcome)
-  if (typeof message.token !== 'string') return false
-  switch (message.kind) {
-    case 'run':
-      return isRun(message)
-    case 'recall':
-      return true
-    case 'abort':
-      return isWireError(message.reason)
-    case 'answer':
-      return Number.isInteger(message.conversation) && isAnswer(message.answer)
-    default:
-      return false
-  }
+  const { kind } = message
+  return typeof kind === 'string' && Object.hasOwn(checks, kind) && checks[kind]?.(message) === true
+}
+
+function isQuestion({ conversation, status, data }: Record<string, unknown>): boolean {
+  return Number.isInteger(conversation) && Number.isInteger(status) && isWireValue(data)
 }
 
 function isRun({ job, attempt, startBefore, clockOffset }: Record<string, unknown>): boolean {

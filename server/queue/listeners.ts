@@ -1,5 +1,5 @@
 import { WrongProcessError } from '../../common/errors'
-import { nameHint, unknownName, wrongValue } from '../../common/invalid'
+import { nameHint, namesOf, unknownName, wrongValue } from '../../common/invalid'
 import { isPlainObject } from '../../common/plain'
 import { type Task, checkText } from '../../common/task'
 import { role } from '../role'
@@ -24,14 +24,13 @@ export interface TaskEvents {
 export type TaskEventType = keyof TaskEvents
 export type TaskEventListener<Type extends TaskEventType> = (event: TaskEvents[Type]) => unknown
 
-const TYPES: Readonly<Record<TaskEventType, true>> = {
+const TYPES = namesOf<TaskEventType>({
   done: true,
   error: true,
   retry: true,
   stalled: true,
   cancelled: true,
-}
-const TYPE_NAMES = Object.keys(TYPES)
+})
 
 /** Selects which events of a type a listener receives. */
 export interface ListenerOptions {
@@ -86,13 +85,8 @@ function checkType(method: string, type: unknown): void {
         'loads by itself: put it into an `imports` folder).',
     )
   }
-  if (typeof type === 'string' && Object.hasOwn(TYPES, type)) return
-  throw wrongValue(
-    `${method}.eventType`,
-    type,
-    TYPE_NAMES.map(known => `'${known}'`).join(', '),
-    nameHint(type, TYPE_NAMES),
-  )
+  if (typeof type === 'string' && TYPES.includes(type)) return
+  throw wrongValue(`${method}.eventType`, type, TYPES.map(known => `'${known}'`).join(', '), nameHint(type, TYPES))
 }
 
 function checkListener(method: string, listener: unknown): void {

@@ -131,6 +131,8 @@ function receiveAsWorker(message: ToWorker): void {
       assert.equal(typeof (message.startBefore ?? 0), 'number')
       assert.equal(typeof (message.clockOffset ?? 0), 'number')
       return
+    case 'recall':
+      return
     case 'abort':
       assertError(message.reason)
       return

@@ -31,14 +31,22 @@ export interface StoredTask extends Task {
 export type RawCollection = ReturnType<Mongo.Collection<StoredTask>['rawCollection']>
 export type Filter = NonNullable<Parameters<RawCollection['findOne']>[0]>
 
-const ENDED: readonly TaskState[] = ['failed', 'cancelled', 'done']
-const KNOWN: readonly TaskState[] = ['scheduled', 'waiting', 'running', ...ENDED]
+const STATES: Readonly<Record<TaskState, 'unfinished' | 'ended'>> = {
+  scheduled: 'unfinished',
+  waiting: 'unfinished',
+  running: 'unfinished',
+  failed: 'ended',
+  cancelled: 'ended',
+  done: 'ended',
+}
+const KNOWN = Object.keys(STATES) as TaskState[]
+const ENDED = KNOWN.filter(state => STATES[state] === 'ended')
 
 /** Also matches the documents of 2.x and of other code, whose state is missing or unknown. */
-export const HAS_NOT_ENDED = { state: { $nin: [...ENDED] } }
+export const HAS_NOT_ENDED = { state: { $nin: ENDED } }
 
 /** Documents of 2.x have no state. Any other unknown state is a mistake of other code. */
-export const HAS_UNKNOWN_STATE = { state: { $nin: [...KNOWN] } }
+export const HAS_UNKNOWN_STATE = { state: { $nin: KNOWN } }
 
 export const NO_CANCEL_REQUESTED: object = { cancelRequestedAt: null }
 export const CANCEL_REQUESTED: object = { cancelRequestedAt: { $ne: null } }
