@@ -13,4 +13,11 @@ so it starts each round on a new collection; all others do all rounds on one. If
 its tasks are copies of one that it added itself.
 
 Times across processes are those of the monotonic clock, which they share. A job of 1 ms is a loop of as many steps as
-take that long when nothing else runs.`
+take that long when nothing else runs.
+
+What varies between machines: a ratio of two subjects that wait for the same thing (the database in drain-noop and in
+the latencies) stays within a tenth. A ratio that compares processes with threads does not: memory-drain sends each job
+through a pipe, and piscina hands it to a thread. On two machines of this type with two cores it was 2.01 and 1.9 times
+piscina. On a third, busier one it was 0.68 to 0.87 in three runs, and drain-noop was 0.54 of the floor. cpu-speedup
+depends on what else uses the cpus, and on whether both are cores of their own. So compare ratios of one run on the
+machine that you will use, never absolute figures of two.`
