@@ -31,7 +31,8 @@ export function bundle(app?: string): string {
 
 /** A folder from which Node finds the npm packages of the app, and that Git and Meteor ignore. */
 function folderOf(app?: string): string {
-  return app === undefined ? path.join(ROOT, '.cache/stand-in') : path.join(app, '.meteor/local/stand-in')
+  const hasPackages = app !== undefined && existsSync(path.join(app, 'node_modules'))
+  return hasPackages ? path.join(app, '.meteor/local/stand-in') : path.join(ROOT, '.cache/stand-in')
 }
 
 /** A bundle is named by the hash of its contents, since another process may still run an older one. */
