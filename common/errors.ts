@@ -23,6 +23,9 @@ class StacklessError extends Error {
   }
 }
 
+/** The name of a field may be megabytes. */
+const MAX_FIELD_CHARACTERS = 300
+
 /** An argument, option or task field that is not allowed. Nothing was stored or sent. */
 export class InvalidArgumentError extends TypeError {
   override readonly name = 'InvalidArgumentError'
@@ -35,8 +38,10 @@ export class InvalidArgumentError extends TypeError {
    * @param hint a sentence that says what to do, or ''
    */
   constructor(field: string, given: unknown, allowed: string, hint = '', problem = `is ${describe(given)}`) {
-    super(`nschwarz:cluster: ${field} ${problem}; allowed: ${allowed}.${hint === '' ? '' : ` ${hint}`}`)
-    this.field = field
+    const where = cutText(field, MAX_FIELD_CHARACTERS)
+    const advice = hint === '' ? '' : ` ${cutText(hint, MAX_FIELD_CHARACTERS)}`
+    super(`nschwarz:cluster: ${where} ${problem}; allowed: ${allowed}.${advice}`)
+    this.field = where
   }
 }
 

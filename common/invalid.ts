@@ -1,7 +1,6 @@
 /** Errors about wrong arguments: which field, what was given, what is allowed, and what to do about it. */
 import { InvalidArgumentError } from './errors'
 import { isThenable, read, tagOf } from './inspect'
-import { cutText } from './text'
 
 /** A list of names. The compiler checks that it has all of them and no other. */
 export function namesOf<Name extends string>(names: Readonly<Record<Name, true>>): readonly string[] {
@@ -38,28 +37,53 @@ export function nameHint(name: unknown, known: readonly string[]): string {
 }
 
 export function textHint(value: unknown): string {
-  if (typeof value === 'number' || typeof value === 'bigint') return `Use '${String(value)}'.`
+  if (typeof value === 'number' || typeof value === 'boolean') return `Use '${String(value)}'.`
   return hasMethod(value, 'toHexString') ? 'Use its toHexString().' : ''
 }
 
-const MILLISECONDS_BY_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 }
-
-export function numberHint(value: unknown): string {
-  if (typeof value !== 'string') return ''
-  const [, digits, unit = ''] = /^(\d{1,10}) ?([a-z]*)$/.exec(value.trim()) ?? []
-  if (digits === undefined) return ''
-  if (unit === '') return `Use the number ${digits}, without quotes.`
-  const factor = MILLISECONDS_BY_UNIT[unit]
-  return factor === undefined ? '' : `Use the number ${String(Number(digits) * factor)}, in milliseconds.`
+/** What to do about a number that is given as a string. @param accepts whether a number is allowed */
+export function numberHint(value: unknown, accepts: (value: unknown) => boolean): string {
+  const isNumber = typeof value === 'string' && /^-?\d{1,15}(\.\d{1,15})?$/.test(value.trim())
+  return isNumber && accepts(Number(value)) ? `Use the number ${value.trim()}, without quotes.` : ''
 }
+
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+  ['min', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+])
+
+/** As `numberHint`, for milliseconds: also for `'30s'`. */
+export function millisecondsHint(value: unknown, accepts: (value: unknown) => boolean): string {
+  const [, digits, unit = ''] = (typeof value === 'string' && /^(\d{1,10}) ?([a-z]+)$/.exec(value.trim())) || []
+  const milliseconds = Number(digits) * (UNITS.get(unit) ?? Number.NaN)
+  if (accepts(milliseconds)) return `Use the number ${String(milliseconds)}, in milliseconds.`
+  return numberHint(value, accepts)
+}
+
+/** A day as ISO 8601 writes it, with or without a time. Date.parse reads much else, and some of it wrongly. */
+const ISO_DATE = /^\d{4}-\d\d-\d\d([T ][\d:.]{2,12}(Z|[+-]\d\d:?\d\d)?)?$/
 
 export function dateHint(value: unknown): string {
   if (typeof value === 'number' && !Number.isNaN(new Date(value).getTime())) return `Use new Date(${String(value)}).`
-  if (typeof value === 'string' && !Number.isNaN(Date.parse(value))) return `Use new Date('${cutText(value, 60)}').`
+  if (typeof value === 'string' && ISO_DATE.test(value) && !Number.isNaN(Date.parse(value))) {
+    return `Use new Date('${value}').`
+  }
   // The first is for Moment and Day.js, the second for Luxon.
   const method = ['toDate', 'toJSDate'].find(name => hasMethod(value, name))
   return method === undefined ? '' : `Use its ${method}().`
 }
+
+const HINTS_BY_TAG: ReadonlyMap<string, string> = new Map([
+  ['Date', ''],
+  ['Error', 'Use its message.'],
+  ['Map', 'Use Object.fromEntries(map).'],
+  ['RegExp', 'Use its source.'],
+  ['Set', 'Use [...set].'],
+])
 
 /** What to do about a value within `data`. */
 export function dataHint(value: unknown): string {
@@ -67,16 +91,10 @@ export function dataHint(value: unknown): string {
   if (typeof value === 'bigint') return 'Use a number or a string.'
   if (value === undefined) return 'Use null.'
   if (typeof value !== 'object' || isThenable(value)) return ''
-  const hints: Readonly<Record<string, string>> = {
-    Date: '',
-    Error: 'Use its message.',
-    Map: 'Use Object.fromEntries(map).',
-    RegExp: 'Use its source.',
-    Set: 'Use [...set].',
-  }
   if (hasMethod(value, 'fetchAsync')) return 'Use await cursor.fetchAsync().'
   return (
-    hints[tagOf(value) ?? ''] ?? (textHint(value) || dateHint(value) || 'Copy what the task needs into a plain object.')
+    HINTS_BY_TAG.get(tagOf(value) ?? '') ??
+    (textHint(value) || dateHint(value) || 'Copy what the task needs into a plain object.')
   )
 }
 

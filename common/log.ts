@@ -119,7 +119,9 @@ function functionSink(target: (entry: LogEntry) => unknown): Sink {
   }
   const write = (entry: LogEntry) => {
     try {
-      Promise.resolve(target(entry)).catch((thrown: unknown) => {
+      // A copy, since it may be changed.
+      const copy = { ...entry, timestamp: new Date(entry.timestamp) }
+      Promise.resolve(target(copy)).catch((thrown: unknown) => {
         failed(entry, thrown)
       })
     } catch (thrown) {

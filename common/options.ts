@@ -1,6 +1,7 @@
-import { nameHint, namesOf, numberHint, unknownName, wrongValue } from './invalid'
+import { millisecondsHint, nameHint, namesOf, numberHint, unknownName, wrongValue } from './invalid'
 import type { MessageBroker } from './ipc'
 import type { LogTarget } from './log'
+import { isPlainObject } from './plain'
 import { type AttemptPolicy, TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
 import { counted } from './text'
 
@@ -120,15 +121,15 @@ interface Rule {
 }
 
 const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
-  port: rule('an integer from 1 to 65535', value => isIntegerWithin(value, 1, 65_535), 3008),
+  port: number('an integer from 1 to 65535', value => isIntegerWithin(value, 1, 65_535), 3008),
   maxAvailableWorkers: {
     allowed: 'an integer from 1',
     accepts: isCount,
     fallback: defaultWorkers,
-    hint: value => (value === 0 ? 'To run no worker here, use autoInitialize: false.' : numberHint(value)),
+    hint: value => (value === 0 ? 'To run no worker here, use autoInitialize: false.' : numberHint(value, isCount)),
   },
-  workerConcurrency: rule('an integer from 1', isCount, 1),
-  refreshRate: rule(TIMER_ALLOWED, isTimer, 1000),
+  workerConcurrency: number('an integer from 1', isCount, 1),
+  refreshRate: milliseconds(TIMER_ALLOWED, isTimer, 1000),
   inMemoryOnly: rule('true or false', isBoolean, false),
   messageBroker: rule('a function or null', value => value === null || typeof value === 'function', null),
   logs: rule("'all', 'error' or a function", isLogTarget, 'all', () => "Use 'error' for warnings and errors only."),
@@ -136,22 +137,22 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
     "'always', milliseconds (an integer from 1), or null",
     value => value === 'always' || isCountOrNull(value),
     null,
-    value => (value === true ? "Use 'always'." : numberHint(value)),
+    value => (value === true ? "Use 'always'." : millisecondsHint(value, isCount)),
   ),
-  leaseDuration: rule(
+  leaseDuration: milliseconds(
     `milliseconds: an integer from 100 to ${String(MAX_TIMER_MS)}`,
     value => isIntegerWithin(value, 100, MAX_TIMER_MS),
     15_000,
   ),
-  maxCrashes: rule('an integer from 1', isCount, 3),
-  abortGrace: rule(TIMER_ALLOWED, isTimer, 5000),
-  startTimeout: rule(TIMER_ALLOWED, isTimer, 15_000),
-  keepFailed: rule('milliseconds (an integer from 1), or null', isCountOrNull, null),
-  maxJobsPerWorker: rule('an integer from 1, or null', isCountOrNull, null),
-  maxWorkerMemory: rule('megabytes: an integer from 1, or null', isCountOrNull, null),
-  stopTimeout: rule(STOP_TIMEOUT_ALLOWED, isStopTimeout, 8000),
-  workerPriority: rule('an integer from -20 to 19, or null', isPriorityOrNull, null),
-  workerExecArgv: rule("an array of Node's flags", isListOfFlags, [], value =>
+  maxCrashes: number('an integer from 1', isCount, 3),
+  abortGrace: milliseconds(TIMER_ALLOWED, isTimer, 5000),
+  startTimeout: milliseconds(TIMER_ALLOWED, isTimer, 15_000),
+  keepFailed: milliseconds('milliseconds (an integer from 1), or null', isCountOrNull, null),
+  maxJobsPerWorker: number('an integer from 1, or null', isCountOrNull, null),
+  maxWorkerMemory: number('megabytes: an integer from 1, or null', isCountOrNull, null),
+  stopTimeout: milliseconds(STOP_TIMEOUT_ALLOWED, isStopTimeout, 8000),
+  workerPriority: number('an integer from -20 to 19, or null', isPriorityOrNull, null),
+  workerExecArgv: rule("an array of Node's flags, the first of which begins with '-'", isListOfFlags, [], value =>
     typeof value === 'string' ? `Use ['${value}'].` : '',
   ),
   autoInitialize: rule('true or false', isBoolean, true),
@@ -213,7 +214,7 @@ export function checkOption(where: string, name: keyof ClusterOptions, value: un
 
 function checkLayer(where: string, layer: unknown): ClusterOptions {
   if (layer === undefined) return {}
-  if (typeof layer !== 'object' || layer === null || Array.isArray(layer)) {
+  if (!isPlainObject(layer)) {
     const hint = typeof layer === 'number' ? `Use { maxAvailableWorkers: ${String(layer)} }.` : ''
     throw wrongValue(`${where}: options`, layer, 'an object', hint)
   }
@@ -225,8 +226,16 @@ function checkLayer(where: string, layer: unknown): ClusterOptions {
   return Object.fromEntries(given)
 }
 
-function rule(allowed: string, accepts: Rule['accepts'], fallback: unknown, hint: Rule['hint'] = numberHint): Rule {
+function rule(allowed: string, accepts: Rule['accepts'], fallback: unknown, hint: Rule['hint'] = () => ''): Rule {
   return { allowed, accepts, fallback: () => fallback, hint }
+}
+
+function number(allowed: string, accepts: Rule['accepts'], fallback: number | null): Rule {
+  return rule(allowed, accepts, fallback, value => numberHint(value, accepts))
+}
+
+function milliseconds(allowed: string, accepts: Rule['accepts'], fallback: number | null): Rule {
+  return rule(allowed, accepts, fallback, value => millisecondsHint(value, accepts))
 }
 
 const POLICY_FIELDS = namesOf<keyof AttemptPolicy>({ retries: true, backoff: true, timeout: true })

@@ -1,5 +1,5 @@
 /** How often a task is attempted, how long an attempt may take, and how long the pauses between them are. */
-import { namesOf, numberHint, unknownName, wrongValue } from './invalid'
+import { millisecondsHint, namesOf, numberHint, unknownName, wrongValue } from './invalid'
 import { isPlainObject } from './plain'
 
 /** Node keeps the delay of a timer in 32 bits: a longer one overflows, and fires at once. */
@@ -70,9 +70,9 @@ export function checkPolicy(
   given: { readonly [Field in keyof AttemptPolicy]?: unknown },
 ): AttemptPolicy {
   const { backoff, retries, timeout } = given
-  if (retries !== undefined) check(`${where}.retries`, retries, isRetries(retries), RETRIES_ALLOWED)
+  if (retries !== undefined) check(`${where}.retries`, retries, isRetries, RETRIES_ALLOWED, numberHint)
   if (backoff !== undefined) checkBackoff(`${where}.backoff`, backoff)
-  if (timeout !== undefined) check(`${where}.timeout`, timeout, isTimer(timeout), TIMER_ALLOWED)
+  if (timeout !== undefined) check(`${where}.timeout`, timeout, isTimer, TIMER_ALLOWED, millisecondsHint)
   return {
     ...(retries === undefined ? {} : { retries: retries as number }),
     ...(backoff === undefined ? {} : { backoff: (isPlainObject(backoff) ? { ...backoff } : backoff) as Backoff }),
@@ -108,19 +108,29 @@ const BACKOFF_FIELDS = namesOf<keyof BackoffPolicy>({ type: true, delay: true, m
 
 function checkBackoff(field: string, value: unknown): void {
   if (!isPlainObject(value)) {
-    const hint = typeof value === 'function' ? 'A function goes into the task map.' : numberHint(value)
-    check(field, value, isDelay(value), BACKOFF_ALLOWED, hint)
+    const hint = typeof value === 'function' ? 'A function goes into the task map.' : millisecondsHint(value, isDelay)
+    if (!isDelay(value)) throw wrongValue(field, value, BACKOFF_ALLOWED, hint)
     return
   }
   const unknown = Object.keys(value).find(name => !BACKOFF_FIELDS.includes(name))
   if (unknown !== undefined) throw unknownName(`${field}.${unknown}`, unknown, 'field of a backoff', BACKOFF_FIELDS)
   const { type, delay, maxDelay = 0, jitter = 0 } = value
-  check(`${field}.type`, type, type === 'fixed' || type === 'exponential', "'fixed' or 'exponential'")
-  check(`${field}.delay`, delay, isDelay(delay), DELAY_ALLOWED)
-  check(`${field}.maxDelay`, maxDelay, isDelay(maxDelay), DELAY_ALLOWED)
-  check(`${field}.jitter`, jitter, isDelay(jitter) && jitter <= 1, 'a number from 0 to 1')
+  if (type !== 'fixed' && type !== 'exponential') throw wrongValue(`${field}.type`, type, "'fixed' or 'exponential'")
+  check(`${field}.delay`, delay, isDelay, DELAY_ALLOWED, millisecondsHint)
+  check(`${field}.maxDelay`, maxDelay, isDelay, DELAY_ALLOWED, millisecondsHint)
+  check(`${field}.jitter`, jitter, isJitter, 'a number from 0 to 1', numberHint)
 }
 
-function check(field: string, value: unknown, isAllowed: boolean, allowed: string, hint = numberHint(value)): void {
-  if (!isAllowed) throw wrongValue(field, value, allowed, hint)
+function isJitter(value: unknown): boolean {
+  return isDelay(value) && value <= 1
+}
+
+function check(
+  field: string,
+  value: unknown,
+  accepts: (value: unknown) => boolean,
+  allowed: string,
+  hint: typeof numberHint,
+): void {
+  if (!accepts(value)) throw wrongValue(field, value, allowed, hint(value, accepts))
 }

@@ -1,5 +1,6 @@
 import type { InvalidArgumentError } from './errors'
 import { createId } from './id'
+import { isThenable } from './inspect'
 import { type AttemptPolicy, checkPolicy } from './policy'
 import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './plain'
 import { dateHint, namesOf, numberHint, textHint, unknownName, wrongValue } from './invalid'
@@ -121,7 +122,8 @@ export function createTasks(given: readonly NewTask[]): Task[] {
   if (!(Array.isArray as (value: unknown) => boolean)(given)) {
     throw wrongValue('addTasks', given, 'an array of new tasks', isPlainObject(given) ? 'Use addTask for one.' : '')
   }
-  const tasks = given.map((newTask, index) => createTask(newTask, `addTasks[${String(index)}]`))
+  // Holes too.
+  const tasks = Array.from(given, (newTask, index) => createTask(newTask, `addTasks[${String(index)}]`))
   const ids = new Set<string>()
   for (const [index, { _id }] of tasks.entries()) {
     if (ids.has(_id)) throw wrongValue(`addTasks[${String(index)}]._id`, _id, 'one that no other of these tasks has')
@@ -166,7 +168,7 @@ export function faultOf(task: Task): InvalidArgumentError | undefined {
 }
 
 function checkShape(where: string, given: unknown): void {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+  if (typeof given !== 'object' || given === null || Array.isArray(given) || isThenable(given)) {
     const hint = typeof given === 'string' ? `Use ${where}({ taskType: '${given}', data: {} }).` : ''
     throw wrongValue(where, given, 'an object { taskType, data, … }', hint)
   }
@@ -187,7 +189,7 @@ export function checkText(field: string, value: unknown): string {
 
 function checkInteger(field: string, value: unknown): number {
   if (Number.isSafeInteger(value)) return value as number
-  throw wrongValue(field, value, 'an integer', numberHint(value))
+  throw wrongValue(field, value, 'an integer', numberHint(value, Number.isSafeInteger))
 }
 
 function checkDate(field: string, value: unknown): Date {

@@ -1,7 +1,7 @@
 import { Meteor } from 'meteor/meteor'
 import { type Encoded, encode } from '../common/pipe/codec'
 import { WrongProcessError } from '../common/errors'
-import { numberHint, unknownName, wrongValue } from '../common/invalid'
+import { millisecondsHint, unknownName, wrongValue } from '../common/invalid'
 import { createLog } from '../common/log'
 import {
   type ClusterOptions,
@@ -121,7 +121,7 @@ function checkStopOptions(options: unknown): { readonly timeout?: number } {
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) throw unknownName(`cluster.stop: ${unknown}`, unknown, 'option', ['timeout'])
   if (timeout !== undefined && !isStopTimeout(timeout)) {
-    throw wrongValue('cluster.stop: timeout', timeout, STOP_TIMEOUT_ALLOWED, numberHint(timeout))
+    throw wrongValue('cluster.stop: timeout', timeout, STOP_TIMEOUT_ALLOWED, millisecondsHint(timeout, isStopTimeout))
   }
   return options
 }

@@ -94,7 +94,9 @@ function errorsWithin(error: Error, budget: Budget, depth: number): WireValue[] 
 function listOfErrors(error: Error): unknown[] | undefined {
   const errors = read(error, 'errors')
   if (!isList(errors)) return undefined
-  const first = Array.from({ length: Math.min(errors.length, MAX_ERRORS) }, (_, index) => read(errors, String(index)))
+  const length = read(errors, 'length')
+  const count = typeof length === 'number' ? Math.min(length, MAX_ERRORS) : 0
+  const first = Array.from({ length: count }, (_, index) => read(errors, String(index)))
   return first.some(isError) || !isEnumerable(error, 'errors') ? first : undefined
 }
 

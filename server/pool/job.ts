@@ -17,7 +17,8 @@ export interface JobCommands {
   recall(token: string): void
   /** Asks the running job to finish early. */
   abort(token: string, reason: Error): void
-  kill(): void
+  /** Kills the worker: the job did not finish within its grace. */
+  killForJob(): void
 }
 
 /** A job that was sent to a worker: whether it has started, and why it was aborted, if it was. */
@@ -33,7 +34,7 @@ export class SentJob {
   #silentMs: number | undefined
   #aborted: Error | undefined
   #timeout: NodeJS.Timeout | undefined
-  #judging: NodeJS.Immediate | undefined
+  readonly #judging: NodeJS.Immediate[] = []
   #kill: NodeJS.Timeout | undefined
   #grace = Infinity
   /** On performance.now. */
@@ -80,10 +81,7 @@ export class SentJob {
     if (this.#aborted !== undefined) this.tellToEnd(this.#aborted)
     else if (timeout !== undefined) {
       this.#timeout = setTimeout(() => {
-        // After the pipe was read: this process may have been blocked, while the outcome or the worker's exit came.
-        this.#judging = setImmediate(() => {
-          this.abort(new TaskTimeoutError(timeout), grace)
-        })
+        this.onceRead(() => this.abort(new TaskTimeoutError(timeout), grace))
       }, timeout)
     }
   }
@@ -104,8 +102,15 @@ export class SentJob {
   /** It has ended, or its worker has exited: neither its timeout nor its grace counts any more. */
   clearTimers(): void {
     clearTimeout(this.#timeout)
-    clearImmediate(this.#judging)
     clearTimeout(this.#kill)
+    for (const immediate of this.#judging.splice(0)) clearImmediate(immediate)
+  }
+
+  /**
+   * Runs this once the pipe was read: if this process was blocked, the outcome or the worker's exit may be there already.
+   */
+  private onceRead(run: () => void): void {
+    this.#judging.push(setImmediate(run))
   }
 
   private tellToEnd(reason: Error): void {
@@ -115,7 +120,7 @@ export class SentJob {
     clearTimeout(this.#kill)
     this.#killAt = killAt
     this.#kill = setTimeout(() => {
-      this.#commands.kill()
+      this.onceRead(() => this.#commands.killForJob())
     }, this.#grace)
   }
 }

@@ -205,7 +205,8 @@ export class Pool {
       // While the pool closes, a death is no fault of the job: the worker may have been signalled together with its
       // master.
       if (job.hasStarted) this.listener.workerDied(job.claim, death, job.aborted ?? this.#closing)
-      else if (end.jobs.length === 1 && this.#closing === undefined) this.listener.workerDiedBefore(job.claim, death)
+      else if (end.jobs.length === 1 && this.#closing === undefined && end.state !== 'closing')
+        this.listener.workerDiedBefore(job.claim, death)
       else this.listener.jobReturned(job.claim, 'its worker died before it had started')
     }
   }

@@ -88,16 +88,16 @@ export interface End {
  * | booting | when it was forked                                        | when it reports that it is ready  |
  * | ready   | when it reports so, or is heard again after a silence     |                                   |
  * | silent  | when it did not start a job in time: it gets no more jobs | when it sends any message         |
- * | closing | when the master closes it                                 |                                   |
+ * | closing | when the master closes it, or kills it for a job          |                                   |
  * | gone    | when its process is gone and its pipe is read to the end  |                                   |
  */
 export type WorkerState = 'booting' | 'ready' | 'silent' | 'closing' | 'gone'
 
-export function deathOf({ exit: { code, pid, signal }, lastWords, jobs }: End): Death {
+export function deathOf({ exit: { code, pid, signal }, lastWords, jobs, state }: End): Death {
   const how = signal === null ? `exit code ${String(code)}` : `signal ${signal}`
   // Invariant 9: only a job that ran when its worker died is blamed.
   const started = jobs.filter(({ hasStarted }) => hasStarted)
-  const isKilled = started.some(({ aborted }) => aborted !== undefined)
+  const isKilled = state === 'closing' || started.some(({ aborted }) => aborted !== undefined)
   return { pid, how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
 }
 

@@ -150,6 +150,12 @@ export class Worker implements JobCommands {
     this.#process.kill()
   }
 
+  /** One of its jobs did not end in time. No other job is to blame. */
+  killForJob(): void {
+    this.#state = 'closing'
+    this.kill()
+  }
+
   /** Closes it; it should have no job. */
   close(): void {
     if (this.#state === 'closing' || this.#state === 'gone') return
@@ -195,18 +201,12 @@ export class Worker implements JobCommands {
 
   private get faultHandling(): FaultHandling {
     return {
-      fail: (token, error) => {
-        this.failForGood(token, error)
-      },
+      fail: (token, error) => this.failForGood(token, error),
       refuse: (token, conversation, error) => {
         this.#process.send({ kind: 'answer', token, conversation, answer: refused(error) })
       },
-      reject: how => {
-        this.#process.rejectFor(how)
-      },
-      log: text => {
-        this.#listener.faulty(text)
-      },
+      reject: how => this.#process.rejectFor(how),
+      log: text => this.#listener.faulty(text),
     }
   }
 

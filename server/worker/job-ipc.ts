@@ -128,8 +128,9 @@ function checkMessage(message: unknown): IpcMessage {
     throw wrongValue('sendMessageToMaster', message, 'an object { status, data }', 'Use { status: 2, data: … }.')
   }
   const { status } = message as IpcMessage
-  if (!Number.isSafeInteger(status) || status < 2) {
-    throw wrongValue('sendMessageToMaster.status', status, 'an integer above 1', numberHint(status))
+  const isStatus = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 1
+  if (!isStatus(status)) {
+    throw wrongValue('sendMessageToMaster.status', status, 'an integer above 1', numberHint(status, isStatus))
   }
   return message as IpcMessage
 }
