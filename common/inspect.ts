@@ -94,5 +94,5 @@ function describeObject(value: object | null): string {
   const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null
   const name = prototype?.constructor?.name
   if (typeof name !== 'string' || name === 'Object' || name === '') return 'an object'
-  return `${/^[AEIOU]/i.test(name) ? 'an' : 'a'} ${name.slice(0, 60)}`
+  return `${/^[AEIO]/i.test(name) ? 'an' : 'a'} ${name.slice(0, 60)}`
 }

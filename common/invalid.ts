@@ -31,9 +31,10 @@ export function unknownName(
   return new InvalidArgumentError(field, name, known.join(', '), hint, `is no ${kind}`)
 }
 
-export function nameHint(name: unknown, known: readonly string[]): string {
+/** @param show how a name is written */
+export function nameHint(name: unknown, known: readonly string[], show = (shown: string) => shown): string {
   const meant = typeof name === 'string' ? closestTo(name, known) : undefined
-  return meant === undefined ? '' : `Did you mean ${meant}?`
+  return meant === undefined ? '' : `Did you mean ${show(meant)}?`
 }
 
 export function textHint(value: unknown): string {
@@ -117,6 +118,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   maxWorkers: 'maxAvailableWorkers',
   name: 'taskType',
   payload: 'data',
+  retry: 'retries',
   process: 'run',
   runAt: 'dueDate',
   success: 'done',

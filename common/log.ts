@@ -47,7 +47,8 @@ export type LoggedTask = Pick<Task, 'taskType' | '_id' | 'attempts'>
 /** An event of a task, before it is an entry. */
 export interface TaskEntry extends Pick<LogEntry, 'milliseconds' | 'error'> {
   readonly level: LogLevel
-  readonly event: LogEvent
+  /** Undefined for an outcome that has no event. */
+  readonly event: LogEvent | undefined
   readonly text: string
 }
 

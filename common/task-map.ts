@@ -72,7 +72,10 @@ function checkEntry(where: string, entry: unknown): Readonly<Record<string, unkn
     throw wrongValue(where, entry, `a function, or { ${FIELDS.join(', ')} }`, hint)
   }
   const unknown = Object.keys(entry).find(field => !FIELDS.includes(field))
-  if (unknown !== undefined) throw unknownName(`${where}.${unknown}`, unknown, 'field of a task type', FIELDS)
+  if (unknown !== undefined) {
+    const hint = where.endsWith('taskMap.taskMap') ? 'Give the map itself: new Cluster(taskMap).' : undefined
+    throw unknownName(`${where}.${unknown}`, unknown, 'field of a task type', FIELDS, hint)
+  }
   if (typeof entry.run !== 'function') throw wrongValue(`${where}.run`, entry.run, 'a function')
   return entry
 }

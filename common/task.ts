@@ -132,10 +132,22 @@ export function createTasks(given: readonly NewTask[]): Task[] {
   return tasks
 }
 
-/** The receiver of the copy may change its data. */
+/** The receiver of the copy may change it. */
 export function copyTask(task: Task): Task {
+  const { createdAt, dueDate, error } = task
   const result = copyPlain(task.data)
-  return { ...task, data: 'copy' in result ? result.copy : task.data }
+  return {
+    ...task,
+    createdAt: copyDate(createdAt),
+    dueDate: copyDate(dueDate),
+    data: 'copy' in result ? result.copy : task.data,
+    ...(error && { error: { ...error, failedAt: copyDate(error.failedAt) } }),
+  }
+}
+
+/** A malformed task may have anything there. */
+function copyDate(date: Date): Date {
+  return (date as unknown) instanceof Date ? new Date(date) : date
 }
 
 /** The part of a task that its function sees. */

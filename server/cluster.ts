@@ -108,6 +108,8 @@ export class Cluster<Map extends TaskMap = TaskMap> {
   }
 }
 
+const WEB_ONLY = 'no task runs in this process before cluster.initialize() is called (autoInitialize is false)'
+
 const STARTUP_IS_SLOW =
   'a Meteor.startup hook has not returned for 10 s, and no task runs before all hooks have returned. A hook that waits ' +
   'for a task waits for ever: call cluster.initialize() first, or do not await the task in the hook.'
@@ -128,7 +130,8 @@ function checkStopOptions(options: unknown): { readonly timeout?: number } {
 
 function startMaster(definitions: Definitions, options: ResolvedOptions, notice: Notice | undefined): Master {
   const log = createLog(options.logs)
-  if (notice !== undefined) log[notice.level](notice.text)
+  if (notice !== undefined && (options.autoInitialize || notice.level === 'warn')) log[notice.level](notice.text)
+  if (!options.autoInitialize) log.info(WEB_ONLY)
   const master = createMaster(definitions, options, log)
   if (options.autoInitialize) {
     const warn = () => {

@@ -185,7 +185,7 @@ Tinytest.addAsync(
       if (inMemory) await master.call('removeById', _id)
       else await master.database.tasks.deleteOne({ _id })
       await master.call('release', _id)
-      await master.written(new RegExp(`hold:${_id}\tlease lost: the task was removed`))
+      await master.written(new RegExp(`hold:${_id}\tremoved while it was running`))
       test.equal(await master.resultOf({ taskType: 'echo', data: {}, inMemory }), {})
       test.isFalse(master.endings.some(({ task }) => task._id === _id))
     }

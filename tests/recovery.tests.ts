@@ -117,7 +117,7 @@ Tinytest.addAsync(
         await restarted.call('release', running)
         test.equal((await restarted.ending(running)).event, 'done')
         test.equal((await restarted.ending(waiting)).value, { waited: true })
-        await restarted.written(/1 unfinished tasks of a former master on this machine run again/)
+        await restarted.written(/requeued 1 unfinished task of a former master on this machine/)
       })
     })
   },

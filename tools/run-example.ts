@@ -14,14 +14,17 @@ const APP = path.join(ROOT, 'example')
 const PORT = process.env.PORT ?? '3000'
 const EXITS = process.argv.includes('--exit')
 
-/** The signal that told this process to end. Ctrl-C comes twice: from the terminal, and from `npm start`. */
-let stoppedBy: NodeJS.Signals | undefined
+/** When this process was first told to end, on performance.now. */
+let stoppedAt: number | undefined
+/** One Ctrl-C comes twice: from the terminal, and from `npm start`. What comes later than this is another one. */
+const SAME_SIGNAL_MS = 500
 let app: ChildProcess | undefined
 
 async function main(): Promise<number> {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal))
-  if (!(await isFree(Number(PORT)))) {
-    console.error(`Port ${PORT} is in use. Choose another: PORT=${String(Number(PORT) + 100)} npm start`)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
+  process.on('exit', () => app?.kill('SIGTERM'))
+  if (!/^\d{1,5}$/.test(PORT) || Number(PORT) > 65_535 || !(await isFree(Number(PORT)))) {
+    console.error(`Port ${PORT} cannot be used. Choose a free one: PORT=4000 npm start`)
     return 1
   }
   console.log(
@@ -30,6 +33,7 @@ async function main(): Promise<number> {
   console.log(
     EXITS ? 'It exits when all tasks are done.' : 'Ctrl-C ends it; npm start -- --exit ends when all tasks are done.',
   )
+  if (isStopped()) return 0
   const database = await startDatabase()
   const where = hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'
   console.log(`Runs on ${where}, MongoDB: ${database.origin}`)
@@ -58,13 +62,14 @@ async function serve(MONGO_URL: string): Promise<number> {
 }
 
 function isStopped(): boolean {
-  return stoppedBy !== undefined
+  return stoppedAt !== undefined
 }
 
-function stop(signal: NodeJS.Signals): void {
-  if (isStopped()) return
-  stoppedBy = signal
-  app?.kill('SIGTERM')
+/** A second Ctrl-C does not wait for the app. */
+function stop(): void {
+  const isAgain = performance.now() - (stoppedAt ?? Infinity) > SAME_SIGNAL_MS
+  stoppedAt ??= performance.now()
+  app?.kill(isAgain ? 'SIGKILL' : 'SIGTERM')
 }
 
 function isFree(port: number): Promise<boolean> {

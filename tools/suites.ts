@@ -28,9 +28,10 @@ export async function allSuites(database: Database, filter: string): Promise<Cou
   const where = hasMeteor() ? 'the Meteor tool' : 'the stand-in for Meteor (the Meteor tool is not installed)'
   console.log(`\nTinytest suites on ${where}, MongoDB: ${database.origin}`)
   if (hasMeteor()) return [await onMeteor(database, filter)]
-  console.log(`On the driver of Meteor 3.0 (mongodb 4.17) run too: ${ON_DRIVER_4.join(', ')}`)
-  const onDriver4 = ON_DRIVER_4.filter(suite => suite.includes(filter)).map(suite =>
-    onStandIn(database, suite, { [DRIVER_VARIABLE]: '4' }),
+  const again = ON_DRIVER_4.filter(suite => suite.includes(filter) || filter.includes(suite))
+  if (again.length > 0) console.log(`On the driver of Meteor 3.0 (mongodb 4.17) run too: ${again.join(', ')}`)
+  const onDriver4 = again.map(suite =>
+    onStandIn(database, filter.includes(suite) ? filter : suite, { [DRIVER_VARIABLE]: '4' }),
   )
   return Promise.all([...onDriver4, ...inShards(database, filter)])
 }
@@ -63,7 +64,7 @@ async function count(command: string, args: readonly string[], env: NodeJS.Proce
   const [, passed = '0', failed = '0'] = [...output.matchAll(/(\d+) passed, (\d+) failed/g)].at(-1) ?? []
   const names = [...new Set([...output.matchAll(/^(?:.*\(STD\w+\) |.*\? )?FAIL (.*)$/gm)].map(([, name = '']) => name))]
   // A driver that exits without a count, or with an exit code that does not go with it, is a failure of its own.
-  const isBroken = (code !== 0 && failed === '0') || names.length !== Number(failed)
+  const isBroken = (code === 0) !== (failed === '0' && passed !== '0') || names.length !== Number(failed)
   if (isBroken) names.push(`the test driver exited with code ${String(code)}, ${passed} passed, ${failed} failed`)
   return { passed: Number(passed), failed: names }
 }

@@ -52,11 +52,14 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const localQueue = new LocalQueue({ claims, feed, memory, outcomes, pool })
   const assigner = new Assigner({ abortGrace, claims, definitions, localQueue, memory, outcomes, pool })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
-  const [outage, unknownTypes] = [new QueueOutage(log), new UnknownTypes(definitions, log)]
-  const maintenance = new Maintenance({
-    queue: new MongoMaintenance(tasks, { taskTypes, keepFailed, cancelled: task => void events.emitCancelled(task) }),
-    ...{ answers, claims, dueTimer, feed, log, outage, unknownTypes },
+  const outage = new QueueOutage(log)
+  const keeper = new MongoMaintenance(tasks, {
+    taskTypes,
+    keepFailed,
+    cancelled: task => void events.emitCancelled(task),
   })
+  const unknownTypes = new UnknownTypes({ definitions, log, queue: keeper })
+  const maintenance = new Maintenance({ answers, claims, dueTimer, feed, log, outage, queue: keeper, unknownTypes })
   const dispatcher = new Dispatcher({
     ...{ assigner, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage, pool, scaling },
   })
@@ -66,6 +69,24 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
     ...{ abortGrace, claims, definitions, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
     ...{ feedOutage: new FeedOutage(log), outcomes, pool, settler, unknownTypes },
   })
+  connect(reactions, { claims, dispatcher, dueTimer, feed, maintenance, memoryTimer, scaling, settler })
+  return new Master({ claims, dispatcher, log, options, pool, reactions, settler })
+}
+
+interface Connected {
+  readonly claims: Claims
+  readonly dispatcher: Dispatcher
+  readonly dueTimer: DueTimer
+  readonly feed: ChangeFeed
+  readonly maintenance: Maintenance
+  readonly memoryTimer: DueTimer
+  readonly scaling: Scaling
+  readonly settler: Settler
+}
+
+/** The arrows back: who hears of what happens. */
+function connect(reactions: Reactions, parts: Connected): void {
+  const { claims, dispatcher, dueTimer, feed, maintenance, memoryTimer, scaling, settler } = parts
   claims.listen(reactions)
   feed.listen(reactions)
   maintenance.listen(reactions)
@@ -74,7 +95,6 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   memoryTimer.listen({ taskDue: () => dispatcher.wake(), taskNear: () => scaling.growAhead() })
   memory.open(token => reactions.inMemoryTaskRemoved(token))
   signals.listenAsMaster(reactions)
-  return new Master({ claims, dispatcher, log, options, pool, reactions, settler })
 }
 
 function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool {

@@ -113,5 +113,9 @@ export class Master {
     this.#parts.log.warn(`${signal}: running jobs have ${String(stopTimeout)} ms to end`)
     const grace = Math.min(abortGrace, MAX_SIGNAL_GRACE_MS, stopTimeout)
     await this.stop(stopTimeout - grace, grace)
+    // One is ours. See `stopOnSignal`.
+    if (process.listenerCount(signal) > 1) {
+      this.#parts.log.warn(`stopped; another ${signal} listener of this app or of a library has to end the process`)
+    }
   }
 }

@@ -57,14 +57,14 @@ export class Reactions
 
   taskAdded(task: TaskSignal): void {
     const { dispatcher, feed, unknownTypes } = this.#parts
-    unknownTypes.taskAdded(task.taskType)
+    unknownTypes.taskAdded(task.taskType, false)
     // This process knows of the task already, so the feed need not report it.
     feed.ignore(task._id)
     dispatcher.taskAdded(task)
   }
 
   inMemoryTaskAdded(task: TaskSignal): void {
-    this.#parts.unknownTypes.taskAdded(task.taskType)
+    this.#parts.unknownTypes.taskAdded(task.taskType, true)
     this.#parts.dispatcher.wake()
   }
 

@@ -86,7 +86,12 @@ function checkType(method: string, type: unknown): void {
     )
   }
   if (typeof type === 'string' && TYPES.includes(type)) return
-  throw wrongValue(`${method}.eventType`, type, TYPES.map(known => `'${known}'`).join(', '), nameHint(type, TYPES))
+  throw wrongValue(
+    `${method}.eventType`,
+    type,
+    TYPES.map(known => `'${known}'`).join(', '),
+    nameHint(type, TYPES, known => `'${known}'`),
+  )
 }
 
 function checkListener(method: string, listener: unknown): void {

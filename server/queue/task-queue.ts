@@ -76,7 +76,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     // Invariant 12: all checks come before the first write, so that nothing is stored when one fails.
     if (inMemory.length > 0) this.#memory.checkOpen()
     const taken = await addAll(persistent, this.rawCollection())
-    for (const task of firstOfEachType(persistent)) this.#signals.taskAdded(task)
+    for (const task of firstOfEachType(without(taken, persistent))) this.#signals.taskAdded(task)
     const duplicates = [...taken, ...this.addInMemory(inMemory)]
     if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
     return tasks.map(({ _id }) => _id)
@@ -167,7 +167,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   private addInMemory(tasks: readonly Task[]): string[] {
     if (tasks.length === 0) return []
     const duplicates = this.#memory.add(tasks)
-    for (const task of firstOfEachType(tasks)) this.#signals.master?.inMemoryTaskAdded(task)
+    for (const task of firstOfEachType(without(duplicates, tasks))) this.#signals.master?.inMemoryTaskAdded(task)
     return duplicates
   }
 
@@ -196,6 +196,11 @@ function refuseMore(method: string, others: readonly unknown[]): void {
   if (other === undefined) return
   const hint = typeof other === 'function' ? `${method} returns a promise: await it.` : 'Put it into the first.'
   throw wrongValue(`${method}: the second argument`, other, 'none', hint)
+}
+
+function without(ids: readonly string[], tasks: readonly Task[]): readonly Task[] {
+  const excluded = new Set(ids)
+  return tasks.filter(({ _id }) => !excluded.has(_id))
 }
 
 /** For each type: the due task with the highest priority, and the earliest of the scheduled tasks. */

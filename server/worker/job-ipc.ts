@@ -62,7 +62,10 @@ export class JobIpc {
   receive({ conversation, answer }: AnswerMessage): void {
     const open = this.#open.get(conversation)
     if (open === undefined) {
-      this.#log.warn('the master answered a conversation that had its answer already, or whose task has ended; ignored')
+      this.#log.warn(
+        'the master answered a conversation that had its answer already, or whose job is over; ignored. ' +
+          'Did the task function return the promise of toggleIPC?',
+      )
       return
     }
     this.#open.delete(conversation)

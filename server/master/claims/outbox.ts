@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { monotonicNow } from '../../../common/clock'
 import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
+import { counted } from '../../../common/text'
 import type { ClaimStore, SettleRequest, Verdict } from '../../queue/claim'
 import { MAX_SETTLEMENTS_PER_WRITE, WRITE_EVERY_MS } from '../../tuning'
 import type { Claims } from './claims'
@@ -85,7 +86,7 @@ export class Outbox {
 
   private logFailure([first, ...others]: readonly Pending[], wait: number, reason: unknown): void {
     if (first === undefined) return
-    const also = others.length === 0 ? '' : ` (and ${String(others.length)} others)`
+    const also = others.length === 0 ? '' : ` (and ${counted(others.length, 'other')})`
     const text = `cannot be stored, trying again in ${String(wait)} ms${also}: ${messageOf(reason)}`
     this.#log.taskError(first.request.claim.task, text)
   }

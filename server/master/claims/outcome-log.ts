@@ -13,7 +13,7 @@ export interface Cause {
 }
 
 export function failureCause(error: Error, milliseconds?: number): Cause {
-  return { text: 'failed', error, milliseconds }
+  return { text: 'failed', error, milliseconds: milliseconds === undefined ? undefined : rounded(milliseconds) }
 }
 
 /** @param timeout milliseconds @param killed the pid of the worker that had to be killed, if one had */
@@ -23,7 +23,12 @@ export function timeoutCause(error: Error, timeout: number | undefined, killed?:
 }
 
 export function doneEntry(milliseconds: number): TaskEntry {
-  return { level: 'info', event: 'done', text: `done in ${String(Math.round(milliseconds))} ms`, milliseconds }
+  return {
+    level: 'info',
+    event: 'done',
+    text: `done in ${String(Math.round(milliseconds))} ms`,
+    milliseconds: rounded(milliseconds),
+  }
 }
 
 /** @param delay milliseconds until the next attempt */
@@ -69,13 +74,25 @@ export function releasedEntry(reason: string): TaskEntry {
   return { level: 'warn', event: 'released', text: `requeued: ${reason}` }
 }
 
-const HOW_LOST: Readonly<Record<Loss, string>> = {
-  removed: 'the task was removed',
+const HOW_LOST: Readonly<Record<Exclude<Loss, 'removed'>, string>> = {
   takenOver: 'another master took the task over',
   cancelledElsewhere: 'another master took the task over and cancelled it',
 }
 
+/** Only a task that another master took over has a `stalled` event. */
 export function lostEntry(loss: Loss): TaskEntry {
+  if (loss === 'removed') {
+    return {
+      level: 'info',
+      event: undefined,
+      text: 'removed while it was running; its job is aborted, its outcome ignored',
+    }
+  }
   const text = `lease lost: ${HOW_LOST[loss]}; the outcome of its job is ignored`
-  return { level: 'warn', event: 'stalled', text }
+  return { level: 'warn', event: loss === 'takenOver' ? 'stalled' : undefined, text }
+}
+
+/** To microseconds. */
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000
 }

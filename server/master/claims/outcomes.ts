@@ -50,7 +50,7 @@ export class Outcomes {
   }
 
   jobEnded(held: HeldClaim, { outcome, milliseconds, aborted }: JobEnd): void {
-    if (held.isCancelRequested) this.cancel(held, true)
+    if (isDecided(held)) this.cancel(held, true)
     else if (outcome.kind === 'done') this.complete(held, outcome.value, milliseconds)
     else if (aborted instanceof ClusterStoppedError) this.releaseForStop(held)
     else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, aborted))
@@ -63,7 +63,7 @@ export class Outcomes {
    */
   workerDied(held: HeldClaim, death: Death, aborted?: Error): void {
     const { blame, how, pid } = death
-    if (held.isCancelRequested) this.cancel(held, true)
+    if (isDecided(held)) this.cancel(held, true)
     else if (aborted instanceof ClusterStoppedError) this.releaseForStop(held)
     else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, aborted, pid))
     else if (blame === 'certain') this.countCrash(held, death)
@@ -77,7 +77,7 @@ export class Outcomes {
     const { _id, isSuspect } = held.claim.task
     const deaths = (this.#diedBefore.get(_id) ?? 0) + 1
     const reason = `its worker died (${death.how}) before it had started`
-    if (held.validity === 'void' || held.isCancelRequested) this.withdraw(held)
+    if (isDecided(held)) this.withdraw(held)
     else if (isSuspect === true) this.countCrash(held, death, false)
     else if (deaths >= DEATHS_UNTIL_SUSPECT)
       this.releaseAsSuspect(held, false, `${reason}, ${String(deaths)} times in a row`)
@@ -182,6 +182,11 @@ export class Outcomes {
     this.#diedBefore.delete(held.claim.task._id)
     this.#parts.settler.settle(held, settlement, aftermath)
   }
+}
+
+/** Its task is to be cancelled, or its claim is void: what the job did changes nothing. */
+function isDecided({ isCancelRequested, validity }: HeldClaim): boolean {
+  return isCancelRequested || validity === 'void'
 }
 
 function toFailure(error: Error): TaskFailure {

@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Meteor } from 'meteor/meteor'
 import type { Log } from '../../../common/log'
+import { counted } from '../../../common/text'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
+import { isRefusal } from '../../queue/mongo/indexes'
 import type { Finding, MongoMaintenance } from '../../queue/mongo/maintenance'
 import { type Owner, isGone, keyOf } from '../../queue/mongo/owner'
 import type { Claims } from '../claims/claims'
@@ -17,8 +19,6 @@ import type { UnknownTypes } from './unknown-types'
  * them; this finds those that it missed.
  */
 const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
-
-const NAME_STRANDED_EVERY_MS = 3_600_000
 
 /** The pause after a pass, in which reasons for the next pass are collected. */
 const COLLECTED_MS = 20
@@ -58,8 +58,6 @@ export class Maintenance {
   #wasSkipped = false
   /** On performance.now: when documents with an unknown state are next adopted. */
   #adoptUnknownAt = 0
-  /** On performance.now: when waiting tasks that this master cannot run are next named. */
-  #nameStrandedAt = 0
 
   constructor(parts: MaintenanceParts) {
     this.#parts = parts
@@ -146,13 +144,13 @@ export class Maintenance {
     const { claims, feed } = this.#parts
     this.#indexes.checkIfDue()
     if (!this.#isPrepared && !(await this.steps(() => this.prepare()))) return false
+    this.#parts.unknownTypes.nameStrandedIfDue()
     return this.steps(
       () => this.adoptUnknownInTime(),
       async () => {
         if (isAwake || !feed.isOpen) await claims.findCancelRequests()
       },
       () => this.poll(isAwake),
-      () => this.nameStrandedInTime(),
     )
   }
 
@@ -201,7 +199,7 @@ export class Maintenance {
   private async rescueExpired(): Promise<number> {
     const { claims, log, queue } = this.#parts
     const released = await queue.rescueExpired(claims.tokens)
-    if (released > 0) log.warn(`${String(released)} tasks of a master that did not renew its leases run again`)
+    if (released > 0) log.warn(`requeued ${counted(released, 'task')} of a master that did not renew its leases`)
     return released
   }
 
@@ -213,28 +211,32 @@ export class Maintenance {
 
   // Invariant 2: the workers of former masters are gone before their tasks run again.
   private async prepare(): Promise<void> {
-    const { log, queue } = this.#parts
-    await queue.adopt(true)
+    const { log, outage, queue } = this.#parts
+    await queue.adopt(true).catch((error: unknown) => {
+      // One document that cannot be updated must not stop all claims.
+      if (!isRefusal(error)) throw error
+      outage.failed(this, error)
+    })
     const former = (await queue.owners()).filter(isGone)
     const marks = await endOrphans()
     const mayHaveWorkers = (owner: Owner) => marks.some(mark => mark.startsWith(`${keyOf(owner)} `))
     const ended = former.filter(owner => !mayHaveWorkers(owner))
     // Invariant 4: the tasks of a master that crashed on this machine run again at once.
     const released = await queue.rescueFrom(ended)
-    if (released > 0) log.warn(`${String(released)} unfinished tasks of a former master on this machine run again`)
+    if (released > 0) log.warn(`requeued ${counted(released, 'unfinished task')} of a former master on this machine`)
     this.#isPrepared = true
     this.#listener?.tasksFound(true)
   }
 
   private async adoptUnknownInTime(): Promise<void> {
     if (performance.now() < this.#adoptUnknownAt) return
-    await this.#parts.queue.adoptUnknown()
+    // Before the query, which may miss a document that the feed reports from now on.
     this.#adoptUnknownAt = performance.now() + ADOPT_UNKNOWN_EVERY_MS
-  }
-
-  private async nameStrandedInTime(): Promise<void> {
-    if (performance.now() < this.#nameStrandedAt) return
-    this.#parts.unknownTypes.tasksStranded(await this.#parts.queue.stranded())
-    this.#nameStrandedAt = performance.now() + NAME_STRANDED_EVERY_MS
+    try {
+      await this.#parts.queue.adoptUnknown()
+    } catch (error) {
+      this.#adoptUnknownAt = 0
+      throw error
+    }
   }
 }

@@ -98,7 +98,7 @@ function isAsGoodAs(existing: Existing, { key, options }: Index): boolean {
 const TRANSIENT = [91, 189, 10_107, 11_600, 11_602, 13_435]
 
 /** Whether MongoDB replied with an error that is not transient. */
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): boolean {
   const { code } = error as { code?: unknown }
   return typeof code === 'number' && !TRANSIENT.includes(code)
 }

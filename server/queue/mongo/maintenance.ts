@@ -157,10 +157,14 @@ export class MongoMaintenance {
   }
 
   /** The types of waiting tasks that this master has no functions for. Reads only the index of waiting tasks. */
-  async stranded(): Promise<StrandedType[]> {
+  async stranded(): Promise<{ readonly types: readonly StrandedType[]; readonly others: number }> {
     const types: unknown[] = await this.#tasks.distinct('taskType', { state: 'waiting' })
     const foreign = types.filter(type => typeof type === 'string').filter(type => !this.#taskTypes.includes(type))
-    return Promise.all(foreign.slice(0, STRANDED_MAX_TYPES).map(type => this.strandedOf(type)))
+    const named = foreign.slice(0, STRANDED_MAX_TYPES)
+    return {
+      types: await Promise.all(named.map(type => this.strandedOf(type))),
+      others: foreign.length - named.length,
+    }
   }
 
   private async strandedOf(taskType: string): Promise<StrandedType> {

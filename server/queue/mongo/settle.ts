@@ -112,7 +112,9 @@ export class MongoSettler implements ClaimStore {
     try {
       return await this.update(request, this.updateFor(request))
     } catch (error) {
-      if (!isTooLarge(error) || request.settlement.kind !== 'failed') throw error
+      const { kind } = request.settlement
+      if (!isTooLarge(error) || (kind !== 'failed' && kind !== 'retried')) throw error
+      // There is no room for the error: another attempt could not be recorded, either.
       return this.update(request, failedWithoutError(request.claim.token, this.#keepFailed))
     }
   }
