@@ -339,14 +339,14 @@ const MISTAKES: readonly Mistake[] = [
     () => {
       TaskQueue.addEventListener(any('completed'), run)
     },
-    `addEventListener.eventType is "completed" (string); allowed: 'done', 'error', 'retry', 'stalled', 'cancelled'. Did you mean done?`,
+    `addEventListener.eventType is "completed" (string); allowed: 'done', 'error', 'retry', 'stalled', 'cancelled'. Did you mean 'done'?`,
   ],
   [
     "addEventListener('failed')",
     () => {
       TaskQueue.addEventListener(any('failed'), run)
     },
-    `addEventListener.eventType is "failed" (string); allowed: 'done', 'error', 'retry', 'stalled', 'cancelled'. Did you mean error?`,
+    `addEventListener.eventType is "failed" (string); allowed: 'done', 'error', 'retry', 'stalled', 'cancelled'. Did you mean 'error'?`,
   ],
   [
     "addEventListener('exploded')",
@@ -484,7 +484,7 @@ const MISTAKES: readonly Mistake[] = [
   [
     'options workerExecArgv',
     option({ workerExecArgv: '--max-old-space-size=512' }),
-    `new Cluster: workerExecArgv is "--max-old-space-size=512" (string); allowed: an array of Node's flags. Use ['--max-old-space-size=512'].`,
+    `new Cluster: workerExecArgv is "--max-old-space-size=512" (string); allowed: an array of Node's flags, the first of which begins with '-'. Use ['--max-old-space-size=512'].`,
   ],
   [
     'options stopTimeout',
@@ -500,6 +500,41 @@ const MISTAKES: readonly Mistake[] = [
     'options autoInitialise',
     option({ autoInitialise: false }),
     `new Cluster: autoInitialise is no option; allowed: ${OPTIONS}. Did you mean autoInitialize?`,
+  ],
+  [
+    'a memory limit with a unit',
+    option({ maxWorkerMemory: '512m' }),
+    'new Cluster: maxWorkerMemory is "512m" (string); allowed: megabytes: an integer from 1, or null.',
+  ],
+  [
+    'a duration in days',
+    option({ keepFailed: '7d' }),
+    'new Cluster: keepFailed is "7d" (string); allowed: milliseconds (an integer from 1), or null. Use the number 604800000, in milliseconds.',
+  ],
+  [
+    'a duration that is not allowed either',
+    option({ refreshRate: '1000h' }),
+    `new Cluster: refreshRate is "1000h" (string); allowed: ${TIMER}.`,
+  ],
+  [
+    'options that are a promise',
+    option(Promise.resolve({})),
+    'new Cluster: options is a Promise; allowed: an object. Await it first.',
+  ],
+  [
+    'the task map in an object',
+    map({ taskMap: { sum: run } }),
+    'new Cluster: taskMap.taskMap.sum is no field of a task type; allowed: run, retries, backoff, timeout. Give the map itself: new Cluster(taskMap).',
+  ],
+  [
+    'addTasks with a hole',
+    () => TaskQueue.addTasks(any(new Array(1))),
+    'addTasks[0] is undefined; allowed: an object { taskType, data, … }.',
+  ],
+  [
+    'addTask(promise)',
+    () => TaskQueue.addTask(any(Promise.resolve(task))),
+    'addTask is a Promise; allowed: an object { taskType, data, … }. Await it first.',
   ],
 ]
 

@@ -42,6 +42,8 @@ example(
   'recurring',
   'a recurring task writes its report, and is due again ten minutes later',
   async (app, database) => {
+    await eventually('the first one is added', async () => (await database.tasks.countDocuments()) === 1)
+    await database.tasks.updateOne({}, { $set: { dueDate: new Date() } })
     await writes(app, /writing the report/)
     await eventually('only the next one is left', async () => {
       const [next, ...others] = await database.tasks.find().toArray()
