@@ -13,11 +13,15 @@ const CHECKS: readonly Command[] = [
   ['tsc', '-p', 'tsconfig.check.json'],
   ...propertyTests(),
   // What zodern:types compiles when the package is published; and with the driver of Meteor 3.0.
-  ['tsc', '-p', '.'],
-  ['tsc', '-p', 'tsconfig.driver4.json'],
+  ['tsc', '-p', '.', ...incremental('package')],
+  ['tsc', '-p', 'tsconfig.driver4.json', ...incremental('driver4')],
   ['prettier', '--check', '--log-level', 'warn', '--cache', '--cache-location', '.cache/prettier', '.'],
   ['node', 'tools/check-readme.js'],
 ]
+
+function incremental(name: string): string[] {
+  return ['--incremental', '--tsBuildInfoFile', `.cache/${name}.tsbuildinfo`]
+}
 
 /** By Node's own runner, each file by itself. */
 function propertyTests(): Command[] {
