@@ -69,20 +69,36 @@ export interface Log {
 }
 
 export function createLog(target: LogTarget): Log {
-  const { write, flush } = typeof target === 'function' ? functionSink(target) : consoleSink(target)
-  const writeNow = (entry: Omit<LogEntry, 'timestamp'>) => write({ timestamp: new Date(), ...entry })
+  const sink = typeof target === 'function' ? functionSink(target) : consoleSink(target)
+  const write = (level: LogLevel, text: string, task?: LoggedTask, details?: Partial<TaskEntry>) => {
+    if (sink.isSilent(level)) return
+    // Written out, since a short job takes no longer than to copy an object of these.
+    sink.write({
+      level,
+      timestamp: new Date(),
+      message: toOneLine(cutText(text, MAX_LINE_CHARACTERS)),
+      taskType: task?.taskType,
+      taskId: task?._id,
+      attempt: task && (task.attempts ?? 0),
+      event: details?.event,
+      milliseconds: details?.milliseconds,
+      error: details?.error,
+    })
+  }
+  const withError = (error: unknown) => (error === undefined ? undefined : { error: toError(error) })
   return {
-    task: (task, { text, ...entry }) => writeNow({ ...entry, ...about(task), message: toMessage(text) }),
-    taskError: (task, text, error) =>
-      writeNow({ level: 'error', ...about(task), message: toMessage(text), ...withError(error) }),
-    info: text => writeNow({ level: 'info', message: toMessage(text) }),
-    warn: text => writeNow({ level: 'warn', message: toMessage(text) }),
-    error: (text, error) => writeNow({ level: 'error', message: toMessage(text), ...withError(error) }),
-    flush,
+    task: (task, entry) => write(entry.level, entry.text, task, entry),
+    taskError: (task, text, error) => write('error', text, task, withError(error)),
+    info: text => write('info', text),
+    warn: text => write('warn', text),
+    error: (text, error) => write('error', text, undefined, withError(error)),
+    flush: () => sink.flush(),
   }
 }
 
 interface Sink {
+  /** Whether entries of this level are not written. */
+  readonly isSilent: (level: LogLevel) => boolean
   readonly write: (entry: LogEntry) => void
   readonly flush: () => void
 }
@@ -100,14 +116,14 @@ function consoleSink(target: 'all' | 'error'): Sink {
   }
   const write = (entry: LogEntry) => {
     if (entry.level === 'info') {
-      if (target === 'all') lines.add(lineOf(entry))
+      lines.add(lineOf(entry))
       return
     }
     flush()
     if (entry.level === 'warn') console.warn(lineOf(entry))
     else console.error(lineOf(entry))
   }
-  return { write, flush }
+  return { isSilent: level => level === 'info' && target === 'error', write, flush }
 }
 
 function functionSink(target: (entry: LogEntry) => unknown): Sink {
@@ -115,21 +131,25 @@ function functionSink(target: (entry: LogEntry) => unknown): Sink {
   const failed = (entry: LogEntry, thrown: unknown) => {
     // The console gets what the function could not write.
     writeToConsole(entry)
-    const message = toMessage(`the logs function threw: ${messageOf(thrown)}`)
+    const message = toOneLine(cutText(`the logs function threw: ${messageOf(thrown)}`, MAX_LINE_CHARACTERS))
     writeToConsole({ level: 'error', timestamp: entry.timestamp, message })
   }
   const write = (entry: LogEntry) => {
     try {
-      // A copy, since it may be changed.
-      const copy = { ...entry, timestamp: new Date(entry.timestamp) }
-      Promise.resolve(target(copy)).catch((thrown: unknown) => {
+      Promise.resolve(target(copyOf(entry))).catch((thrown: unknown) => {
         failed(entry, thrown)
       })
     } catch (thrown) {
       failed(entry, thrown)
     }
   }
-  return { write, flush: () => undefined }
+  return { isSilent: () => false, write, flush: () => undefined }
+}
+
+/** Without the fields that it does not have. The receiver may change it. */
+function copyOf(entry: LogEntry): LogEntry {
+  const present = Object.entries(entry).filter(([, value]) => value !== undefined)
+  return { ...(Object.fromEntries(present) as unknown as LogEntry), timestamp: new Date(entry.timestamp) }
 }
 
 /**
@@ -145,18 +165,6 @@ export function lineOf({ level, timestamp, taskType, taskId, message, error }: L
 }
 
 const LEVEL_NAMES: Readonly<Record<LogLevel, string>> = { info: 'INFO', warn: 'WARNING', error: 'ERROR' }
-
-function about({ taskType, _id, attempts }: LoggedTask): Pick<LogEntry, 'taskType' | 'taskId' | 'attempt'> {
-  return { taskType, taskId: _id, attempt: attempts ?? 0 }
-}
-
-function withError(error: unknown): Pick<LogEntry, 'error'> {
-  return error === undefined ? {} : { error: toError(error) }
-}
-
-function toMessage(text: string): string {
-  return toOneLine(cutText(text, MAX_LINE_CHARACTERS))
-}
 
 /** A document that other code wrote may hold any value here. */
 function nameIn(value: unknown): string {

@@ -34,6 +34,7 @@ export class Events {
    */
   emit<Type extends TaskEventType>(type: Type, event: TaskEvents[Type]): Promise<void> | undefined {
     const listeners = this.#listeners.of(type, event.task.taskType)
+    if (listeners.length === 0) return undefined
     const isOwn = type === 'done' && listeners.length === 1
     const pending = listeners.flatMap(
       listener => this.call(listener, type, isOwn ? event : { ...event, task: copyTask(event.task) }) ?? [],
