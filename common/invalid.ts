@@ -31,6 +31,18 @@ export function unknownName(
   return new InvalidArgumentError(field, name, known.join(', '), hint, `is no ${kind}`)
 }
 
+/**
+ * Checks that an object has no field but these.
+ *
+ * @param prefix of its fields, for instance `addTask.`
+ * @param kind as in `unknownName`
+ * @throws InvalidArgumentError that names the first other field
+ */
+export function checkNames(prefix: string, given: object, kind: string, known: readonly string[], hint?: string): void {
+  const unknown = Object.keys(given).find(name => !known.includes(name))
+  if (unknown !== undefined) throw unknownName(prefix + unknown, unknown, kind, known, hint)
+}
+
 /** @param show how a name is written */
 export function nameHint(name: unknown, known: readonly string[], show = (shown: string) => shown): string {
   const meant = typeof name === 'string' ? closestTo(name, known) : undefined

@@ -95,7 +95,7 @@ export interface ClusterOptions {
 
 export type ResolvedOptions = { readonly [Name in keyof ClusterOptions]-?: Exclude<ClusterOptions[Name], undefined> }
 
-export const STOP_TIMEOUT_ALLOWED = `milliseconds: an integer from 0 to ${String(MAX_TIMER_MS)}`
+const STOP_TIMEOUT_ALLOWED = `milliseconds: an integer from 0 to ${String(MAX_TIMER_MS)}`
 
 /** What bounds the number of workers. */
 export interface Machine {
@@ -206,10 +206,13 @@ function reasonFor(workers: number, { cpus, memory }: Machine): string {
   )
 }
 
-/** @throws InvalidArgumentError when `value` is not allowed for the option `name` */
-export function checkOption(where: string, name: keyof ClusterOptions, value: unknown): void {
+/**
+ * @param shown what it is called where it was given
+ * @throws InvalidArgumentError when `value` is not allowed for the option `name`
+ */
+export function checkOption(where: string, name: keyof ClusterOptions, value: unknown, shown: string = name): void {
   const { accepts, allowed, hint } = RULES[name]
-  if (!accepts(value)) throw wrongValue(`${where}: ${name}`, value, allowed, hint(value))
+  if (!accepts(value)) throw wrongValue(`${where}: ${shown}`, value, allowed, hint(value))
 }
 
 function checkLayer(where: string, layer: unknown): ClusterOptions {
@@ -245,11 +248,9 @@ function hintOfOption(name: string): string {
 }
 
 function isListOfFlags(value: unknown): boolean {
-  return (
-    Array.isArray(value) &&
-    value.every(flag => typeof flag === 'string' && flag !== '') &&
-    (value.length === 0 || String(value[0]).startsWith('-'))
-  )
+  const isFlag = (flag: unknown, index: number) =>
+    typeof flag === 'string' && flag !== '' && (index > 0 || flag.startsWith('-'))
+  return Array.isArray(value) && value.every(isFlag)
 }
 
 function isOptionName(name: string): name is keyof ClusterOptions {
@@ -264,7 +265,7 @@ function isCountOrNull(value: unknown): boolean {
   return value === null || isCount(value)
 }
 
-export function isStopTimeout(value: unknown): boolean {
+function isStopTimeout(value: unknown): boolean {
   return isIntegerWithin(value, 0, MAX_TIMER_MS)
 }
 

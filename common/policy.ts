@@ -1,5 +1,5 @@
 /** How often a task is attempted, how long an attempt may take, and how long the pauses between them are. */
-import { millisecondsHint, namesOf, numberHint, unknownName, wrongValue } from './invalid'
+import { checkNames, millisecondsHint, namesOf, numberHint, wrongValue } from './invalid'
 import { isPlainObject } from './plain'
 
 /** Node keeps the delay of a timer in 32 bits: a longer one overflows, and fires at once. */
@@ -112,8 +112,7 @@ function checkBackoff(field: string, value: unknown): void {
     if (!isDelay(value)) throw wrongValue(field, value, BACKOFF_ALLOWED, hint)
     return
   }
-  const unknown = Object.keys(value).find(name => !BACKOFF_FIELDS.includes(name))
-  if (unknown !== undefined) throw unknownName(`${field}.${unknown}`, unknown, 'field of a backoff', BACKOFF_FIELDS)
+  checkNames(`${field}.`, value, 'field of a backoff', BACKOFF_FIELDS)
   const { type, delay, maxDelay = 0, jitter = 0 } = value
   if (type !== 'fixed' && type !== 'exponential') throw wrongValue(`${field}.type`, type, "'fixed' or 'exponential'")
   check(`${field}.delay`, delay, isDelay, DELAY_ALLOWED, millisecondsHint)

@@ -1,6 +1,6 @@
 /** The task map: the task functions of an application, by `taskType`, and how each of them is attempted. */
 import { isThenable } from './inspect'
-import { namesOf, unknownName, wrongValue } from './invalid'
+import { checkNames, namesOf, wrongValue } from './invalid'
 import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
 import { isPlainObject } from './plain'
 import { type AttemptPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF, checkPolicy } from './policy'
@@ -71,11 +71,8 @@ function checkEntry(where: string, entry: unknown): Readonly<Record<string, unkn
     const hint = entry === undefined || isThenable(entry) ? 'Give the function itself, not what it returns.' : ''
     throw wrongValue(where, entry, `a function, or { ${FIELDS.join(', ')} }`, hint)
   }
-  const unknown = Object.keys(entry).find(field => !FIELDS.includes(field))
-  if (unknown !== undefined) {
-    const hint = where.endsWith('taskMap.taskMap') ? 'Give the map itself: new Cluster(taskMap).' : undefined
-    throw unknownName(`${where}.${unknown}`, unknown, 'field of a task type', FIELDS, hint)
-  }
+  const hint = where.endsWith('taskMap.taskMap') ? 'Give the map itself: new Cluster(taskMap).' : undefined
+  checkNames(`${where}.`, entry, 'field of a task type', FIELDS, hint)
   if (typeof entry.run !== 'function') throw wrongValue(`${where}.run`, entry.run, 'a function')
   return entry
 }

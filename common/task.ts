@@ -3,7 +3,7 @@ import { createId } from './id'
 import { isThenable } from './inspect'
 import { type AttemptPolicy, checkPolicy } from './policy'
 import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './plain'
-import { dateHint, namesOf, numberHint, textHint, unknownName, wrongValue } from './invalid'
+import { checkNames, dateHint, namesOf, numberHint, textHint, wrongValue } from './invalid'
 import { toWellFormed } from './text'
 
 /**
@@ -184,8 +184,7 @@ function checkShape(where: string, given: unknown): void {
     const hint = typeof given === 'string' ? `Use ${where}({ taskType: '${given}', data: {} }).` : ''
     throw wrongValue(where, given, 'an object { taskType, data, … }', hint)
   }
-  const unknown = Object.keys(given).find(field => !FIELDS.includes(field))
-  if (unknown !== undefined) throw unknownName(`${where}.${unknown}`, unknown, 'field of a task', FIELDS)
+  checkNames(`${where}.`, given, 'field of a task', FIELDS)
   const { inMemory } = given as NewTask
   if (inMemory !== undefined && typeof inMemory !== 'boolean') {
     throw wrongValue(`${where}.inMemory`, inMemory, 'true or false')

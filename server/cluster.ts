@@ -1,17 +1,9 @@
 import { Meteor } from 'meteor/meteor'
 import { type Encoded, encode } from '../common/pipe/codec'
 import { WrongProcessError } from '../common/errors'
-import { millisecondsHint, unknownName, wrongValue } from '../common/invalid'
+import { checkNames, wrongValue } from '../common/invalid'
 import { createLog } from '../common/log'
-import {
-  type ClusterOptions,
-  type Notice,
-  type ResolvedOptions,
-  STOP_TIMEOUT_ALLOWED,
-  checkOption,
-  isStopTimeout,
-  resolveOptions,
-} from '../common/options'
+import { type ClusterOptions, type Notice, type ResolvedOptions, checkOption, resolveOptions } from '../common/options'
 import { isPlainObject } from '../common/plain'
 import type { Task } from '../common/task'
 import { type Definitions, type TaskMap, resolveTaskMap } from '../common/task-map'
@@ -119,12 +111,8 @@ function checkStopOptions(options: unknown): { readonly timeout?: number } {
     const hint = typeof options === 'number' ? `Use { timeout: ${String(options)} }.` : ''
     throw wrongValue('cluster.stop', options, 'an object { timeout }', hint)
   }
-  const { timeout, ...others } = options
-  const [unknown] = Object.keys(others)
-  if (unknown !== undefined) throw unknownName(`cluster.stop: ${unknown}`, unknown, 'option', ['timeout'])
-  if (timeout !== undefined && !isStopTimeout(timeout)) {
-    throw wrongValue('cluster.stop: timeout', timeout, STOP_TIMEOUT_ALLOWED, millisecondsHint(timeout, isStopTimeout))
-  }
+  checkNames('cluster.stop: ', options, 'option', ['timeout'])
+  if (options.timeout !== undefined) checkOption('cluster.stop', 'stopTimeout', options.timeout, 'timeout')
   return options
 }
 

@@ -1,5 +1,5 @@
 import { WrongProcessError } from '../../common/errors'
-import { nameHint, namesOf, unknownName, wrongValue } from '../../common/invalid'
+import { checkNames, nameHint, namesOf, wrongValue } from '../../common/invalid'
 import { isPlainObject } from '../../common/plain'
 import { type Task, checkText } from '../../common/task'
 import { role } from '../role'
@@ -103,8 +103,7 @@ function checkOptions(options: unknown): ListenerOptions {
     const hint = typeof options === 'string' ? `Use { taskType: '${options}' }.` : ''
     throw wrongValue('addEventListener.options', options, 'an object { taskType }', hint)
   }
-  const unknown = Object.keys(options).find(name => name !== 'taskType')
-  if (unknown !== undefined) throw unknownName(`addEventListener.options.${unknown}`, unknown, 'option', ['taskType'])
+  checkNames('addEventListener.options.', options, 'option', ['taskType'])
   if (options.taskType !== undefined) checkText('addEventListener.options.taskType', options.taskType)
   return options
 }
