@@ -107,7 +107,8 @@ export class SentJob {
   }
 
   /**
-   * Runs this once the pipe was read: if this process was blocked, the outcome or the worker's exit may be there already.
+   * Runs this once the pipe was read: if this process was blocked, the outcome or the worker's exit may be there
+   * already.
    */
   private onceRead(run: () => void): void {
     this.#judging.push(setImmediate(run))

@@ -14,8 +14,8 @@ export interface UnknownTypesParts {
 }
 
 /**
- * Warns of tasks whose type this master has no function for. The type belongs to another app, or was dropped, renamed or
- * misspelled.
+ * Warns of tasks whose type this master has no function for. The type belongs to another app, or was dropped, renamed
+ * or misspelled.
  */
 export class UnknownTypes {
   readonly #parts: UnknownTypesParts

@@ -16,8 +16,8 @@ const REOPEN_AFTER_MAX_MS = 60_000
 const UNSUPPORTED = [40_573, 40_324]
 
 /**
- * The feed ignores at most MAX_OWN_TASKS tasks that this process added, each for OWN_MS or until the feed reports it. Some
- * it never reports: those that were retried, and those of other apps' types.
+ * The feed ignores at most MAX_OWN_TASKS tasks that this process added, each for OWN_MS or until the feed reports it.
+ * Some it never reports: those that were retried, and those of other apps' types.
  */
 const MAX_OWN_TASKS = 10_000
 const OWN_MS = 5000

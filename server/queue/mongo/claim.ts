@@ -31,8 +31,8 @@ import { FOUND_FIELDS, lossAmong } from './verdict'
 const TYPES_PER_QUERY = 100
 
 /**
- * Half of `MAX_TASKS_PER_CLAIM`. The two halves run in parallel: one can be read while the other is still updated. Measured: 5 %
- * of `drain-noop`.
+ * Half of `MAX_TASKS_PER_CLAIM`. The two halves run in parallel: one can be read while the other is still updated.
+ * Measured: 5 % of `drain-noop`.
  */
 const TASKS_PER_UPDATE = 250
 
