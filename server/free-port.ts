@@ -10,18 +10,19 @@ const LAST_PORT = 65_535
  */
 export async function freePort(first: number, taken: ReadonlySet<number>): Promise<number> {
   for (let port = first; port <= LAST_PORT; port++) {
-    if (!taken.has(port) && (await canListen(port))) return port
+    if (!taken.has(port) && (await canListen(port, '127.0.0.1'))) return port
   }
   throw new Error(`no free port for a worker between ${String(first)} and ${String(LAST_PORT)}`)
 }
 
-function canListen(port: number): Promise<boolean> {
+/** @param host the address to listen on; default: all */
+export function canListen(port: number, host?: string): Promise<boolean> {
   return new Promise(resolve => {
     const server = createServer()
     server.once('error', () => {
       resolve(false)
     })
-    server.listen(port, '127.0.0.1', () => {
+    server.listen({ port, host }, () => {
       server.close(() => {
         resolve(true)
       })

@@ -121,7 +121,7 @@ function checkRuns(file: string): void {
 const LAUNCH_TIMEOUT_MS = 120_000
 
 async function startReplicaSet(found: Binary | undefined): Promise<Database> {
-  // It was asked for its version above. Asked again, while Ctrl-C ends its processes, the library leaves a folder behind.
+  // Its version is known. If the library asked again while Ctrl-C ends its processes, it would leave a folder behind.
   process.env.MONGOMS_SYSTEM_BINARY_VERSION_CHECK = 'false'
   const set = await MongoMemoryReplSet.create({
     binary: found ? { systemBinary: found.file, version: found.version, checkMD5: false } : { downloadDir: CACHE },

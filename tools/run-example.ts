@@ -4,8 +4,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import path from 'node:path'
+import { canListen } from '../server/free-port'
 import { startDatabase } from './mongod'
 import { ROOT, hasMeteor } from './setup.js'
 import { standIn } from './stand-in/start'
@@ -23,7 +23,7 @@ let app: ChildProcess | undefined
 async function main(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
   process.on('exit', () => app?.kill('SIGTERM'))
-  if (!/^\d{1,5}$/.test(PORT) || Number(PORT) > 65_535 || !(await isFree(Number(PORT)))) {
+  if (!/^\d{1,5}$/.test(PORT) || Number(PORT) > 65_535 || !(await canListen(Number(PORT)))) {
     console.error(`Port ${PORT} cannot be used. Choose a free one: PORT=4000 npm start`)
     return 1
   }
@@ -70,20 +70,6 @@ function stop(): void {
   const isAgain = performance.now() - (stoppedAt ?? Infinity) > SAME_SIGNAL_MS
   stoppedAt ??= performance.now()
   app?.kill(isAgain ? 'SIGKILL' : 'SIGTERM')
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once('error', () => {
-      resolve(false)
-    })
-    server.listen(port, () => {
-      server.close(() => {
-        resolve(true)
-      })
-    })
-  })
 }
 
 try {
