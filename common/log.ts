@@ -76,7 +76,7 @@ export function createLog(target: LogTarget): Log {
     sink.write({
       level,
       timestamp: new Date(),
-      message: toOneLine(cutText(text, MAX_LINE_CHARACTERS)),
+      message: toMessage(text),
       taskType: task?.taskType,
       taskId: task?._id,
       attempt: task && (task.attempts ?? 0),
@@ -131,7 +131,7 @@ function functionSink(target: (entry: LogEntry) => unknown): Sink {
   const failed = (entry: LogEntry, thrown: unknown) => {
     // The console gets what the function could not write.
     writeToConsole(entry)
-    const message = toOneLine(cutText(`the logs function threw: ${messageOf(thrown)}`, MAX_LINE_CHARACTERS))
+    const message = toMessage(`the logs function threw: ${messageOf(thrown)}`)
     writeToConsole({ level: 'error', timestamp: entry.timestamp, message })
   }
   const write = (entry: LogEntry) => {
@@ -165,6 +165,10 @@ export function lineOf({ level, timestamp, taskType, taskId, message, error }: L
 }
 
 const LEVEL_NAMES: Readonly<Record<LogLevel, string>> = { info: 'INFO', warn: 'WARNING', error: 'ERROR' }
+
+function toMessage(text: string): string {
+  return toOneLine(cutText(text, MAX_LINE_CHARACTERS))
+}
 
 /** A document that other code wrote may hold any value here. */
 function nameIn(value: unknown): string {

@@ -1,5 +1,6 @@
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
+import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { forkServer } from '../pool/fork/fork-server'
 import { Pool } from '../pool/pool'
@@ -53,13 +54,10 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const assigner = new Assigner({ abortGrace, claims, definitions, localQueue, memory, outcomes, pool })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
   const outage = new QueueOutage(log)
-  const keeper = new MongoMaintenance(tasks, {
-    taskTypes,
-    keepFailed,
-    cancelled: task => void events.emitCancelled(task),
-  })
-  const unknownTypes = new UnknownTypes({ definitions, log, queue: keeper })
-  const maintenance = new Maintenance({ answers, claims, dueTimer, feed, log, outage, queue: keeper, unknownTypes })
+  const cancelled = (task: Task) => void events.emitCancelled(task)
+  const store = new MongoMaintenance(tasks, { taskTypes, keepFailed, cancelled })
+  const unknownTypes = new UnknownTypes({ definitions, log, queue: store })
+  const maintenance = new Maintenance({ answers, claims, dueTimer, feed, log, outage, queue: store, unknownTypes })
   const dispatcher = new Dispatcher({
     ...{ assigner, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage, pool, scaling },
   })
@@ -69,24 +67,6 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
     ...{ abortGrace, claims, definitions, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
     ...{ feedOutage: new FeedOutage(log), outcomes, pool, settler, unknownTypes },
   })
-  connect(reactions, { claims, dispatcher, dueTimer, feed, maintenance, memoryTimer, scaling, settler })
-  return new Master({ claims, dispatcher, log, options, pool, reactions, settler })
-}
-
-interface Connected {
-  readonly claims: Claims
-  readonly dispatcher: Dispatcher
-  readonly dueTimer: DueTimer
-  readonly feed: ChangeFeed
-  readonly maintenance: Maintenance
-  readonly memoryTimer: DueTimer
-  readonly scaling: Scaling
-  readonly settler: Settler
-}
-
-/** The arrows back: who hears of what happens. */
-function connect(reactions: Reactions, parts: Connected): void {
-  const { claims, dispatcher, dueTimer, feed, maintenance, memoryTimer, scaling, settler } = parts
   claims.listen(reactions)
   feed.listen(reactions)
   maintenance.listen(reactions)
@@ -95,6 +75,7 @@ function connect(reactions: Reactions, parts: Connected): void {
   memoryTimer.listen({ taskDue: () => dispatcher.wake(), taskNear: () => scaling.growAhead() })
   memory.open(token => reactions.inMemoryTaskRemoved(token))
   signals.listenAsMaster(reactions)
+  return new Master({ claims, dispatcher, log, options, pool, reactions, settler })
 }
 
 function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool {

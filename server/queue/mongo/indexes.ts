@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { TASK_ORDER } from '../../../common/order'
-import type { RawCollection } from './schema'
+import { type RawCollection, isRefusal } from './schema'
 
 type IndexOptions = NonNullable<Parameters<RawCollection['createIndex']>[1]>
 
@@ -92,13 +92,4 @@ function isAsGoodAs(existing: Existing, { key, options }: Index): boolean {
     (isTtl || isDeepStrictEqual(partialFilterExpression, options.partialFilterExpression)) &&
     unique === false
   )
-}
-
-/** MongoDB's codes for a member that is no longer the primary, or is shutting down: another member will answer. */
-const TRANSIENT = [91, 189, 10_107, 11_600, 11_602, 13_435]
-
-/** Whether MongoDB replied with an error that is not transient. */
-export function isRefusal(error: unknown): boolean {
-  const { code } = error as { code?: unknown }
-  return typeof code === 'number' && !TRANSIENT.includes(code)
 }

@@ -117,3 +117,12 @@ const TOO_LARGE = 17_419
 export function isTooLarge(error: unknown): boolean {
   return (error as { code?: unknown }).code === TOO_LARGE
 }
+
+/** MongoDB's codes for a member that is no longer the primary, or is shutting down: another member will answer. */
+const TRANSIENT = [91, 189, 10_107, 11_600, 11_602, 13_435]
+
+/** Whether MongoDB replied with an error that is not transient. */
+export function isRefusal(error: unknown): boolean {
+  const { code } = error as { code?: unknown }
+  return typeof code === 'number' && !TRANSIENT.includes(code)
+}
