@@ -1,19 +1,6 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { TaskSignal } from '../../../common/task'
+import { ChangeStream, type StreamListener } from './change-stream'
 import { HAS_UNKNOWN_STATE, type RawCollection } from './schema'
-
-/** How long the server waits for a change before it sends an empty reply. An idle feed sends no other command. */
-const MAX_AWAIT_MS = 10_000
-const REOPEN_AFTER_MS = 1000
-
-/**
- * The longest pause. It doubles after each error reply of MongoDB: permissions, for example, do not change within a
- * second.
- */
-const REOPEN_AFTER_MAX_MS = 60_000
-
-/** MongoDB's codes for a server without change streams: a standalone server, or one that does not know the stage. */
-const UNSUPPORTED = [40_573, 40_324]
 
 /**
  * The feed ignores at most MAX_OWN_TASKS tasks that this process added, each for OWN_MS or until the feed reports it.
@@ -51,28 +38,16 @@ interface Change {
 
 /**
  * Reports what other processes do to the queue, through one change stream. Each event is a hint; the tick finds what no
- * event reported. When the stream breaks, the driver resumes it, or the feed opens a new one.
+ * event reported.
  */
-export class ChangeFeed {
-  readonly #tasks: RawCollection
-  readonly #taskTypes: readonly string[]
+export class ChangeFeed implements StreamListener {
+  readonly #stream: ChangeStream
   #listener: FeedListener | undefined
   /** When this process added each task (performance.now), by `_id`; the oldest first. */
   readonly #own = new Map<string, number>()
-  #stream: ReturnType<RawCollection['watch']> | undefined
-  /** Set while the feed is started. */
-  #stopping: AbortController | undefined
-  #isOpen = false
-  #isUnsupported = false
-  /**
-   * The pause after the last failure, in milliseconds, and when it ends (performance.now). A stop does not shorten it.
-   */
-  #pause = 0
-  #reopenAt = 0
 
   constructor(tasks: RawCollection, taskTypes: readonly string[]) {
-    this.#tasks = tasks
-    this.#taskTypes = taskTypes
+    this.#stream = new ChangeStream(tasks, [{ $match: relevantTo(taskTypes) }, { $project: IN_SHORT }], this)
   }
 
   listen(listener: FeedListener): void {
@@ -81,93 +56,41 @@ export class ChangeFeed {
 
   /** Whether the feed reports every change, as far as is known. */
   get isOpen(): boolean {
-    return this.#isOpen
+    return this.#stream.isOpen
   }
 
   /** Does nothing when the feed is started already, or the server has no change streams. */
   start(): void {
-    if (this.#stopping !== undefined || this.#isUnsupported) return
-    this.#stopping = new AbortController()
-    void this.keepOpen(this.#stopping.signal)
+    this.#stream.start()
   }
 
   async stop(): Promise<void> {
-    this.#stopping?.abort()
-    this.#stopping = undefined
-    this.#isOpen = false
-    await this.#stream?.close()
+    await this.#stream.stop()
   }
 
   /** This process added the task itself, so the feed need not report it. */
   ignore(_id: string): void {
-    if (!this.#isOpen) return
+    if (!this.isOpen) return
     this.#own.set(_id, performance.now())
     if (this.#own.size > MAX_OWN_TASKS) this.#own.delete(this.#own.keys().next().value ?? '')
   }
 
-  private async keepOpen(stopped: AbortSignal): Promise<void> {
-    for (;;) {
-      const left = Math.max(0, this.#reopenAt - performance.now())
-      // A stop ends the pause with a rejection.
-      await pause(left, undefined, { signal: stopped, ref: false }).catch(() => undefined)
-      if (stopped.aborted) return
-      await this.open(stopped)
-      if (this.#isUnsupported) return
-    }
-  }
-
-  private async open(stopped: AbortSignal): Promise<void> {
-    const startedAt = performance.now()
-    try {
-      await this.read(stopped)
-      this.reopenIn(REOPEN_AFTER_MS)
-    } catch (error) {
-      // A stop breaks the stream too.
-      if (!stopped.aborted) this.failed(error, performance.now() - startedAt)
-    }
-  }
-
-  /** @param lasted milliseconds for which the feed was open, or being opened */
-  private failed(error: unknown, lasted: number): void {
-    const { code } = error as { code?: unknown }
-    this.#isUnsupported = UNSUPPORTED.includes(Number(code))
-    this.#listener?.feedFailed(error, this.#isUnsupported)
-    const isRefused = typeof code === 'number' && lasted < REOPEN_AFTER_MAX_MS
-    this.reopenIn(isRefused ? Math.min(2 * this.#pause, REOPEN_AFTER_MAX_MS) : 0)
-  }
-
-  private reopenIn(milliseconds: number): void {
-    this.#pause = Math.max(milliseconds, REOPEN_AFTER_MS)
-    this.#reopenAt = performance.now() + this.#pause
-  }
-
-  /** Reads until the collection is dropped or renamed, or the stream breaks. */
-  private async read(stopped: AbortSignal): Promise<void> {
-    const stream = this.#tasks.watch([{ $match: relevantTo(this.#taskTypes) }, { $project: IN_SHORT }], {
-      maxAwaitTimeMS: MAX_AWAIT_MS,
-    })
-    this.#stream = stream
+  opened(): void {
+    // What it has not reported by now, it never does.
     this.#own.clear()
-    // Emitted for the first reply of the server.
-    stream.once('resumeTokenChanged', () => {
-      if (this.#stream !== stream) return
-      this.#isOpen = !stopped.aborted
-      if (this.#isOpen) this.#listener?.feedOpened()
-    })
-    try {
-      for await (const change of stream) {
-        // The last event of this stream.
-        if (change.operationType === 'invalidate') {
-          this.#listener?.collectionDropped()
-          return
-        }
-        this.report(change as unknown as Change)
-      }
-    } finally {
-      // Another stream may be open by now.
-      if (this.#stream === stream) this.#isOpen = false
-      await stream.close()
-    }
+    this.#listener?.feedOpened()
+  }
+
+  changed(change: object): void {
+    this.report(change as Change)
+  }
+
+  collectionDropped(): void {
+    this.#listener?.collectionDropped()
+  }
+
+  failed(error: unknown, isFinal: boolean): void {
+    this.#listener?.feedFailed(error, isFinal)
   }
 
   private report({ operationType, documentKey: { _id }, task, updated = {} }: Change): void {
