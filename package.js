@@ -8,11 +8,13 @@ Package.describe({
 
 Package.onUse(api => {
   api.versionsFrom('3.0')
-  api.use(['mongo', 'typescript'], 'server')
+  api.use(['mongo', 'typescript'])
   api.use('zodern:types@1.0.13')
   // A worker is ready when its web server listens; an app without one has nothing to wait for.
   api.use('webapp', 'server', { weak: true })
   api.mainModule('server/main.ts', 'server')
+  // No byte of it reaches a client that does not import the package.
+  api.mainModule('client/main.ts', 'client', { lazy: true })
 })
 
 Package.onTest(api => {
