@@ -5,7 +5,8 @@
  * `instanceof` (an error that came from a worker is rebuilt, and is not an instance of its original class).
  */
 
-import { describe, messageOf, quote } from './inspect'
+import { DELAY_ALLOWED, isDelay } from './delay'
+import { describe, isError, messageOf, quote, read } from './inspect'
 import { cutText } from './text'
 
 export { describe, isError, messageOf, read, textOf, toError } from './inspect'
@@ -22,6 +23,9 @@ class StacklessError extends Error {
     Error.stackTraceLimit = stackTraceLimit
   }
 }
+
+/** Each `code` of the package begins with this. */
+export const OWN_CODE_PREFIX = 'ERR_CLUSTER_'
 
 /** The name of a field may be megabytes. */
 const MAX_FIELD_CHARACTERS = 300
@@ -128,6 +132,58 @@ export class TaskTimeoutError extends StacklessError {
   }
 }
 
+/**
+ * Thrown by a task function: the task fails without further attempts. The `'error'` event and `TaskQueue.run` get the
+ * error that was given, or this one if a message was given.
+ */
+export class TaskFatalError extends Error {
+  override readonly name = 'TaskFatalError'
+  readonly code = FATAL_CODE
+
+  constructor(messageOrError: string | Error) {
+    super(messageOf(messageOrError), isError(messageOrError) ? { cause: messageOrError } : undefined)
+  }
+}
+
+const FATAL_CODE = 'ERR_CLUSTER_TASK_FATAL'
+
+/**
+ * Thrown by a task function: the task is requeued, and the attempt is not counted as a failure. There is no event and
+ * no limit on how often a task may do this.
+ */
+export class RetryLaterError extends Error {
+  override readonly name = 'RetryLaterError'
+  readonly code = RETRY_LATER_CODE
+  /** Milliseconds until the next attempt. */
+  readonly delay: number
+
+  /**
+   * @param delay milliseconds until the next attempt, from 0 to 2^52
+   * @throws InvalidArgumentError
+   */
+  constructor(delay: number) {
+    if (!isDelay(delay)) throw new InvalidArgumentError('RetryLaterError.delay', delay, DELAY_ALLOWED)
+    super(`nschwarz:cluster: the task asked for another attempt in ${String(delay)} ms.`)
+    this.delay = delay
+  }
+}
+
+const RETRY_LATER_CODE = 'ERR_CLUSTER_RETRY_LATER'
+
+/** What a task function asks for by the error that it throws. The `code` decides, so the class may be another copy. */
+export type Wish =
+  { readonly kind: 'fatal'; readonly error: Error } | { readonly kind: 'later'; readonly delay: number }
+
+export function wishIn(error: Error): Wish | undefined {
+  const code = read(error, 'code')
+  if (code === FATAL_CODE) {
+    const cause = read(error, 'cause')
+    return { kind: 'fatal', error: isError(cause) ? cause : error }
+  }
+  const delay = code === RETRY_LATER_CODE ? read(error, 'delay') : undefined
+  return isDelay(delay) ? { kind: 'later', delay } : undefined
+}
+
 /** Why a job's `signal` is aborted: its task was cancelled. */
 export class TaskCancelledError extends StacklessError {
   override readonly name = 'TaskCancelledError'
@@ -171,19 +227,49 @@ export class NoMessageBrokerError extends Error {
   }
 }
 
+/** A `TaskQueue.run` or `TaskQueue.result` has waited for its `timeout`. The task goes on. */
+export class WaitTimeoutError extends Error {
+  override readonly name = 'WaitTimeoutError'
+  readonly code = 'ERR_CLUSTER_WAIT_TIMEOUT'
+  readonly taskId: string
+
+  /** @param timeout milliseconds */
+  constructor(taskId: string, timeout: number) {
+    super(
+      `nschwarz:cluster: the task ${quote(taskId)} has not ended within the timeout of ${String(timeout)} ms. It goes on; ` +
+        'wait for it again by TaskQueue.result.',
+    )
+    this.taskId = taskId
+  }
+}
+
+/** The task that was waited for is not in the queue any more, and nobody knows how it ended. */
+export class TaskRemovedError extends Error {
+  override readonly name = 'TaskRemovedError'
+  readonly code = 'ERR_CLUSTER_TASK_REMOVED'
+  readonly taskId: string
+
+  constructor(taskId: string) {
+    super(
+      `nschwarz:cluster: the task ${quote(taskId)} is not in the queue. It was removed, or it is done and was not kept: ` +
+        'add it by TaskQueue.run, or give it a keepDone.',
+    )
+    this.taskId = taskId
+  }
+}
+
 /** The most characters of another error's message that are quoted: it may show the whole value. */
 const MAX_REASON_CHARACTERS = 500
+
+const SENDABLE = 'what structured clone keeps (no functions, symbols, promises), at most 500 levels deep and 192 MB'
 
 /** A value (a result, a message, an answer) holds something that cannot be sent to another process. */
 export class UnsendableValueError extends TypeError {
   override readonly name = 'UnsendableValueError'
   readonly code = 'ERR_CLUSTER_UNSENDABLE_VALUE'
 
-  constructor(what: string, cause: unknown) {
-    super(
-      `nschwarz:cluster: ${what} cannot be sent to another process (${cutText(messageOf(cause), MAX_REASON_CHARACTERS)}); ` +
-        'allowed: what structured clone keeps (no functions, symbols, promises), at most 500 levels deep and 192 MB.',
-      { cause },
-    )
+  constructor(what: string, cause: unknown, allowed = SENDABLE) {
+    const reason = cutText(messageOf(cause), MAX_REASON_CHARACTERS)
+    super(`nschwarz:cluster: ${what} cannot be sent to another process (${reason}); allowed: ${allowed}.`, { cause })
   }
 }

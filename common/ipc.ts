@@ -40,6 +40,19 @@ export interface JobContext {
    * Unique to this attempt, and never used again. Use it as a fencing token, or as a name for what the attempt writes.
    */
   readonly token: string
+  /**
+   * Reports how far the job is: any value that data may hold, at most 16 KB. It is stored as the task's `progress`,
+   * within half a second; the last value wins. The master emits `'progress'` within a tenth of a second.
+   *
+   * @throws InvalidArgumentError
+   */
+  readonly progress: (value: unknown) => void
+  /**
+   * Appends a line to the task's `log`, which keeps the last 200 lines, 64 KB at most. It is stored within two seconds.
+   *
+   * @throws InvalidArgumentError if `text` is not a string
+   */
+  readonly log: (text: string) => void
 }
 
 /**

@@ -2,7 +2,7 @@ import { millisecondsHint, nameHint, namesOf, numberHint, unknownName, wrongValu
 import type { MessageBroker } from './ipc'
 import type { LogTarget } from './log'
 import { isPlainObject } from './plain'
-import { type AttemptPolicy, TIMER_ALLOWED, MAX_TIMER_MS, isIntegerWithin, isTimer } from './policy'
+import { MAX_TIMER_MS, TIMER_ALLOWED, type TaskPolicy, isIntegerWithin, isTimer } from './policy'
 import { counted } from './text'
 
 /**
@@ -241,7 +241,13 @@ function milliseconds(allowed: string, accepts: Rule['accepts'], fallback: numbe
   return rule(allowed, accepts, fallback, value => millisecondsHint(value, accepts))
 }
 
-const POLICY_FIELDS = namesOf<keyof AttemptPolicy>({ retries: true, backoff: true, timeout: true })
+/** The fields of a task type that are no options of the cluster. */
+const POLICY_FIELDS = namesOf<Exclude<keyof TaskPolicy, keyof ClusterOptions>>({
+  retries: true,
+  backoff: true,
+  timeout: true,
+  keepDone: true,
+})
 
 function hintOfOption(name: string): string {
   return POLICY_FIELDS.includes(name) ? 'It belongs to a task type: { run, … } in the task map.' : nameHint(name, NAMES)

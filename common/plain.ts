@@ -26,6 +26,8 @@ export interface Fault {
 const MAX_DEPTH = 80
 
 const ALLOWED = 'null, booleans, numbers, strings, valid Dates, binary, and arrays and plain objects of these'
+/** What a result may hold that is kept, or that somebody waits for. */
+export const RESULT_ALLOWED = `${ALLOWED}, with at most 1 MB`
 const ALLOWED_DEPTH = `at most ${String(MAX_DEPTH)} levels of nesting, and no circle`
 /**
  * MongoDB reads names such as `$ref` as operators and `_bsontype` as the mark of its own types, and ends a name at NUL.

@@ -1,4 +1,5 @@
 /** How often a task is attempted, how long an attempt may take, and how long the pauses between them are. */
+import { DELAY_ALLOWED, MAX_DELAY_MS, isDelay } from './delay'
 import { checkNames, millisecondsHint, namesOf, numberHint, wrongValue } from './invalid'
 import { isPlainObject } from './plain'
 
@@ -45,19 +46,33 @@ export interface AttemptPolicy {
   readonly timeout?: number
 }
 
+/** For how long a task is kept once it has ended. It is set for a task type or for a single task, which wins. */
+export interface KeepPolicy {
+  /**
+   * Milliseconds for which a done task is kept, with its result, 1 to 2^52. Until then its `_id` is taken. Default: it
+   * is removed at once.
+   */
+  readonly keepDone?: number
+  /**
+   * Milliseconds for which a failed or cancelled task is kept, 1 to 2^52. Default: the option `keepFailed` of the
+   * cluster.
+   */
+  readonly keepFailed?: number
+}
+
+/** How a task is attempted, and for how long it is kept afterwards. */
+export interface TaskPolicy extends AttemptPolicy, KeepPolicy {}
+
 export const DEFAULT_BACKOFF: BackoffPolicy = { type: 'exponential', delay: 1000, jitter: 0.25 }
 
 const DEFAULT_MAX_DELAY_MS = 3_600_000
-
-/** Added to the time of day, a delay of this length is still within the range of a Date. */
-const MAX_DELAY_MS = 2 ** 52
 
 /** With more doublings the factor is Infinity, and a delay of 0 becomes NaN. */
 const MAX_DOUBLINGS = 1023
 
 const RETRIES_ALLOWED = 'an integer from 0'
 export const TIMER_ALLOWED = `milliseconds: an integer from 1 to ${String(MAX_TIMER_MS)}`
-const DELAY_ALLOWED = 'milliseconds, from 0 to 2^52'
+const KEPT_ALLOWED = 'milliseconds: an integer from 1 to 2^52'
 const BACKOFF_ALLOWED = 'milliseconds, or { type, delay, maxDelay, jitter }'
 
 /**
@@ -65,18 +80,20 @@ const BACKOFF_ALLOWED = 'milliseconds, or { type, delay, maxDelay, jitter }'
  *
  * @throws InvalidArgumentError naming `where` and the field
  */
-export function checkPolicy(
-  where: string,
-  given: { readonly [Field in keyof AttemptPolicy]?: unknown },
-): AttemptPolicy {
-  const { backoff, retries, timeout } = given
+export function checkPolicy(where: string, given: { readonly [Field in keyof TaskPolicy]?: unknown }): TaskPolicy {
+  const { backoff, keepDone, keepFailed, retries, timeout } = given
   if (retries !== undefined) check(`${where}.retries`, retries, isRetries, RETRIES_ALLOWED, numberHint)
   if (backoff !== undefined) checkBackoff(`${where}.backoff`, backoff)
   if (timeout !== undefined) check(`${where}.timeout`, timeout, isTimer, TIMER_ALLOWED, millisecondsHint)
+  for (const [field, value] of Object.entries({ keepDone, keepFailed })) {
+    if (value !== undefined) check(`${where}.${field}`, value, isKeptTime, KEPT_ALLOWED, millisecondsHint)
+  }
   return {
     ...(retries === undefined ? {} : { retries: retries as number }),
     ...(backoff === undefined ? {} : { backoff: (isPlainObject(backoff) ? { ...backoff } : backoff) as Backoff }),
     ...(timeout === undefined ? {} : { timeout: timeout as number }),
+    ...(keepDone === undefined ? {} : { keepDone: keepDone as number }),
+    ...(keepFailed === undefined ? {} : { keepFailed: keepFailed as number }),
   }
 }
 
@@ -88,16 +105,16 @@ export function delayOf(backoff: Backoff, failures: number, random: number): num
   return Math.min(grown, maxDelay) * (1 - jitter * random)
 }
 
-export function isDelay(value: unknown): value is number {
-  return typeof value === 'number' && value >= 0 && value <= MAX_DELAY_MS
-}
-
 export function isTimer(value: unknown): value is number {
   return isIntegerWithin(value, 1, MAX_TIMER_MS)
 }
 
 export function isIntegerWithin(value: unknown, least: number, most: number): boolean {
   return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+}
+
+function isKeptTime(value: unknown): boolean {
+  return isIntegerWithin(value, 1, MAX_DELAY_MS)
 }
 
 function isRetries(value: unknown): boolean {

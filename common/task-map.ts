@@ -3,7 +3,7 @@ import { isThenable } from './inspect'
 import { checkNames, namesOf, wrongValue } from './invalid'
 import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
 import { isPlainObject } from './plain'
-import { type AttemptPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF, checkPolicy } from './policy'
+import { type TaskPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF, checkPolicy } from './policy'
 import type { Job } from './task'
 
 /**
@@ -13,7 +13,7 @@ import type { Job } from './task'
 type AnyTaskFunction = { run(job: Job, toggleIPC: ToggleIPC, context: JobContext): unknown }['run']
 
 /** An entry of the task map with more than the task function. */
-export interface TaskDefinition extends Omit<AttemptPolicy, 'backoff'> {
+export interface TaskDefinition extends Omit<TaskPolicy, 'backoff'> {
   readonly run: AnyTaskFunction
   /** As in `addTask`, or a function, which is called on the master. If the function fails, the default is used. */
   readonly backoff?: Backoff | BackoffFunction
@@ -25,29 +25,43 @@ export interface TaskMap {
 }
 
 /** A definition that has been checked. */
-export interface ResolvedDefinition extends Omit<AttemptPolicy, 'backoff'> {
+export interface ResolvedDefinition extends Omit<TaskPolicy, 'backoff'> {
   readonly run: TaskFunction
   readonly backoff?: Backoff | BackoffFunction
 }
 
-/** How a task is attempted. */
+/** The policy that counts for a task. */
 export interface Policy {
   readonly retries: number
   readonly backoff: Backoff | BackoffFunction
   /** Milliseconds; undefined for no limit. */
   readonly timeout: number | undefined
+  /** Milliseconds; undefined if a done task is not kept. */
+  readonly keepDone: number | undefined
 }
 
 /** By `taskType`. A Map, since an object would have an entry for `constructor`. */
 export type Definitions = ReadonlyMap<string, ResolvedDefinition>
 
 /** The policy that counts for this task: each value is its own, else its type's, else the default. */
-export function policyOf(task: AttemptPolicy & Job, definitions: Definitions): Policy {
-  const { retries = 0, backoff = DEFAULT_BACKOFF, timeout } = definitions.get(task.taskType) ?? {}
-  return { retries: task.retries ?? retries, backoff: task.backoff ?? backoff, timeout: task.timeout ?? timeout }
+export function policyOf(task: TaskPolicy & Job, definitions: Definitions): Policy {
+  const { retries = 0, backoff = DEFAULT_BACKOFF, timeout, keepDone } = definitions.get(task.taskType) ?? {}
+  return {
+    retries: task.retries ?? retries,
+    backoff: task.backoff ?? backoff,
+    timeout: task.timeout ?? timeout,
+    keepDone: task.keepDone ?? keepDone,
+  }
 }
 
-const FIELDS = namesOf<keyof TaskDefinition>({ run: true, retries: true, backoff: true, timeout: true })
+const FIELDS = namesOf<keyof TaskDefinition>({
+  run: true,
+  retries: true,
+  backoff: true,
+  timeout: true,
+  keepDone: true,
+  keepFailed: true,
+})
 
 /** @throws InvalidArgumentError naming the entry, what was given and what is allowed */
 export function resolveTaskMap(taskMap: unknown): Definitions {
@@ -59,10 +73,10 @@ export function resolveTaskMap(taskMap: unknown): Definitions {
 
 function resolveEntry(taskType: string, entry: unknown): ResolvedDefinition {
   const where = `new Cluster: taskMap.${taskType}`
-  const { run, backoff, retries, timeout }: Readonly<Record<string, unknown>> =
+  const { run, backoff, ...rest }: Readonly<Record<string, unknown>> =
     typeof entry === 'function' ? { run: entry } : checkEntry(where, entry)
   const isFunction = typeof backoff === 'function'
-  const policy = checkPolicy(where, { retries, timeout, backoff: isFunction ? undefined : backoff })
+  const policy = checkPolicy(where, { ...rest, backoff: isFunction ? undefined : backoff })
   return { run: run as TaskFunction, ...policy, ...(isFunction ? { backoff: backoff as BackoffFunction } : {}) }
 }
 

@@ -1,16 +1,16 @@
 import type { InvalidArgumentError } from './errors'
 import { createId } from './id'
 import { isThenable } from './inspect'
-import { type AttemptPolicy, checkPolicy } from './policy'
+import { type TaskPolicy, checkPolicy } from './policy'
 import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './plain'
 import { checkNames, dateHint, namesOf, numberHint, textHint, wrongValue } from './invalid'
 import { toWellFormed } from './text'
 
 /**
  * The state of a task. `scheduled`: due later. `waiting`: due, may be claimed. `running`: claimed by a master.
- * `failed`, `cancelled`: kept for `keepFailed`, or until it is retried or removed. A task that is done is removed. Only
- * one that was taken over from a master that may still be alive is kept for a day, as `done`. Its `_id` may be used
- * again.
+ * `failed`, `cancelled`: kept for `keepFailed`, or until it is retried or removed. `done`: kept for `keepDone`. Without
+ * it, a task that is done is removed, unless somebody waits for its result (60 seconds), or it was taken over from a
+ * master that may still be alive (a day). Then its `_id` may be used again.
  */
 export type TaskState = 'scheduled' | 'waiting' | 'running' | 'failed' | 'cancelled' | 'done'
 
@@ -27,7 +27,7 @@ export interface Job<Data = unknown> {
 }
 
 /** A task in the queue: a document of the `taskQueue` collection, or an entry of the in-memory queue. */
-export interface Task<Data = unknown> extends Job<Data>, AttemptPolicy {
+export interface Task<Data = unknown> extends Job<Data>, TaskPolicy {
   readonly state: TaskState
   /** Tells apart tasks that one process created within the same millisecond. */
   readonly sequence: number
@@ -44,8 +44,31 @@ export interface Task<Data = unknown> extends Job<Data>, AttemptPolicy {
   readonly isSuspect?: true
   /** The error of its last failed attempt. */
   readonly error?: TaskFailure
+  /** The last value that the task function gave to `context.progress`. */
+  readonly progress?: unknown
+  /** What the task function gave to `context.log`: the last 200 lines, 64 KB at most, of all attempts. */
+  readonly log?: readonly LogLine[]
+  /** Who may follow the task: see `TaskQueue.findFor`. */
+  readonly audience?: string | readonly string[]
   /** Only on a cancelled task. */
   readonly cancelledAt?: Date
+  /** What the function returned: only on a done task that is kept. */
+  readonly result?: unknown
+  /** When the last attempt started: only on a task that has ended and is kept. */
+  readonly startedAt?: Date
+  /** When it became done, failed or cancelled. */
+  readonly endedAt?: Date
+  /**
+   * A process waits for its end, by `TaskQueue.run` or `TaskQueue.result`, or has waited (`ended`). Such a task is kept
+   * for 60 seconds when it has ended.
+   */
+  readonly awaited?: 'run' | 'result' | 'ended'
+}
+
+/** A line of a task's log. */
+export interface LogLine {
+  readonly at: Date
+  readonly text: string
 }
 
 /** What a dispatcher needs to know of a task that was added, or may be claimed again. */
@@ -60,7 +83,7 @@ export interface TaskFailure {
 }
 
 /** What `TaskQueue.addTask` takes. */
-export interface NewTask<Data = unknown> extends AttemptPolicy {
+export interface NewTask<Data = unknown> extends TaskPolicy {
   /** The name of the task function in the task map; a non-empty string. */
   readonly taskType: string
   /**
@@ -75,6 +98,11 @@ export interface NewTask<Data = unknown> extends AttemptPolicy {
   readonly _id?: string
   /** The task does not start before this date. Default: now. */
   readonly dueDate?: Date
+  /**
+   * Who may follow the task, for instance the id of a user or of a team: a non-empty string, or an array of 1 to 20.
+   * `TaskQueue.findFor` finds the task by each. When it has ended, it is kept for at least 60 seconds.
+   */
+  readonly audience?: string | readonly string[]
   /** Keeps the task in the memory of the master only: faster, but lost when the master exits. Default false. */
   readonly inMemory?: boolean
 }
@@ -85,10 +113,13 @@ const FIELDS = namesOf<keyof NewTask>({
   priority: true,
   _id: true,
   dueDate: true,
+  audience: true,
   inMemory: true,
   retries: true,
   backoff: true,
   timeout: true,
+  keepDone: true,
+  keepFailed: true,
 })
 
 /** How many tasks this process has created. */
@@ -113,6 +144,7 @@ export function createTask(given: NewTask, where = 'addTask'): Task<PlainObject 
     dueDate,
     sequence: created++,
     state: dueDate > now ? 'scheduled' : 'waiting',
+    ...(given.audience === undefined ? {} : { audience: checkAudience(where, given.audience) }),
     ...checkPolicy(where, given),
   }
 }
@@ -189,6 +221,16 @@ function checkShape(where: string, given: unknown): void {
   if (inMemory !== undefined && typeof inMemory !== 'boolean') {
     throw wrongValue(`${where}.inMemory`, inMemory, 'true or false')
   }
+}
+
+const MAX_AUDIENCE = 20
+
+function checkAudience(where: string, audience: unknown): string | string[] {
+  if (!Array.isArray(audience)) return checkText(`${where}.audience`, audience)
+  if (audience.length === 0 || audience.length > MAX_AUDIENCE) {
+    throw wrongValue(`${where}.audience`, audience, `a non-empty string, or 1 to ${String(MAX_AUDIENCE)} of them`)
+  }
+  return Array.from(audience, (item, index) => checkText(`${where}.audience[${String(index)}]`, item))
 }
 
 export function checkText(field: string, value: unknown): string {

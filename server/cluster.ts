@@ -11,7 +11,7 @@ import { afterStartup, onListening } from './boot'
 import { availableCpus, machine } from './machine'
 import { createMaster } from './master/create-master'
 import type { Master } from './master/master'
-import { retention, signals } from './queue/task-queue'
+import { results, retention, signals, waiters } from './queue/task-queue'
 import { role } from './role'
 import { AddedTasks } from './worker/added-tasks'
 import { JobRunner } from './worker/job-runner'
@@ -60,7 +60,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
     hasInstance = true
     this.taskMap = taskMap
     this.#stopTimeout = resolved.stopTimeout
-    retention.keepFailed = resolved.keepFailed
+    retention.configure(definitions, resolved.keepFailed)
     // Invariant 7: a worker has no master, so it never dispatches, forks or releases tasks.
     if (link !== undefined) startWorker(definitions, resolved, link)
     else this.#master = startMaster(definitions, resolved, notice)
@@ -104,7 +104,7 @@ const WEB_ONLY = 'no task runs in this process before cluster.initialize() is ca
 
 const STARTUP_IS_SLOW =
   'a Meteor.startup hook has not returned for 10 s, and no task runs before all hooks have returned. A hook that waits ' +
-  'for a task waits for ever: call cluster.initialize() first, or do not await the task in the hook.'
+  'for an event of a task waits for ever: wait by TaskQueue.run or TaskQueue.result, or call cluster.initialize() first.'
 
 function checkStopOptions(options: unknown): { readonly timeout?: number } {
   if (!isPlainObject(options)) {
@@ -121,6 +121,14 @@ function startMaster(definitions: Definitions, options: ResolvedOptions, notice:
   if (notice !== undefined && (options.autoInitialize || notice.level === 'warn')) log[notice.level](notice.text)
   if (!options.autoInitialize) log.info(WEB_ONLY)
   const master = createMaster(definitions, options, log)
+  waiters.useMaster({
+    mayRun: () => master.isRunning,
+    lookEvery: options.refreshRate,
+    // A startup hook may wait, and dispatching starts after the last of them.
+    waitBegins: () => {
+      if (options.autoInitialize) master.start()
+    },
+  })
   if (options.autoInitialize) {
     const warn = () => {
       log.warn(STARTUP_IS_SLOW)
@@ -148,6 +156,7 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
     slots: options.workerConcurrency,
     reportsMemory: options.maxWorkerMemory !== null,
   })
+  results.useSource(runner.endSource)
   Meteor.startup(keepPortFree)
   onListening(() => {
     runner.start()

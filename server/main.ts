@@ -4,21 +4,27 @@ export type { TaskQueueCollection } from './queue/task-queue'
 export type { InMemoryTasks } from './queue/memory/in-memory-tasks'
 export type { ListenerOptions, TaskEventListener, TaskEventType, TaskEvents } from './queue/listeners'
 export type { ClusterOptions } from '../common/options'
+export type { FindForOptions } from './queue/find-for'
+export type { WaitOptions } from './queue/results/results'
 export type { LogEntry, LogEvent, LogLevel } from '../common/log'
 export type { IpcMessage, JobContext, MessageBroker, TaskFunction, ToggleIPC } from '../common/ipc'
-export type { AttemptPolicy, Backoff, BackoffFunction, BackoffPolicy } from '../common/policy'
+export type { AttemptPolicy, Backoff, BackoffFunction, BackoffPolicy, KeepPolicy, TaskPolicy } from '../common/policy'
 export type { TaskDefinition, TaskMap } from '../common/task-map'
-export type { Job, NewTask, Task, TaskFailure, TaskState } from '../common/task'
+export type { Job, LogLine, NewTask, Task, TaskFailure, TaskState } from '../common/task'
 export {
   ClusterStoppedError,
   DuplicateTaskError,
   InvalidArgumentError,
   LeaseLostError,
   NoMessageBrokerError,
+  RetryLaterError,
   TaskCancelledError,
+  TaskFatalError,
+  TaskRemovedError,
   TaskTimeoutError,
   UnknownTaskTypeError,
   UnsendableValueError,
+  WaitTimeoutError,
   WorkerCrashError,
   WrongProcessError,
 } from '../common/errors'

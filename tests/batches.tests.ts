@@ -14,6 +14,7 @@ import { Outbox } from '../server/master/claims/outbox'
 import type { Claim, SettleRequest } from '../server/queue/claim'
 import type { TestDatabase } from './support/database'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
+import { DONE, requestFor } from './support/settle'
 import { eventually } from './support/wait'
 
 const NO_TICKS = { refreshRate: 3_600_000, keepAlive: 'always' } as const
@@ -468,7 +469,7 @@ for (const hasBuffered of [true, false]) {
       const { claim } = heldClaim()
       const write = () =>
         new Promise<unknown>(resolve => {
-          outbox.write({ claim, settlement: { kind: 'done' }, leaseEndsAt: Infinity }, resolve)
+          outbox.write(requestFor(claim, DONE), resolve)
         })
       await write()
       const second = write()

@@ -11,7 +11,7 @@ import { cancelTask, startAnew } from '../server/queue/mongo/cancel'
 import type { RawCollection as Raw, StoredTask } from '../server/queue/mongo/schema'
 import { MongoSettler } from '../server/queue/mongo/settle'
 import { HAS_EXPIRED, type Pipeline, failedWithoutError, rescued, settledAs } from '../server/queue/mongo/updates'
-import { complete, fail, release, settle } from './support/settle'
+import { DONE, RETENTION, WIRE, complete, fail, release, settle, requestFor } from './support/settle'
 import type { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
 import { withDatabase } from './support/remote-master'
@@ -35,7 +35,7 @@ class Queue {
   }
 
   get settler(): MongoSettler {
-    return new MongoSettler(this.raw, null)
+    return new MongoSettler(this.raw, RETENTION)
   }
 
   claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): MongoClaims {
@@ -45,7 +45,7 @@ class Queue {
 
   /** @param cancelled called for each task that is cancelled in place of its holder */
   maintenance(cancelled: (task: Task) => void = () => undefined): MongoMaintenance {
-    return new MongoMaintenance(this.raw, { taskTypes: ['TEST'], keepFailed: null, cancelled })
+    return new MongoMaintenance(this.raw, { taskTypes: ['TEST'], retention: RETENTION, cancelled })
   }
 
   async add(given: Partial<NewTask> = {}): Promise<string> {
@@ -211,7 +211,7 @@ storage('a task removed and added again under its _id is not ended by the job of
   await queue.database.tasks.deleteOne({ _id: 'again' })
   await queue.add({ _id: 'again' })
   test.equal(await settle(queue.settler, former, { kind: 'released', hasStarted: true }), 'removed')
-  test.equal(await settle(queue.settler, former, { kind: 'done' }), 'removed')
+  test.equal(await settle(queue.settler, former, DONE), 'removed')
   test.equal((await queue.find('again'))?.state, 'waiting')
 })
 
@@ -264,7 +264,7 @@ storage(
     const holder = await claimed(queue.claims())
     test.isTrue(await complete(queue.settler, holder))
     test.isTrue(await complete(queue.settler, holder), 'again, as if the acknowledgement had been lost')
-    test.equal(await settle(queue.settler, lost, { kind: 'done' }), 'takenOver')
+    test.equal(await settle(queue.settler, lost, DONE), 'takenOver')
     const kept = await queue.find('taken over')
     test.equal([kept?.state, kept?.removeAt instanceof Date], ['done', true])
   },
@@ -318,11 +318,9 @@ storage(
     await queue.maintenance().rescueExpired([])
     const error = { name: 'Error', message: 'broken', stack: null, failedAt: new Date(7) }
     const verdicts = await queue.settler.settleAll(
-      held.map((claim, index) => ({
-        claim,
-        settlement: index % 2 === 0 ? { kind: 'failed', error, counts: {} } : { kind: 'done' },
-        leaseEndsAt: Infinity,
-      })),
+      held.map((claim, index) =>
+        requestFor(claim, index % 2 === 0 ? { kind: 'failed', error, wire: WIRE, counts: {} } : DONE),
+      ),
     )
     // The job of the one that was removed is done.
     test.equal(
@@ -338,8 +336,8 @@ storage(
 storage('a request to cancel one of many wins, whatever becomes of the others', async (test, queue) => {
   const error = { name: 'Error', message: 'broken', stack: null, failedAt: new Date(7) }
   const settlements = [
-    { kind: 'done' },
-    { kind: 'failed', error, counts: { failures: 1 } },
+    DONE,
+    { kind: 'failed', error, wire: WIRE, counts: { failures: 1 } },
     { kind: 'retried', error, counts: { failures: 1 }, delay: 1000 },
     { kind: 'released', hasStarted: true },
   ] as const
@@ -348,10 +346,10 @@ storage('a request to cancel one of many wins, whatever becomes of the others', 
     await queue.add()
     const [asked, other] = (await queue.claims().claim(Random.id(), 2)).claims
     if (asked === undefined || other === undefined) throw new Error('too few claims')
-    const cancellation = await cancelTask(queue.raw, asked.task._id, null)
+    const cancellation = await cancelTask(queue.raw, asked.task._id, RETENTION)
     test.equal([cancellation?.token, cancellation?.task.state], [asked.token, 'running'])
     test.isUndefined(await startAnew(queue.raw, asked.task._id), 'it has not ended')
-    const requests = [asked, other].map(claim => ({ claim, settlement, leaseEndsAt: Infinity }))
+    const requests = [asked, other].map(claim => requestFor(claim, settlement))
     test.equal(await queue.settler.settleAll(requests), ['cancelled', 'settled'])
     test.equal((await queue.find(asked.task._id))?.state, 'cancelled')
     test.equal(await settle(queue.settler, asked, settlement), 'cancelled', 'as if the acknowledgement had been lost')
@@ -361,35 +359,46 @@ storage('a request to cancel one of many wins, whatever becomes of the others', 
 
 const FAILURE = { name: 'Error', message: '$broken', stack: null, failedAt: new Date(7) }
 const COUNTS = { failures: 2 }
+const FAILED = { kind: 'failed', error: FAILURE, wire: WIRE, counts: {} } as const
+const HOLDER = {
+  settledBy: 'token',
+  report: { startedAt: new Date(6), progress: { $sum: 1 } },
+  keepFailed: RETENTION.keepFailedExpression,
+}
+const SHORTLY = { $literal: 60_000 }
 
 /**
  * Every update that takes a task out of `running`, and the state in which it leaves a task without a request to cancel.
  */
 const LEAVING: Readonly<Record<string, readonly [Pipeline, string]>> = {
-  done: [settledAs({ kind: 'done' }, 'token', null), 'done'],
-  failed: [settledAs({ kind: 'failed', error: FAILURE, counts: COUNTS }, 'token', null), 'failed'],
-  'failed and not kept for long': [
-    settledAs({ kind: 'failed', error: FAILURE, counts: {} }, 'token', 60_000),
-    'failed',
+  done: [settledAs(DONE, HOLDER), 'done'],
+  'done and kept': [
+    settledAs({ ...DONE, value: { value: { $sum: 1 } }, keepDone: 60_000, isKept: true }, HOLDER),
+    'done',
   ],
-  'failed without room for the error': [failedWithoutError('token', null), 'failed'],
-  retried: [settledAs({ kind: 'retried', error: FAILURE, counts: COUNTS, delay: 60_000 }, 'token', null), 'scheduled'],
-  'retried at once': [
-    settledAs({ kind: 'retried', error: FAILURE, counts: COUNTS, delay: 0 }, 'token', null),
-    'waiting',
+  'done, with a result that cannot be stored': [
+    settledAs({ ...DONE, value: { error: WIRE }, isKept: true }, HOLDER),
+    'done',
   ],
-  released: [settledAs({ kind: 'released', hasStarted: true, crashes: 1, isSuspect: true }, 'token', null), 'waiting'],
-  'released unstarted': [settledAs({ kind: 'released', hasStarted: false }, 'token', null), 'waiting'],
-  cancelled: [settledAs({ kind: 'cancelled', hasStarted: true }, 'token', null), 'cancelled'],
-  'cancelled unstarted': [settledAs({ kind: 'cancelled', hasStarted: false }, 'token', null), 'cancelled'],
-  'rescued from a master that may live': [rescued(true, null), 'waiting'],
-  'rescued from a master that is gone': [rescued(false, 60_000, 'token'), 'waiting'],
+  failed: [settledAs({ ...FAILED, counts: COUNTS }, HOLDER), 'failed'],
+  'failed and not kept for long': [settledAs(FAILED, { ...HOLDER, keepFailed: SHORTLY }), 'failed'],
+  'failed without room for the error': [failedWithoutError(HOLDER), 'failed'],
+  retried: [settledAs({ kind: 'retried', error: FAILURE, counts: COUNTS, delay: 60_000 }, HOLDER), 'scheduled'],
+  'retried at once': [settledAs({ kind: 'retried', error: FAILURE, counts: COUNTS, delay: 0 }, HOLDER), 'waiting'],
+  released: [settledAs({ kind: 'released', hasStarted: true, crashes: 1, isSuspect: true }, HOLDER), 'waiting'],
+  'released unstarted': [settledAs({ kind: 'released', hasStarted: false }, HOLDER), 'waiting'],
+  cancelled: [settledAs({ kind: 'cancelled', hasStarted: true }, HOLDER), 'cancelled'],
+  'cancelled unstarted': [settledAs({ kind: 'cancelled', hasStarted: false }, HOLDER), 'cancelled'],
+  'rescued from a master that may live': [rescued(true, RETENTION.keepFailedExpression), 'waiting'],
+  'rescued from a master that is gone': [rescued(false, SHORTLY, 'token'), 'waiting'],
 }
 
 /** What else a running task may carry. */
 const CARRIED: readonly Record<string, unknown>[] = [
   { attempts: 1 },
   { attempts: 3, failures: 1, crashes: 2, error: FAILURE, isTakenOver: true, settledBy: 'an earlier token' },
+  { attempts: 1, awaited: 'run' },
+  { attempts: 1, awaited: 'result', keepFailed: 1000, keepDone: 1000 },
   { attempts: 1, removeAt: new Date(8), cancelledAt: new Date(9), replaced: 'another' },
 ]
 
@@ -453,7 +462,7 @@ storage(
       const anew = createTask({ taskType: 'TEST', data: {}, _id: 'kept' })
       if (isClaimed) await queue.claims().addClaimed(Random.id(), anew)
       else await add(anew, queue.raw)
-      test.equal(await settle(queue.settler, lost, { kind: 'done' }), 'takenOver')
+      test.equal(await settle(queue.settler, lost, DONE), 'takenOver')
       test.isTrue(await complete(queue.settler, holder), 'again, as if the acknowledgement had been lost')
       test.equal((await queue.find('kept'))?.state, isClaimed ? 'running' : 'waiting')
       await queue.database.tasks.deleteMany({})
@@ -490,7 +499,7 @@ storage('whoever takes over a task with a request to cancel it cancels it, once'
   await queue.add({ priority: 2 })
   await queue.add()
   const [asked, other] = [await claimed(claims), await claimed(claims)]
-  await cancelTask(queue.raw, asked.task._id, null)
+  await cancelTask(queue.raw, asked.task._id, RETENTION)
   const cancelled: unknown[] = []
   const maintenance = queue.maintenance(({ _id, state }) => cancelled.push([_id, state]))
   await eventually('both are taken over', async () => {
@@ -498,8 +507,8 @@ storage('whoever takes over a task with a request to cancel it cancels it, once'
     return (await queue.database.tasks.countDocuments({ state: 'running' })) === 0
   })
   test.equal(cancelled, [[asked.task._id, 'cancelled']])
-  test.equal(await settle(queue.settler, asked, { kind: 'done' }), 'cancelledElsewhere')
-  test.equal(await settle(queue.settler, other, { kind: 'done' }), 'takenOver')
+  test.equal(await settle(queue.settler, asked, DONE), 'cancelledElsewhere')
+  test.equal(await settle(queue.settler, other, DONE), 'takenOver')
 })
 
 storage('what has expired is found by the index, without a look at any other claim', async (test, queue) => {

@@ -87,6 +87,7 @@ Tinytest.addAsync('conformance - a collection inserts, finds, updates and remove
   test.equal(await collection.findOneAsync(_id), { _id, count: 1 })
   test.equal(await collection.updateAsync(_id, { $set: { count: 2 } }), 1)
   test.equal(await collection.find({ _id }).fetchAsync(), [{ _id, count: 2 }])
+  test.equal(await collection.find({ _id }, { fields: { _id: 1 } }).fetchAsync(), [{ _id }])
   test.equal(await collection.find({ _id }).countAsync(), 1)
   test.equal(await collection.removeAsync({ _id }), 1)
   test.isUndefined(await collection.findOneAsync(_id))

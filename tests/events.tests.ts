@@ -7,6 +7,7 @@ import { consult } from '../server/master/broker'
 import { Events } from '../server/master/claims/events'
 import { Listeners } from '../server/queue/listeners'
 import { type RemoteMaster, sharedMaster, withMaster } from './support/remote-master'
+import { waiters } from './support/settle'
 
 interface ApplicationError extends Error {
   readonly code: string
@@ -143,7 +144,7 @@ Tinytest.addAsync('events - each listener has a copy of the task of its own', as
       list.push(name)
     })
   }
-  await new Events(set, createLog('error')).emit('done', { value: undefined, task })
+  await new Events(set, waiters, createLog('error')).emit('done', { value: undefined, task })
   test.equal(seen, [[1], [1]])
 })
 
@@ -172,7 +173,7 @@ Tinytest.addAsync('events - what an application does to the data of a task that 
   const change = (given: { readonly data: unknown }) => (given.data as { list: number[] }).list.push(2)
   const set = new Listeners()
   for (const type of ['error', 'retry', 'cancelled'] as const) set.add(type, event => change(event.task))
-  const events = new Events(set, log)
+  const events = new Events(set, waiters, log)
   for (const type of ['error', 'retry'] as const) await events.emit(type, { value: new Error('broken'), task })
   await events.emit('cancelled', { task })
   const answered = new Promise<Answer>(answer => {

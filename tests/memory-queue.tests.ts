@@ -4,10 +4,10 @@ import { DuplicateTaskError } from '../common/errors'
 import { createTask, type NewTask } from '../common/task'
 import { PriorityQueue } from '../server/queue/memory/priority-queue'
 import { MemoryQueue } from '../server/queue/memory/memory-queue'
-import { complete, fail, release } from './support/settle'
+import { RETENTION, complete, fail, release } from './support/settle'
 
 function openQueue(): MemoryQueue {
-  const queue = new MemoryQueue(Random.id(), { keepFailed: null })
+  const queue = new MemoryQueue(Random.id(), RETENTION)
   queue.open(() => undefined)
   return queue
 }

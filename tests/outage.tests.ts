@@ -15,6 +15,7 @@ import { currentOwner } from '../server/queue/mongo/owner'
 import type { RawCollection } from '../server/queue/mongo/schema'
 import { MongoSettler } from '../server/queue/mongo/settle'
 import { behindGate, withDatabase } from './support/remote-master'
+import { RETENTION, waiters } from './support/settle'
 import { eventually } from './support/wait'
 
 Tinytest.addAsync(
@@ -102,13 +103,13 @@ for (const kind of ['done', 'error'] as const) {
         const told: unknown[] = []
         const listeners = new Listeners()
         listeners.add(kind, ({ task: { _id } }) => told.push(_id))
-        const events = new Events(listeners, log)
+        const events = new Events(listeners, waiters, log)
         const settler = new Settler({
           claims,
           events,
           log,
-          memory: new MemoryQueue('any', { keepFailed: null }),
-          outbox: new Outbox(losingFirstAcknowledgement(new MongoSettler(tasks, null)), claims, log),
+          memory: new MemoryQueue('any', RETENTION),
+          outbox: new Outbox(losingFirstAcknowledgement(new MongoSettler(tasks, RETENTION)), claims, log),
         })
         const outcomes = new Outcomes({ definitions: new Map(), events, log, maxCrashes: 3, settler })
         const fetched = await claims.fetch(1)

@@ -56,6 +56,14 @@ example('in-memory', 'in-memory tasks can be found and removed', async app => {
   await writes(app, /available: 1/, /found: warmCache/, /left: 1/, /warming \/\n/)
 })
 
+example('progress', 'a task reports its progress, and its audience sees its result', async app => {
+  await writes(app, /encode \{ percent: 100 \}/, /ada sees cats\.webm/)
+})
+
+example('results', 'a task is awaited, joined by its _id, and its result is kept', async app => {
+  await writes(app, /the sum is 6/, /\[ 'the invoice of A7', 'the invoice of A7' \]/, /the invoice of B8/)
+})
+
 example('logs', 'a function gets the entries of the log, of the master and of the workers', async app => {
   await writes(app, /\{.*"message":"started".*"event":"started"/, /\{.*"message":"done in .*"event":"done"/)
 })

@@ -42,6 +42,50 @@ for (const inMemory of [false, true]) {
     },
   )
 
+  Tinytest.addAsync(`${where}: a RetryLaterError requeues the task, and no failure is counted`, async test => {
+    const master = await sharedMaster()
+    const _id = await master.addTask({ taskType: 'postponeUntil', data: { attempt: 3, delay: 1 }, inMemory })
+    const { event, value, task } = await master.ending(_id)
+    test.equal([event, value, task.attempts, task.failures], ['done', 3, 3, undefined])
+    test.equal(
+      master.notices('retry').filter(notice => notice.task._id === _id),
+      [],
+    )
+    await master.written(new RegExp(`postponeUntil:${_id}\tasked for another attempt in 1 ms`))
+    const now = await master.resultOf({ taskType: 'postponeUntil', data: { attempt: 2, delay: 0 }, inMemory })
+    test.equal(now, 2)
+    test.equal(await master.resultOf({ taskType: 'postponeByCode', data: {}, inMemory }), 2)
+  })
+
+  Tinytest.addAsync(`${where}: a task waits as long as its RetryLaterError asks`, async test => {
+    const master = await sharedMaster()
+    const delay = 3_600_000
+    const _id = await master.addTask({ taskType: 'postponeUntil', data: { attempt: 2, delay }, inMemory })
+    await eventually('it is put off', async () => (await master.find(_id, inMemory))?.state === 'scheduled')
+    const kept = await master.find(_id, inMemory)
+    test.isTrue(Math.abs(Number(kept?.dueDate) - Date.now() - delay) < 60_000)
+    if (inMemory) await master.call('removeById', _id)
+    else await master.database.tasks.deleteOne({ _id })
+  })
+
+  Tinytest.addAsync(`${where}: a RetryLaterError without a delay is an error like any other`, async test => {
+    const master = await sharedMaster()
+    const { event, task } = await master.run({ taskType: 'postponeWrongly', data: {}, inMemory })
+    test.equal([event, task.failures], ['error', 1])
+  })
+
+  Tinytest.addAsync(`${where}: a TaskFatalError ends the task without retries, by the given error`, async test => {
+    const master = await sharedMaster()
+    const own = await master.run({ taskType: 'failFatally', data: {}, inMemory })
+    const { name, message, code } = own.value as Error & { code: string }
+    test.equal(
+      [own.event, own.task.attempts, name, message, code],
+      ['error', 1, 'TaskFatalError', 'the card was refused', 'ERR_CLUSTER_TASK_FATAL'],
+    )
+    const given = await master.run({ taskType: 'failFatally', data: { withError: true }, inMemory })
+    test.equal([(given.value as Error).name, (given.value as Error).message], ['RangeError', 'the given error'])
+  })
+
   Tinytest.addAsync(`${where}: a task waits for its backoff`, async test => {
     const master = await sharedMaster()
     const delay = 3_600_000

@@ -5,8 +5,10 @@
  * may use the same pipe. Our messages come in an envelope, several at once; everything else is left alone.
  */
 import { type Encoded, decode, encode, isEncoded } from './codec'
+import { isDelay } from '../delay'
 import { wrongValue } from '../invalid'
-import { findBsonType } from '../plain'
+import { copyPlain, findBsonType } from '../plain'
+import type { Report } from '../report'
 import type { Job } from '../task'
 import { type WireError, type WireValue, isRecord, isWireError, isWireValue } from './wire'
 
@@ -40,6 +42,8 @@ export type ToWorker =
   | { readonly kind: 'abort'; readonly token: string; readonly reason: WireError }
   /** What became of the task that was offered under this number. */
   | { readonly kind: 'added'; readonly offer: number; readonly outcome: AddOutcome }
+  /** How the task ended for which a job waits under this number. */
+  | { readonly kind: 'ended'; readonly wait: number; readonly ending: Ended }
   /** The broker's answer to one conversation, or what it threw. */
   | { readonly kind: 'answer'; readonly token: string; readonly conversation: number; readonly answer: Answer }
 
@@ -77,6 +81,8 @@ export type ToMaster =
   | { readonly kind: 'expired'; readonly token: string }
   /** The job with this token was recalled before it had started, and will not be. */
   | { readonly kind: 'recalled'; readonly token: string }
+  /** What the running job with this token reports. */
+  | ({ readonly kind: 'report'; readonly token: string } & Report)
   /** The job with this token asks the message broker. */
   | {
       readonly kind: 'ask'
@@ -85,6 +91,21 @@ export type ToMaster =
       readonly status: number
       readonly data: WireValue
     }
+
+  /**
+   * The job with this token waits, under this number, for the end of a task, which it names by its `_id`, `createdAt` in
+   * milliseconds, and `sequence`.
+   */
+  | {
+      readonly kind: 'await'
+      readonly token: string
+      readonly wait: number
+      readonly _id: string
+      readonly createdAt: number
+      readonly sequence: number
+    }
+  /** Nobody waits under this number any more. */
+  | { readonly kind: 'stopWaiting'; readonly wait: number }
 
 /** What became of a task that a worker offered. If it was declined, the worker stores it. */
 export type AddOutcome =
@@ -95,6 +116,11 @@ export type Outcome =
   | { readonly kind: 'done'; readonly value: WireValue }
   /** `isFinal`: another attempt would fail in the same way. */
   | { readonly kind: 'failed'; readonly error: WireError; readonly isFinal?: boolean }
+  /** The function threw a RetryLaterError. */
+  | { readonly kind: 'postponed'; readonly delay: number }
+
+/** How a task ended, for a job that waits for it. */
+export type Ended = Exclude<Outcome, { kind: 'postponed' }>
 
 export type Answer =
   { readonly kind: 'answered'; readonly value: WireValue } | { readonly kind: 'refused'; readonly error: WireError }
@@ -127,6 +153,9 @@ const TO_MASTER: Readonly<Record<ToMaster['kind'], Check>> = {
   recalled: hasToken,
   outcome: message => hasToken(message) && isOutcomeMessage(message),
   ask: message => hasToken(message) && isQuestion(message),
+  report: message => hasToken(message) && isReport(message),
+  await: message => hasToken(message) && isAwait(message),
+  stopWaiting: ({ wait }) => Number.isInteger(wait),
 }
 
 const TO_WORKER: Readonly<Record<ToWorker['kind'], Check>> = {
@@ -134,6 +163,7 @@ const TO_WORKER: Readonly<Record<ToWorker['kind'], Check>> = {
   recall: hasToken,
   abort: message => hasToken(message) && isWireError(message.reason),
   added: ({ offer, outcome }) => Number.isInteger(offer) && isAddOutcome(outcome),
+  ended: ({ wait, ending }) => Number.isInteger(wait) && isRecord(ending) && isOutcome(ending) && isEnd(ending),
   answer: message => hasToken(message) && Number.isInteger(message.conversation) && isAnswer(message.answer),
 }
 
@@ -154,6 +184,27 @@ function isOneOf(checks: Readonly<Record<string, Check>>, message: unknown): boo
 
 function isQuestion({ conversation, status, data }: Record<string, unknown>): boolean {
   return Number.isInteger(conversation) && Number.isInteger(status) && isWireValue(data)
+}
+
+function isReport({ progress, lines }: Record<string, unknown>): boolean {
+  const isLine = (line: unknown) => isRecord(line) && Number.isFinite(line.at) && typeof line.text === 'string'
+  return (
+    (progress === undefined || (isRecord(progress) && isEncoded(progress) && isPlain(decode(progress)))) &&
+    (lines === undefined || (Array.isArray(lines) && lines.every(isLine)))
+  )
+}
+
+/** Whether the database can store it. */
+function isPlain(value: unknown): boolean {
+  return value !== undefined && 'copy' in copyPlain(value)
+}
+
+function isAwait({ wait, _id, createdAt, sequence }: Record<string, unknown>): boolean {
+  return Number.isInteger(wait) && typeof _id === 'string' && Number.isFinite(createdAt) && Number.isFinite(sequence)
+}
+
+function isEnd({ kind }: Record<string, unknown>): boolean {
+  return kind !== 'postponed'
 }
 
 function isRun({ job, attempt, startBefore, clockOffset }: Record<string, unknown>): boolean {
@@ -196,7 +247,14 @@ function isOutcomeMessage({ outcome, duration, rss }: Record<string, unknown>): 
 
 function isOutcome(outcome: unknown): boolean {
   if (!isRecord(outcome)) return false
-  return outcome.kind === 'done' ? isWireValue(outcome.value) : outcome.kind === 'failed' && isFailure(outcome)
+  switch (outcome.kind) {
+    case 'done':
+      return isWireValue(outcome.value)
+    case 'failed':
+      return isFailure(outcome)
+    default:
+      return outcome.kind === 'postponed' && isDelay(outcome.delay)
+  }
 }
 
 function isFailure({ error, isFinal }: Record<string, unknown>): boolean {

@@ -9,11 +9,12 @@ import { MongoClaims } from '../queue/mongo/claim'
 import { MongoMaintenance } from '../queue/mongo/maintenance'
 import { currentOwner, keyOf } from '../queue/mongo/owner'
 import { MongoSettler } from '../queue/mongo/settle'
-import { listeners, memoryQueue as memory, signals, storedTasks } from '../queue/task-queue'
+import { listeners, memoryQueue as memory, retention, signals, storedTasks, waiters } from '../queue/task-queue'
 import { Claims } from './claims/claims'
 import { Events } from './claims/events'
 import { Outbox } from './claims/outbox'
 import { Outcomes } from './claims/outcomes'
+import { Reports } from './claims/reports'
 import { Settler } from './claims/settler'
 import { Assigner } from './dispatch/assigner'
 import { Dispatcher } from './dispatch/dispatcher'
@@ -30,20 +31,22 @@ import { Reactions } from './reactions'
 
 /** Builds a master and connects its parts; nothing runs before it is started. */
 export function createMaster(definitions: Definitions, options: ResolvedOptions, log: Log): Master {
-  const { abortGrace, keepFailed, leaseDuration, maxCrashes, messageBroker } = options
+  const { abortGrace, leaseDuration, maxCrashes, messageBroker } = options
   const taskTypes = [...definitions.keys()]
   const owner = currentOwner()
   const answers = new AnswerMonitor(log)
   const tasks = answers.watchWrites(storedTasks())
 
   // The queue.
-  const events = new Events(listeners, log)
+  const events = new Events(listeners, waiters, log)
   const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration, poisonListener: events })
   const feed = new ChangeFeed(tasks, taskTypes)
 
   // Its claims, and what becomes of them.
   const claims = new Claims({ queue, leaseDuration, log })
-  const outbox = new Outbox(new MongoSettler(tasks, keepFailed), claims, log)
+  const claimStore = new MongoSettler(tasks, retention)
+  const outbox = new Outbox(claimStore, claims, log)
+  const reports = new Reports({ events, memory, store: claimStore })
   const settler = new Settler({ claims, events, log, memory, outbox })
   const outcomes = new Outcomes({ definitions, events, log, maxCrashes, settler })
 
@@ -55,7 +58,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
   const outage = new QueueOutage(log)
   const cancelled = (task: Task) => void events.emitCancelled(task)
-  const store = new MongoMaintenance(tasks, { taskTypes, keepFailed, cancelled })
+  const store = new MongoMaintenance(tasks, { taskTypes, retention, cancelled })
   const unknownTypes = new UnknownTypes({ definitions, log, queue: store })
   const maintenance = new Maintenance({ answers, claims, dueTimer, feed, log, outage, queue: store, unknownTypes })
   const dispatcher = new Dispatcher({
@@ -65,12 +68,9 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   // The events of all these parts, and who reacts to them.
   const reactions = new Reactions({
     ...{ abortGrace, claims, definitions, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
-    ...{ feedOutage: new FeedOutage(log), outcomes, pool, settler, unknownTypes },
+    ...{ feedOutage: new FeedOutage(log), outcomes, pool, reports, settler, unknownTypes, waiters },
   })
-  claims.listen(reactions)
-  feed.listen(reactions)
-  maintenance.listen(reactions)
-  settler.listen(reactions)
+  for (const part of [claims, feed, maintenance, settler]) part.listen(reactions)
   dueTimer.listen({ taskDue: () => maintenance.wake(), taskNear: () => scaling.growAhead() })
   memoryTimer.listen({ taskDue: () => dispatcher.wake(), taskNear: () => scaling.growAhead() })
   memory.open(token => reactions.inMemoryTaskRemoved(token))

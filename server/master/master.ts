@@ -78,6 +78,11 @@ export class Master {
     await this.#stopping
   }
 
+  /** Whether it dispatches. */
+  get isRunning(): boolean {
+    return this.#mode === 'running'
+  }
+
   setRefreshRate(milliseconds: number): void {
     this.#parts.dispatcher.setRefreshRate(milliseconds)
   }

@@ -1,6 +1,8 @@
+import type { Incarnation, Wait } from '../../common/ending'
 import { LeaseLostError, TaskCancelledError } from '../../common/errors'
 import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
+import type { Report } from '../../common/report'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import type { Pool } from '../pool/pool'
@@ -8,12 +10,14 @@ import type { PoolListener } from '../pool/pool-options'
 import type { Death, JobEnd, Question } from '../pool/worker-exit'
 import type { Cancellation, Claim, Loss } from '../queue/claim'
 import type { ChangeFeed, FeedListener } from '../queue/mongo/change-feed'
+import type { Waiters } from '../queue/results/waiters'
 import type { MasterListener } from '../queue/signals'
 import { consult } from './broker'
 import type { Claims, ClaimsListener } from './claims/claims'
 import type { Events } from './claims/events'
 import type { HeldClaim } from './claims/held-claim'
 import type { Outcomes } from './claims/outcomes'
+import type { Reports } from './claims/reports'
 import type { Settler, SettlerListener } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
 import type { LocalQueue } from './dispatch/local-queue'
@@ -36,8 +40,10 @@ export interface ReactionsParts {
   readonly messageBroker: MessageBroker | null
   readonly outcomes: Outcomes
   readonly pool: Pool
+  readonly reports: Reports
   readonly settler: Settler
   readonly unknownTypes: UnknownTypes
+  readonly waiters: Waiters
 }
 
 /**
@@ -131,7 +137,14 @@ export class Reactions
   }
 
   jobStarted({ token }: Claim): void {
-    this.#parts.claims.get(token)?.moveTo('started')
+    this.ifHeld(token, held => {
+      held.moveTo('started')
+      this.#parts.reports.jobStarted(held)
+    })
+  }
+
+  jobReported({ token }: Claim, report: Report): void {
+    this.ifHeld(token, held => this.#parts.reports.jobReported(held, report))
   }
 
   jobEnded({ token }: Claim, end: JobEnd): void {
@@ -152,6 +165,12 @@ export class Reactions
 
   questionAsked(question: Question): void {
     void this.answer(question)
+  }
+
+  taskAwaited(task: Incarnation): Wait {
+    const wait = this.#parts.waiters.wait(task)
+    wait.taskAdded(true)
+    return wait
   }
 
   /** A worker requested the cancel of a running task, which any master may hold. */

@@ -1,3 +1,5 @@
+import type { Incarnation, Wait } from '../../common/ending'
+import type { Report } from '../../common/report'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { ForkerOptions } from './fork/forker'
@@ -17,6 +19,8 @@ export interface PoolListener {
   poolChanged(): void
   /** The function of this job is about to be called. */
   jobStarted(claim: Claim): void
+  /** This job reports its progress, or lines of its log. */
+  jobReported(claim: Claim, report: Report): void
   jobEnded(claim: Claim, end: JobEnd): void
   /** A worker has not started this job, and will not. @param reason for the log; undefined when the job was recalled */
   jobReturned(claim: Claim, reason?: string): void
@@ -26,6 +30,8 @@ export interface PoolListener {
   workerDiedBefore(claim: Claim, death: Death): void
   /** A job asks the message broker. */
   questionAsked(question: Question): void
+  /** A job waits for the end of this task, which is in the queue. */
+  taskAwaited(task: Incarnation): Wait
   /** A worker adds this task. @returns whether it was stored (may reject); if not, the worker stores it */
   addClaimed(task: Task): Promise<boolean>
   /** A task was added in a worker, or started anew. */

@@ -114,7 +114,7 @@ export class Pool {
     this.#forker.cancelPending()
     for (const worker of this.#workers) {
       worker.recallWaiting()
-      if (worker.load === 0) worker.close()
+      if (worker.isEmpty) worker.close()
     }
     this.abortThenKill(timeout, grace, reason)
     if (this.#workers.size > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve))
@@ -151,6 +151,7 @@ export class Pool {
       },
       spokeAgain: () => listener.poolChanged(),
       jobStarted: claim => listener.jobStarted(claim),
+      jobReported: (claim, report) => listener.jobReported(claim, report),
       jobEnded: (claim, end) => {
         this.#forker.succeeded()
         this.scheduler.jobEnded(claim.task.taskType, end.milliseconds)
@@ -162,6 +163,8 @@ export class Pool {
         this.jobLeft(worker)
       },
       questionAsked: question => listener.questionAsked(question),
+      waits: task => listener.taskAwaited(task),
+      slotLent: () => listener.poolChanged(),
       adds: task => listener.addClaimed(task),
       taskAdded: task => listener.taskAdded(task),
       cancelRequested: token => listener.workerRequestedCancel(token),
@@ -186,7 +189,7 @@ export class Pool {
 
   private jobLeft(worker: Worker): void {
     const isLeaving = this.#closing !== undefined || this.scheduler.isWornOut(worker)
-    if (isLeaving && worker.load === 0) worker.close()
+    if (isLeaving && worker.isEmpty) worker.close()
     else if (isLeaving) worker.recallWaiting()
     this.listener.poolChanged()
   }

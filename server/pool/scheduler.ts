@@ -77,7 +77,7 @@ export class Scheduler {
   /** A worker for a job that is to run alone. When none is idle, returns undefined, and reserves one. */
   nextAlone(): Worker | undefined {
     const [least] = [...this.#workers].filter(worker => worker.state === 'ready').sort((a, b) => a.load - b.load)
-    const isFree = least?.isIdle === true
+    const isFree = least?.load === 0
     this.#reserved = isFree ? undefined : (this.#reserved ?? least)
     return isFree ? least : undefined
   }

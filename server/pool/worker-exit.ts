@@ -1,4 +1,6 @@
+import type { Incarnation, Wait } from '../../common/ending'
 import type { Outcome, Answer, ToMaster } from '../../common/pipe/protocol'
+import type { Report } from '../../common/report'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { SentJob } from './job'
@@ -50,6 +52,7 @@ export interface WorkerListener {
   spokeAgain(): void
   /** The function of this job is about to be called. */
   jobStarted(claim: Claim): void
+  jobReported(claim: Claim, report: Report): void
   jobEnded(claim: Claim, end: JobEnd): void
   /**
    * The worker has not started this job, and will not.
@@ -58,6 +61,10 @@ export interface WorkerListener {
    */
   jobReturned(claim: Claim, reason?: string): void
   questionAsked(question: Question): void
+  /** A job waits for the end of this task. */
+  waits(task: Incarnation): Wait
+  /** A job waits, and lends its slot: another job may be sent. */
+  slotLent(): void
   /** The worker adds this task. @returns whether it was stored (may reject); if not, the worker stores it */
   adds(task: Task): Promise<boolean>
   /** A task was added in the worker, or started anew. */

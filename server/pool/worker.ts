@@ -1,21 +1,20 @@
 import type { ChildProcess } from 'node:child_process'
 import { clockOffset, monotonicNow } from '../../common/clock'
-import { DuplicateTaskError, toError } from '../../common/errors'
-import { decode } from '../../common/pipe/codec'
-import { type AddOutcome, type Answer, type ToMaster, jobToWire } from '../../common/pipe/protocol'
-import type { Task } from '../../common/task'
+import { type ToMaster, jobToWire } from '../../common/pipe/protocol'
 import { errorToWire } from '../../common/pipe/wire'
 import type { Claim } from '../queue/claim'
 import { type JobCommands, type Limits, SentJob } from './job'
 import { type FaultHandling, handleUnreadable, handleUnsent } from './message-faults'
 import type { Exit, WorkerListener, WorkerState } from './worker-exit'
 import { WorkerProcess } from './worker-process'
+import { WorkerRequests, refused } from './worker-requests'
 
 /** One worker: what it is doing, and the jobs that it has. */
 export class Worker implements JobCommands {
   readonly port: number
   readonly #process: WorkerProcess
   readonly #listener: WorkerListener
+  readonly #requests: WorkerRequests
   #state: WorkerState = 'booting'
   /** By token, in the order in which they are started. */
   readonly #jobs = new Map<string, SentJob>()
@@ -46,15 +45,25 @@ export class Worker implements JobCommands {
       },
       end: (exit, lastWords) => this.end(exit, lastWords),
     })
+    this.#requests = new WorkerRequests({
+      listener,
+      send: message => this.#process.send(message),
+      claimOf: token => this.#jobs.get(token)?.claim,
+    })
   }
 
   get state(): WorkerState {
     return this.#state
   }
 
-  /** How many jobs it has, started or not. */
+  /** How many slots its jobs take, those included that it has not started. A job that waits for another lends its slot. */
   get load(): number {
-    return this.#jobs.size
+    return this.#jobs.size - this.#requests.lentSlots
+  }
+
+  /** Whether it has no job. */
+  get isEmpty(): boolean {
+    return this.#jobs.size === 0
   }
 
   get isIdle(): boolean {
@@ -85,9 +94,9 @@ export class Worker implements JobCommands {
     return this.jobs.some(({ hasStarted }) => hasStarted)
   }
 
-  /** Whether its job is to run alone. */
+  /** Whether it has a job that is to run alone, and that does not wait for another. */
   get isReserved(): boolean {
-    return this.#alone !== undefined
+    return this.#alone !== undefined && !this.#requests.isLent(this.#alone)
   }
 
   idleFor(): number {
@@ -168,6 +177,11 @@ export class Worker implements JobCommands {
       case 'started':
         this.jobStarted(message.token)
         return
+      case 'report': {
+        const job = this.#jobs.get(message.token)
+        if (job !== undefined) this.#listener.jobReported(job.claim, message)
+        return
+      }
       case 'outcome':
         this.#rss = message.rss ?? 0
         this.jobEnded(message)
@@ -178,25 +192,9 @@ export class Worker implements JobCommands {
       case 'recalled':
         this.recalled(message.token)
         return
-      case 'add':
-        void this.add(message.offer, decode(message.task) as Task)
-        return
-      case 'taskAdded':
-        this.#listener.taskAdded({ ...message, dueDate: new Date(message.dueDate) })
-        return
-      case 'cancelRequested':
-        this.#listener.cancelRequested(message.token)
-        return
-      case 'taskCancelled':
-        this.#listener.taskCancelled(decode(message.task) as Task)
-        return
-      case 'ask':
-        this.receiveQuestion(message)
+      default:
+        this.#requests.receive(message)
     }
-  }
-
-  private async add(offer: number, task: Task): Promise<void> {
-    this.#process.send({ kind: 'added', offer, outcome: await addOutcomeOf(this.#listener.adds(task)) })
   }
 
   private get faultHandling(): FaultHandling {
@@ -258,19 +256,10 @@ export class Worker implements JobCommands {
     const job = this.#jobs.get(token)
     job?.clearTimers()
     this.#jobs.delete(token)
+    this.#requests.jobOver(token)
     if (this.#alone === token) this.#alone = undefined
     if (this.#jobs.size === 0) this.#idleSince = performance.now()
     return job
-  }
-
-  private receiveQuestion(message: Extract<ToMaster, { kind: 'ask' }>): void {
-    const { token, conversation } = message
-    const answer = (given: Answer) => {
-      this.#process.send({ kind: 'answer', token, conversation, answer: given })
-    }
-    const claim = this.#jobs.get(token)?.claim
-    if (claim !== undefined) this.#listener.questionAsked({ claim, message, answer })
-    else answer(refused(new Error('nschwarz:cluster: the task that asks has ended.')))
   }
 
   private end(exit: Exit, lastWords: string): void {
@@ -279,19 +268,7 @@ export class Worker implements JobCommands {
     for (const job of jobs) job.clearTimers()
     this.#state = 'gone'
     this.#jobs.clear()
+    this.#requests.jobOver()
     this.#listener.gone({ exit, lastWords, jobs, state })
-  }
-}
-
-function refused(error: Error): Answer {
-  return { kind: 'refused', error: errorToWire(error) }
-}
-
-async function addOutcomeOf(adding: Promise<boolean>): Promise<AddOutcome> {
-  try {
-    return { kind: (await adding) ? 'stored' : 'declined' }
-  } catch (error) {
-    if (error instanceof DuplicateTaskError) return { kind: 'duplicate' }
-    return { kind: 'failed', error: errorToWire(toError(error)) }
   }
 }

@@ -1,5 +1,7 @@
 /** What a claim is, and how it may be settled: all that the pool knows of the queue. */
-import type { Task, TaskFailure } from '../../common/task'
+import type { WireError, WireValue } from '../../common/pipe/wire'
+import type { PlainValue } from '../../common/plain'
+import type { LogLine, Task, TaskFailure } from '../../common/task'
 
 /** A task that this master has claimed, and the token that every later write about it must match. */
 export interface Claim {
@@ -29,12 +31,21 @@ export interface Release {
   readonly delay?: number
 }
 
+export interface Done {
+  readonly kind: 'done'
+  readonly value: WireValue
+  /** Milliseconds for which the task is kept and its `_id` is taken; undefined: not at all. */
+  readonly keepDone: number | undefined
+  /** Whether the task is kept, for whatever reason. */
+  readonly isKept: boolean
+}
+
 /** How a claim is to be settled. A cancel request overrides all of these. */
 export type Settlement =
-  /** The job is done: the task leaves the queue. */
-  | { readonly kind: 'done' }
-  /** No attempt is left: the task stays in the queue as `failed`. */
-  | { readonly kind: 'failed'; readonly error: TaskFailure; readonly counts: Counts }
+  /** The job is done: the task leaves the queue, or is kept with its result. */
+  | Done
+  /** No attempt is left: the task stays in the queue as `failed`. Those who wait for its end get the `wire`. */
+  | { readonly kind: 'failed'; readonly error: TaskFailure; readonly wire: WireError; readonly counts: Counts }
   /** The attempt failed, and the next is due in `delay` milliseconds. */
   | { readonly kind: 'retried'; readonly error: TaskFailure; readonly counts: Counts; readonly delay: number }
   /** The job did not finish: the task may be claimed again. */
@@ -42,9 +53,19 @@ export type Settlement =
   /** The task was cancelled, and its job has ended or never started. */
   | { readonly kind: 'cancelled'; readonly hasStarted: boolean }
 
+/** The fields of a task that its job reports while it runs. */
+export interface ReportFields {
+  /** When the last attempt started, by the clock of the master. */
+  readonly startedAt?: Date
+  readonly progress?: PlainValue
+  readonly log?: readonly LogLine[]
+}
+
 export interface SettleRequest {
   readonly claim: Claim
   readonly settlement: Settlement
+  /** What the job has reported, and is not stored yet. */
+  readonly report: ReportFields
   /**
    * When the lease expires, on this master's monotonic clock. A renewal moves it, even while the settlement is being
    * written.
@@ -84,6 +105,16 @@ export interface ClaimStore {
    * @throws as `settleAll`
    */
   settleOne(request: SettleRequest, firstSentAt?: number): Promise<Verdict>
+}
+
+/** Stores what running jobs report. */
+export interface ReportStore {
+  /**
+   * Writes each report to its task, unless the task no longer carries the token of the claim.
+   *
+   * @throws when the database does not answer (rejects)
+   */
+  report(reports: readonly { readonly claim: Claim; readonly fields: ReportFields }[]): Promise<void>
 }
 
 /** A task as `TaskQueue.cancel` left it, and the token of its claim if it is running. */

@@ -9,6 +9,8 @@ import { role } from '../role'
  * it has written the outcome, no listener hears of it.
  */
 export interface TaskEvents {
+  /** The task function has called `context.progress`: `value` is what it gave last. */
+  readonly progress: { readonly value: unknown; readonly task: Task }
   /** The task function returned or resolved: `value` is its result. The task is no longer in the queue. */
   readonly done: { readonly value: unknown; readonly task: Task }
   /** The last attempt failed: `value` is its error. The task stays in the queue as `failed`. */
@@ -25,6 +27,7 @@ export type TaskEventType = keyof TaskEvents
 export type TaskEventListener<Type extends TaskEventType> = (event: TaskEvents[Type]) => unknown
 
 const TYPES = namesOf<TaskEventType>({
+  progress: true,
   done: true,
   error: true,
   retry: true,

@@ -1,3 +1,4 @@
+import { OUTSIDE_OF_JOBS } from '../../common/ending'
 import { Mongo } from 'meteor/mongo'
 import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
 import { createId } from '../../common/id'
@@ -5,34 +6,39 @@ import { wrongValue } from '../../common/invalid'
 import { isPlainObject } from '../../common/plain'
 import { type NewTask, type Task, checkText, createTask, createTasks } from '../../common/task'
 import { role } from '../role'
+import { type FindForOptions, queryFor } from './find-for'
 import { type ListenerOptions, type TaskEventListener, type TaskEventType, Listeners } from './listeners'
 import type { InMemoryTasks } from './memory/in-memory-tasks'
 import { MemoryQueue } from './memory/memory-queue'
-import type { Retention } from './memory/retention'
-import { add, addAll, checkSize } from './mongo/add'
-import { cancelTask, startAnew } from './mongo/cancel'
+import { checkSize } from './mongo/add'
+import { MongoEndFeed } from './mongo/end-feed'
 import type { RawCollection, StoredTask } from './mongo/schema'
+import { Queue } from './queue'
+import { type WaitOptions, Results, checkWaitOptions } from './results/results'
+import { Waiters } from './results/waiters'
+import { Retention } from './retention'
 import { Signals } from './signals'
+
+export interface TaskQueueParts {
+  readonly listeners: Listeners
+  readonly memory: InMemoryTasks
+  readonly queue: Queue
+  readonly results: Results
+}
 
 /**
  * The task queue: a `Mongo.Collection` of the persistent tasks, together with the in-memory tasks of this master. Any
  * process may find, change and remove persistent tasks with the collection's own methods.
  */
 export class TaskQueueCollection extends Mongo.Collection<Task> {
-  readonly #memory: MemoryQueue
-  readonly #listeners: Listeners
-  readonly #signals: Signals
-  readonly #retention: Retention
+  readonly #parts: TaskQueueParts
 
-  constructor(name: string, memory: MemoryQueue, listeners: Listeners, signals: Signals, retention: Retention) {
+  constructor(name: string, parts: TaskQueueParts) {
     // Invariant 11: keeps clients out, even with the packages `insecure` and `autopublish`. Meteor's types do not
     // declare `_preventAutopublish`.
     const closed: object = { defineMutationMethods: false, _preventAutopublish: true }
     super(name, closed)
-    this.#memory = memory
-    this.#listeners = listeners
-    this.#signals = signals
-    this.#retention = retention
+    this.#parts = parts
   }
 
   /**
@@ -47,8 +53,9 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   async addTask(newTask: NewTask, ...others: readonly unknown[]): Promise<string> {
     const task = createTask(newTask)
     refuseMore('addTask', others)
-    if (newTask.inMemory !== true) await this.addPersistent(task)
-    else if (this.addInMemory([task]).length > 0) throw new DuplicateTaskError([task._id])
+    const inMemory = newTask.inMemory === true
+    if (!inMemory) checkSize('addTask', task)
+    await this.#parts.queue.add(task, inMemory)
     return task._id
   }
 
@@ -73,13 +80,50 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
       if (!isInMemory) checkSize(`addTasks[${String(index)}]`, task)
       ;(isInMemory ? inMemory : persistent).push(task)
     }
-    // Invariant 12: all checks come before the first write, so that nothing is stored when one fails.
-    if (inMemory.length > 0) this.#memory.checkOpen()
-    const taken = await addAll(persistent, this.rawCollection())
-    for (const task of firstOfEachType(without(taken, persistent))) this.#signals.taskAdded(task)
-    const duplicates = [...taken, ...this.addInMemory(inMemory)]
+    const duplicates = await this.#parts.queue.addAll(persistent, inMemory)
     if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
     return tasks.map(({ _id }) => _id)
+  }
+
+  /**
+   * Adds a task and waits for its result, from any process; for an in-memory task on the master only. With a given
+   * `_id`, it joins the task of this `_id` and type that is in the queue or kept, if there is one.
+   *
+   * @param options.signal when it is aborted, the task that this call has added is cancelled, and the call rejects with
+   * its reason. A task that it has joined goes on
+   * @param options.timeout milliseconds to wait; the task goes on after it
+   * @returns what the task function returned: what `data` may hold, at most 1 MB
+   * @throws the error of the task if it fails (rejects), of the same class if that is the package's or `Meteor.Error`
+   * @throws TaskCancelledError (rejects) if the task is cancelled
+   * @throws TaskRemovedError (rejects) if the task is removed before it has ended
+   * @throws WaitTimeoutError (rejects) after `timeout`
+   * @throws WrongProcessError (rejects) in a worker, outside a job; or for an in-memory task, as `addTask`
+   * @throws InvalidArgumentError (rejects) as `addTask`, or for a wrong option
+   * @throws DuplicateTaskError (rejects) if a task of another type has this `_id`
+   */
+  async run<Result = unknown, Data = unknown>(newTask: NewTask<Data>, options?: WaitOptions): Promise<Result>
+  async run(newTask: NewTask, options: WaitOptions = {}, ...others: readonly unknown[]): Promise<unknown> {
+    const task: Task = { ...createTask(newTask, 'run'), awaited: 'run' }
+    const limits = checkWaitOptions('run', options)
+    refuseMore('run', others)
+    const inMemory = newTask.inMemory === true
+    if (!inMemory) checkSize('run', task)
+    return this.#parts.results.run(task, inMemory, limits)
+  }
+
+  /**
+   * Waits for the result of a task that is in the queue or kept, from any process; of an in-memory task on its master
+   * only.
+   *
+   * @param options.signal when it is aborted, the call rejects with its reason; the task goes on
+   * @throws as `run` (rejects); TaskRemovedError also if there is no such task
+   */
+  async result<Result = unknown>(_id: string, options?: WaitOptions): Promise<Result>
+  async result(_id: string, options: WaitOptions = {}, ...others: readonly unknown[]): Promise<unknown> {
+    checkId('result', _id)
+    const limits = checkWaitOptions('result', options)
+    refuseMore('result', others)
+    return this.#parts.results.result(_id, limits)
   }
 
   /**
@@ -95,10 +139,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   async cancel(_id: string, ...others: readonly unknown[]): Promise<boolean> {
     checkId('cancel', _id)
     refuseMore('cancel', others)
-    const { keepFailed } = this.#retention
-    const cancellation = this.#memory.cancel(_id) ?? (await cancelTask(this.rawCollection(), _id, keepFailed))
-    if (cancellation !== undefined) this.#signals.taskCancelled(cancellation)
-    return cancellation !== undefined
+    return this.#parts.queue.cancel(_id)
   }
 
   /**
@@ -112,14 +153,20 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   async retry(_id: string, ...others: readonly unknown[]): Promise<boolean> {
     checkId('retry', _id)
     refuseMore('retry', others)
-    const inMemory = this.#memory.startAnew(_id)
-    if (inMemory !== undefined) {
-      this.#signals.master?.inMemoryTaskAdded(inMemory)
-      return true
-    }
-    const task = await startAnew(this.rawCollection(), _id)
-    if (task !== undefined) this.#signals.taskAdded(task)
-    return task !== undefined
+    return this.#parts.queue.startAnew(_id)
+  }
+
+  /**
+   * The persistent tasks that have this `audience`, for a publication: a cursor that shows their `taskType`, `state`,
+   * `progress`, `attempts`, `createdAt`, `startedAt`, `endedAt` and `audience`.
+   *
+   * @param audience one string; null (a client that is not logged in) finds nothing
+   * @param options.fields further fields to show: `{ result: 1, 'error.message': 1 }`
+   * @throws InvalidArgumentError for any other audience, undefined included
+   */
+  findFor(audience: string | null, options: FindForOptions = {}): Mongo.Cursor<Task> {
+    const { fields, selector } = queryFor(audience, options)
+    return this.find(selector, { fields })
   }
 
   /**
@@ -135,7 +182,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     listener: TaskEventListener<Type>,
     options?: ListenerOptions,
   ): void {
-    this.#listeners.add(eventType, listener, options)
+    this.#parts.listeners.add(eventType, listener, options)
   }
 
   /**
@@ -146,7 +193,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws WrongProcessError in a worker
    */
   removeEventListener<Type extends TaskEventType>(eventType: Type, listener?: TaskEventListener<Type>): void {
-    this.#listeners.remove(eventType, listener)
+    this.#parts.listeners.remove(eventType, listener)
   }
 
   /**
@@ -160,26 +207,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
         'TaskQueue.inMemory is on the master only, and this is a worker: workers have no in-memory tasks.',
       )
     }
-    return this.#memory
-  }
-
-  /** @returns and throws as `MemoryQueue.add` */
-  private addInMemory(tasks: readonly Task[]): string[] {
-    if (tasks.length === 0) return []
-    const duplicates = this.#memory.add(tasks)
-    for (const task of firstOfEachType(without(duplicates, tasks))) this.#signals.master?.inMemoryTaskAdded(task)
-    return duplicates
-  }
-
-  /**
-   * An idle master stores the task already claimed, also when one of its workers adds it. The job then starts after one
-   * write instead of two.
-   */
-  private async addPersistent(task: Task): Promise<void> {
-    checkSize('addTask', task)
-    if (await this.#signals.addClaimed(task)) return
-    await add(task, this.rawCollection())
-    this.#signals.taskAdded(task)
+    return this.#parts.memory
   }
 }
 
@@ -198,30 +226,17 @@ function refuseMore(method: string, others: readonly unknown[]): void {
   throw wrongValue(`${method}: the second argument`, other, 'none', hint)
 }
 
-function without(ids: readonly string[], tasks: readonly Task[]): readonly Task[] {
-  const excluded = new Set(ids)
-  return tasks.filter(({ _id }) => !excluded.has(_id))
-}
+const QUEUE_NAME = 'taskQueue'
 
-/** For each type: the due task with the highest priority, and the earliest of the scheduled tasks. */
-function firstOfEachType(tasks: readonly Task[]): Iterable<Task> {
-  const first = new Map<string, Task>()
-  for (const task of tasks) {
-    const { dueDate, priority, state, taskType } = task
-    const known = first.get(state + taskType)
-    const isFirst = known === undefined || (state === 'scheduled' ? dueDate < known.dueDate : priority > known.priority)
-    if (isFirst) first.set(state + taskType, task)
-  }
-  return first.values()
-}
-
-/** Set by the cluster of this process, if there is one. */
-export const retention: Retention = { keepFailed: null }
+/** Configured by the cluster of this process, if there is one. */
+export const retention = new Retention()
 export const memoryQueue = new MemoryQueue(createId(), retention)
 export const listeners = new Listeners()
 export const signals = new Signals()
-const QUEUE_NAME = 'taskQueue'
-export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, memoryQueue, listeners, signals, retention)
+const queue = new Queue({ memory: memoryQueue, retention, signals, tasks: storedTasks })
+export const waiters = new Waiters(queue, new MongoEndFeed(storedTasks))
+export const results = new Results(queue, role === 'worker' ? OUTSIDE_OF_JOBS : waiters)
+export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, { listeners, memory: memoryQueue, queue, results })
 
 /**
  * The collection of the queue's documents. Whatever the connection string prefers, reads go to the primary, so that

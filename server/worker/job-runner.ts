@@ -1,5 +1,6 @@
+import type { EndSource } from '../../common/ending'
 import { clockOffset, hasJumped, monotonicNow } from '../../common/clock'
-import { UnknownTaskTypeError, UnsendableValueError, describe, messageOf, toError } from '../../common/errors'
+import { UnknownTaskTypeError, UnsendableValueError, describe, messageOf, wishIn, toError } from '../../common/errors'
 import { errorFromWire, errorToWire, toWire } from '../../common/pipe/wire'
 import type { JobContext, TaskFunction } from '../../common/ipc'
 import type { Log, TaskEntry } from '../../common/log'
@@ -9,9 +10,12 @@ import type { Job } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { MAX_TURN_MS } from '../tuning'
 import type { AddedTasks } from './added-tasks'
+import { currentJob } from './current-job'
 import { JobAbort } from './job-abort'
 import { JobIpc, MESSAGE_DATA } from './job-ipc'
+import { JobReports } from './job-reports'
 import type { ParentLink } from './parent-link'
+import { Waits } from './waits'
 
 type OutcomeMessage = Extract<ToMaster, { kind: 'outcome' }>
 type RunMessage = Extract<ToWorker, { kind: 'run' }>
@@ -43,6 +47,7 @@ export class JobRunner {
   readonly #options: JobRunnerOptions
   readonly #ipc: JobIpc
   readonly #added: AddedTasks
+  readonly #waits: Waits
   /** In the order in which they are started. */
   readonly #waiting: RunMessage[] = []
   /** The jobs that are running, by token. */
@@ -62,6 +67,12 @@ export class JobRunner {
     this.#options = options
     this.#added = added
     this.#ipc = new JobIpc(link, log)
+    this.#waits = new Waits(link, () => this.startSoon())
+  }
+
+  /** Where this worker's jobs learn how other tasks end. */
+  get endSource(): EndSource {
+    return this.#waits
   }
 
   /** Listens to the master, and reports that this worker is ready for jobs. */
@@ -82,7 +93,7 @@ export class JobRunner {
     switch (message.kind) {
       case 'run':
         this.#waiting.push(message)
-        if (this.#waiting.length === 1) setImmediate(() => this.takeTurn())
+        if (this.#waiting.length === 1) this.startSoon()
         return
       case 'recall':
         this.returnRecalled(message.token)
@@ -93,9 +104,16 @@ export class JobRunner {
       case 'added':
         this.#added.receive(message)
         return
+      case 'ended':
+        this.#waits.receive(message)
+        return
       case 'answer':
         this.#ipc.receive(message)
     }
+  }
+
+  private startSoon(): void {
+    setImmediate(() => this.takeTurn())
   }
 
   /** Fails the job or the conversation that the message names. If it names none, the protocol is broken. */
@@ -137,7 +155,7 @@ export class JobRunner {
   }
 
   private startNext(): void {
-    while (this.#starting === undefined && this.#running.size < this.#options.slots) {
+    while (this.#starting === undefined && this.#running.size < this.#options.slots + this.#waits.lentSlots) {
       const next = this.#waiting.shift()
       if (next === undefined) return
       if (isInTime(next)) void this.run(next)
@@ -178,7 +196,7 @@ export class JobRunner {
     this.#running.delete(token)
     // Starts the next job in the turn of the report, so that both travel in one message.
     if (performance.now() < this.#turnEndsAt) this.startNext()
-    else setImmediate(() => this.takeTurn())
+    else this.startSoon()
   }
 
   /** Calls the function, and then starts the next job, if there is a slot for it. */
@@ -190,20 +208,27 @@ export class JobRunner {
 
   private async execute(job: Job, { token, attempt }: RunMessage, abort: JobAbort): Promise<TimedOutcome> {
     const startedAt = performance.now()
+    const reports = new JobReports(job, token, this.#link, this.#log)
     const context: JobContext = {
       attempt,
       token,
+      progress: reports.progress,
+      log: reports.log,
       get signal() {
         return abort.signal
       },
     }
+    const toggleIPC = this.#ipc.jobStarted(job, token)
+    this.#waits.jobStarted(token)
     let outcome: Outcome
     try {
-      outcome = done(await this.functionFor(job)(job, this.#ipc.jobStarted(job, token), context))
+      outcome = done(await currentJob.run(token, () => this.functionFor(job)(job, toggleIPC, context)))
     } catch (thrown) {
       outcome = failed(thrown)
     }
+    reports.jobEnded()
     this.#ipc.jobEnded(token)
+    this.#waits.jobEnded(token)
     return { outcome, duration: performance.now() - startedAt }
   }
 
@@ -247,5 +272,9 @@ function unsendable(what: string, reason: unknown): Outcome {
 }
 
 function failed(thrown: unknown): Outcome {
-  return { kind: 'failed', error: errorToWire(toError(thrown)) }
+  const error = toError(thrown)
+  const wish = wishIn(error)
+  if (wish?.kind === 'later') return { kind: 'postponed', delay: wish.delay }
+  if (wish?.kind === 'fatal') return { kind: 'failed', error: errorToWire(wish.error), isFinal: true }
+  return { kind: 'failed', error: errorToWire(error) }
 }

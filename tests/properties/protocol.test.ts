@@ -38,6 +38,7 @@ const failed = nearly({
   error,
   isFinal: fc.option(fc.boolean(), { nil: undefined }),
 })
+const postponed = nearly({ kind: fc.constant('postponed'), delay: number })
 const answered = nearly({ kind: fc.constant('answered'), value })
 const refused = nearly({ kind: fc.constant('refused'), error })
 
@@ -51,10 +52,12 @@ const toMaster = fc.oneof(
   nearly({
     kind: fc.constant('outcome'),
     token,
-    outcome: fc.oneof(done, failed),
+    outcome: fc.oneof(done, failed, postponed),
     duration: number,
     rss: fc.option(number, { nil: undefined }),
   }),
+  nearly({ kind: fc.constant('await'), token, wait: number, _id: name, createdAt: number, sequence: number }),
+  nearly({ kind: fc.constant('stopWaiting'), wait: number }),
   nearly({ kind: fc.constant('ask'), token, conversation: number, status: number, data: value }),
 )
 const toWorker = fc.oneof(
@@ -68,6 +71,7 @@ const toWorker = fc.oneof(
   }),
   nearly({ kind: fc.constant('recall'), token }),
   nearly({ kind: fc.constant('added'), offer: number, outcome: fc.oneof(addOutcome, failed) }),
+  nearly({ kind: fc.constant('ended'), wait: number, ending: fc.oneof(done, failed, postponed) }),
   nearly({ kind: fc.constant('abort'), token, reason: error }),
   nearly({ kind: fc.constant('answer'), token, conversation: number, answer: fc.oneof(answered, refused) }),
 )
@@ -107,6 +111,11 @@ function receiveAsMaster(message: ToMaster): void {
     assert.doesNotThrow(() => decode(message.task))
     return
   }
+  if (message.kind === 'await' || message.kind === 'stopWaiting') {
+    assert.ok(Number.isInteger(message.wait))
+    if (message.kind === 'await') assert.ok(Number.isFinite(message.createdAt) && typeof message._id === 'string')
+    return
+  }
   assert.equal(typeof message.token, 'string')
   if (message.kind === 'ask') assertValue(message.data)
   if (message.kind !== 'outcome') return
@@ -114,12 +123,19 @@ function receiveAsMaster(message: ToMaster): void {
   assert.equal(typeof (message.rss ?? 0), 'number')
   const { outcome } = message
   if (outcome.kind === 'done') assertValue(outcome.value)
-  else assertError(outcome.error)
+  else if (outcome.kind === 'failed') assertError(outcome.error)
+  else assert.ok(outcome.delay >= 0)
 }
 
 function receiveAsWorker(message: ToWorker): void {
   if (message.kind === 'added') {
     if (message.outcome.kind === 'failed') assertError(message.outcome.error)
+    return
+  }
+  if (message.kind === 'ended') {
+    assert.ok(Number.isInteger(message.wait))
+    if (message.ending.kind === 'done') assertValue(message.ending.value)
+    else assertError(message.ending.error)
     return
   }
   assert.equal(typeof message.token, 'string')

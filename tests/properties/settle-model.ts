@@ -12,6 +12,7 @@ import { type Found, findingOf, lossAmong } from '../../server/queue/mongo/verdi
 export const VARIANTS = [
   'none',
   'the delete ignores a request to cancel',
+  'the delete ignores those who wait',
   'a rescue ignores a request to cancel',
   'cancel reads the state, then writes',
   'a settlement does not write settledBy',
@@ -34,6 +35,8 @@ interface Doc {
   state: 'waiting' | 'running' | 'done' | 'failed' | 'cancelled'
   token?: string
   isRequested?: boolean
+  /** Somebody waits for its end, which is to be kept. */
+  isAwaited?: boolean
   isExpired?: boolean
   isTakenOver?: boolean
   settledBy?: string
@@ -50,6 +53,8 @@ interface Master {
   isTakenOver?: boolean
   isLeaseOver?: boolean
   knowsRequest?: boolean
+  /** A look-up has found that somebody waits. */
+  isKept?: boolean
   kind?: Kind
   /** Set once a write of unknown effect was sent: whether the lease had run out before, by its own clock. */
   wasLeaseOver?: boolean
@@ -71,7 +76,7 @@ interface State {
   cancelled: Record<string, true>
   removed: Record<number, true>
   /** What may still happen. */
-  left: Record<'claim' | 'cancel' | 'remove' | 'add' | 'retry' | 'loseAck' | 'failover' | 'expire', number>
+  left: Record<'claim' | 'cancel' | 'await' | 'remove' | 'add' | 'retry' | 'loseAck' | 'failover' | 'expire', number>
 }
 
 class Violation extends Error {}
@@ -91,7 +96,7 @@ const START: State = {
   emitted: {},
   cancelled: {},
   removed: {},
-  left: { claim: 2, cancel: 0, remove: 0, add: 0, retry: 0, loseAck: 0, failover: 0, expire: 0 },
+  left: { claim: 2, cancel: 0, await: 0, remove: 0, add: 0, retry: 0, loseAck: 0, failover: 0, expire: 0 },
 }
 
 /**
@@ -103,6 +108,8 @@ const SCENARIOS: readonly Partial<State['left']>[] = [
   { cancel: 1, retry: 1, loseAck: 1, expire: 1 },
   { cancel: 1, retry: 1, remove: 1, expire: 1 },
   { cancel: 1, remove: 1, add: 1, failover: 1 },
+  { await: 1, cancel: 1, loseAck: 1, expire: 1 },
+  { await: 1, remove: 1, add: 1, failover: 1 },
 ]
 
 /** Visits every state of every scenario, until a rule is broken. */
@@ -171,6 +178,7 @@ type Step = (state: State) => boolean
 function stepsOf({ masters }: State, variant: Variant): (readonly [string, Step])[] {
   return [
     ['the user cancels', next => cancel(next, variant)],
+    ['the user waits for its end', awaitEnd],
     ['the user removes', remove],
     ['the user adds', next => add(next, variant)],
     ['the user retries', retry],
@@ -241,6 +249,13 @@ function cancelInTwoSteps(state: State): boolean {
 function acknowledgeCancel(state: State, doc: Doc): boolean {
   doc.by = 'user'
   state.cancelled[keyOf(doc)] = true
+  return commit(state)
+}
+
+function awaitEnd(state: State): boolean {
+  const doc = state.local
+  if (doc === null || !isUnended(doc) || doc.isAwaited || !spend(state, 'await')) return false
+  doc.isAwaited = true
   return commit(state)
 }
 
@@ -344,12 +359,14 @@ function write(state: State, index: 0 | 1, variant: Variant): boolean {
   const isHeld = doc?.state === 'running' && doc.token === token
   const isMatched = variant === 'a settlement does not compare the token' ? doc !== null : isHeld
   const keepsDone = master.isTakenOver && variant !== 'a done task that was taken over is deleted'
-  const isDeletion = kind === 'done' && !keepsDone
-  const isBlocked = isDeletion && doc?.isRequested && variant !== 'the delete ignores a request to cancel'
+  const isDeletion = kind === 'done' && !keepsDone && !master.isKept
+  const isAsked = doc?.isRequested && variant !== 'the delete ignores a request to cancel'
+  const isBlocked = isDeletion && (isAsked || (doc?.isAwaited && variant !== 'the delete ignores those who wait'))
   master.phase = 'sent'
   master.result = 'no match'
   if (doc === null || !isMatched || isBlocked) return true
   if (isDeletion) {
+    if (doc.isAwaited) throw new Violation('nobody can tell those who wait how the task ended')
     state.local = null
     master.result = 'settled'
     return true
@@ -401,9 +418,10 @@ function lookUp(state: State, index: 0 | 1, variant: Variant): boolean {
   const isLate = master.wasLeaseOver === true && variant !== 'a look-up does not ask whether the lease had run out'
   const unanswered = master.wasLeaseOver === undefined ? undefined : { isLate }
   const finding = findingOf(claimOf(master), kind, foundOf(found), unanswered)
-  if (finding === 'settleAsAsked' || finding === 'settleAsCancelled') {
+  if (finding === 'settleAsAsked' || finding === 'settleAsCancelled' || finding === 'settleAsKept') {
     master.phase = 'writing'
     if (finding === 'settleAsCancelled') master.kind = 'cancelled'
+    if (finding === 'settleAsKept') master.isKept = true
   } else conclude(state, index, finding)
   return true
 }
@@ -478,7 +496,7 @@ function claimOf({ incarnation = 0, token = '' }: Master): Parameters<typeof fin
 
 function foundOf(doc: Doc | null): Found | null {
   if (doc === null) return null
-  const { incarnation, isRequested, replaced, settledBy, state, token } = doc
+  const { incarnation, isAwaited, isRequested, replaced, settledBy, state, token } = doc
   return {
     state,
     createdAt: new Date(incarnation),
@@ -487,6 +505,7 @@ function foundOf(doc: Doc | null): Found | null {
     ...(settledBy !== undefined && { settledBy }),
     ...(replaced !== undefined && { replaced }),
     ...(isRequested && { cancelRequestedAt: new Date(0) }),
+    ...(isAwaited && { awaited: 'result' as const }),
   }
 }
 

@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import {
+  RetryLaterError,
+  TaskFatalError,
   TaskQueue,
   type Job,
   type JobContext,
@@ -73,6 +75,28 @@ export const attemptTasks: TaskMap = {
     retries: 1,
     backoff: () => {
       throw new Error('the backoff threw')
+    },
+  },
+  /** Asks for another attempt until the one that its data names. */
+  postponeUntil: (job, _toggleIPC, { attempt }) => {
+    const { attempt: last, delay } = job.data as { attempt: number; delay: number }
+    if (attempt < last) throw new RetryLaterError(delay)
+    return attempt
+  },
+  /** As another copy of the package would throw it. */
+  postponeByCode: (_job, _toggleIPC, { attempt }) => {
+    if (attempt === 1) throw Object.assign(new Error('later'), { code: 'ERR_CLUSTER_RETRY_LATER', delay: 1 })
+    return attempt
+  },
+  postponeWrongly: () => {
+    throw Object.assign(new Error('not a number'), { code: 'ERR_CLUSTER_RETRY_LATER', delay: -1 })
+  },
+  failFatally: {
+    retries: 5,
+    backoff: 1,
+    run: job => {
+      const { withError } = job.data as { withError?: boolean }
+      throw new TaskFatalError(withError === true ? new RangeError('the given error') : 'the card was refused')
     },
   },
   context: (_job, _toggleIPC, { attempt, token, signal }) => ({ attempt, token, aborted: signal.aborted }),

@@ -4,7 +4,14 @@
  */
 import { createServer } from 'node:net'
 import { Meteor } from 'meteor/meteor'
-import { Cluster, TaskQueue, type ClusterOptions, type LogEntry, type Task } from 'meteor/nschwarz:cluster'
+import {
+  Cluster,
+  TaskQueue,
+  type ClusterOptions,
+  type LogEntry,
+  type Task,
+  type WaitOptions,
+} from 'meteor/nschwarz:cluster'
 import { errorToWire, toWire } from '../../common/pipe/wire'
 import { held, messageBroker } from './broker'
 import { skew } from '../chaos/skew'
@@ -15,6 +22,7 @@ import {
   KILLER_VARIABLE,
   OPTIONS_VARIABLE,
   PORT_THIEF_VARIABLE,
+  RUNNING_HOOK_VARIABLE,
   WAITING_HOOK_VARIABLE,
   notify,
 } from './remote-protocol'
@@ -80,7 +88,56 @@ if (process.env[WAITING_HOOK_VARIABLE] !== undefined && Cluster.isMaster()) {
   })
 }
 
+if (process.env[RUNNING_HOOK_VARIABLE] !== undefined) {
+  Meteor.startup(async () => {
+    try {
+      console.log(`the hook has ${String(await TaskQueue.run({ taskType: 'text', data: { bytes: 3 } }))}`)
+    } catch (error) {
+      console.log(`the hook was refused: ${(error as Error).name}`)
+    }
+  })
+}
+
+function waitOptions({ timeout, abortAfter }: { timeout?: number; abortAfter?: number } = {}): WaitOptions {
+  if (abortAfter === undefined) return { timeout }
+  const controller = new AbortController()
+  setTimeout(() => {
+    controller.abort(new Error('aborted by the test'))
+  }, abortAfter)
+  return { timeout, signal: controller.signal }
+}
+
+function classesOf(error: unknown): string[] {
+  const classes: string[] = []
+  for (let at = Object.getPrototypeOf(error) as object | null; at !== null; at = Object.getPrototypeOf(at) as object) {
+    classes.push(at.constructor.name)
+  }
+  return classes
+}
+
 const calls: Calls = {
+  run: (task, options) => TaskQueue.run(task, waitOptions(options)),
+  result: (_id, options) => TaskQueue.result(_id, waitOptions(options)),
+  runAll: async tasks => {
+    const outcomes = await Promise.allSettled(tasks.map(task => TaskQueue.run(task)))
+    return outcomes.map(outcome =>
+      outcome.status === 'fulfilled' ? { value: outcome.value } : { error: (outcome.reason as Error).name },
+    )
+  },
+  errorOfRun: async task => {
+    try {
+      return { classes: [], message: `no error, but ${String(await TaskQueue.run(task))}`, fields: {}, cause: '' }
+    } catch (thrown) {
+      const error = thrown as Error
+      return {
+        classes: classesOf(error),
+        message: error.message,
+        fields: Object.fromEntries(Object.entries(error)),
+        cause: (error.cause as Error | undefined)?.message,
+      }
+    }
+  },
+
   addTask: task => TaskQueue.addTask(task),
   addTasks: tasks => TaskQueue.addTasks(tasks),
   tasks: () => TaskQueue.inMemory.tasks(),
@@ -99,6 +156,7 @@ const calls: Calls = {
   initialize: () => {
     cluster?.initialize()
   },
+  findFor: (audience, options) => TaskQueue.findFor(audience as string | null, options).fetchAsync(),
   cancel: _id => TaskQueue.cancel(_id),
   retry: _id => TaskQueue.retry(_id),
   remove: _id => TaskQueue.removeAsync(_id),
@@ -145,6 +203,9 @@ const calls: Calls = {
 
 if (Cluster.isMaster()) {
   for (const type of ['done', 'error', 'retry'] as const) calls.listen(type, 'usual')
+  TaskQueue.addEventListener('progress', ({ value, task }) => {
+    notify({ event: 'progress', value, task })
+  })
   for (const event of ['stalled', 'cancelled'] as const) {
     TaskQueue.addEventListener(event, ({ task }) => {
       notify({ event, task })

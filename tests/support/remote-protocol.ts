@@ -1,5 +1,5 @@
 import type { WireError, WireValue } from '../../common/pipe/wire'
-import type { IpcMessage, Job, ListenerOptions, NewTask, Task } from 'meteor/nschwarz:cluster'
+import type { FindForOptions, IpcMessage, Job, ListenerOptions, NewTask, Task } from 'meteor/nschwarz:cluster'
 
 /** Which of the apps in tests/main.ts a forked server is. */
 export const APP_VARIABLE = 'CLUSTER_TEST_APP'
@@ -13,6 +13,8 @@ export const KILLER_VARIABLE = 'CLUSTER_TEST_KILLER'
 export const PORT_THIEF_VARIABLE = 'CLUSTER_TEST_PORT_THIEF'
 /** Set where a startup hook is to wait for a task. */
 export const WAITING_HOOK_VARIABLE = 'CLUSTER_TEST_WAITING_HOOK'
+/** Set where a startup hook is to run a task, and to wait for its result. */
+export const RUNNING_HOOK_VARIABLE = 'CLUSTER_TEST_RUNNING_HOOK'
 /** Before the name of an example of the README. */
 export const EXAMPLE_PREFIX = 'example:'
 /** The options of the remote app's cluster, as JSON. */
@@ -31,6 +33,15 @@ export interface Calls {
   release: (taskId: string, answer?: unknown) => boolean
   setRefreshRate: (refreshRate: number) => void
   initialize: () => void
+  /** @param abortAfter milliseconds until the signal of the options is aborted */
+  run: (task: NewTask, options?: { timeout?: number; abortAfter?: number }) => Promise<unknown>
+  result: (_id: string, options?: { timeout?: number; abortAfter?: number }) => Promise<unknown>
+  /** Runs all at once. @returns what became of each */
+  runAll: (tasks: readonly NewTask[]) => Promise<{ value?: unknown; error?: string }[]>
+  /** Runs a task, and throws again what that throws. @returns of which classes the error is, and its own fields */
+  errorOfRun: (task: NewTask) => Promise<{ classes: string[]; message: string; fields: unknown; cause: unknown }>
+  /** @returns the documents of the cursor */
+  findFor: (audience: unknown, options?: FindForOptions) => Promise<Partial<Task>[]>
   cancel: (_id: string) => Promise<boolean>
   retry: (_id: string) => Promise<boolean>
   remove: (_id: string) => Promise<number>
@@ -71,6 +82,7 @@ export type Notice =
         readonly mode: string
       }
     }[EventType]
+  | { readonly event: 'progress'; readonly value: unknown; readonly task: Task }
   | { readonly event: 'stalled'; readonly task: Task }
   | { readonly event: 'cancelled'; readonly task: Task }
   | { readonly event: 'message'; readonly message: IpcMessage; readonly task: Job }

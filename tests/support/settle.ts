@@ -1,22 +1,56 @@
 import type { TaskFailure } from '../../common/task'
-import type { Claim, ClaimStore, Counts, Release, Settlement, Verdict } from '../../server/queue/claim'
+import type { WireError } from '../../common/pipe/wire'
+import { waiters } from '../../server/queue/task-queue'
+import type {
+  Claim,
+  ClaimStore,
+  Counts,
+  Done,
+  Release,
+  SettleRequest,
+  Settlement,
+  Verdict,
+} from '../../server/queue/claim'
 import type { MemoryQueue } from '../../server/queue/memory/memory-queue'
+import { Retention } from '../../server/queue/retention'
 
 /** Either queue. */
 type Store = Pick<ClaimStore, 'settleOne'> | Pick<MemoryQueue, 'settle'>
 
+/** As a task that is not kept has it. */
+export const DONE: Done = { kind: 'done', value: { value: undefined }, keepDone: undefined, isKept: false }
+
+export const WIRE: WireError = {
+  name: 'Error',
+  message: '$broken',
+  stack: undefined,
+  fields: {},
+  cause: undefined,
+  errors: undefined,
+}
+
+/** Failed and cancelled tasks are kept for good. */
+export const RETENTION = new Retention()
+
+export { waiters }
+
+/** A request of a master whose lease is far from over. */
+export function requestFor(claim: Claim, settlement: Settlement): SettleRequest {
+  return { claim, settlement, report: {}, leaseEndsAt: Infinity }
+}
+
 export async function settle(store: Store, claim: Claim, settlement: Settlement): Promise<Verdict> {
-  if ('settle' in store) return store.settle(claim, settlement)
-  return store.settleOne({ claim, settlement, leaseEndsAt: Infinity })
+  const request = requestFor(claim, settlement)
+  return 'settle' in store ? store.settle(request) : store.settleOne(request)
 }
 
 /** @returns whether the claim still held its task */
 export async function complete(store: Store, claim: Claim): Promise<boolean> {
-  return (await settle(store, claim, { kind: 'done' })) === 'settled'
+  return (await settle(store, claim, DONE)) === 'settled'
 }
 
 export async function fail(store: Store, claim: Claim, error: TaskFailure, counts: Counts = {}): Promise<boolean> {
-  return (await settle(store, claim, { kind: 'failed', error, counts })) === 'settled'
+  return (await settle(store, claim, { kind: 'failed', error, wire: WIRE, counts })) === 'settled'
 }
 
 export async function release(store: Store, claim: Claim, change: Release): Promise<boolean> {

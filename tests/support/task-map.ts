@@ -6,6 +6,8 @@ import { faultyTasks } from './faulty-tasks'
 import { hasMasterImports } from './has-master-imports'
 import { attemptTasks, hold } from './attempt-tasks'
 import { nestedList } from './nested-list'
+import { reportTasks } from './report-tasks'
+import { resultTasks } from './result-tasks'
 import { Cluster, TaskQueue, type Job, type NewTask, type TaskMap, type ToggleIPC } from 'meteor/nschwarz:cluster'
 
 const isMasterBeforeCluster = Cluster.isMaster()
@@ -110,6 +112,8 @@ export const taskMap: TaskMap = {
   },
   ...attemptTasks,
   ...faultyTasks,
+  ...resultTasks,
+  ...reportTasks,
   die: async job => {
     process.kill(process.pid, 'SIGKILL')
     await new Promise(resolve => setTimeout(resolve, 60_000))

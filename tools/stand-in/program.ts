@@ -114,8 +114,8 @@ function apiFor(section: Section): object {
       // A weak dependency is loaded only if another package uses it, and cannot be imported.
       if (options?.weak !== true) section.uses.push(...[names].flat().map(name => withoutVersion(name)))
     },
-    mainModule: (file: string) => {
-      section.mainModule = file
+    mainModule: (file: string, where?: string) => {
+      if (where !== 'client') section.mainModule = file
     },
   }
 }

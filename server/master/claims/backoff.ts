@@ -1,6 +1,7 @@
 import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
-import { DEFAULT_BACKOFF, delayOf, isDelay } from '../../../common/policy'
+import { isDelay } from '../../../common/delay'
+import { DEFAULT_BACKOFF, delayOf } from '../../../common/policy'
 import type { Task } from '../../../common/task'
 import type { Policy } from '../../../common/task-map'
 

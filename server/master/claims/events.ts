@@ -1,29 +1,50 @@
 import { isThenable } from '../../../common/inspect'
 import type { Log } from '../../../common/log'
+import { type WireValue, fromWire } from '../../../common/pipe/wire'
 import { type Task, copyTask } from '../../../common/task'
 import type { Listeners, TaskEventListener, TaskEvents, TaskEventType } from '../../queue/listeners'
+import { cancelled, doneWith } from '../../queue/results/ending'
+import type { Waiters } from '../../queue/results/waiters'
 import { CANCELLED, failureCause, finalEntry } from './outcome-log'
 
-/** Emits events to the application's listeners, and logs what listeners throw or reject with. */
+/**
+ * Reports how tasks end to those who wait for it, emits events to the application's listeners, and logs what listeners
+ * throw or reject with.
+ */
 export class Events {
   readonly #listeners: Listeners
+  readonly #waiters: Waiters
   readonly #log: Log
 
-  constructor(listeners: Listeners, log: Log) {
+  constructor(listeners: Listeners, waiters: Waiters, log: Log) {
     this.#listeners = listeners
+    this.#waiters = waiters
     this.#log = log
+  }
+
+  /** A task is done. @returns as `emit` */
+  emitDone(task: Task, value: WireValue): Promise<void> | undefined {
+    this.#waiters.ended(task, () => doneWith(value))
+    return this.emit('done', { value: fromWire(value), task })
+  }
+
+  /** A task has failed for good. @returns as `emit` */
+  emitFailed(task: Task, error: Error): Promise<void> | undefined {
+    this.#waiters.ended(task, () => ({ kind: 'failed', error }))
+    return this.emit('error', { value: error, task })
   }
 
   /** A task was cancelled. @returns as `emit` */
   emitCancelled(task: Task): Promise<void> | undefined {
     this.#log.task(task, CANCELLED)
+    this.#waiters.ended(task, cancelled)
     return this.emit('cancelled', { task })
   }
 
   /** Reports a task that cannot be run, because other code wrote its document. The task has failed. */
   emitPoisoned(task: Task, error: Error): void {
     this.#log.task(task, finalEntry(failureCause(error), 0))
-    void this.emit('error', { value: error, task })
+    void this.emitFailed(task, error)
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { Claim } from '../../queue/claim'
+import { JobReport } from './job-report'
 import type { Lease } from './lease'
 
 /**
@@ -43,6 +44,7 @@ export class HeldClaim {
   /** Undefined for an in-memory claim. */
   lease: Lease | undefined
   isCancelRequested: boolean
+  readonly report: JobReport
   #place: Place = 'buffered'
   #validity: Validity = 'held'
 
@@ -50,6 +52,7 @@ export class HeldClaim {
     this.claim = claim
     this.lease = lease
     this.isCancelRequested = claim.isCancelRequested
+    this.report = new JobReport(claim.task)
   }
 
   get place(): Place {

@@ -50,6 +50,11 @@ export function finalEntry({ text, error, milliseconds }: Cause, attempts: numbe
 }
 
 /** @param delay milliseconds until the next attempt */
+export function postponedEntry(delay: number): TaskEntry {
+  return { level: 'info', event: 'released', text: `asked for another attempt in ${textOfDuration(delay)}` }
+}
+
+/** @param delay milliseconds until the next attempt */
 export function crashEntry(
   pid: number | undefined,
   how: string,

@@ -1,10 +1,12 @@
 import { ClusterStoppedError, TaskTimeoutError, WorkerCrashError, textOf } from '../../../common/errors'
 import type { Log, TaskEntry } from '../../../common/log'
-import { type WireValue, errorFromWire, fromWire } from '../../../common/pipe/wire'
+import { type WireValue, errorFromWire, errorToWire } from '../../../common/pipe/wire'
 import { type Task, type TaskFailure, failuresOf } from '../../../common/task'
 import { type Definitions, policyOf } from '../../../common/task-map'
 import type { Death, JobEnd } from '../../pool/worker-exit'
 import type { Counts, Release, Settlement } from '../../queue/claim'
+import { revive } from '../../revive'
+import { isResultWanted, storedResult } from '../../queue/stored-result'
 import { delayAfter } from './backoff'
 import type { Events } from './events'
 import type { HeldClaim } from './held-claim'
@@ -16,6 +18,7 @@ import {
   failureCause,
   finalCrashEntry,
   finalEntry,
+  postponedEntry,
   releasedEntry,
   retryEntry,
   timeoutCause,
@@ -54,7 +57,8 @@ export class Outcomes {
     else if (outcome.kind === 'done') this.complete(held, outcome.value, milliseconds)
     else if (aborted instanceof ClusterStoppedError) this.releaseForStop(held)
     else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, aborted))
-    else this.retryOrFail(held, failureCause(errorFromWire(outcome.error), milliseconds), outcome.isFinal)
+    else if (outcome.kind === 'postponed') this.postpone(held, outcome.delay)
+    else this.retryOrFail(held, failureCause(revive(errorFromWire(outcome.error)), milliseconds), outcome.isFinal)
   }
 
   /**
@@ -109,8 +113,22 @@ export class Outcomes {
   }
 
   private complete(held: HeldClaim, value: WireValue, milliseconds: number): void {
-    const emit = () => this.#parts.events.emit('done', { value: fromWire(value), task: held.claim.task })
-    this.settle(held, { kind: 'done' }, { entry: doneEntry(milliseconds), emit })
+    const { task } = held.claim
+    const { keepDone } = policyOf(task, this.#parts.definitions)
+    const isKept = isResultWanted(task, keepDone)
+    const stored = isKept ? storedResult(value) : undefined
+    if (stored !== undefined && 'error' in stored) {
+      this.retryOrFail(held, failureCause(stored.error, milliseconds), true)
+      return
+    }
+    const emit = () => this.#parts.events.emitDone(task, value)
+    this.settle(held, { kind: 'done', value, keepDone, isKept }, { entry: doneEntry(milliseconds), emit })
+  }
+
+  /** The task function asked for another attempt, which is not counted as a failure. */
+  private postpone(held: HeldClaim, delay: number): void {
+    const release = { hasStarted: true, ...(delay === 0 ? {} : { delay }) }
+    this.settle(held, { kind: 'released', ...release }, { entry: postponedEntry(delay) })
   }
 
   private releaseForStop(held: HeldClaim): void {
@@ -149,9 +167,9 @@ export class Outcomes {
     const failure = toFailure(error)
     const emit = () => {
       const task: Task = { ...held.claim.task, ...counts, state: 'failed', error: failure }
-      return this.#parts.events.emit('error', { value: error, task })
+      return this.#parts.events.emitFailed(task, error)
     }
-    this.settle(held, { kind: 'failed', error: failure, counts }, { entry, emit })
+    this.settle(held, { kind: 'failed', error: failure, wire: errorToWire(error), counts }, { entry, emit })
   }
 
   /** @param killed the pid of the worker that was killed, since the job did not finish within its grace */

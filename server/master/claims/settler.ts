@@ -78,8 +78,9 @@ export class Settler {
       this.#pending--
       this.resolveIfIdle()
     }
-    if (held.claim.inMemory) conclude(memory.settle(held.claim, asked))
-    else outbox.write(requestFor(held, asked), conclude)
+    const request = requestFor(held, asked)
+    if (held.claim.inMemory) conclude(memory.settle(request))
+    else outbox.write(request, conclude)
   }
 
   // Invariant 3: store first, emit second.
@@ -135,6 +136,7 @@ function requestFor(held: HeldClaim, settlement: Settlement): SettleRequest {
   return {
     claim: held.claim,
     settlement,
+    report: held.report.last,
     get leaseEndsAt() {
       return held.lease?.endsAt ?? Infinity
     },

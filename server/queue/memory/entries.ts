@@ -9,6 +9,10 @@ export interface Entry {
   token?: string
   /** Set while the task is running: `TaskQueue.cancel` was called. */
   isCancelRequested?: true
+  /** Set on a done task that is kept for its `keepDone`: its `_id` is taken. */
+  holdsId?: boolean
+  /** What those who wait for the end get: the error of a failed task, or why a done one has no result. */
+  failure?: Error
   /** When a task that was delayed is due (performance.now), so that setting the clock changes nothing. */
   dueAt?: number
 }

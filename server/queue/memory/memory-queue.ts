@@ -1,17 +1,21 @@
+import { type Awaited, type Ending, type Incarnation, isSame } from '../../../common/ending'
 import { WrongProcessError } from '../../../common/errors'
 import { compareTasks } from '../../../common/order'
 import { type Task, type TaskSignal, checkText, copyTask } from '../../../common/task'
 import { role } from '../../role'
-import type { Cancellation, Claim, Release, Settlement, Verdict } from '../claim'
+import type { Cancellation, Claim, ReportFields, Settlement, SettleRequest, Verdict } from '../claim'
 import { type Entry, QueuedEntries } from './entries'
 import type { InMemoryTasks } from './in-memory-tasks'
-import { KeptTasks, type Retention } from './retention'
+import { type Retention, WATCHED_KEPT_MS, isWatched } from '../retention'
+import { KeptTasks } from './kept-tasks'
+import { cancelledTask, doneEntry, endingOf, failedEntry, releasedTask, retriedTask, startedAnew } from './settled'
 
 /** The queue that lives and dies with its master. An entry that is not in `#entries` is outdated. */
 export class MemoryQueue implements InMemoryTasks {
   readonly #entries = new Map<string, Entry>()
   readonly #queued = new QueuedEntries(entry => this.#entries.get(entry.task._id) === entry)
-  readonly #kept: KeptTasks
+  readonly #kept = new KeptTasks()
+  readonly #retention: Retention
   /** The first part of the tokens of this queue; no other queue has it. */
   readonly #name: string
   #claimed = 0
@@ -21,7 +25,7 @@ export class MemoryQueue implements InMemoryTasks {
   /** @param name unique to this queue */
   constructor(name: string, retention: Retention) {
     this.#name = name
-    this.#kept = new KeptTasks(retention)
+    this.#retention = retention
   }
 
   /**
@@ -40,7 +44,10 @@ export class MemoryQueue implements InMemoryTasks {
   add(tasks: readonly Task[]): string[] {
     this.checkOpen()
     this.dropSurplus()
-    const isTaken = ({ _id }: Task) => this.#entries.has(_id)
+    const isTaken = (task: Task) => {
+      const entry = this.#entries.get(task._id)
+      return entry !== undefined && !isReplaceable(entry, task)
+    }
     const taken = tasks.filter(isTaken)
     for (const task of tasks) if (!isTaken(task)) this.enqueue(task)
     return taken.map(({ _id }) => _id)
@@ -97,17 +104,24 @@ export class MemoryQueue implements InMemoryTasks {
    * Settles at once, since no write can fail. The token of a task that was removed, or added again under the same
    * `_id`, is another one or missing.
    */
-  settle({ task: { _id }, token }: Claim, settlement: Settlement): Verdict {
-    const entry = this.#entries.get(_id)
-    if (entry?.token !== token) return 'removed'
+  settle({ claim, report, settlement }: SettleRequest): Verdict {
+    const entry = this.#entries.get(claim.task._id)
+    if (entry?.token !== claim.token) return 'removed'
     delete entry.token
+    this.addReport(entry, report)
     if (entry.isCancelRequested === true || settlement.kind === 'cancelled') {
       delete entry.isCancelRequested
-      this.keep({ task: cancelledTask(entry.task, !('hasStarted' in settlement) || settlement.hasStarted) })
+      this.keepEnded({ task: cancelledTask(entry.task, !('hasStarted' in settlement) || settlement.hasStarted) })
       return 'cancelled'
     }
     this.leave(entry, settlement)
     return 'settled'
+  }
+
+  /** Changes nothing if the task no longer carries the token of the claim. */
+  report({ task: { _id }, token }: Claim, fields: ReportFields): void {
+    const entry = this.#entries.get(_id)
+    if (entry?.token === token) this.addReport(entry, fields)
   }
 
   /**
@@ -123,7 +137,7 @@ export class MemoryQueue implements InMemoryTasks {
     }
     if (entry === undefined || !isQueued(entry.task)) return undefined
     const task = cancelledTask(entry.task, true)
-    this.keep({ task })
+    this.keepEnded({ task })
     this.#queued.forgetOutdated(this.#entries.size)
     return { task, token: undefined }
   }
@@ -132,12 +146,28 @@ export class MemoryQueue implements InMemoryTasks {
   startAnew(_id: string): TaskSignal | undefined {
     this.dropSurplus()
     const entry = this.#entries.get(_id)
-    if (entry === undefined || !isKept(entry.task)) return undefined
-    const { error: _error, cancelledAt: _cancelledAt, isSuspect: _isSuspect, ...task } = entry.task
+    if (entry === undefined || !mayStartAnew(entry.task)) return undefined
     this.#kept.delete(_id)
-    const anew = { ...task, dueDate: new Date(), failures: 0, crashes: 0 }
+    const anew = startedAnew(entry.task)
     this.enqueue(anew)
     return anew
+  }
+
+  /** As `markAwaited` for the persistent queue. */
+  markAwaited(_id: string): Awaited | undefined {
+    this.dropSurplus()
+    const entry = this.#entries.get(_id)
+    if (entry === undefined) return undefined
+    const ending = endingOf(entry)
+    if (ending === undefined) entry.task = { ...entry.task, awaited: entry.task.awaited ?? 'result' }
+    const { createdAt, sequence, taskType } = entry.task
+    return { _id, createdAt, sequence, taskType, ending }
+  }
+
+  /** How a task ended; `unended`; or undefined when it is not in this queue. */
+  endingOf(task: Incarnation): Ending | 'unended' | undefined {
+    const entry = this.#entries.get(task._id)
+    return entry === undefined || !isSame(entry.task, task) ? undefined : (endingOf(entry) ?? 'unended')
   }
 
   /** @throws WrongProcessError when no master in this process would run a task */
@@ -162,10 +192,12 @@ export class MemoryQueue implements InMemoryTasks {
   private leave(entry: Entry, settlement: Exclude<Settlement, { kind: 'cancelled' }>): void {
     switch (settlement.kind) {
       case 'done':
-        this.drop(entry)
+        if (settlement.isKept || isWatched(entry.task)) {
+          this.keep(doneEntry(entry.task, settlement), Math.max(settlement.keepDone ?? 0, watchedFor(entry.task)))
+        } else this.drop(entry)
         return
       case 'failed':
-        this.keep({ task: { ...entry.task, ...settlement.counts, error: settlement.error, state: 'failed' } })
+        this.keepEnded(failedEntry(entry.task, settlement))
         return
       case 'retried':
         this.enqueue(retriedTask(entry.task, settlement), settlement.delay)
@@ -175,14 +207,25 @@ export class MemoryQueue implements InMemoryTasks {
     }
   }
 
+  private addReport(entry: Entry, fields: ReportFields): void {
+    entry.task = { ...entry.task, ...fields }
+  }
+
   private drop(entry: Entry): void {
     this.#entries.delete(entry.task._id)
     this.#kept.delete(entry.task._id)
   }
 
-  private keep(entry: Entry): void {
+  /** Keeps a failed or cancelled task. */
+  private keepEnded(entry: Entry): void {
+    const keepFailed = this.#retention.keepFailedOf(entry.task)
+    this.keep(entry, keepFailed === null ? null : Math.max(keepFailed, watchedFor(entry.task)))
+  }
+
+  /** @param milliseconds for how long, or null for good */
+  private keep(entry: Entry, milliseconds: number | null): void {
     this.#entries.set(entry.task._id, entry)
-    this.#kept.add(entry.task._id)
+    this.#kept.add(entry.task._id, milliseconds)
     this.dropSurplus()
   }
 
@@ -210,30 +253,15 @@ function isQueued(task: Task): boolean {
   return task.state === 'waiting' || task.state === 'scheduled'
 }
 
-function isKept(task: Task): boolean {
-  return task.state === 'failed' || task.state === 'cancelled'
+function mayStartAnew({ state }: Task): boolean {
+  return state === 'failed' || state === 'cancelled'
 }
 
-function retriedTask(task: Task, { counts, error, delay }: Extract<Settlement, { kind: 'retried' }>): Task {
-  return { ...task, ...counts, error, dueDate: new Date(Date.now() + delay) }
+/** As in the persistent queue. */
+function isReplaceable({ holdsId, task }: Entry, { awaited }: Task): boolean {
+  return task.state === 'done' && holdsId !== true && (awaited === undefined || !isWatched(task))
 }
 
-function releasedTask(task: Task, { hasStarted, crashes, delay, isSuspect }: Release): Task {
-  return {
-    ...task,
-    attempts: countedAttempts(task, hasStarted),
-    ...(crashes === undefined ? {} : { crashes }),
-    ...(delay === undefined ? {} : { dueDate: new Date(Date.now() + delay) }),
-    ...(isSuspect === undefined ? {} : { isSuspect }),
-  }
-}
-
-function cancelledTask(task: Task, hasStarted: boolean): Task {
-  const attempts = task.attempts === undefined ? {} : { attempts: countedAttempts(task, hasStarted) }
-  return { ...task, ...attempts, state: 'cancelled', cancelledAt: new Date() }
-}
-
-/** The claim has counted an attempt, which is taken back if the job did not start. */
-function countedAttempts({ attempts = 1 }: Task, hasStarted: boolean): number {
-  return hasStarted ? attempts : attempts - 1
+function watchedFor(task: Task): number {
+  return isWatched(task) ? WATCHED_KEPT_MS : 0
 }

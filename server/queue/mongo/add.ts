@@ -4,7 +4,7 @@ import { wrongValue } from '../../../common/invalid'
 import type { Task } from '../../../common/task'
 import { sizeOf } from './driver'
 import { DURABLE, type RawCollection } from './schema'
-import { literal } from './updates'
+import { isSet, literal } from './expressions'
 
 /** MongoDB's code for a value that a unique index holds already. */
 const DUPLICATE_KEY = 11_000
@@ -12,7 +12,11 @@ const DUPLICATE_KEY = 11_000
 /** A document may have 16 MB. The rest is for what the queue adds: a claim, and the error of the last attempt. */
 const MAX_BYTES = 15 * 1024 * 1024
 
-/** @throws DuplicateTaskError (rejects) */
+/**
+ * A new task replaces a done one of the same `_id` that is not kept for its `keepDone`.
+ *
+ * @throws DuplicateTaskError (rejects)
+ */
 export async function add(task: Task, tasks: RawCollection): Promise<void> {
   try {
     await tasks.insertOne(task, DURABLE)
@@ -50,12 +54,23 @@ function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined 
 }
 
 /**
- * Replaces a done task that is still kept, since its `_id` is free. `replaced` then names the token that settled it,
- * for its former holder.
+ * Whether this new task may replace a done one, which the expression is about: its `_id` is free unless it is kept for
+ * its `keepDone`. A task of `TaskQueue.run` does not replace one that is watched: its caller gets that result.
+ */
+export function isReplaceableBy({ awaited }: Task): object {
+  const isFree = [{ $eq: ['$state', 'done'] }, { $ne: ['$holdsId', true] }]
+  return {
+    $and: awaited === undefined ? isFree : [...isFree, { $not: { $or: [isSet('$awaited'), isSet('$audience')] } }],
+  }
+}
+
+/**
+ * Replaces a done task whose `_id` is free. `replaced` then names the token that settled it, for its former holder.
  */
 async function replaceDone(task: Task, tasks: RawCollection): Promise<boolean> {
   const update = [{ $replaceWith: { $mergeObjects: [literal(task), { replaced: '$settledBy' }] } }]
-  const { matchedCount } = await tasks.updateOne({ _id: task._id, state: 'done' }, update, DURABLE)
+  const done = { _id: task._id, $expr: isReplaceableBy(task) }
+  const { matchedCount } = await tasks.updateOne(done, update, DURABLE)
   return matchedCount === 1
 }
 

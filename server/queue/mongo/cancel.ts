@@ -1,6 +1,7 @@
 /** Cancels tasks of the persistent queue, and starts them anew, from any process. */
 import type { TaskSignal } from '../../../common/task'
 import type { Cancellation } from '../claim'
+import type { Retention } from '../retention'
 import { findOneAndUpdate } from './driver'
 import { type Filter, HAS_NOT_ENDED, type RawCollection, toTask } from './schema'
 import { START_ANEW, cancelled } from './updates'
@@ -14,9 +15,9 @@ import { START_ANEW, cancelled } from './updates'
 export async function cancelTask(
   tasks: RawCollection,
   _id: string,
-  keepFailed: number | null,
+  retention: Retention,
 ): Promise<Cancellation | undefined> {
-  const task = await findOneAndUpdate(tasks, { _id, ...HAS_NOT_ENDED }, cancelled(keepFailed))
+  const task = await findOneAndUpdate(tasks, { _id, ...HAS_NOT_ENDED }, cancelled(retention.keepFailedExpression))
   if (task === null) return undefined
   // Other code may have written a running task without a claim: it expires, and whoever rescues it cancels it.
   return { task: toTask(task), token: task.state === 'running' ? (task.claim?.token ?? '') : undefined }

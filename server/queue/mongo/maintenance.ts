@@ -1,5 +1,6 @@
 import { createId } from '../../../common/id'
 import type { Task } from '../../../common/task'
+import type { Retention } from '../retention'
 import { findOneAndUpdate } from './driver'
 import { type MissingIndex, createIndexes } from './indexes'
 import type { Owner } from './owner'
@@ -31,8 +32,7 @@ const IS_DUE_BY_INDEX = { $expr: { $lte: ['$dueDate', '$$NOW'] } }
 export interface MaintenanceOptions {
   /** The types that this master has functions for. */
   readonly taskTypes: readonly string[]
-  /** Milliseconds for which failed and cancelled tasks are kept, or null for good. */
-  readonly keepFailed: number | null
+  readonly retention: Retention
   /** Called for each task that a rescue has cancelled in place of its holder. */
   readonly cancelled: (task: Task) => void
 }
@@ -64,15 +64,15 @@ function findingPipeline(is: Finding, filter: object): Pipeline {
 export class MongoMaintenance {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
-  readonly #keepFailed: number | null
+  readonly #keepFailed: object
   readonly #cancelled: (task: Task) => void
   /** One pipeline for each condition. Each finds at most one task, by an index. */
   readonly #findingPipelines: readonly Pipeline[]
 
-  constructor(tasks: RawCollection, { cancelled, keepFailed, taskTypes }: MaintenanceOptions) {
+  constructor(tasks: RawCollection, { cancelled, retention, taskTypes }: MaintenanceOptions) {
     this.#tasks = tasks
     this.#taskTypes = taskTypes
-    this.#keepFailed = keepFailed
+    this.#keepFailed = retention.keepFailedExpression
     this.#cancelled = cancelled
     this.#findingPipelines = [
       findingPipeline('waiting', { state: 'waiting', taskType: { $in: [...taskTypes] }, $expr: IS_STILL_DUE }),

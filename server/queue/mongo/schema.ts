@@ -20,6 +20,13 @@ export interface StoredTask extends Task {
   readonly cancelRequestedAt?: Date
   /** The token of the claim that was settled last, by which a master recognises its own write. */
   readonly settledBy?: string
+  /** Set on a done task that was to be kept for its `keepDone`: its `_id` is taken. */
+  readonly holdsId?: true
+  /**
+   * What those who wait for the end get: the error of a failed task, or why the result of a done one could not be
+   * stored. A `WireError` as JSON.
+   */
+  readonly failure?: string
   /** `settledBy` of the done task of the same `_id` that this task replaced. */
   readonly replaced?: string
   /** When MongoDB removes the task. Done tasks have it, and failed and cancelled ones if there is a `keepFailed`. */
@@ -49,6 +56,9 @@ export const HAS_NOT_ENDED = { state: { $nin: ENDED } }
 export const HAS_UNKNOWN_STATE = { state: { $nin: KNOWN } }
 
 export const NO_CANCEL_REQUESTED: object = { cancelRequestedAt: null }
+
+/** Matches the tasks that may be deleted when they are done: nobody has asked to cancel them, or watches them. */
+export const IS_UNWATCHED: object = { ...NO_CANCEL_REQUESTED, awaited: null, audience: null }
 export const CANCEL_REQUESTED: object = { cancelRequestedAt: { $ne: null } }
 
 /** The task without the fields that only the queue itself uses. */
@@ -57,6 +67,8 @@ export function toTask(stored: StoredTask): Task {
     claim: _claim,
     cancelRequestedAt: _requested,
     settledBy: _settledBy,
+    holdsId: _holdsId,
+    failure: _failure,
     replaced: _replaced,
     removeAt: _removeAt,
     isTakenOver: _takenOver,

@@ -1,8 +1,17 @@
 import { monotonicNow } from '../../../common/clock'
-import type { Claim, ClaimStore, SettleRequest, Verdict } from '../claim'
+import type { Claim, ClaimStore, ReportFields, ReportStore, SettleRequest, Verdict } from '../claim'
 import { findOneAndUpdate } from './driver'
-import { COMMITTED, DURABLE, type Filter, NO_CANCEL_REQUESTED, type RawCollection, isTooLarge } from './schema'
-import { type Pipeline, failedWithoutError, settledAs } from './updates'
+import type { Retention } from '../retention'
+import {
+  COMMITTED,
+  DURABLE,
+  type Filter,
+  IS_UNWATCHED,
+  NO_CANCEL_REQUESTED,
+  type RawCollection,
+  isTooLarge,
+} from './schema'
+import { type Pipeline, type Settler, failedWithoutError, reported, settledAs } from './updates'
 import { FOUND_FIELDS, type Finding, findingOf } from './verdict'
 
 /** What one write for many claims did. */
@@ -20,14 +29,13 @@ const UNKNOWN: Written = { settled: new Set(), isKnown: false }
  * that deletes, also requires that there is no cancel request. When the count of a write for many falls short, each
  * claim is settled by itself, and a look-up says what became of it.
  */
-export class MongoSettler implements ClaimStore {
+export class MongoSettler implements ClaimStore, ReportStore {
   readonly #tasks: RawCollection
-  readonly #keepFailed: number | null
+  readonly #keepFailed: object
 
-  /** @param keepFailed milliseconds for which failed and cancelled tasks are kept, or null for good */
-  constructor(tasks: RawCollection, keepFailed: number | null) {
+  constructor(tasks: RawCollection, retention: Retention) {
     this.#tasks = tasks
-    this.#keepFailed = keepFailed
+    this.#keepFailed = retention.keepFailedExpression
   }
 
   async settleAll(requests: readonly SettleRequest[]): Promise<readonly Verdict[]> {
@@ -48,10 +56,18 @@ export class MongoSettler implements ClaimStore {
       const written = await this.write(current)
       if (written !== undefined) return written
       const finding = await this.lookUp(current, firstSentAt)
-      if (finding !== 'settleAsAsked' && finding !== 'settleAsCancelled') return finding
-      // A deletion cannot cancel; an update yields `cancelled` by itself.
-      if (finding === 'settleAsCancelled' && isDeletion(current)) current = asCancelled(current)
+      // A deletion cannot do what these ask for; an update does it by itself.
+      if (finding === 'settleAsCancelled') current = isDeletion(current) ? asCancelled(current) : current
+      else if (finding === 'settleAsKept') current = asKept(current)
+      else if (finding !== 'settleAsAsked') return finding
     }
+  }
+
+  async report(reports: readonly { readonly claim: Claim; readonly fields: ReportFields }[]): Promise<void> {
+    const writes = reports.map(({ claim, fields }) => ({
+      updateOne: { filter: heldBy(claim), update: [{ $set: reported(fields) }] },
+    }))
+    await this.#tasks.bulkWrite(writes, { ...DURABLE, ordered: false })
   }
 
   /** @param write settles as many of the group as it can, in one write */
@@ -74,7 +90,7 @@ export class MongoSettler implements ClaimStore {
    * many as its count. If they are more, somebody else removed some.
    */
   private async deleteAll(requests: readonly SettleRequest[]): Promise<Written> {
-    const filter = { ...heldByAny(requests.map(({ claim }) => claim)), ...NO_CANCEL_REQUESTED }
+    const filter = { ...heldByAny(requests.map(({ claim }) => claim)), ...IS_UNWATCHED }
     const { deletedCount } = await this.#tasks.deleteMany(filter, DURABLE)
     if (deletedCount === requests.length) return { settled: new Set(requests), isKnown: true }
     const ids = { _id: { $in: requests.map(({ claim }) => claim.task._id) } }
@@ -98,15 +114,11 @@ export class MongoSettler implements ClaimStore {
   }
 
   /**
-   * @returns undefined when the task does not carry the token of the claim, or has a cancel request and would be
-   * deleted
+   * @returns undefined when the task does not carry the token of the claim, or would be deleted and is watched
    */
   private async write(request: SettleRequest): Promise<Verdict | undefined> {
     if (isDeletion(request)) {
-      const { deletedCount } = await this.#tasks.deleteOne(
-        { ...heldBy(request.claim), ...NO_CANCEL_REQUESTED },
-        DURABLE,
-      )
+      const { deletedCount } = await this.#tasks.deleteOne({ ...heldBy(request.claim), ...IS_UNWATCHED }, DURABLE)
       return deletedCount === 1 ? 'settled' : undefined
     }
     try {
@@ -115,7 +127,7 @@ export class MongoSettler implements ClaimStore {
       const { kind } = request.settlement
       if (!isTooLarge(error) || (kind !== 'failed' && kind !== 'retried')) throw error
       // There is no room for the error: another attempt could not be recorded, either.
-      return this.update(request, failedWithoutError(request.claim.token, this.#keepFailed))
+      return this.update(request, failedWithoutError(this.leavingOf(request)))
     }
   }
 
@@ -131,8 +143,12 @@ export class MongoSettler implements ClaimStore {
     return findingOf(claim, settlement.kind, found, unanswered)
   }
 
-  private updateFor({ claim, settlement }: SettleRequest): Pipeline {
-    return settledAs(settlement, claim.token, this.#keepFailed)
+  private updateFor(request: SettleRequest): Pipeline {
+    return settledAs(request.settlement, this.leavingOf(request))
+  }
+
+  private leavingOf({ claim, report }: SettleRequest): Settler {
+    return { settledBy: claim.token, report, keepFailed: this.#keepFailed }
   }
 }
 
@@ -151,10 +167,17 @@ function heldBy({ task, token }: Claim): Filter {
 
 /** Whether the settlement deletes the task. A done task that was taken over is kept, for its former holder. */
 function isDeletion({ claim, settlement }: SettleRequest): boolean {
-  return settlement.kind === 'done' && !claim.isTakenOver
+  return settlement.kind === 'done' && !settlement.isKept && !claim.isTakenOver
 }
 
 function asCancelled(request: SettleRequest): SettleRequest {
-  const { claim, leaseEndsAt } = request
-  return { claim, leaseEndsAt, settlement: { kind: 'cancelled', hasStarted: true } }
+  const { claim, leaseEndsAt, report } = request
+  return { claim, leaseEndsAt, report, settlement: { kind: 'cancelled', hasStarted: true } }
+}
+
+function asKept(request: SettleRequest): SettleRequest {
+  const { claim, leaseEndsAt, report, settlement } = request
+  return settlement.kind === 'done'
+    ? { claim, leaseEndsAt, report, settlement: { ...settlement, isKept: true } }
+    : request
 }

@@ -2,7 +2,9 @@
  * The updates of tasks in the persistent queue. They are pipelines, so that the clock of the database (`$$NOW`)
  * decides.
  */
-import type { Release, Settlement } from '../claim'
+import type { ReportFields, Release, Settlement } from '../claim'
+import { FOR_GOOD, OF_AN_END, done, ended, failureOf, ifAwaited } from './ended'
+import { inMilliseconds, isNumber, isOfType, isSet, literal, orElse } from './expressions'
 import type { Owner } from './owner'
 import { tokenExpression } from './schema'
 
@@ -54,23 +56,29 @@ export function renewed(leaseDuration: number): Pipeline {
   return [{ $set: { 'claim.expiresAt': inMilliseconds(leaseDuration) } }]
 }
 
-/** A missing field sorts before null. `NO_CANCEL_REQUESTED` is the same condition as a filter, negated. */
-const IS_CANCEL_REQUESTED = { $gt: ['$cancelRequestedAt', null] }
+/** `NO_CANCEL_REQUESTED` is the same condition as a filter, negated. */
+const IS_CANCEL_REQUESTED = isSet('$cancelRequestedAt')
 
-interface Leaving {
+/** Who takes a task out of `running`. */
+export interface Settler {
+  /** The token of the claim that is settled; undefined when another master takes the task from its holder. */
+  readonly settledBy?: string
+  /** What its job has reported, and is not stored yet. */
+  readonly report?: ReportFields
+  /** `Retention.keepFailedExpression`. */
+  readonly keepFailed: object
+}
+
+interface Leaving extends Settler {
   /** Set in any case. */
   readonly always?: Record<string, unknown>
   /** Set unless there is a cancel request. */
   readonly otherwise: Record<string, unknown>
-  /** The token of the claim that is settled; undefined when another master takes the task from its holder. */
-  readonly settledBy?: string
-  /** Milliseconds for which failed and cancelled tasks are kept, or null for good. */
-  readonly keepFailed: number | null
 }
 
 /** Builds every update that takes a task out of `running`. A task with a cancel request becomes `cancelled`. */
-export function leaveRunning({ always = {}, otherwise, settledBy, keepFailed }: Leaving): Pipeline {
-  const cancelled: Record<string, unknown> = { state: 'cancelled', cancelledAt: '$$NOW', ...removal(keepFailed) }
+export function leaveRunning({ always = {}, otherwise, settledBy, report = {}, keepFailed }: Leaving): Pipeline {
+  const cancelled: Record<string, unknown> = { state: 'cancelled', cancelledAt: '$$NOW', ...ended(keepFailed) }
   const fields = new Set([...Object.keys(otherwise), ...Object.keys(cancelled)])
   const chosen = Object.fromEntries(
     // A field that only one branch sets keeps its value in the other.
@@ -80,50 +88,42 @@ export function leaveRunning({ always = {}, otherwise, settledBy, keepFailed }: 
     ]),
   )
   const settled = settledBy === undefined ? {} : { settledBy: literal(settledBy) }
-  return [{ $set: { ...always, ...chosen, ...settled } }, { $unset: ['claim', 'cancelRequestedAt'] }]
+  return [
+    { $set: { ...always, ...reported(report), ...chosen, ...settled } },
+    { $unset: ['claim', 'cancelRequestedAt'] },
+  ]
 }
 
-/** How long a done task that was taken over is kept: until then, its former holder can find out who settled it. */
-const DONE_KEPT_MS = 24 * 3_600_000
+export function reported(fields: ReportFields): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([field, value]) => [field, literal(value)]))
+}
 
-/**
- * Settles a claim of this master as `settlement` says.
- *
- * @param keepFailed milliseconds for which failed and cancelled tasks are kept, or null for good
- */
-export function settledAs(settlement: Settlement, settledBy: string, keepFailed: number | null): Pipeline {
+/** Settles a claim of this master as `settlement` says. */
+export function settledAs(settlement: Settlement, by: Settler): Pipeline {
   switch (settlement.kind) {
     case 'done':
-      return leaveRunning({
-        otherwise: { state: 'done', removeAt: inMilliseconds(DONE_KEPT_MS) },
-        settledBy,
-        keepFailed,
-      })
+      return leaveRunning({ otherwise: done(settlement), ...by })
     case 'failed':
-      return leaveRunning({
-        ...failed(settlement, keepFailed),
-        settledBy,
-        keepFailed,
-      })
+      return leaveRunning({ ...failed(settlement, by), ...by })
     case 'retried':
-      return leaveRunning({ otherwise: retried(settlement), settledBy, keepFailed })
+      return leaveRunning({ otherwise: retried(settlement), ...by })
     case 'released':
-      return leaveRunning({ ...released(settlement), settledBy, keepFailed })
+      return leaveRunning({ ...released(settlement), ...by })
     case 'cancelled':
-      return cancelledBy(settlement.hasStarted, settledBy, keepFailed)
+      return cancelledBy(settlement.hasStarted, by)
   }
 }
 
 /** As `settledAs` for a failed task, but without the error: the document may have no room for it. */
-export function failedWithoutError(settledBy: string, keepFailed: number | null): Pipeline {
-  return leaveRunning({ otherwise: { state: 'failed', ...removal(keepFailed) }, settledBy, keepFailed })
+export function failedWithoutError(by: Settler): Pipeline {
+  return leaveRunning({ otherwise: { state: 'failed', ...ended(by.keepFailed) }, ...by })
 }
 
 /** Fails a claimed task that could not be read; it is kept for good. @param message why */
 export function failedUnstarted(settledBy: string, message: string): Pipeline {
   const error = { name: 'Error', message: literal(message), stack: null, failedAt: '$$NOW' }
-  const otherwise = { state: 'failed', error }
-  return leaveRunning({ always: attempts(false), otherwise, settledBy, keepFailed: null })
+  const otherwise = { state: 'failed', error, ...ended(FOR_GOOD) }
+  return leaveRunning({ always: attempts(false), otherwise, settledBy, keepFailed: FOR_GOOD })
 }
 
 /**
@@ -133,7 +133,7 @@ export function failedUnstarted(settledBy: string, message: string): Pipeline {
 export const RELEASED_UNREAD: Pipeline = leaveRunning({
   always: attempts(false),
   otherwise: { state: STATE_BY_DUE_DATE },
-  keepFailed: null,
+  keepFailed: FOR_GOOD,
 })
 
 /**
@@ -141,17 +141,17 @@ export const RELEASED_UNREAD: Pipeline = leaveRunning({
  *
  * @param mayLive whether the former holder may be alive, and may still try to settle the task
  */
-export function rescued(mayLive: boolean, keepFailed: number | null, settledBy?: string): Pipeline {
+export function rescued(mayLive: boolean, keepFailed: object, settledBy?: string): Pipeline {
   const always = mayLive ? { isTakenOver: true } : {}
   return leaveRunning({ always, otherwise: { state: STATE_BY_DUE_DATE }, settledBy, keepFailed })
 }
 
 /** Cancels a task that is not running. On a running one, records a cancel request for the holder. */
-export function cancelled(keepFailed: number | null): Pipeline {
+export function cancelled(keepFailed: object): Pipeline {
   const ifRunning = (then: unknown, otherwise: unknown) => ({
     $cond: [{ $eq: ['$state', 'running'] }, then, otherwise],
   })
-  const { removeAt } = removal(keepFailed)
+  const { awaited, endedAt, removeAt } = ended(keepFailed)
   return [
     {
       $set: {
@@ -159,7 +159,9 @@ export function cancelled(keepFailed: number | null): Pipeline {
         cancelRequestedAt: ifRunning({ $ifNull: ['$cancelRequestedAt', '$$NOW'] }, '$$REMOVE'),
         claim: ifRunning('$claim', '$$REMOVE'),
         cancelledAt: ifRunning('$cancelledAt', '$$NOW'),
-        removeAt: ifRunning('$removeAt', removeAt ?? '$removeAt'),
+        endedAt: ifRunning('$endedAt', endedAt),
+        awaited: ifRunning('$awaited', awaited),
+        removeAt: ifRunning('$removeAt', removeAt),
         // No earlier holder may take this for its own write.
         settledBy: ifRunning('$settledBy', '$$REMOVE'),
       },
@@ -174,7 +176,7 @@ export function cancelled(keepFailed: number | null): Pipeline {
  */
 export const START_ANEW: Pipeline = [
   { $set: { state: 'waiting', dueDate: '$$NOW', failures: 0, crashes: 0 } },
-  { $unset: ['error', 'cancelledAt', 'removeAt', 'isSuspect', 'settledBy'] },
+  { $unset: ['error', 'cancelledAt', 'removeAt', 'isSuspect', 'settledBy', 'awaited', 'progress', ...OF_AN_END] },
 ]
 
 /** Turns a document of 2.x or of other code into a task. Each field that is missing or wrong gets its default. */
@@ -189,16 +191,24 @@ export const ADOPT: Pipeline = [
     },
   },
   { $set: { state: STATE_BY_DUE_DATE } },
-  { $unset: ['onGoing', 'inMemory', 'claim', 'cancelRequestedAt', 'cancelledAt', 'removeAt', 'settledBy'] },
+  {
+    $unset: ['onGoing', 'inMemory', 'claim', 'cancelRequestedAt', 'cancelledAt', 'removeAt', 'settledBy', ...OF_AN_END],
+  },
 ]
 
 function failed(
-  { counts: { attempts, ...counts }, error }: Extract<Settlement, { kind: 'failed' }>,
-  keepFailed: number | null,
+  { counts: { attempts, ...counts }, error, wire }: Extract<Settlement, { kind: 'failed' }>,
+  { keepFailed }: Settler,
 ): Pick<Leaving, 'always' | 'otherwise'> {
   return {
     always: attempts === undefined ? {} : { attempts },
-    otherwise: { state: 'failed', ...counts, error: literal(error), ...removal(keepFailed) },
+    otherwise: {
+      state: 'failed',
+      ...counts,
+      error: literal(error),
+      failure: ifAwaited(failureOf(wire)),
+      ...ended(keepFailed),
+    },
   }
 }
 
@@ -215,39 +225,12 @@ function released({ hasStarted, crashes, delay, isSuspect }: Release): Pick<Leav
   return { always: attempts(hasStarted), otherwise: { ...due, ...crashed, ...suspicion } }
 }
 
-function cancelledBy(hasStarted: boolean, settledBy: string, keepFailed: number | null): Pipeline {
-  const otherwise = { state: 'cancelled', cancelledAt: '$$NOW', ...removal(keepFailed) }
-  return leaveRunning({ always: attempts(hasStarted), otherwise, settledBy, keepFailed })
+function cancelledBy(hasStarted: boolean, by: Settler): Pipeline {
+  const otherwise = { state: 'cancelled', cancelledAt: '$$NOW', ...ended(by.keepFailed) }
+  return leaveRunning({ always: attempts(hasStarted), otherwise, ...by })
 }
 
 /** The claim has counted an attempt, which is taken back if the job did not start. */
 function attempts(hasStarted: boolean): Record<string, unknown> {
   return hasStarted ? {} : { attempts: { $subtract: ['$attempts', 1] } }
-}
-
-function removal(keepFailed: number | null): { readonly removeAt?: object } {
-  return keepFailed === null ? {} : { removeAt: inMilliseconds(keepFailed) }
-}
-
-// MongoDB's aggregation language.
-
-function inMilliseconds(milliseconds: number): object {
-  return { $add: ['$$NOW', milliseconds] }
-}
-
-function orElse(condition: object, value: string, fallback: unknown): object {
-  return { $cond: [condition, value, fallback] }
-}
-
-function isNumber(path: string): object {
-  return { $isNumber: path }
-}
-
-function isOfType(path: string, type: string): object {
-  return { $eq: [{ $type: path }, type] }
-}
-
-/** In a pipeline, MongoDB would read strings that begin with $ as paths. */
-export function literal(value: unknown): object {
-  return { $literal: value }
 }

@@ -3,11 +3,15 @@
  * rules.
  */
 import type { Claim, Loss, Settlement, Verdict } from '../claim'
+import { isWatched } from '../retention'
 import type { StoredTask } from './schema'
 
 /** The fields that the rules read. */
 export type Found = Partial<
-  Pick<StoredTask, 'state' | 'createdAt' | 'sequence' | 'settledBy' | 'replaced' | 'cancelRequestedAt'>
+  Pick<
+    StoredTask,
+    'state' | 'createdAt' | 'sequence' | 'settledBy' | 'replaced' | 'cancelRequestedAt' | 'awaited' | 'audience'
+  >
 > & { readonly claim?: { readonly token?: string } }
 
 export const FOUND_FIELDS = {
@@ -17,13 +21,16 @@ export const FOUND_FIELDS = {
   settledBy: 1,
   replaced: 1,
   cancelRequestedAt: 1,
+  awaited: 1,
+  audience: 1,
   'claim.token': 1,
 } as const
 
 /**
- * `settleAsAsked` and `settleAsCancelled`: the claim still holds the task, and the settlement must be written again.
+ * `settleAs…`: the claim still holds the task, and the settlement must be written again. `settleAsKept`: somebody
+ * watches it, so a done task is not deleted.
  */
-export type Finding = Verdict | 'settleAsAsked' | 'settleAsCancelled'
+export type Finding = Verdict | 'settleAsAsked' | 'settleAsCancelled' | 'settleAsKept'
 
 /** An earlier write of the same settlement, whose effect is unknown. */
 export interface Unanswered {
@@ -46,7 +53,8 @@ export function findingOf(
   if (found === null) return kind === 'done' ? goneUnless(unanswered) : 'removed'
   if (!isSameTask(claim, found)) return kind === 'done' ? replacedBy(found, claim.token, unanswered) : 'removed'
   if (found.claim?.token === claim.token) {
-    return hasCancelRequest(found) ? 'settleAsCancelled' : 'settleAsAsked'
+    if (hasCancelRequest(found)) return 'settleAsCancelled'
+    return isWatched(found) ? 'settleAsKept' : 'settleAsAsked'
   }
   if (found.settledBy === claim.token) return found.state === 'cancelled' ? 'cancelled' : 'settled'
   return lossOf(found)

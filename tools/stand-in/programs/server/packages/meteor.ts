@@ -27,8 +27,10 @@ function startup(callback: () => unknown): void {
 const server = {
   method_handlers: {} as Record<string, unknown>,
   universal_publish_handlers: [] as unknown[],
-  publish(_name: null, handler: unknown) {
-    server.universal_publish_handlers.push(handler)
+  publish_handlers: {} as Record<string, unknown>,
+  publish(name: string | null, handler: unknown) {
+    if (name === null) server.universal_publish_handlers.push(handler)
+    else server.publish_handlers[name] = handler
   },
 }
 
@@ -42,6 +44,9 @@ export const Meteor = {
   settings,
   server,
   startup,
+  publish: (name, handler) => {
+    server.publish(name, handler)
+  },
   Error: MeteorError,
   // Meteor's own return a number in the browser and a Timeout on the server. Callers only pass it to `clear…`.
   setTimeout: setTimeout as unknown as typeof Real.setTimeout,

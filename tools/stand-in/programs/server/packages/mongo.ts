@@ -12,7 +12,7 @@ import { Random } from './random'
 const driver = (await import(process.env[DRIVER_VARIABLE] === '4' ? 'mongodb-4' : 'mongodb')) as typeof Driver
 
 type Selector = string | Filter<Document>
-type FindOptions = Pick<Driver.FindOptions, 'sort' | 'skip' | 'limit' | 'projection'>
+type FindOptions = Pick<Driver.FindOptions, 'sort' | 'skip' | 'limit' | 'projection'> & { readonly fields?: Document }
 
 class ObjectID {
   readonly _str: string
@@ -40,7 +40,8 @@ class Cursor {
   constructor(collection: RawCollection, selector: Selector = {}, options: FindOptions = {}) {
     this.#collection = collection
     this.#selector = toFilter(selector)
-    this.#options = options
+    const { fields, ...others } = options
+    this.#options = fields === undefined ? others : { projection: fields, ...others }
   }
 
   async fetchAsync(): Promise<Document[]> {

@@ -1,0 +1,28 @@
+/** MongoDB's aggregation language. */
+
+/** In a pipeline, MongoDB would read strings that begin with $ as paths. */
+export function literal(value: unknown): object {
+  return { $literal: value }
+}
+
+/** @param milliseconds a number, or an expression that yields one */
+export function inMilliseconds(milliseconds: number | object): object {
+  return { $add: ['$$NOW', milliseconds] }
+}
+
+export function orElse(condition: object, value: string, fallback: unknown): object {
+  return { $cond: [condition, value, fallback] }
+}
+
+export function isNumber(value: string | object): object {
+  return { $isNumber: value }
+}
+
+export function isOfType(path: string, type: string): object {
+  return { $eq: [{ $type: path }, type] }
+}
+
+/** Whether the field has a value. A missing field sorts before null. */
+export function isSet(path: string): object {
+  return { $gt: [path, null] }
+}

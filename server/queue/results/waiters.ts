@@ -1,0 +1,164 @@
+import { type EndSource, type Ending, type Incarnation, type Wait, isSame } from '../../../common/ending'
+import { Meteor } from 'meteor/meteor'
+
+/** Looks up how tasks ended, in the queue. */
+export interface EndStore {
+  /**
+   * How these tasks ended, in their order; undefined for those that have not.
+   *
+   * @throws when the database does not answer (rejects)
+   */
+  endingsOf(tasks: readonly Incarnation[]): Promise<readonly (Ending | undefined)[]>
+}
+
+/** Reports by `_id` that tasks have ended. It may miss some. */
+export interface EndFeed {
+  open(ended: (_id: string) => void): void
+  close(): void
+}
+
+/** The master of this process. */
+export interface MasterOfWaiters {
+  /** Whether it runs tasks, and learns of most ends itself. */
+  readonly mayRun: () => boolean
+  /** Milliseconds between two looks at the queue. */
+  readonly lookEvery: number
+  /** Somebody begins to wait. */
+  readonly waitBegins: () => void
+}
+
+interface Waiter {
+  readonly task: Incarnation
+  readonly resolve: (ending: Ending) => void
+  /** Whether the task is in the queue; before that, a look would not find it. */
+  isAdded: boolean
+}
+
+/** In a process without a master. */
+const DEFAULT_LOOK_EVERY_MS = 1000
+
+/** A feed stays open for this long after its last waiter: the next may come soon, and to open one takes milliseconds. */
+const FEED_LINGERS_MS = 60_000
+
+/**
+ * Who waits in this process for the end of a task. A waiter learns of it from the master of this process, which has
+ * settled the task; from a feed, if another master did; or from a look at the queue, which finds what no other reported.
+ */
+export class Waiters implements EndSource {
+  readonly #store: EndStore
+  readonly #feed: EndFeed
+  readonly #waiting = new Map<string, Set<Waiter>>()
+  #master: MasterOfWaiters | undefined
+  #interval: number | undefined
+  readonly #toLookFor = new Set<Waiter>()
+  #isLooking = false
+  #feedLingers: NodeJS.Timeout | undefined
+  #isFeedOpen = false
+
+  constructor(store: EndStore, feed: EndFeed) {
+    this.#store = store
+    this.#feed = feed
+  }
+
+  /** This process has a master. */
+  useMaster(master: MasterOfWaiters): void {
+    this.#master = master
+  }
+
+  wait(task: Incarnation): Wait {
+    let resolve!: (ending: Ending) => void
+    const ending = new Promise<Ending>(settle => (resolve = settle))
+    const waiter: Waiter = { task, resolve, isAdded: false }
+    const ofId = this.#waiting.get(task._id) ?? new Set()
+    this.#waiting.set(task._id, ofId.add(waiter))
+    this.begin()
+    return {
+      ending,
+      taskAdded: mayHaveEnded => {
+        waiter.isAdded = true
+        if (mayHaveEnded) this.lookFor([waiter])
+      },
+      stop: () => this.remove(waiter),
+    }
+  }
+
+  /** Whether somebody waits for this task. */
+  isAwaited({ _id }: Pick<Incarnation, '_id'>): boolean {
+    return this.#waiting.has(_id)
+  }
+
+  /** A task has ended. Its event comes after this. */
+  ended(task: Incarnation, endingOf: () => Ending): void {
+    const ofId = this.#waiting.get(task._id)
+    if (ofId === undefined) return
+    const ending = endingOf()
+    for (const waiter of ofId) if (isSame(waiter.task, task)) this.settle(waiter, ending)
+  }
+
+  /** Looks at the queue soon for the ends of these tasks, all of them in one query. */
+  private lookFor(waiters: Iterable<Waiter>): void {
+    for (const waiter of waiters) if (waiter.isAdded) this.#toLookFor.add(waiter)
+    if (!this.#isLooking) void this.lookForAll()
+  }
+
+  private async lookForAll(): Promise<void> {
+    this.#isLooking = true
+    while (this.#toLookFor.size > 0) {
+      const waiters = [...this.#toLookFor]
+      this.#toLookFor.clear()
+      try {
+        const endings = await this.#store.endingsOf(waiters.map(({ task }) => task))
+        for (const [index, waiter] of waiters.entries()) {
+          const ending = endings[index]
+          if (ending !== undefined) this.settle(waiter, ending)
+        }
+      } catch {
+        // The database is away, as the master's poll reports. The next look tries again.
+      }
+    }
+    this.#isLooking = false
+  }
+
+  private begin(): void {
+    clearTimeout(this.#feedLingers)
+    this.#feedLingers = undefined
+    this.#interval ??= Meteor.setInterval(() => {
+      this.openFeed()
+      for (const ofId of this.#waiting.values()) this.lookFor(ofId)
+    }, this.#master?.lookEvery ?? DEFAULT_LOOK_EVERY_MS)
+    this.#master?.waitBegins()
+    if (this.#master?.mayRun() !== true) this.openFeed()
+  }
+
+  /** A task that the own master runs has mostly ended before the first look, and needs no feed. */
+  private openFeed(): void {
+    if (this.#isFeedOpen) return
+    this.#isFeedOpen = true
+    this.#feed.open(_id => {
+      this.lookFor(this.#waiting.get(_id) ?? [])
+    })
+  }
+
+  private settle(waiter: Waiter, ending: Ending): void {
+    this.remove(waiter)
+    waiter.resolve(ending)
+  }
+
+  private remove(waiter: Waiter): void {
+    const ofId = this.#waiting.get(waiter.task._id)
+    ofId?.delete(waiter)
+    if (ofId?.size === 0) this.#waiting.delete(waiter.task._id)
+    if (this.#waiting.size === 0) this.rest()
+  }
+
+  private rest(): void {
+    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
+    this.#interval = undefined
+    if (!this.#isFeedOpen) return
+    this.#feedLingers ??= setTimeout(() => {
+      this.#feedLingers = undefined
+      this.#isFeedOpen = false
+      this.#feed.close()
+    }, FEED_LINGERS_MS).unref()
+  }
+}

@@ -1,0 +1,56 @@
+import { Meteor } from 'meteor/meteor'
+import {
+  TaskQueue,
+  type Job,
+  type JobContext,
+  type NewTask,
+  type TaskMap,
+  type ToggleIPC,
+} from 'meteor/nschwarz:cluster'
+import { hold } from './attempt-tasks'
+
+async function runOther(job: Job, _toggleIPC: ToggleIPC, { signal }: JobContext): Promise<unknown> {
+  return TaskQueue.run(job.data as NewTask, { signal })
+}
+
+/** Tasks about results: those that wait for others, and those with results of all kinds. */
+export const resultTasks: TaskMap = {
+  runOther,
+  /** @returns what became of each */
+  runOthers: async job => {
+    const outcomes = await Promise.allSettled((job.data as NewTask[]).map(task => TaskQueue.run(task)))
+    return outcomes.map(outcome => (outcome.status === 'fulfilled' ? outcome.value : (outcome.reason as Error).name))
+  },
+  resultOfOther: job => TaskQueue.result((job.data as { _id: string })._id),
+  /** Waits for a task when its own job is over. */
+  runAfterwards: () => {
+    setTimeout(() => {
+      TaskQueue.run({ taskType: 'nothing', data: {} }).catch((error: unknown) => {
+        console.log(`refused afterwards: ${(error as Error).name}`)
+      })
+    }, 10)
+  },
+  keptByType: { run: job => job.data, keepDone: 3_600_000 },
+  keptShortly: { run: job => job.data, keepDone: 1, keepFailed: 3_600_000 },
+  failKept: {
+    run: () => {
+      throw new Error('broken')
+    },
+    keepFailed: 3_600_000,
+  },
+  failWithMeteorError: () => {
+    throw new Meteor.Error('no-funds', 'The card was refused', 'card 7')
+  },
+  asMap: () => new Map([['key', 1]]),
+  asError: () => new RangeError('as a result'),
+  inPlain: () => ({ at: new Date(7), bytes: Buffer.from('x'), left: undefined, list: [null, 1.5] }),
+  bytes: async (job, toggleIPC) => {
+    if ((job.data as { held?: boolean }).held === true) await hold(job, toggleIPC)
+    return 'x'.repeat((job.data as { bytes: number }).bytes)
+  },
+  holdThenMap: async (job, toggleIPC) => {
+    await hold(job, toggleIPC)
+    return new Map()
+  },
+  pid: () => process.pid,
+}
