@@ -5,7 +5,9 @@ import { checkNames, wrongValue } from '../common/invalid'
 import { createLog } from '../common/log'
 import { type ClusterOptions, type Notice, type ResolvedOptions, checkOption, resolveOptions } from '../common/options'
 import { isPlainObject } from '../common/plain'
-import type { Task } from '../common/task'
+import type { ClusterStats } from '../common/stats'
+import type { WireSignal } from '../common/pipe/protocol'
+import type { Task, TaskSignal } from '../common/task'
 import { type Definitions, type TaskMap, resolveTaskMap } from '../common/task-map'
 import { afterStartup, onListening } from './boot'
 import { availableCpus, machine } from './machine'
@@ -89,6 +91,15 @@ export class Cluster<Map extends TaskMap = TaskMap> {
   }
 
   /**
+   * What the master and its workers do now. In a worker there is nothing to report.
+   *
+   * @returns after half a second at most: a worker that blocks its event loop does not answer
+   */
+  async stats(): Promise<ClusterStats> {
+    return (await this.#master?.stats()) ?? { workers: [], buffered: 0 }
+  }
+
+  /**
    * Changes how often the master polls the queue. In a worker this does nothing.
    *
    * @param refreshRate milliseconds between two polls: an integer from 1 to 2^31 - 1
@@ -144,8 +155,11 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
   const added = new AddedTasks(link)
   signals.passOn({
     addClaimed: task => added.offer(task),
-    taskAdded: ({ _id, taskType, priority, dueDate }) => {
-      link.send({ kind: 'taskAdded', _id, taskType, priority, dueDate: Number(dueDate) })
+    tasksAdded: tasks => {
+      link.send({ kind: 'tasksAdded', tasks: tasks.map(toWireSignal), areNew: true })
+    },
+    taskStartedAnew: task => {
+      link.send({ kind: 'tasksAdded', tasks: [toWireSignal(task)], areNew: false })
     },
     taskCancelled: ({ task, token }) => {
       if (token === undefined) link.send({ kind: 'taskCancelled', task: encodeTask(task) })
@@ -162,6 +176,10 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
     runner.start()
     added.open()
   })
+}
+
+function toWireSignal({ _id, taskType, priority, dueDate }: TaskSignal): WireSignal {
+  return { _id, taskType, priority, dueDate: Number(dueDate) }
 }
 
 /** Other code may have written data that cannot be sent. The event is then sent without the data. */

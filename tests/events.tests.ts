@@ -192,7 +192,7 @@ Tinytest.add('events - another event type, or a listener that is no function, is
   const another = 'finished' as TaskEventType
   test.throws(() => {
     TaskQueue.addEventListener(another, () => undefined)
-  }, /addEventListener\.eventType is "finished" \(string\); allowed: 'done', 'error', 'retry'/)
+  }, /addEventListener\.eventType is "finished" \(string\); allowed: 'added', 'start', 'progress', 'done', 'error', 'retry'/)
   test.throws(() => {
     TaskQueue.removeEventListener(another)
   }, /removeEventListener\.eventType/)

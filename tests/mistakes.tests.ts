@@ -23,7 +23,8 @@ class DateTime {
 
 const PREFIX = 'nschwarz:cluster: '
 const VALUES = 'null, booleans, numbers, strings, valid Dates, binary, and arrays and plain objects of these'
-const FIELDS = 'taskType, data, priority, _id, dueDate, inMemory, retries, backoff, timeout'
+const FIELDS =
+  'taskType, data, priority, _id, dueDate, audience, inMemory, retries, backoff, timeout, keepDone, keepFailed'
 const OPTIONS =
   'port, maxAvailableWorkers, workerConcurrency, refreshRate, inMemoryOnly, messageBroker, logs, keepAlive, ' +
   'leaseDuration, maxCrashes, abortGrace, startTimeout, keepFailed, maxJobsPerWorker, maxWorkerMemory, stopTimeout, ' +
@@ -339,21 +340,21 @@ const MISTAKES: readonly Mistake[] = [
     () => {
       TaskQueue.addEventListener(any('completed'), run)
     },
-    `addEventListener.eventType is "completed" (string); allowed: 'done', 'error', 'retry', 'stalled', 'cancelled'. Did you mean 'done'?`,
+    `addEventListener.eventType is "completed" (string); allowed: 'added', 'start', 'progress', 'done', 'error', 'retry', 'stalled', 'cancelled', 'workerExit'. Did you mean 'done'?`,
   ],
   [
     "addEventListener('failed')",
     () => {
       TaskQueue.addEventListener(any('failed'), run)
     },
-    `addEventListener.eventType is "failed" (string); allowed: 'done', 'error', 'retry', 'stalled', 'cancelled'. Did you mean 'error'?`,
+    `addEventListener.eventType is "failed" (string); allowed: 'added', 'start', 'progress', 'done', 'error', 'retry', 'stalled', 'cancelled', 'workerExit'. Did you mean 'error'?`,
   ],
   [
     "addEventListener('exploded')",
     () => {
       TaskQueue.addEventListener(any('exploded'), run)
     },
-    `addEventListener.eventType is "exploded" (string); allowed: 'done', 'error', 'retry', 'stalled', 'cancelled'.`,
+    `addEventListener.eventType is "exploded" (string); allowed: 'added', 'start', 'progress', 'done', 'error', 'retry', 'stalled', 'cancelled', 'workerExit'.`,
   ],
   [
     "addEventListener('done')",
@@ -393,22 +394,22 @@ const MISTAKES: readonly Mistake[] = [
   [
     'taskMap called',
     map({ sum: undefined }),
-    'new Cluster: taskMap.sum is undefined; allowed: a function, or { run, retries, backoff, timeout }. Give the function itself, not what it returns.',
+    'new Cluster: taskMap.sum is undefined; allowed: a function, or { run, retries, backoff, timeout, keepDone, keepFailed }. Give the function itself, not what it returns.',
   ],
   [
     'taskMap promise',
     map({ sum: Promise.resolve() }),
-    'new Cluster: taskMap.sum is a Promise; allowed: a function, or { run, retries, backoff, timeout }. Give the function itself, not what it returns.',
+    'new Cluster: taskMap.sum is a Promise; allowed: a function, or { run, retries, backoff, timeout, keepDone, keepFailed }. Give the function itself, not what it returns.',
   ],
   [
     'taskMap text',
     map({ sum: './sum' }),
-    'new Cluster: taskMap.sum is "./sum" (string); allowed: a function, or { run, retries, backoff, timeout }.',
+    'new Cluster: taskMap.sum is "./sum" (string); allowed: a function, or { run, retries, backoff, timeout, keepDone, keepFailed }.',
   ],
   [
     'taskMap handler',
     map({ sum: { handler: run } }),
-    'new Cluster: taskMap.sum.handler is no field of a task type; allowed: run, retries, backoff, timeout. Did you mean run?',
+    'new Cluster: taskMap.sum.handler is no field of a task type; allowed: run, retries, backoff, timeout, keepDone, keepFailed. Did you mean run?',
   ],
   ['taskMap no run', map({ sum: { retries: 1 } }), 'new Cluster: taskMap.sum.run is undefined; allowed: a function.'],
   [
@@ -419,7 +420,7 @@ const MISTAKES: readonly Mistake[] = [
   [
     'taskMap concurrency',
     map({ sum: { run, concurrency: 1 } }),
-    'new Cluster: taskMap.sum.concurrency is no field of a task type; allowed: run, retries, backoff, timeout.',
+    'new Cluster: taskMap.sum.concurrency is no field of a task type; allowed: run, retries, backoff, timeout, keepDone, keepFailed.',
   ],
   [
     'options number',
@@ -524,7 +525,7 @@ const MISTAKES: readonly Mistake[] = [
   [
     'the task map in an object',
     map({ taskMap: { sum: run } }),
-    'new Cluster: taskMap.taskMap.sum is no field of a task type; allowed: run, retries, backoff, timeout. Give the map itself: new Cluster(taskMap).',
+    'new Cluster: taskMap.taskMap.sum is no field of a task type; allowed: run, retries, backoff, timeout, keepDone, keepFailed. Give the map itself: new Cluster(taskMap).',
   ],
   [
     'addTasks with a hole',

@@ -28,6 +28,8 @@ const NOT_AUTHORIZED = { code: 13, codeName: 'Unauthorized', errmsg: 'not author
 const NO_CHANGE_STREAMS = { code: 40_573, codeName: 'Location40573', errmsg: 'only supported on replica sets' }
 
 const INDEX_NAMES = [
+  'cluster_audience',
+  'cluster_ended',
   'cluster_removal',
   'cluster_running',
   'cluster_scheduled',

@@ -51,7 +51,7 @@ for (const inMemory of [false, true]) {
       master.notices('retry').filter(notice => notice.task._id === _id),
       [],
     )
-    await master.written(new RegExp(`postponeUntil:${_id}\tasked for another attempt in 1 ms`))
+    await master.written(new RegExp(`postponeUntil:${_id}\tasked for another attempt in 0.001 s`))
     const now = await master.resultOf({ taskType: 'postponeUntil', data: { attempt: 2, delay: 0 }, inMemory })
     test.equal(now, 2)
     test.equal(await master.resultOf({ taskType: 'postponeByCode', data: {}, inMemory }), 2)

@@ -9,7 +9,7 @@ import { isDelay } from '../delay'
 import { wrongValue } from '../invalid'
 import { copyPlain, findBsonType } from '../plain'
 import type { Report } from '../report'
-import type { Job } from '../task'
+import type { Job, TaskSignal } from '../task'
 import { type WireError, type WireValue, isRecord, isWireError, isWireValue } from './wire'
 
 /** Set in a worker's environment, and nowhere else: names the master that forked it. */
@@ -19,6 +19,11 @@ export const WORKER_VARIABLE = 'NSCHWARZ_CLUSTER_WORKER'
 export interface WireJob extends Omit<Job, 'data' | 'createdAt' | 'dueDate'> {
   readonly data: Encoded
   readonly createdAt: number
+  readonly dueDate: number
+}
+
+/** A `TaskSignal` as it travels. `dueDate`: milliseconds. */
+export interface WireSignal extends Omit<TaskSignal, 'dueDate'> {
   readonly dueDate: number
 }
 
@@ -42,6 +47,8 @@ export type ToWorker =
   | { readonly kind: 'abort'; readonly token: string; readonly reason: WireError }
   /** What became of the task that was offered under this number. */
   | { readonly kind: 'added'; readonly offer: number; readonly outcome: AddOutcome }
+  /** Report how much memory and time you use. */
+  | { readonly kind: 'measure' }
   /** How the task ended for which a job waits under this number. */
   | { readonly kind: 'ended'; readonly wait: number; readonly ending: Ended }
   /** The broker's answer to one conversation, or what it threw. */
@@ -52,14 +59,8 @@ export type ToMaster =
   | { readonly kind: 'ready' }
   /** This task is to be added: the master may store it. `offer`: a number of the worker's, for the answer. */
   | { readonly kind: 'add'; readonly offer: number; readonly task: Encoded }
-  /** This task was added in the worker, or started anew. `dueDate`: milliseconds. */
-  | {
-      readonly kind: 'taskAdded'
-      readonly _id: string
-      readonly taskType: string
-      readonly priority: number
-      readonly dueDate: number
-    }
+  /** These tasks were added in the worker; or one was started anew. */
+  | { readonly kind: 'tasksAdded'; readonly tasks: readonly WireSignal[]; readonly areNew: boolean }
   /** The worker asked to cancel the running task whose claim has this token. */
   | { readonly kind: 'cancelRequested'; readonly token: string }
   /** The worker cancelled this task, which was not running. */
@@ -104,6 +105,8 @@ export type ToMaster =
       readonly createdAt: number
       readonly sequence: number
     }
+  /** The answer to `measure`: bytes, and a number from 0 to 1. */
+  | { readonly kind: 'measured'; readonly rss: number; readonly eventLoopUtilization: number }
   /** Nobody waits under this number any more. */
   | { readonly kind: 'stopWaiting'; readonly wait: number }
 
@@ -145,7 +148,7 @@ const hasToken: Check = ({ token }) => typeof token === 'string'
 const TO_MASTER: Readonly<Record<ToMaster['kind'], Check>> = {
   ready: () => true,
   add: ({ offer, task }) => Number.isInteger(offer) && isEncodedTask(task),
-  taskAdded: isTaskAdded,
+  tasksAdded: ({ tasks, areNew }) => Array.isArray(tasks) && tasks.every(isSignal) && typeof areNew === 'boolean',
   taskCancelled: ({ task }) => isEncodedTask(task),
   cancelRequested: hasToken,
   started: hasToken,
@@ -155,6 +158,7 @@ const TO_MASTER: Readonly<Record<ToMaster['kind'], Check>> = {
   ask: message => hasToken(message) && isQuestion(message),
   report: message => hasToken(message) && isReport(message),
   await: message => hasToken(message) && isAwait(message),
+  measured: ({ rss, eventLoopUtilization }) => [rss, eventLoopUtilization].every(Number.isFinite),
   stopWaiting: ({ wait }) => Number.isInteger(wait),
 }
 
@@ -163,6 +167,7 @@ const TO_WORKER: Readonly<Record<ToWorker['kind'], Check>> = {
   recall: hasToken,
   abort: message => hasToken(message) && isWireError(message.reason),
   added: ({ offer, outcome }) => Number.isInteger(offer) && isAddOutcome(outcome),
+  measure: () => true,
   ended: ({ wait, ending }) => Number.isInteger(wait) && isRecord(ending) && isOutcome(ending) && isEnd(ending),
   answer: message => hasToken(message) && Number.isInteger(message.conversation) && isAnswer(message.answer),
 }
@@ -237,7 +242,9 @@ function isTask(value: unknown): boolean {
   return isRecord(value) && typeof value._id === 'string' && typeof value.taskType === 'string'
 }
 
-function isTaskAdded({ _id, taskType, priority, dueDate }: Record<string, unknown>): boolean {
+function isSignal(signal: unknown): boolean {
+  if (!isRecord(signal)) return false
+  const { _id, taskType, priority, dueDate } = signal
   return [_id, taskType].every(text => typeof text === 'string') && [priority, dueDate].every(Number.isFinite)
 }
 

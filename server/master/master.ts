@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Meteor } from 'meteor/meteor'
 import { ClusterStoppedError } from '../../common/errors'
 import type { Log } from '../../common/log'
+import type { ClusterStats } from '../../common/stats'
 import type { ResolvedOptions } from '../../common/options'
 import type { Pool } from '../pool/pool'
 import type { PoolListener } from '../pool/pool-options'
@@ -81,6 +82,11 @@ export class Master {
   /** Whether it dispatches. */
   get isRunning(): boolean {
     return this.#mode === 'running'
+  }
+
+  async stats(): Promise<ClusterStats> {
+    const { claims, pool } = this.#parts
+    return { workers: await pool.stats(), buffered: claims.buffered }
   }
 
   setRefreshRate(milliseconds: number): void {

@@ -3,6 +3,7 @@ import { LeaseLostError, TaskCancelledError } from '../../common/errors'
 import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { Report } from '../../common/report'
+import type { WorkerExit } from '../../common/stats'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import type { Pool } from '../pool/pool'
@@ -61,16 +62,28 @@ export class Reactions
 
   // Events in the queue of this process, or of one of its workers.
 
-  taskAdded(task: TaskSignal): void {
-    const { dispatcher, feed, unknownTypes } = this.#parts
-    unknownTypes.taskAdded(task.taskType, false)
-    // This process knows of the task already, so the feed need not report it.
-    feed.ignore(task._id)
-    dispatcher.taskAdded(task)
+  tasksAdded(tasks: readonly TaskSignal[]): void {
+    const { dispatcher, events, feed, unknownTypes } = this.#parts
+    for (const task of firstOfEachType(tasks)) {
+      unknownTypes.taskAdded(task.taskType, false)
+      // This process knows of the task already, so the feed need not report it.
+      feed.ignore(task._id)
+      dispatcher.taskAdded(task)
+    }
+    events.emitAdded(tasks)
   }
 
-  inMemoryTaskAdded(task: TaskSignal): void {
-    this.#parts.unknownTypes.taskAdded(task.taskType, true)
+  taskStartedAnew(task: TaskSignal): void {
+    this.#parts.dispatcher.taskAdded(task)
+  }
+
+  inMemoryTasksAdded(tasks: readonly TaskSignal[]): void {
+    for (const { taskType } of firstOfEachType(tasks)) this.#parts.unknownTypes.taskAdded(taskType, true)
+    this.#parts.dispatcher.wake()
+    this.#parts.events.emitAdded(tasks)
+  }
+
+  inMemoryTaskStartedAnew(): void {
     this.#parts.dispatcher.wake()
   }
 
@@ -81,6 +94,7 @@ export class Reactions
   async addClaimed(task: Task): Promise<boolean> {
     if (!this.canStartNow(task)) return false
     await this.#parts.dispatcher.addClaimed(task)
+    this.#parts.events.emitAdded([task])
     return true
   }
 
@@ -140,6 +154,7 @@ export class Reactions
     this.ifHeld(token, held => {
       held.moveTo('started')
       this.#parts.reports.jobStarted(held)
+      this.#parts.events.emitStarted(held.claim.task)
     })
   }
 
@@ -161,6 +176,10 @@ export class Reactions
 
   workerDiedBefore({ token }: Claim, death: Death): void {
     this.ifHeld(token, held => this.#parts.outcomes.workerDiedBefore(held, death))
+  }
+
+  workerExited(exit: WorkerExit): void {
+    this.#parts.events.emitWorkerExit(exit)
   }
 
   questionAsked(question: Question): void {
@@ -241,4 +260,21 @@ export class Reactions
     const held = this.#parts.claims.get(token)
     if (held !== undefined) react(held)
   }
+}
+
+/**
+ * For each type: the task with the highest priority of those that are due, and the earliest of those that are not. The
+ * others need no signal of their own.
+ */
+function firstOfEachType(tasks: readonly TaskSignal[]): Iterable<TaskSignal> {
+  const now = Date.now()
+  const first = new Map<string, TaskSignal>()
+  for (const task of tasks) {
+    const isDue = Number(task.dueDate) <= now
+    const key = `${isDue ? 'due' : 'later'}:${task.taskType}`
+    const known = first.get(key)
+    const isFirst = known === undefined || (isDue ? task.priority > known.priority : task.dueDate < known.dueDate)
+    if (isFirst) first.set(key, task)
+  }
+  return first.values()
 }

@@ -27,7 +27,7 @@ export function handleUnreadable(unreadable: Unreadable, { fail, refuse, reject,
   } else if (kind === 'ask' && token !== undefined && conversation !== undefined) {
     log('a message to the messageBroker cannot be read: refused')
     refuse(token, conversation, new UnsendableValueError('the data of the message', UNREADABLE))
-  } else if (kind === 'taskAdded' || kind === 'taskCancelled' || kind === 'cancelRequested' || kind === 'report') {
+  } else if (kind === 'tasksAdded' || kind === 'taskCancelled' || kind === 'cancelRequested' || kind === 'report') {
     // Hints are made of documents that other code may have written. The queue is polled anyway. A report is no outcome.
     log(`a message of the kind ${describe(kind)} cannot be read: ignored`)
   } else {

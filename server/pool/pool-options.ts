@@ -1,5 +1,6 @@
 import type { Incarnation, Wait } from '../../common/ending'
 import type { Report } from '../../common/report'
+import type { WorkerExit } from '../../common/stats'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { ForkerOptions } from './fork/forker'
@@ -28,14 +29,17 @@ export interface PoolListener {
   workerDied(claim: Claim, death: Death, aborted: Error | undefined): void
   /** A worker died, or hung and was killed, before it had started its only job. */
   workerDiedBefore(claim: Claim, death: Death): void
+  /** The process of a worker is gone. What becomes of its jobs was reported before. */
+  workerExited(exit: WorkerExit): void
   /** A job asks the message broker. */
   questionAsked(question: Question): void
   /** A job waits for the end of this task, which is in the queue. */
   taskAwaited(task: Incarnation): Wait
   /** A worker adds this task. @returns whether it was stored (may reject); if not, the worker stores it */
   addClaimed(task: Task): Promise<boolean>
-  /** A task was added in a worker, or started anew. */
-  taskAdded(task: TaskSignal): void
+  /** Tasks were added in a worker. */
+  tasksAdded(tasks: readonly TaskSignal[]): void
+  taskStartedAnew(task: TaskSignal): void
   /** A worker requested the cancel of a running task, which any master may hold. */
   workerRequestedCancel(token: string): void
   /** A worker cancelled a task that was not running. */

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { MAX_TIMER_MS } from '../../common/policy'
+import type { WorkerStats } from '../../common/stats'
 import type { Claim } from '../queue/claim'
 import { PREFETCHED_START_WITHIN_MS } from '../tuning'
 import { Forker } from './fork/forker'
@@ -96,6 +97,10 @@ export class Pool {
     }
   }
 
+  stats(): Promise<WorkerStats[]> {
+    return Promise.all([...this.#workers].map(worker => worker.stats()))
+  }
+
   /** Workers may be forked from now on. */
   open(listener: PoolListener): void {
     this.#listener = listener
@@ -166,7 +171,8 @@ export class Pool {
       waits: task => listener.taskAwaited(task),
       slotLent: () => listener.poolChanged(),
       adds: task => listener.addClaimed(task),
-      taskAdded: task => listener.taskAdded(task),
+      tasksAdded: tasks => listener.tasksAdded(tasks),
+      taskStartedAnew: task => listener.taskStartedAnew(task),
       cancelRequested: token => listener.workerRequestedCancel(token),
       taskCancelled: task => listener.workerCancelled(task),
       faulty: text => {
@@ -198,6 +204,7 @@ export class Pool {
     this.#workers.delete(worker)
     this.scheduler.forget(worker)
     this.reportJobs(end)
+    this.listener.workerExited({ ...end.exit, port: worker.port, jobs: end.jobs.length })
     this.countFailure(worker, end)
     if (this.#workers.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }

@@ -3,6 +3,7 @@ import type { Outcome, Answer, ToMaster } from '../../common/pipe/protocol'
 import type { Report } from '../../common/report'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
+import type { WorkerState } from '../../common/stats'
 import type { SentJob } from './job'
 
 /** How the process of a worker exited. */
@@ -67,8 +68,9 @@ export interface WorkerListener {
   slotLent(): void
   /** The worker adds this task. @returns whether it was stored (may reject); if not, the worker stores it */
   adds(task: Task): Promise<boolean>
-  /** A task was added in the worker, or started anew. */
-  taskAdded(task: TaskSignal): void
+  /** Tasks were added in the worker. */
+  tasksAdded(tasks: readonly TaskSignal[]): void
+  taskStartedAnew(task: TaskSignal): void
   /** The worker requested the cancel of a running task, which any master may hold. */
   cancelRequested(token: string): void
   /** The worker cancelled a task that was not running. */
@@ -88,17 +90,6 @@ export interface End {
   readonly jobs: readonly SentJob[]
   readonly state: WorkerState
 }
-
-/**
- * | state   | entered                                                   | left                              |
- * | ------- | --------------------------------------------------------- | --------------------------------- |
- * | booting | when it was forked                                        | when it reports that it is ready  |
- * | ready   | when it reports so, or is heard again after a silence     |                                   |
- * | silent  | when it did not start a job in time: it gets no more jobs | when it sends any message         |
- * | closing | when the master closes it, or kills it for a job          |                                   |
- * | gone    | when its process is gone and its pipe is read to the end  |                                   |
- */
-export type WorkerState = 'booting' | 'ready' | 'silent' | 'closing' | 'gone'
 
 export function deathOf({ exit: { code, pid, signal }, lastWords, jobs, state }: End): Death {
   const how = signal === null ? `exit code ${String(code)}` : `signal ${signal}`

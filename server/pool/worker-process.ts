@@ -68,6 +68,10 @@ export class WorkerProcess {
     clearTimeout(this.#deadline)
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   /**
    * Sends a message, together with the others of this turn. If the pipe has closed, the exit of the process shows it.
    */

@@ -8,7 +8,7 @@ import type { Task } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { WorkerListener } from './worker-exit'
 
-type Kind = 'add' | 'taskAdded' | 'cancelRequested' | 'taskCancelled' | 'ask' | 'await' | 'stopWaiting'
+type Kind = 'add' | 'tasksAdded' | 'cancelRequested' | 'taskCancelled' | 'ask' | 'await' | 'stopWaiting'
 export type Request = Extract<ToMaster, { kind: Kind }>
 
 export interface WorkerRequestsParts {
@@ -42,8 +42,8 @@ export class WorkerRequests {
       case 'add':
         void this.add(message.offer, decode(message.task) as Task)
         return
-      case 'taskAdded':
-        listener.taskAdded({ ...message, dueDate: new Date(message.dueDate) })
+      case 'tasksAdded':
+        this.addedTasks(message)
         return
       case 'cancelRequested':
         listener.cancelRequested(message.token)
@@ -69,6 +69,12 @@ export class WorkerRequests {
 
   private async add(offer: number, task: Task): Promise<void> {
     this.#parts.send({ kind: 'added', offer, outcome: await addOutcomeOf(this.#parts.listener.adds(task)) })
+  }
+
+  private addedTasks({ areNew, tasks }: Extract<Request, { kind: 'tasksAdded' }>): void {
+    const signals = tasks.map(({ dueDate, ...task }) => ({ ...task, dueDate: new Date(dueDate) }))
+    if (areNew) this.#parts.listener.tasksAdded(signals)
+    else for (const signal of signals) this.#parts.listener.taskStartedAnew(signal)
   }
 
   private await({ wait: id, token, _id, createdAt, sequence }: Extract<Request, { kind: 'await' }>): void {

@@ -2,10 +2,12 @@ import type { ChildProcess } from 'node:child_process'
 import { clockOffset, monotonicNow } from '../../common/clock'
 import { type ToMaster, jobToWire } from '../../common/pipe/protocol'
 import { errorToWire } from '../../common/pipe/wire'
+import type { WorkerState, WorkerStats } from '../../common/stats'
 import type { Claim } from '../queue/claim'
+import { Gauge } from './gauge'
 import { type JobCommands, type Limits, SentJob } from './job'
 import { type FaultHandling, handleUnreadable, handleUnsent } from './message-faults'
-import type { Exit, WorkerListener, WorkerState } from './worker-exit'
+import type { Exit, WorkerListener } from './worker-exit'
 import { WorkerProcess } from './worker-process'
 import { WorkerRequests, refused } from './worker-requests'
 
@@ -15,6 +17,7 @@ export class Worker implements JobCommands {
   readonly #process: WorkerProcess
   readonly #listener: WorkerListener
   readonly #requests: WorkerRequests
+  readonly #gauge: Gauge
   #state: WorkerState = 'booting'
   /** By token, in the order in which they are started. */
   readonly #jobs = new Map<string, SentJob>()
@@ -50,6 +53,7 @@ export class Worker implements JobCommands {
       send: message => this.#process.send(message),
       claimOf: token => this.#jobs.get(token)?.claim,
     })
+    this.#gauge = new Gauge(() => this.#process.send({ kind: 'measure' }))
   }
 
   get state(): WorkerState {
@@ -97,6 +101,20 @@ export class Worker implements JobCommands {
   /** Whether it has a job that is to run alone, and that does not wait for another. */
   get isReserved(): boolean {
     return this.#alone !== undefined && !this.#requests.isLent(this.#alone)
+  }
+
+  async stats(): Promise<WorkerStats> {
+    // A worker that is not ready would answer too late.
+    const measured = this.#state === 'ready' ? await this.#gauge.measure() : undefined
+    return {
+      pid: this.#process.pid,
+      port: this.port,
+      state: this.#state,
+      jobs: this.#jobs.size,
+      jobsDone: this.#ended,
+      rss: measured?.rss,
+      eventLoopUtilization: measured?.eventLoopUtilization,
+    }
   }
 
   idleFor(): number {
@@ -191,6 +209,9 @@ export class Worker implements JobCommands {
         return
       case 'recalled':
         this.recalled(message.token)
+        return
+      case 'measured':
+        this.#gauge.receive(message)
         return
       default:
         this.#requests.receive(message)

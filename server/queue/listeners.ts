@@ -1,38 +1,51 @@
 import { WrongProcessError } from '../../common/errors'
 import { checkNames, nameHint, namesOf, wrongValue } from '../../common/invalid'
 import { isPlainObject } from '../../common/plain'
-import { type Task, checkText } from '../../common/task'
+import type { WorkerExit } from '../../common/stats'
+import { type Task, type TaskSignal, checkText } from '../../common/task'
 import { role } from '../role'
 
 /**
- * The payload of each event type. Events fire on the master that ran the task, at most once. If that master dies after
- * it has written the outcome, no listener hears of it.
+ * The payload of each event type. Events fire on the master, at most once: those of a job on the master that ran it. If
+ * that master dies after it has written the outcome, no listener hears of it.
  */
 export interface TaskEvents {
+  /** A task was added, by this process or by one of its workers. */
+  readonly added: { readonly task: TaskSignal }
+  /** A task function is about to be called. */
+  readonly start: { readonly task: Task }
   /** The task function has called `context.progress`: `value` is what it gave last. */
   readonly progress: { readonly value: unknown; readonly task: Task }
-  /** The task function returned or resolved: `value` is its result. The task is no longer in the queue. */
+  /** The task function returned or resolved: `value` is its result. The task is no longer in the queue, unless it is kept. */
   readonly done: { readonly value: unknown; readonly task: Task }
   /** The last attempt failed: `value` is its error. The task stays in the queue as `failed`. */
-  readonly error: { readonly value: Error; readonly task: Task }
+  readonly error: { readonly value: TaskError; readonly task: Task }
   /** An attempt failed, and retries are left: `value` is its error. The task is due again at its `dueDate`. */
-  readonly retry: { readonly value: Error; readonly task: Task }
+  readonly retry: { readonly value: TaskError; readonly task: Task }
   /** This master lost the lease of a task that it was running: another master may run it now. The job is aborted. */
   readonly stalled: { readonly task: Task }
   /** The task was cancelled. If it was not running, the event fires on the master on which `cancel` was called. */
   readonly cancelled: { readonly task: Task }
+  /** The process of a worker is gone. */
+  readonly workerExit: WorkerExit
 }
+
+/** What a task has thrown. */
+export type TaskError = Error & { readonly code?: string | number }
 
 export type TaskEventType = keyof TaskEvents
 export type TaskEventListener<Type extends TaskEventType> = (event: TaskEvents[Type]) => unknown
 
 const TYPES = namesOf<TaskEventType>({
+  added: true,
+  start: true,
   progress: true,
   done: true,
   error: true,
   retry: true,
   stalled: true,
   cancelled: true,
+  workerExit: true,
 })
 
 /** Selects which events of a type a listener receives. */
@@ -41,43 +54,78 @@ export interface ListenerOptions {
   readonly taskType?: string
 }
 
-/** The tasks whose events a listener receives: all tasks, or those of these types. */
-type TaskTypes = Set<string> | 'all'
+/** How a listener was added. `taskType`: undefined for all. */
+interface Registration {
+  readonly taskType: string | undefined
+  readonly by: 'on' | 'addEventListener'
+}
+
+type AnyListener = (event: never) => unknown
 
 /** The application's event listeners. The same function is called once for an event, however often it was added. */
 export class Listeners {
-  readonly #listeners = new Map<TaskEventType, Map<(event: never) => unknown, TaskTypes>>()
+  readonly #listeners = new Map<TaskEventType, Map<AnyListener, Set<Registration>>>()
 
-  /** @throws InvalidArgumentError, or WrongProcessError in a worker */
-  add<Type extends TaskEventType>(type: Type, listener: TaskEventListener<Type>, options: ListenerOptions = {}): void {
-    checkType('addEventListener', type)
-    checkListener('addEventListener', listener)
-    const { taskType } = checkOptions(options)
-    const ofType = this.#listeners.get(type) ?? new Map<(event: never) => unknown, TaskTypes>()
+  /**
+   * @returns removes what this call has added
+   * @throws InvalidArgumentError, or WrongProcessError in a worker
+   */
+  add<Type extends TaskEventType>(
+    type: Type,
+    listener: TaskEventListener<Type>,
+    options: ListenerOptions = {},
+    by: Registration['by'] = 'on',
+  ): () => void {
+    checkType(by, type)
+    checkListener(by, listener)
+    const registration: Registration = { by, taskType: checkOptions(by, options).taskType }
+    const ofType = this.#listeners.get(type) ?? new Map<AnyListener, Set<Registration>>()
     this.#listeners.set(type, ofType)
-    const known = ofType.get(listener)
-    const isForAll = taskType === undefined || known === 'all'
-    ofType.set(listener, isForAll ? 'all' : new Set(known).add(taskType))
+    ofType.set(listener, (ofType.get(listener) ?? new Set()).add(registration))
+    return () => removeFrom(ofType, listener, other => other === registration)
   }
 
-  /** @param listener default: all of this event type @throws as `add` */
+  /** Removes what `addEventListener` has added. @param listener default: all of this event type @throws as `add` */
   remove<Type extends TaskEventType>(type: Type, listener?: TaskEventListener<Type>): void {
     checkType('removeEventListener', type)
-    if (listener === undefined) this.#listeners.delete(type)
-    else {
-      checkListener('removeEventListener', listener)
-      this.#listeners.get(type)?.delete(listener)
+    if (listener !== undefined) checkListener('removeEventListener', listener)
+    const ofType = this.#listeners.get(type) ?? new Map<AnyListener, Set<Registration>>()
+    for (const known of listener === undefined ? [...ofType.keys()] : [listener]) {
+      removeFrom(ofType, known, ({ by }) => by === 'addEventListener')
     }
   }
 
-  /** The listeners for an event about a task of this `taskType`, in the order in which they were added. */
-  of<Type extends TaskEventType>(type: Type, taskType: string): TaskEventListener<Type>[] {
+  /** Whether anybody listens for events of this type. */
+  has(type: TaskEventType): boolean {
+    return (this.#listeners.get(type)?.size ?? 0) > 0
+  }
+
+  /**
+   * The listeners for an event, in the order in which they were added.
+   *
+   * @param taskType of the task that the event is about, if it is about one
+   */
+  of<Type extends TaskEventType>(type: Type, taskType?: string): TaskEventListener<Type>[] {
     const found: TaskEventListener<Type>[] = []
-    for (const [listener, types] of this.#listeners.get(type) ?? []) {
-      if (types === 'all' || types.has(taskType)) found.push(listener as TaskEventListener<Type>)
+    for (const [listener, registrations] of this.#listeners.get(type) ?? []) {
+      for (const registration of registrations) {
+        if (registration.taskType !== undefined && registration.taskType !== taskType) continue
+        found.push(listener as TaskEventListener<Type>)
+        break
+      }
     }
     return found
   }
+}
+
+function removeFrom(
+  ofType: Map<AnyListener, Set<Registration>>,
+  listener: AnyListener,
+  isRemoved: (registration: Registration) => boolean,
+): void {
+  const registrations = ofType.get(listener)
+  for (const registration of registrations ?? []) if (isRemoved(registration)) registrations?.delete(registration)
+  if (registrations?.size === 0) ofType.delete(listener)
 }
 
 function checkType(method: string, type: unknown): void {
@@ -101,12 +149,12 @@ function checkListener(method: string, listener: unknown): void {
   if (typeof listener !== 'function') throw wrongValue(`${method}.listener`, listener, 'a function')
 }
 
-function checkOptions(options: unknown): ListenerOptions {
+function checkOptions(method: string, options: unknown): ListenerOptions {
   if (!isPlainObject(options)) {
     const hint = typeof options === 'string' ? `Use { taskType: '${options}' }.` : ''
-    throw wrongValue('addEventListener.options', options, 'an object { taskType }', hint)
+    throw wrongValue(`${method}.options`, options, 'an object { taskType }', hint)
   }
-  checkNames('addEventListener.options.', options, 'option', ['taskType'])
-  if (options.taskType !== undefined) checkText('addEventListener.options.taskType', options.taskType)
+  checkNames(`${method}.options.`, options, 'option', ['taskType'])
+  if (options.taskType !== undefined) checkText(`${method}.options.taskType`, options.taskType)
   return options
 }

@@ -1,6 +1,7 @@
+import diagnostics from 'node:diagnostics_channel'
 import type { Awaited, Ending, Incarnation } from '../../common/ending'
 import { DuplicateTaskError } from '../../common/errors'
-import type { Task, TaskSignal } from '../../common/task'
+import type { Task } from '../../common/task'
 import type { MemoryQueue } from './memory/memory-queue'
 import { add, addAll } from './mongo/add'
 import { endingsOf, markAwaited } from './mongo/awaited'
@@ -18,6 +19,9 @@ export interface QueueParts {
   readonly tasks: () => RawCollection
 }
 
+/** For tracing: gets `{ task }` in the process and the asynchronous context of the call, before the task is stored. */
+const ADD = diagnostics.channel('nschwarz:cluster:add')
+
 /** Both queues of this process. Whatever it changes, it signals to the master. */
 export class Queue implements EndStore {
   readonly #parts: QueueParts
@@ -28,6 +32,7 @@ export class Queue implements EndStore {
 
   /** @throws DuplicateTaskError, or WrongProcessError as `MemoryQueue.add` (rejects) */
   async add(task: Task, inMemory: boolean): Promise<void> {
+    if (ADD.hasSubscribers) ADD.publish({ task })
     if (!inMemory) await this.addPersistent(task)
     else if (this.addInMemory([task]).length > 0) throw new DuplicateTaskError([task._id])
   }
@@ -38,10 +43,11 @@ export class Queue implements EndStore {
    */
   async addAll(persistent: readonly Task[], inMemory: readonly Task[]): Promise<string[]> {
     const { memory, signals, tasks } = this.#parts
+    if (ADD.hasSubscribers) for (const task of [...persistent, ...inMemory]) ADD.publish({ task })
     // Invariant 12: all checks come before the first write, so that nothing is stored when one fails.
     if (inMemory.length > 0) memory.checkOpen()
     const taken = await addAll(persistent, tasks())
-    for (const task of firstOfEachType(without(taken, persistent))) signals.taskAdded(task)
+    signals.tasksAdded(without(taken, persistent))
     return [...taken, ...this.addInMemory(inMemory)]
   }
 
@@ -58,11 +64,11 @@ export class Queue implements EndStore {
     const { memory, signals, tasks } = this.#parts
     const inMemory = memory.startAnew(_id)
     if (inMemory !== undefined) {
-      signals.master?.inMemoryTaskAdded(inMemory)
+      signals.master?.inMemoryTaskStartedAnew()
       return true
     }
     const task = await startAnew(tasks(), _id)
-    if (task !== undefined) signals.taskAdded(task)
+    if (task !== undefined) signals.taskStartedAnew(task)
     return task !== undefined
   }
 
@@ -88,7 +94,7 @@ export class Queue implements EndStore {
     if (tasks.length === 0) return []
     const { memory, signals } = this.#parts
     const duplicates = memory.add(tasks)
-    for (const task of firstOfEachType(without(duplicates, tasks))) signals.master?.inMemoryTaskAdded(task)
+    signals.master?.inMemoryTasksAdded(without(duplicates, tasks))
     return duplicates
   }
 
@@ -100,23 +106,11 @@ export class Queue implements EndStore {
     const { signals, tasks } = this.#parts
     if (await signals.addClaimed(task)) return
     await add(task, tasks())
-    signals.taskAdded(task)
+    signals.tasksAdded([task])
   }
 }
 
 function without(ids: readonly string[], tasks: readonly Task[]): readonly Task[] {
   const excluded = new Set(ids)
   return tasks.filter(({ _id }) => !excluded.has(_id))
-}
-
-/** For each type: the due task with the highest priority, and the earliest of the scheduled tasks. */
-function firstOfEachType(tasks: readonly Task[]): Iterable<TaskSignal> {
-  const first = new Map<string, Task>()
-  for (const task of tasks) {
-    const { dueDate, priority, state, taskType } = task
-    const known = first.get(state + taskType)
-    const isFirst = known === undefined || (state === 'scheduled' ? dueDate < known.dueDate : priority > known.priority)
-    if (isFirst) first.set(state + taskType, task)
-  }
-  return first.values()
 }

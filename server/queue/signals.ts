@@ -3,8 +3,10 @@ import type { Cancellation } from './claim'
 
 /** Hears what this process does to the queue: the master itself or, in a worker, its link to the master. */
 export interface QueueListener {
-  /** A persistent task was added, or started anew. */
-  taskAdded(task: TaskSignal): void
+  /** Persistent tasks were added. */
+  tasksAdded(tasks: readonly TaskSignal[]): void
+  /** A failed or cancelled persistent task was started anew. */
+  taskStartedAnew(task: TaskSignal): void
   /**
    * Stores this new task already claimed, if a worker could start it at once and before all others.
    *
@@ -18,8 +20,10 @@ export interface QueueListener {
 
 /** A QueueListener that is a master. */
 export interface MasterListener extends QueueListener {
-  /** An in-memory task was added, or started anew. */
-  inMemoryTaskAdded(task: TaskSignal): void
+  /** In-memory tasks were added. */
+  inMemoryTasksAdded(tasks: readonly TaskSignal[]): void
+  /** A failed or cancelled in-memory task was started anew. */
+  inMemoryTaskStartedAnew(): void
   /** An in-memory task was removed while it was running. */
   inMemoryTaskRemoved(token: string): void
 }
@@ -51,8 +55,12 @@ export class Signals {
     return (await this.#listener?.addClaimed(task)) ?? false
   }
 
-  taskAdded(task: TaskSignal): void {
-    this.#listener?.taskAdded(task)
+  tasksAdded(tasks: readonly TaskSignal[]): void {
+    if (tasks.length > 0) this.#listener?.tasksAdded(tasks)
+  }
+
+  taskStartedAnew(task: TaskSignal): void {
+    this.#listener?.taskStartedAnew(task)
   }
 
   taskCancelled(cancellation: Cancellation): void {

@@ -11,6 +11,7 @@ import { type ListenerOptions, type TaskEventListener, type TaskEventType, Liste
 import type { InMemoryTasks } from './memory/in-memory-tasks'
 import { MemoryQueue } from './memory/memory-queue'
 import { checkSize } from './mongo/add'
+import { type CountOptions, type TaskCounts, checkCountOptions, countTasks } from './mongo/counts'
 import { MongoEndFeed } from './mongo/end-feed'
 import type { RawCollection, StoredTask } from './mongo/schema'
 import { Queue } from './queue'
@@ -170,6 +171,34 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
+   * How many persistent tasks there are in each state, from any process.
+   *
+   * @param options.limit how many of each state are counted at most; default 10,000
+   * @throws InvalidArgumentError (rejects)
+   */
+  async counts(options: CountOptions = {}): Promise<TaskCounts> {
+    return countTasks(storedTasks(), checkCountOptions(options))
+  }
+
+  /**
+   * Adds a listener for an event type, on the master only. A function that is added repeatedly is called once for each
+   * event.
+   *
+   * @param options.taskType only the events of tasks of this type; default: of all types
+   * @returns `stop` removes what this call has added
+   * @throws InvalidArgumentError for an unknown event type or option, or if the listener is not a function
+   * @throws WrongProcessError in a worker
+   */
+  on<Type extends TaskEventType>(
+    eventType: Type,
+    listener: TaskEventListener<Type>,
+    options?: ListenerOptions,
+  ): { stop(): void } {
+    const stop = this.#parts.listeners.add(eventType, listener, options)
+    return { stop }
+  }
+
+  /**
    * Adds a listener for an event type, on the master only. An event type may have several listeners. A function that is
    * added repeatedly is called once for each event.
    *
@@ -182,11 +211,11 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     listener: TaskEventListener<Type>,
     options?: ListenerOptions,
   ): void {
-    this.#parts.listeners.add(eventType, listener, options)
+    this.#parts.listeners.add(eventType, listener, options, 'addEventListener')
   }
 
   /**
-   * Removes a listener of an event type, on the master only. Does nothing if the listener was not added.
+   * Removes a listener that `addEventListener` has added, on the master only. Does nothing if it was not added.
    *
    * @param listener default: all listeners of this event type
    * @throws InvalidArgumentError for an unknown event type, or if the listener is not a function

@@ -1,8 +1,9 @@
+import diagnostics from 'node:diagnostics_channel'
 import type { EndSource } from '../../common/ending'
 import { clockOffset, hasJumped, monotonicNow } from '../../common/clock'
-import { UnknownTaskTypeError, UnsendableValueError, describe, messageOf, wishIn, toError } from '../../common/errors'
-import { errorFromWire, errorToWire, toWire } from '../../common/pipe/wire'
-import type { JobContext, TaskFunction } from '../../common/ipc'
+import { UnknownTaskTypeError, describe, messageOf } from '../../common/errors'
+import { errorFromWire } from '../../common/pipe/wire'
+import type { JobContext, TaskFunction, ToggleIPC } from '../../common/ipc'
 import type { Log, TaskEntry } from '../../common/log'
 import { type Unreadable, partsOfUnreadable } from '../../common/pipe/envelope'
 import { type Outcome, type ToMaster, type ToWorker, jobFromWire } from '../../common/pipe/protocol'
@@ -15,6 +16,7 @@ import { JobAbort } from './job-abort'
 import { JobIpc, MESSAGE_DATA } from './job-ipc'
 import { JobReports } from './job-reports'
 import type { ParentLink } from './parent-link'
+import { RESULT, done, failed, unsendable } from './outcome'
 import { Waits } from './waits'
 
 type OutcomeMessage = Extract<ToMaster, { kind: 'outcome' }>
@@ -33,11 +35,14 @@ interface TimedOutcome {
   readonly duration: number
 }
 
-/** The culprit that the error names when the outcome cannot be sent. */
-const RESULT = 'the result of the task'
-
 /** The master logs the outcome of each job. */
 const STARTED: TaskEntry = { level: 'info', event: 'started', text: 'started' }
+
+/**
+ * For tracing: gets `{ job, context }` in the worker, right before the task function is called. Stores that are bound to
+ * the channel count within the function.
+ */
+const RUN = diagnostics.channel('nschwarz:cluster:run')
 
 /** Runs the jobs that the master sends, and reports the outcome of each. */
 export class JobRunner {
@@ -59,6 +64,8 @@ export class JobRunner {
   #starting: string | undefined
   /** On performance.now. */
   #turnEndsAt = 0
+  /** Until when the utilization of the event loop was reported. */
+  #measuredUntil = performance.eventLoopUtilization()
 
   constructor(definitions: Definitions, link: ParentLink, added: AddedTasks, log: Log, options: JobRunnerOptions) {
     this.#definitions = definitions
@@ -104,12 +111,21 @@ export class JobRunner {
       case 'added':
         this.#added.receive(message)
         return
+      case 'measure':
+        this.measure()
+        return
       case 'ended':
         this.#waits.receive(message)
         return
       case 'answer':
         this.#ipc.receive(message)
     }
+  }
+
+  private measure(): void {
+    const { utilization } = performance.eventLoopUtilization(this.#measuredUntil)
+    this.#measuredUntil = performance.eventLoopUtilization()
+    this.#link.send({ kind: 'measured', rss: process.memoryUsage.rss(), eventLoopUtilization: utilization })
   }
 
   private startSoon(): void {
@@ -222,7 +238,7 @@ export class JobRunner {
     this.#waits.jobStarted(token)
     let outcome: Outcome
     try {
-      outcome = done(await currentJob.run(token, () => this.functionFor(job)(job, toggleIPC, context)))
+      outcome = done(await this.call(job, toggleIPC, context))
     } catch (thrown) {
       outcome = failed(thrown)
     }
@@ -230,6 +246,11 @@ export class JobRunner {
     this.#ipc.jobEnded(token)
     this.#waits.jobEnded(token)
     return { outcome, duration: performance.now() - startedAt }
+  }
+
+  private call(job: Job, toggleIPC: ToggleIPC, context: JobContext): unknown {
+    const run = () => currentJob.run(context.token, () => this.functionFor(job)(job, toggleIPC, context))
+    return RUN.hasSubscribers ? RUN.runStores({ job, context }, run) : run()
   }
 
   private functionFor({ taskType }: Job): TaskFunction {
@@ -255,26 +276,4 @@ function isInTime(message: RunMessage): boolean {
  */
 function hasSleptSince({ clockOffset: sentAt }: RunMessage): boolean {
   return sentAt !== undefined && hasJumped(sentAt, clockOffset())
-}
-
-/** A result that cannot be sent fails the job. */
-function done(value: unknown): Outcome {
-  try {
-    return { kind: 'done', value: toWire(value) }
-  } catch (error) {
-    return unsendable(RESULT, error)
-  }
-}
-
-/** Another attempt would fail in the same way. */
-function unsendable(what: string, reason: unknown): Outcome {
-  return { kind: 'failed', error: errorToWire(new UnsendableValueError(what, reason)), isFinal: true }
-}
-
-function failed(thrown: unknown): Outcome {
-  const error = toError(thrown)
-  const wish = wishIn(error)
-  if (wish?.kind === 'later') return { kind: 'postponed', delay: wish.delay }
-  if (wish?.kind === 'fatal') return { kind: 'failed', error: errorToWire(wish.error), isFinal: true }
-  return { kind: 'failed', error: errorToWire(error) }
 }

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { unwrap, wrap } from '../../common/pipe/envelope'
 import { type ToMaster, type ToWorker, isToMaster, isToWorker, jobFromWire } from '../../common/pipe/protocol'
+import { linesOf, progressOf } from '../../common/report'
 import { type WireError, type WireValue, errorFromWire, fromWire } from '../../common/pipe/wire'
 import { RUNS, anything, name, nearly, piped } from './arbitraries'
 import { Tally } from './tally'
@@ -44,10 +45,19 @@ const refused = nearly({ kind: fc.constant('refused'), error })
 
 const addOutcome = nearly({ kind: fc.constantFrom('stored', 'declined', 'duplicate') })
 
+const signal = nearly({ _id: name, taskType: name, priority: number, dueDate: number })
+const line = nearly({ at: number, text: fc.string() })
+
 const toMaster = fc.oneof(
   nearly({ kind: fc.constant('ready') }),
   nearly({ kind: fc.constant('add'), offer: number, task: nearly({ value: nearly({ _id: name, taskType: name }) }) }),
-  nearly({ kind: fc.constant('taskAdded'), taskType: name, priority: number }),
+  nearly({ kind: fc.constant('tasksAdded'), tasks: fc.array(signal, { maxLength: 3 }), areNew: fc.boolean() }),
+  nearly({
+    kind: fc.constant('report'),
+    token,
+    progress: nearly({ value: anything }),
+    lines: fc.array(line, { maxLength: 3 }),
+  }),
   nearly({ kind: fc.constantFrom('started', 'expired', 'recalled', 'cancelled'), token }),
   nearly({
     kind: fc.constant('outcome'),
@@ -58,6 +68,7 @@ const toMaster = fc.oneof(
   }),
   nearly({ kind: fc.constant('await'), token, wait: number, _id: name, createdAt: number, sequence: number }),
   nearly({ kind: fc.constant('stopWaiting'), wait: number }),
+  nearly({ kind: fc.constant('measured'), rss: number, eventLoopUtilization: number }),
   nearly({ kind: fc.constant('ask'), token, conversation: number, status: number, data: value }),
 )
 const toWorker = fc.oneof(
@@ -103,12 +114,17 @@ function assertValue(wire: WireValue): void {
 
 function receiveAsMaster(message: ToMaster): void {
   if (message.kind === 'ready') return
-  if (message.kind === 'taskAdded') {
-    assert.equal(typeof message.taskType, 'string')
+  if (message.kind === 'tasksAdded') {
+    for (const { taskType, dueDate } of message.tasks)
+      assert.ok(typeof taskType === 'string' && Number.isFinite(dueDate))
     return
   }
   if (message.kind === 'taskCancelled' || message.kind === 'add') {
     assert.doesNotThrow(() => decode(message.task))
+    return
+  }
+  if (message.kind === 'measured') {
+    assert.ok(Number.isFinite(message.rss))
     return
   }
   if (message.kind === 'await' || message.kind === 'stopWaiting') {
@@ -118,6 +134,10 @@ function receiveAsMaster(message: ToMaster): void {
   }
   assert.equal(typeof message.token, 'string')
   if (message.kind === 'ask') assertValue(message.data)
+  if (message.kind === 'report') {
+    assert.doesNotThrow(() => [progressOf(message), linesOf(message)])
+    return
+  }
   if (message.kind !== 'outcome') return
   assert.equal(typeof message.duration, 'number')
   assert.equal(typeof (message.rss ?? 0), 'number')
@@ -132,6 +152,7 @@ function receiveAsWorker(message: ToWorker): void {
     if (message.outcome.kind === 'failed') assertError(message.outcome.error)
     return
   }
+  if (message.kind === 'measure') return
   if (message.kind === 'ended') {
     assert.ok(Number.isInteger(message.wait))
     if (message.ending.kind === 'done') assertValue(message.ending.value)

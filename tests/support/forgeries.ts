@@ -49,7 +49,11 @@ export function forged(what: string, token: string): object {
   const breach = BREACHES[what.replace('breach:', '')]
   if (what.startsWith('breach:') && breach !== undefined) return breach(token)
   if (what === 'hints') {
-    const added = { kind: 'taskAdded', _id: 'a', taskType: 'echo', priority: 'high', dueDate: null }
+    const added = {
+      kind: 'tasksAdded',
+      tasks: [{ _id: 'a', taskType: 'echo', priority: 'high', dueDate: null }],
+      areNew: true,
+    }
     return wrap(added, { kind: 'taskCancelled', task: {} }, { kind: 'cancelRequested', token: 7 })
   }
   if (what === 'failure') return failure(token)

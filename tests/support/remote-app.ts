@@ -2,12 +2,15 @@
  * A master that a test drives from outside: a server of its own, whose cluster has the options that its environment
  * names, and which obeys the test over its pipe. Its workers load this file too.
  */
+import diagnostics from 'node:diagnostics_channel'
 import { createServer } from 'node:net'
 import { Meteor } from 'meteor/meteor'
 import {
   Cluster,
   TaskQueue,
   type ClusterOptions,
+  type Job,
+  type JobContext,
   type LogEntry,
   type Task,
   type WaitOptions,
@@ -98,6 +101,15 @@ if (process.env[RUNNING_HOOK_VARIABLE] !== undefined) {
   })
 }
 
+const recordings = new Map<string, { stop(): void }[]>()
+
+if (!Cluster.isMaster()) {
+  diagnostics.subscribe('nschwarz:cluster:run', message => {
+    const { job, context } = message as { job: Job; context: JobContext }
+    if (job.taskType === 'traced') console.log(`traced ${job._id}, attempt ${String(context.attempt)}`)
+  })
+}
+
 function waitOptions({ timeout, abortAfter }: { timeout?: number; abortAfter?: number } = {}): WaitOptions {
   if (abortAfter === undefined) return { timeout }
   const controller = new AbortController()
@@ -157,6 +169,22 @@ const calls: Calls = {
     cluster?.initialize()
   },
   findFor: (audience, options) => TaskQueue.findFor(audience as string | null, options).fetchAsync(),
+  counts: options => TaskQueue.counts(options),
+  stats: async () => cluster?.stats(),
+  record: (name, types, options) => {
+    const stops = types.map(type =>
+      TaskQueue.on(type, (payload: unknown) => notify({ event: 'recorded', name, type, payload }), options),
+    )
+    recordings.set(name, stops)
+  },
+  stopRecording: name => {
+    for (const recording of recordings.get(name) ?? []) recording.stop()
+  },
+  traceAdds: () => {
+    diagnostics.subscribe('nschwarz:cluster:add', message => {
+      notify({ event: 'traced', taskType: (message as { task: Task }).task.taskType })
+    })
+  },
   cancel: _id => TaskQueue.cancel(_id),
   retry: _id => TaskQueue.retry(_id),
   remove: _id => TaskQueue.removeAsync(_id),

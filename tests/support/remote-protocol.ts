@@ -1,5 +1,15 @@
 import type { WireError, WireValue } from '../../common/pipe/wire'
-import type { FindForOptions, IpcMessage, Job, ListenerOptions, NewTask, Task } from 'meteor/nschwarz:cluster'
+import type {
+  ClusterStats,
+  CountOptions,
+  FindForOptions,
+  IpcMessage,
+  Job,
+  ListenerOptions,
+  NewTask,
+  Task,
+  TaskCounts,
+} from 'meteor/nschwarz:cluster'
 
 /** Which of the apps in tests/main.ts a forked server is. */
 export const APP_VARIABLE = 'CLUSTER_TEST_APP'
@@ -21,6 +31,7 @@ export const EXAMPLE_PREFIX = 'example:'
 export const OPTIONS_VARIABLE = 'CLUSTER_TEST_OPTIONS'
 
 type EventType = 'done' | 'error' | 'retry'
+export type RecordedType = 'added' | 'start' | 'done' | 'workerExit'
 
 /** What a test can have a remote master do. */
 export interface Calls {
@@ -42,6 +53,13 @@ export interface Calls {
   errorOfRun: (task: NewTask) => Promise<{ classes: string[]; message: string; fields: unknown; cause: unknown }>
   /** @returns the documents of the cursor */
   findFor: (audience: unknown, options?: FindForOptions) => Promise<Partial<Task>[]>
+  counts: (options?: CountOptions) => Promise<TaskCounts>
+  stats: () => Promise<ClusterStats | undefined>
+  /** Records the events of these types, by `on`. @param name of the record */
+  record: (name: string, types: readonly RecordedType[], options?: ListenerOptions) => void
+  stopRecording: (name: string) => void
+  /** Subscribes to the channel of added tasks. */
+  traceAdds: () => void
   cancel: (_id: string) => Promise<boolean>
   retry: (_id: string) => Promise<boolean>
   remove: (_id: string) => Promise<number>
@@ -82,6 +100,8 @@ export type Notice =
         readonly mode: string
       }
     }[EventType]
+  | { readonly event: 'recorded'; readonly name: string; readonly type: RecordedType; readonly payload: unknown }
+  | { readonly event: 'traced'; readonly taskType: string }
   | { readonly event: 'progress'; readonly value: unknown; readonly task: Task }
   | { readonly event: 'stalled'; readonly task: Task }
   | { readonly event: 'cancelled'; readonly task: Task }

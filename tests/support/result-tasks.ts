@@ -53,4 +53,9 @@ export const resultTasks: TaskMap = {
     return new Map()
   },
   pid: () => process.pid,
+  traced: () => undefined,
+  addMany: job => TaskQueue.addTasks(job.data as NewTask[]),
+  listenByOn: () => {
+    TaskQueue.on('done', () => undefined)
+  },
 }

@@ -92,6 +92,11 @@ export class Claims {
     return false
   }
 
+  /** How many jobs wait for a worker. */
+  get buffered(): number {
+    return [...this.#held.values()].filter(({ place }) => place === 'buffered').length
+  }
+
   /** The tokens of the persistent claims, including those whose settlement is being written. */
   get tokens(): string[] {
     return this.leased().map(({ claim }) => claim.token)

@@ -1,7 +1,8 @@
 import { isThenable } from '../../../common/inspect'
 import type { Log } from '../../../common/log'
 import { type WireValue, fromWire } from '../../../common/pipe/wire'
-import { type Task, copyTask } from '../../../common/task'
+import type { WorkerExit } from '../../../common/stats'
+import { type Task, type TaskSignal, copyTask } from '../../../common/task'
 import type { Listeners, TaskEventListener, TaskEvents, TaskEventType } from '../../queue/listeners'
 import { cancelled, doneWith } from '../../queue/results/ending'
 import type { Waiters } from '../../queue/results/waiters'
@@ -47,18 +48,36 @@ export class Events {
     void this.emitFailed(task, error)
   }
 
+  /** Tasks were added, by this process or by one of its workers. */
+  emitAdded(tasks: readonly TaskSignal[]): void {
+    if (!this.#listeners.has('added')) return
+    for (const { _id, dueDate, priority, taskType } of tasks) {
+      for (const listener of this.#listeners.of('added', taskType)) {
+        void this.call(listener, 'added', { task: { _id, taskType, priority, dueDate: new Date(dueDate) } })
+      }
+    }
+  }
+
+  emitStarted(task: Task): void {
+    if (this.#listeners.has('start')) void this.emit('start', { task })
+  }
+
+  emitWorkerExit(exit: WorkerExit): void {
+    for (const listener of this.#listeners.of('workerExit')) void this.call(listener, 'workerExit', { ...exit })
+  }
+
   /**
    * Each listener gets its own copy of the task. Only the single listener of a done task gets the task itself, since
    * nothing else uses it any more.
    *
    * @returns a promise, which never rejects, if a listener has not finished yet
    */
-  emit<Type extends TaskEventType>(type: Type, event: TaskEvents[Type]): Promise<void> | undefined {
+  emit<Type extends TypeWithTask>(type: Type, event: TaskEvents[Type]): Promise<void> | undefined {
     const listeners = this.#listeners.of(type, event.task.taskType)
     if (listeners.length === 0) return undefined
     const isOwn = type === 'done' && listeners.length === 1
     const pending = listeners.flatMap(
-      listener => this.call(listener, type, isOwn ? event : { ...event, task: copyTask(event.task) }) ?? [],
+      listener => this.call(listener, type, isOwn ? event : { ...event, task: copyTask(event.task) }, event.task) ?? [],
     )
     return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined)
   }
@@ -67,18 +86,19 @@ export class Events {
     listener: TaskEventListener<Type>,
     type: Type,
     event: TaskEvents[Type],
+    task?: Task,
   ): Promise<void> | undefined {
     try {
       const answer = listener(event)
-      return isThenable(answer) ? this.await(type, event.task, answer) : undefined
+      return isThenable(answer) ? this.await(type, task, answer) : undefined
     } catch (thrown) {
       // Invariant 3: what a listener throws stops nothing.
-      this.logFailure(type, event.task, thrown)
+      this.logFailure(type, task, thrown)
       return undefined
     }
   }
 
-  private async await(type: TaskEventType, task: Task, answer: PromiseLike<unknown>): Promise<void> {
+  private async await(type: TaskEventType, task: Task | undefined, answer: PromiseLike<unknown>): Promise<void> {
     try {
       await answer
     } catch (thrown) {
@@ -86,7 +106,12 @@ export class Events {
     }
   }
 
-  private logFailure(type: TaskEventType, task: Task, thrown: unknown): void {
-    this.#log.taskError(task, `the '${type}' listener threw`, thrown)
+  private logFailure(type: TaskEventType, task: Task | undefined, thrown: unknown): void {
+    const text = `the '${type}' listener threw`
+    if (task === undefined) this.#log.error(text, thrown)
+    else this.#log.taskError(task, text, thrown)
   }
 }
+
+/** The events about a task that this master runs or has run. */
+type TypeWithTask = Exclude<TaskEventType, 'added' | 'workerExit'>

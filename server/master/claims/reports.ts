@@ -37,7 +37,8 @@ export class Reports {
     const progress = progressOf(report)
     if (progress !== undefined) held.report.progressed(progress.value)
     this.save(held)
-    if (progress === undefined) return
+    // If the lease has expired, another master may run the task. Whether it does, the write finds out.
+    if (progress === undefined || held.lease?.isOver === true) return
     const { value } = progress
     void this.#parts.events.emit('progress', { value, task: { ...held.claim.task, progress: value } })
   }

@@ -30,6 +30,12 @@ const INDEXES: readonly Index[] = [
   forState('running', 'cluster_running', { state: 1, 'claim.expiresAt': 1 }),
   // Documents of 2.x, which have no state.
   forState(null, 'cluster_stateless', { state: 1 }),
+  // For `TaskQueue.counts`: only tasks that are kept after their end are in it.
+  {
+    name: 'cluster_ended',
+    key: { state: 1, taskType: 1 },
+    options: { partialFilterExpression: { endedAt: { $exists: true } } },
+  },
   // For `TaskQueue.findFor`: only the tasks that have an audience are in it.
   {
     name: 'cluster_audience',
