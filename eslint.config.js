@@ -15,7 +15,7 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: {
       parserOptions: {
-        project: ['tsconfig.check.json'],
+        project: ['tsconfig.check.json', 'tests/types/registered/tsconfig.json'],
         tsconfigRootDir: import.meta.dirname,
       },
     },

@@ -73,6 +73,26 @@ export class DuplicateTaskError extends Error {
 /** How many `_id`s the message names, so that it stays readable. `taskIds` has all of them. */
 const NAMED_DUPLICATES = 5
 
+/** The data of a task does not fit the schema of its type. It was not stored, or the task has failed without a run. */
+export class InvalidDataError extends TypeError {
+  override readonly name = 'InvalidDataError'
+  readonly code = 'ERR_CLUSTER_INVALID_DATA'
+  /** What is wrong, for instance `data.numbers.0: Expected number`. */
+  readonly issues: readonly string[]
+
+  constructor(taskType: string, issues: readonly string[]) {
+    const named = issues.slice(0, NAMED_ISSUES).join('; ')
+    const more = issues.length > NAMED_ISSUES ? `; and ${String(issues.length - NAMED_ISSUES)} more` : ''
+    super(
+      `nschwarz:cluster: the data of a task of type ${quote(taskType)} does not fit its schema (${named}${more}); ` +
+        'give what the schema takes.',
+    )
+    this.issues = issues
+  }
+}
+
+const NAMED_ISSUES = 5
+
 /** The call is not possible in this process: in a worker, without a `new Cluster`, or with a second one. */
 export class WrongProcessError extends Error {
   override readonly name = 'WrongProcessError'

@@ -4,6 +4,8 @@ import { checkNames, namesOf, wrongValue } from './invalid'
 import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
 import { isPlainObject } from './plain'
 import { type TaskPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF, checkPolicy } from './policy'
+import type { StandardSchema } from './register'
+import { isSchema } from './schema'
 import type { Job } from './task'
 
 /**
@@ -15,6 +17,11 @@ type AnyTaskFunction = { run(job: Job, toggleIPC: ToggleIPC, context: JobContext
 /** An entry of the task map with more than the task function. */
 export interface TaskDefinition extends Omit<TaskPolicy, 'backoff'> {
   readonly run: AnyTaskFunction
+  /**
+   * Checks `data` when a task is added, where this task map is known, and before each run. The function gets what the
+   * schema makes of it.
+   */
+  readonly schema?: StandardSchema
   /** As in `addTask`, or a function, which is called on the master. If the function fails, the default is used. */
   readonly backoff?: Backoff | BackoffFunction
 }
@@ -27,6 +34,7 @@ export interface TaskMap {
 /** A definition that has been checked. */
 export interface ResolvedDefinition extends Omit<TaskPolicy, 'backoff'> {
   readonly run: TaskFunction
+  readonly schema?: StandardSchema
   readonly backoff?: Backoff | BackoffFunction
 }
 
@@ -56,6 +64,7 @@ export function policyOf(task: TaskPolicy & Job, definitions: Definitions): Poli
 
 const FIELDS = namesOf<keyof TaskDefinition>({
   run: true,
+  schema: true,
   retries: true,
   backoff: true,
   timeout: true,
@@ -73,11 +82,16 @@ export function resolveTaskMap(taskMap: unknown): Definitions {
 
 function resolveEntry(taskType: string, entry: unknown): ResolvedDefinition {
   const where = `new Cluster: taskMap.${taskType}`
-  const { run, backoff, ...rest }: Readonly<Record<string, unknown>> =
+  const { run, backoff, schema, ...rest }: Readonly<Record<string, unknown>> =
     typeof entry === 'function' ? { run: entry } : checkEntry(where, entry)
   const isFunction = typeof backoff === 'function'
   const policy = checkPolicy(where, { ...rest, backoff: isFunction ? undefined : backoff })
-  return { run: run as TaskFunction, ...policy, ...(isFunction ? { backoff: backoff as BackoffFunction } : {}) }
+  return {
+    run: run as TaskFunction,
+    ...policy,
+    ...(schema === undefined ? {} : { schema: schema as StandardSchema }),
+    ...(isFunction ? { backoff: backoff as BackoffFunction } : {}),
+  }
 }
 
 function checkEntry(where: string, entry: unknown): Readonly<Record<string, unknown>> {
@@ -88,5 +102,9 @@ function checkEntry(where: string, entry: unknown): Readonly<Record<string, unkn
   const hint = where.endsWith('taskMap.taskMap') ? 'Give the map itself: new Cluster(taskMap).' : undefined
   checkNames(`${where}.`, entry, 'field of a task type', FIELDS, hint)
   if (typeof entry.run !== 'function') throw wrongValue(`${where}.run`, entry.run, 'a function')
+  if (entry.schema !== undefined && !isSchema(entry.schema)) {
+    const allowed = 'a Standard Schema, as Zod, Valibot and ArkType have them'
+    throw wrongValue(`${where}.schema`, entry.schema, allowed)
+  }
   return entry
 }

@@ -13,7 +13,7 @@ import { afterStartup, onListening } from './boot'
 import { availableCpus, machine } from './machine'
 import { createMaster } from './master/create-master'
 import type { Master } from './master/master'
-import { results, retention, signals, waiters } from './queue/task-queue'
+import { results, retention, schemas, signals, waiters } from './queue/instances'
 import { role } from './role'
 import { AddedTasks } from './worker/added-tasks'
 import { JobRunner } from './worker/job-runner'
@@ -63,6 +63,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
     this.taskMap = taskMap
     this.#stopTimeout = resolved.stopTimeout
     retention.configure(definitions, resolved.keepFailed)
+    schemas.configure(definitions)
     // Invariant 7: a worker has no master, so it never dispatches, forks or releases tasks.
     if (link !== undefined) startWorker(definitions, resolved, link)
     else this.#master = startMaster(definitions, resolved, notice)

@@ -1,5 +1,5 @@
 export { Cluster } from './cluster'
-export { TaskQueue } from './queue/task-queue'
+export { TaskQueue } from './queue/instances'
 export type { TaskQueueCollection } from './queue/task-queue'
 export type { InMemoryTasks } from './queue/memory/in-memory-tasks'
 export type { ListenerOptions, TaskError, TaskEventListener, TaskEventType, TaskEvents } from './queue/listeners'
@@ -12,11 +12,13 @@ export type { LogEntry, LogEvent, LogLevel } from '../common/log'
 export type { IpcMessage, JobContext, MessageBroker, TaskFunction, ToggleIPC } from '../common/ipc'
 export type { AttemptPolicy, Backoff, BackoffFunction, BackoffPolicy, KeepPolicy, TaskPolicy } from '../common/policy'
 export type { TaskDefinition, TaskMap } from '../common/task-map'
+export type { Register, SchemaIssue, StandardSchema } from '../common/register'
 export type { Job, LogLine, NewTask, Task, TaskFailure, TaskState } from '../common/task'
 export {
   ClusterStoppedError,
   DuplicateTaskError,
   InvalidArgumentError,
+  InvalidDataError,
   LeaseLostError,
   NoMessageBrokerError,
   RetryLaterError,

@@ -56,6 +56,10 @@ example('in-memory', 'in-memory tasks can be found and removed', async app => {
   await writes(app, /available: 1/, /found: warmCache/, /left: 1/, /warming \/\n/)
 })
 
+example('typed', 'the tasks of a task map are run by their names', async app => {
+  await writes(app, /the sum is 6/)
+})
+
 example('progress', 'a task reports its progress, and its audience sees its result', async app => {
   await writes(app, /encode \{ percent: 100 \}/, /ada sees cats\.webm/)
 })

@@ -4,19 +4,11 @@ import { CommandGate } from './support/command-gate'
 import { RUNNING_HOOK_VARIABLE } from './support/remote-protocol'
 import { type RemoteMaster, behindGate, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { QUEUES, cancelledEvents } from './support/queues'
+import { refused } from './support/refused'
 import { eventually } from './support/wait'
 
 const WEB_ONLY = { withoutCluster: true } as const
 const DAY = 24 * 3_600_000
-
-async function refused(test: TestCaseResults, waiting: Promise<unknown>, name: string, message = /./): Promise<void> {
-  try {
-    test.fail(`it resolved to ${String(await waiting)}`)
-  } catch (error) {
-    test.equal((error as Error).name, name)
-    test.matches((error as Error).message, message)
-  }
-}
 
 /** Milliseconds between the end of a persistent task and its removal; undefined if it is kept for good. */
 async function keptFor(master: RemoteMaster, _id: string): Promise<number | undefined> {

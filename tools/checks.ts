@@ -17,6 +17,7 @@ const CHECKS: readonly Command[] = [
   ['tsc', '-p', 'tsconfig.driver4.json', ...incremental('driver4')],
   ['prettier', '--check', '--log-level', 'warn', '--cache', '--cache-location', '.cache/prettier', '.'],
   ['node', 'tools/check-readme.js'],
+  ['node', 'tools/check-types.js'],
 ]
 
 function incremental(name: string): string[] {

@@ -1,6 +1,7 @@
 import { WrongProcessError } from '../../common/errors'
 import { checkNames, nameHint, namesOf, wrongValue } from '../../common/invalid'
 import { isPlainObject } from '../../common/plain'
+import type { DataOf, ResultOf } from '../../common/register'
 import type { WorkerExit } from '../../common/stats'
 import { type Task, type TaskSignal, checkText } from '../../common/task'
 import { role } from '../role'
@@ -9,23 +10,23 @@ import { role } from '../role'
  * The payload of each event type. Events fire on the master, at most once: those of a job on the master that ran it. If
  * that master dies after it has written the outcome, no listener hears of it.
  */
-export interface TaskEvents {
+export interface TaskEvents<Value = unknown, Data = unknown> {
   /** A task was added, by this process or by one of its workers. */
   readonly added: { readonly task: TaskSignal }
   /** A task function is about to be called. */
-  readonly start: { readonly task: Task }
+  readonly start: { readonly task: Task<Data> }
   /** The task function has called `context.progress`: `value` is what it gave last. */
-  readonly progress: { readonly value: unknown; readonly task: Task }
+  readonly progress: { readonly value: unknown; readonly task: Task<Data> }
   /** The task function returned or resolved: `value` is its result. The task is no longer in the queue, unless it is kept. */
-  readonly done: { readonly value: unknown; readonly task: Task }
+  readonly done: { readonly value: Value; readonly task: Task<Data> }
   /** The last attempt failed: `value` is its error. The task stays in the queue as `failed`. */
-  readonly error: { readonly value: TaskError; readonly task: Task }
+  readonly error: { readonly value: TaskError; readonly task: Task<Data> }
   /** An attempt failed, and retries are left: `value` is its error. The task is due again at its `dueDate`. */
-  readonly retry: { readonly value: TaskError; readonly task: Task }
+  readonly retry: { readonly value: TaskError; readonly task: Task<Data> }
   /** This master lost the lease of a task that it was running: another master may run it now. The job is aborted. */
-  readonly stalled: { readonly task: Task }
+  readonly stalled: { readonly task: Task<Data> }
   /** The task was cancelled. If it was not running, the event fires on the master on which `cancel` was called. */
-  readonly cancelled: { readonly task: Task }
+  readonly cancelled: { readonly task: Task<Data> }
   /** The process of a worker is gone. */
   readonly workerExit: WorkerExit
 }
@@ -34,7 +35,10 @@ export interface TaskEvents {
 export type TaskError = Error & { readonly code?: string | number }
 
 export type TaskEventType = keyof TaskEvents
-export type TaskEventListener<Type extends TaskEventType> = (event: TaskEvents[Type]) => unknown
+/** `Type`: the type of the tasks, if the listener is for one type only. */
+export type TaskEventListener<Event extends TaskEventType, Type extends string = string> = (
+  event: TaskEvents<ResultOf<Type>, DataOf<Type>>[Event],
+) => unknown
 
 const TYPES = namesOf<TaskEventType>({
   added: true,
@@ -49,9 +53,9 @@ const TYPES = namesOf<TaskEventType>({
 })
 
 /** Selects which events of a type a listener receives. */
-export interface ListenerOptions {
+export interface ListenerOptions<Type extends string = string> {
   /** Only those of tasks of this type. Default: of all. */
-  readonly taskType?: string
+  readonly taskType?: Type
 }
 
 /** How a listener was added. `taskType`: undefined for all. */

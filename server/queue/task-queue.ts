@@ -1,30 +1,28 @@
-import { OUTSIDE_OF_JOBS } from '../../common/ending'
 import { Mongo } from 'meteor/mongo'
 import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
-import { createId } from '../../common/id'
 import { wrongValue } from '../../common/invalid'
 import { isPlainObject } from '../../common/plain'
+import type { AcceptedType, NewTaskOf, ResultOf } from '../../common/register'
 import { type NewTask, type Task, checkText, createTask, createTasks } from '../../common/task'
 import { role } from '../role'
 import { type FindForOptions, queryFor } from './find-for'
-import { type ListenerOptions, type TaskEventListener, type TaskEventType, Listeners } from './listeners'
+import { type ListenerOptions, type TaskEventListener, type TaskEventType, type Listeners } from './listeners'
 import type { InMemoryTasks } from './memory/in-memory-tasks'
-import { MemoryQueue } from './memory/memory-queue'
 import { checkSize } from './mongo/add'
 import { type CountOptions, type TaskCounts, checkCountOptions, countTasks } from './mongo/counts'
-import { MongoEndFeed } from './mongo/end-feed'
-import type { RawCollection, StoredTask } from './mongo/schema'
-import { Queue } from './queue'
-import { type WaitOptions, Results, checkWaitOptions } from './results/results'
-import { Waiters } from './results/waiters'
-import { Retention } from './retention'
-import { Signals } from './signals'
+import type { RawCollection } from './mongo/schema'
+import type { Queue } from './queue'
+import { type Results, type WaitOptions, checkWaitOptions } from './results/results'
+import type { Schemas } from './schemas'
 
 export interface TaskQueueParts {
   readonly listeners: Listeners
   readonly memory: InMemoryTasks
   readonly queue: Queue
   readonly results: Results
+  readonly schemas: Schemas
+  /** The documents of the persistent tasks. */
+  readonly tasks: () => RawCollection
 }
 
 /**
@@ -47,15 +45,17 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    *
    * @returns the task's `_id`, once a majority of MongoDB's members has acknowledged the task, or it is in memory
    * @throws InvalidArgumentError (rejects) naming the field, what was given and what is allowed; nothing is stored
+   * @throws InvalidDataError (rejects) if the type has a schema in this process, and the data does not fit it
    * @throws DuplicateTaskError (rejects) if a task with this `_id` is already in the queue
    * @throws WrongProcessError (rejects) for an in-memory task in a worker, or in an app without `new Cluster`
    */
-  async addTask<Data>(newTask: NewTask<Data>): Promise<string>
+  async addTask<Data = unknown, const Type extends string = string>(newTask: NewTaskOf<Type, Data>): Promise<string>
   async addTask(newTask: NewTask, ...others: readonly unknown[]): Promise<string> {
     const task = createTask(newTask)
     refuseMore('addTask', others)
     const inMemory = newTask.inMemory === true
     if (!inMemory) checkSize('addTask', task)
+    await this.#parts.schemas.check([task])
     await this.#parts.queue.add(task, inMemory)
     return task._id
   }
@@ -70,7 +70,9 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * All other tasks are stored
    * @throws WrongProcessError (rejects) as `addTask`; nothing is stored
    */
-  async addTasks<Data>(newTasks: readonly NewTask<Data>[]): Promise<string[]>
+  async addTasks<Data = unknown, const Type extends string = string>(
+    newTasks: readonly NewTaskOf<Type, Data>[],
+  ): Promise<string[]>
   async addTasks(newTasks: readonly NewTask[], ...others: readonly unknown[]): Promise<string[]> {
     const tasks = createTasks(newTasks)
     refuseMore('addTasks', others)
@@ -81,6 +83,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
       if (!isInMemory) checkSize(`addTasks[${String(index)}]`, task)
       ;(isInMemory ? inMemory : persistent).push(task)
     }
+    await this.#parts.schemas.check(tasks)
     const duplicates = await this.#parts.queue.addAll(persistent, inMemory)
     if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
     return tasks.map(({ _id }) => _id)
@@ -102,13 +105,17 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws InvalidArgumentError (rejects) as `addTask`, or for a wrong option
    * @throws DuplicateTaskError (rejects) if a task of another type has this `_id`
    */
-  async run<Result = unknown, Data = unknown>(newTask: NewTask<Data>, options?: WaitOptions): Promise<Result>
+  async run<Result = unknown, const Type extends string = string>(
+    newTask: NewTaskOf<Type, unknown>,
+    options?: WaitOptions,
+  ): Promise<ResultOf<Type, Result>>
   async run(newTask: NewTask, options: WaitOptions = {}, ...others: readonly unknown[]): Promise<unknown> {
     const task: Task = { ...createTask(newTask, 'run'), awaited: 'run' }
     const limits = checkWaitOptions('run', options)
     refuseMore('run', others)
     const inMemory = newTask.inMemory === true
     if (!inMemory) checkSize('run', task)
+    await this.#parts.schemas.check([task])
     return this.#parts.results.run(task, inMemory, limits)
   }
 
@@ -177,7 +184,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws InvalidArgumentError (rejects)
    */
   async counts(options: CountOptions = {}): Promise<TaskCounts> {
-    return countTasks(storedTasks(), checkCountOptions(options))
+    return countTasks(this.#parts.tasks(), checkCountOptions(options))
   }
 
   /**
@@ -189,13 +196,17 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws InvalidArgumentError for an unknown event type or option, or if the listener is not a function
    * @throws WrongProcessError in a worker
    */
-  on<Type extends TaskEventType>(
-    eventType: Type,
-    listener: TaskEventListener<Type>,
+  on<Event extends TaskEventType, const Type extends string = string>(
+    eventType: Event,
+    listener: TaskEventListener<Event, Type>,
+    options?: ListenerOptions<Type> & { readonly taskType?: AcceptedType<Type> },
+  ): { stop(): void }
+  on(
+    eventType: TaskEventType,
+    listener: TaskEventListener<TaskEventType>,
     options?: ListenerOptions,
   ): { stop(): void } {
-    const stop = this.#parts.listeners.add(eventType, listener, options)
-    return { stop }
+    return { stop: this.#parts.listeners.add(eventType, listener, options) }
   }
 
   /**
@@ -206,9 +217,14 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws InvalidArgumentError for an unknown event type or option, or if the listener is not a function
    * @throws WrongProcessError in a worker
    */
-  addEventListener<Type extends TaskEventType>(
-    eventType: Type,
-    listener: TaskEventListener<Type>,
+  addEventListener<Event extends TaskEventType, const Type extends string = string>(
+    eventType: Event,
+    listener: TaskEventListener<Event, Type>,
+    options?: ListenerOptions<Type> & { readonly taskType?: AcceptedType<Type> },
+  ): void
+  addEventListener(
+    eventType: TaskEventType,
+    listener: TaskEventListener<TaskEventType>,
     options?: ListenerOptions,
   ): void {
     this.#parts.listeners.add(eventType, listener, options, 'addEventListener')
@@ -221,7 +237,11 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws InvalidArgumentError for an unknown event type, or if the listener is not a function
    * @throws WrongProcessError in a worker
    */
-  removeEventListener<Type extends TaskEventType>(eventType: Type, listener?: TaskEventListener<Type>): void {
+  removeEventListener<Event extends TaskEventType, const Type extends string = string>(
+    eventType: Event,
+    listener?: TaskEventListener<Event, Type>,
+  ): void
+  removeEventListener(eventType: TaskEventType, listener?: TaskEventListener<TaskEventType>): void {
     this.#parts.listeners.remove(eventType, listener)
   }
 
@@ -253,24 +273,4 @@ function refuseMore(method: string, others: readonly unknown[]): void {
   if (other === undefined) return
   const hint = typeof other === 'function' ? `${method} returns a promise: await it.` : 'Put it into the first.'
   throw wrongValue(`${method}: the second argument`, other, 'none', hint)
-}
-
-const QUEUE_NAME = 'taskQueue'
-
-/** Configured by the cluster of this process, if there is one. */
-export const retention = new Retention()
-export const memoryQueue = new MemoryQueue(createId(), retention)
-export const listeners = new Listeners()
-export const signals = new Signals()
-const queue = new Queue({ memory: memoryQueue, retention, signals, tasks: storedTasks })
-export const waiters = new Waiters(queue, new MongoEndFeed(storedTasks))
-export const results = new Results(queue, role === 'worker' ? OUTSIDE_OF_JOBS : waiters)
-export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, { listeners, memory: memoryQueue, queue, results })
-
-/**
- * The collection of the queue's documents. Whatever the connection string prefers, reads go to the primary, so that
- * they see what was just written.
- */
-export function storedTasks(): RawCollection {
-  return TaskQueue.rawDatabase().collection<StoredTask>(QUEUE_NAME, { readPreference: 'primary' })
 }

@@ -1,12 +1,13 @@
 import diagnostics from 'node:diagnostics_channel'
 import type { EndSource } from '../../common/ending'
 import { clockOffset, hasJumped, monotonicNow } from '../../common/clock'
-import { UnknownTaskTypeError, describe, messageOf } from '../../common/errors'
+import { InvalidDataError, UnknownTaskTypeError, describe, messageOf } from '../../common/errors'
 import { errorFromWire } from '../../common/pipe/wire'
 import type { JobContext, TaskFunction, ToggleIPC } from '../../common/ipc'
 import type { Log, TaskEntry } from '../../common/log'
 import { type Unreadable, partsOfUnreadable } from '../../common/pipe/envelope'
 import { type Outcome, type ToMaster, type ToWorker, jobFromWire } from '../../common/pipe/protocol'
+import { parse } from '../../common/schema'
 import type { Job } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { MAX_TURN_MS } from '../tuning'
@@ -16,7 +17,7 @@ import { JobAbort } from './job-abort'
 import { JobIpc, MESSAGE_DATA } from './job-ipc'
 import { JobReports } from './job-reports'
 import type { ParentLink } from './parent-link'
-import { RESULT, done, failed, unsendable } from './outcome'
+import { RESULT, done, failed, failedForGood, unsendable } from './outcome'
 import { Waits } from './waits'
 
 type OutcomeMessage = Extract<ToMaster, { kind: 'outcome' }>
@@ -238,7 +239,10 @@ export class JobRunner {
     this.#waits.jobStarted(token)
     let outcome: Outcome
     try {
-      outcome = done(await this.call(job, toggleIPC, context))
+      const parsing = this.withParsedData(job)
+      // A short job takes no longer than to wait for a promise that is settled.
+      const checked = parsing instanceof Promise ? await parsing : parsing
+      outcome = 'outcome' in checked ? checked.outcome : done(await this.call(checked.job, toggleIPC, context))
     } catch (thrown) {
       outcome = failed(thrown)
     }
@@ -246,6 +250,18 @@ export class JobRunner {
     this.#ipc.jobEnded(token)
     this.#waits.jobEnded(token)
     return { outcome, duration: performance.now() - startedAt }
+  }
+
+  /** A job whose data does not fit its schema fails for good: another attempt would fail in the same way. */
+  private withParsedData(
+    job: Job,
+  ): { readonly job: Job } | Promise<{ readonly job: Job } | { readonly outcome: Outcome }> {
+    const schema = this.#definitions.get(job.taskType)?.schema
+    if (schema === undefined) return { job }
+    return parse(schema, job.taskType, job.data).then(
+      data => ({ job: { ...job, data } }),
+      (error: unknown) => ({ outcome: error instanceof InvalidDataError ? failedForGood(error) : failed(error) }),
+    )
   }
 
   private call(job: Job, toggleIPC: ToggleIPC, context: JobContext): unknown {

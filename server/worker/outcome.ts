@@ -16,7 +16,7 @@ export function done(value: unknown): Outcome {
 
 /** Another attempt would fail in the same way. */
 export function unsendable(what: string, reason: unknown): Outcome {
-  return { kind: 'failed', error: errorToWire(new UnsendableValueError(what, reason)), isFinal: true }
+  return failedForGood(new UnsendableValueError(what, reason))
 }
 
 export function failed(thrown: unknown): Outcome {
@@ -25,4 +25,9 @@ export function failed(thrown: unknown): Outcome {
   if (wish?.kind === 'later') return { kind: 'postponed', delay: wish.delay }
   if (wish?.kind === 'fatal') return { kind: 'failed', error: errorToWire(wish.error), isFinal: true }
   return { kind: 'failed', error: errorToWire(error) }
+}
+
+/** Another attempt would fail in the same way. */
+export function failedForGood(error: Error): Outcome {
+  return { kind: 'failed', error: errorToWire(error), isFinal: true }
 }

@@ -9,6 +9,7 @@ export const examples: Record<string, () => Promise<unknown>> = {
   'web-only': () => import('./web-only'),
   attempts: () => import('./attempts'),
   failures: () => import('./failures'),
+  typed: () => import('./typed'),
   progress: () => import('./progress'),
   results: () => import('./results'),
   logs: () => import('./logs'),

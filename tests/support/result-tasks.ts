@@ -4,6 +4,7 @@ import {
   type Job,
   type JobContext,
   type NewTask,
+  type StandardSchema,
   type TaskMap,
   type ToggleIPC,
 } from 'meteor/nschwarz:cluster'
@@ -12,6 +13,26 @@ import { hold } from './attempt-tasks'
 async function runOther(job: Job, _toggleIPC: ToggleIPC, { signal }: JobContext): Promise<unknown> {
   return TaskQueue.run(job.data as NewTask, { signal })
 }
+
+/** A schema as libraries have them: `{ at: text }` becomes `{ at: Date }`. */
+function schemaOf(isAsynchronous: boolean): StandardSchema<{ at: string }, { at: Date }> {
+  const validate = (value: unknown) => {
+    const { at } = value as { at?: unknown }
+    if (at === 'throw') throw new Error('the schema is broken')
+    return typeof at === 'string'
+      ? { value: { at: new Date(at) } }
+      : { issues: [{ message: 'Expected text', path: ['at', { key: 0 }] }, { message: 'No data' }] }
+  }
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'test',
+      validate: value => (isAsynchronous ? Promise.resolve(value).then(validate) : validate(value)),
+    },
+  }
+}
+
+let parsed = 0
 
 /** Tasks about results: those that wait for others, and those with results of all kinds. */
 export const resultTasks: TaskMap = {
@@ -53,6 +74,13 @@ export const resultTasks: TaskMap = {
     return new Map()
   },
   pid: () => process.pid,
+  parsed: {
+    schema: schemaOf(false),
+    retries: 2,
+    backoff: 1,
+    run: (job: Job<{ at: Date }>) => [job.data.at instanceof Date, job.data.at.getTime(), ++parsed],
+  },
+  parsedLater: { schema: schemaOf(true), run: (job: Job<{ at: Date }>) => job.data.at.getTime() },
   traced: () => undefined,
   addMany: job => TaskQueue.addTasks(job.data as NewTask[]),
   listenByOn: () => {

@@ -1,6 +1,6 @@
 import type { TaskFailure } from '../../common/task'
 import type { WireError } from '../../common/pipe/wire'
-import { waiters } from '../../server/queue/task-queue'
+import { waiters } from '../../server/queue/instances'
 import type {
   Claim,
   ClaimStore,

@@ -1,0 +1,43 @@
+/** The queue of this process, and what its cluster connects to: there is one of each. */
+import { OUTSIDE_OF_JOBS } from '../../common/ending'
+import { createId } from '../../common/id'
+import { role } from '../role'
+import { Listeners } from './listeners'
+import { MemoryQueue } from './memory/memory-queue'
+import { MongoEndFeed } from './mongo/end-feed'
+import type { RawCollection, StoredTask } from './mongo/schema'
+import { Queue } from './queue'
+import { Results } from './results/results'
+import { Waiters } from './results/waiters'
+import { Retention } from './retention'
+import { Schemas } from './schemas'
+import { Signals } from './signals'
+import { TaskQueueCollection } from './task-queue'
+
+const QUEUE_NAME = 'taskQueue'
+
+/** Configured by the cluster of this process, if there is one. */
+export const retention = new Retention()
+export const memoryQueue = new MemoryQueue(createId(), retention)
+export const listeners = new Listeners()
+export const signals = new Signals()
+export const schemas = new Schemas()
+const queue = new Queue({ memory: memoryQueue, retention, signals, tasks: storedTasks })
+export const waiters = new Waiters(queue, new MongoEndFeed(storedTasks))
+export const results = new Results(queue, role === 'worker' ? OUTSIDE_OF_JOBS : waiters)
+export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, {
+  listeners,
+  memory: memoryQueue,
+  queue,
+  results,
+  schemas,
+  tasks: storedTasks,
+})
+
+/**
+ * The collection of the queue's documents. Whatever the connection string prefers, reads go to the primary, so that
+ * they see what was just written.
+ */
+export function storedTasks(): RawCollection {
+  return TaskQueue.rawDatabase().collection<StoredTask>(QUEUE_NAME, { readPreference: 'primary' })
+}
