@@ -2,6 +2,7 @@
  * The server of a crash run. As a master, or without a cluster, it obeys the driver. Masters and workers log what they
  * do.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { Meteor } from 'meteor/meteor'
 import { Cluster, TaskQueue, type ClusterOptions, type NewTask, type Task } from 'meteor/nschwarz:cluster'
 import { toError } from '../../common/errors'
@@ -92,7 +93,39 @@ function tokenIn({ token, payload }: Result, { bytes }: Data): string {
 }
 
 function obey(call: Call): Promise<boolean> {
-  return call.method === 'add' ? add(call.plans) : act(call)
+  if (call.method !== 'add') return act(call)
+  const [plan] = call.plans
+  return plan?.isAwaited === true ? runTwice(plan) : add(call.plans)
+}
+
+/** A waiter that has been told nothing for this long, while masters run, is forgotten. */
+const SETTLES_WITHIN_MS = 60_000
+
+/** Two waiters for one task. */
+async function runTwice(plan: Plan): Promise<boolean> {
+  write({ what: 'adding', ...plan })
+  const learned = await Promise.all([1, 2].map(wait => runAndTell(plan, wait)))
+  return learned.includes(true)
+}
+
+/** @returns whether the task is done */
+async function runAndTell(plan: Plan, wait: number): Promise<boolean> {
+  const { id, incarnation } = plan
+  write({ what: 'awaiting', wait, id, incarnation })
+  try {
+    const task = toTask(plan)
+    const result = await Promise.race([
+      TaskQueue.run<Result>(task),
+      pause(SETTLES_WITHIN_MS, undefined, { ref: false }),
+    ])
+    if (result === undefined) throw Object.assign(new Error('not settled'), { name: 'Unsettled' })
+    write({ what: 'learned', wait, id, incarnation, token: tokenIn(result, task.data), error: null })
+    write({ what: 'added', ...plan })
+    return true
+  } catch (thrown) {
+    write({ what: 'learned', wait, id, incarnation, token: null, error: failureOf(thrown) })
+    return false
+  }
 }
 
 /** Adds all of them in one call. */

@@ -2,6 +2,7 @@
 import { type Rule, type Settings, type Violation, only, toHistory } from './history'
 import type { Entry } from './log'
 import { attempts } from './rules/attempts'
+import { awaited } from './rules/awaited'
 import { cancelled } from './rules/cancelled'
 import { completedTwice } from './rules/completed-twice'
 import { early } from './rules/early'
@@ -29,6 +30,7 @@ const RULES: readonly Rule[] = [
   unexplained,
   waiting,
   undisturbed,
+  awaited,
 ]
 
 export interface Counts {

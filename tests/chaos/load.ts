@@ -25,7 +25,17 @@ export interface Step {
 }
 
 type Part =
-  Kind | 'scheduled' | 'undated' | 'contested' | 'batch' | 'urgent' | 'replaced' | 'cancelled' | 'retried' | 'revived'
+  | Kind
+  | 'awaited'
+  | 'scheduled'
+  | 'undated'
+  | 'contested'
+  | 'batch'
+  | 'urgent'
+  | 'replaced'
+  | 'cancelled'
+  | 'retried'
+  | 'revived'
 
 /** Without `acting`: such a task is added only if a worker is to act. */
 const WEIGHTS: Readonly<Record<Exclude<Part, 'acting'>, number>> = {
@@ -45,6 +55,7 @@ const WEIGHTS: Readonly<Record<Exclude<Part, 'acting'>, number>> = {
   overrunning: 2,
   ignoring: 1,
   contested: 6,
+  awaited: 8,
   replaced: 6,
   cancelled: 10,
   retried: 4,
@@ -88,6 +99,8 @@ function step(part: Exclude<Part, 'acting'>, plan: MakePlan, random: SeededRando
   switch (part) {
     case 'scheduled':
       return add(plan('short', { due: dueLater() }))
+    case 'awaited':
+      return add(plan('short', { due: null, isAwaited: true }))
     case 'undated':
       return add(plan('short', { due: null }))
     case 'urgent':

@@ -52,6 +52,8 @@ export interface Plan extends TaskName {
   /** The size of its data, and that of its result. */
   readonly bytes?: { readonly data: number; readonly result: number }
   readonly act?: Act
+  /** It is added by two calls of `TaskQueue.run` at once: one adds it, the other joins it. */
+  readonly isAwaited?: true
 }
 
 /** A call about a task that was added. */
@@ -108,6 +110,15 @@ export type Fact =
       readonly token: string | null
       readonly owner: number | null
       readonly isCancelRequested: boolean
+    } & TaskName)
+  /** A process waits for the end of a task; `wait`: which of its waiters. */
+  | ({ readonly what: 'awaiting'; readonly wait: number } & TaskName)
+  /** What a waiter was told. `token`: what a done job returned. `error`: `Unsettled` if it was told nothing for long. */
+  | ({
+      readonly what: 'learned'
+      readonly wait: number
+      readonly token: string | null
+      readonly error: Failure | null
     } & TaskName)
   /** A call that threw any other error: whether it took effect is unknown. */
   | { readonly what: 'unclear'; readonly call: string; readonly incarnation: string; readonly error: Failure }
