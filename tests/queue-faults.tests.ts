@@ -11,7 +11,7 @@ import { DueTimer } from '../server/master/dispatch/due-timer'
 import { isOrphan } from '../server/master/maintenance/orphans'
 import { workerMark } from '../server/pool/fork/worker-mark'
 import { Worker } from '../server/pool/worker'
-import type { WorkerListener } from '../server/pool/worker-exit'
+import { type End, type WorkerListener, deathOf } from '../server/pool/worker-exit'
 import { MongoClaims } from '../server/queue/mongo/claim'
 import { currentOwner, keyOf } from '../server/queue/mongo/owner'
 import type { RawCollection } from '../server/queue/mongo/schema'
@@ -484,6 +484,42 @@ Tinytest.addAsync('faults - a job is sent with what tells its worker whether the
     await ended
   }
 })
+
+Tinytest.addAsync(
+  'faults - a job whose worker is being killed for another is not judged by its timeout',
+  async test => {
+    // It starts every job, and outlives its kill until it is killed for good.
+    const start =
+      "process.on('message', raw => { for (const run of raw['nschwarz:cluster']) if (run.kind === 'run') process.send({ 'nschwarz:cluster': [{ kind: 'started', token: run.token }] }) })"
+    const child = spawn(process.execPath, ['-e', start], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    forkedPids.add(child.pid ?? -1)
+    const kill = child.kill.bind(child)
+    child.kill = () => true
+    const end = await new Promise<End>(resolve => {
+      let started = 0
+      const listener: Partial<WorkerListener> = {
+        jobStarted: () => {
+          if (++started < 2) return
+          worker.killForJob()
+          // Its neighbour's timeout comes while the process is still there.
+          setTimeout(() => kill('SIGKILL'), 300)
+        },
+        gone: resolve,
+      }
+      const worker: Worker = new Worker(child, 0, listener as WorkerListener)
+      for (const token of ['first', 'second']) {
+        const task = createTask({ taskType: 'echo', data: {} })
+        const claim = { task, token, inMemory: true, isTakenOver: false, isCancelRequested: false }
+        worker.run(claim, 10_000, { startBefore: undefined, timeout: 100, grace: 10_000 })
+      }
+    })
+    test.equal(
+      end.jobs.map(({ aborted }) => aborted),
+      [undefined, undefined],
+    )
+    test.equal(deathOf(end).blame, 'none')
+  },
+)
 
 Tinytest.add('faults - a lease counts as over after the machine slept, until it is renewed', test => {
   let offset = 1_000_000

@@ -173,7 +173,9 @@ export class Worker implements JobCommands {
     this.#process.send({ kind: 'abort', token, reason: errorToWire(reason) })
   }
 
+  /** From now on, no job of it is judged by its timeout: it cannot finish any more. */
   kill(): void {
+    for (const job of this.jobs) job.clearTimers()
     this.#process.kill()
   }
 
