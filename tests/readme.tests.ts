@@ -1,6 +1,6 @@
 /**
- * Runs each example of the README as an app of its own. That the README shows these very files is checked by `npm
- * test`.
+ * Runs each example of the README and of docs/recipes.md as an app of its own. That these show these very files is
+ * checked by `npm test`.
  */
 import { Tinytest } from 'meteor/tinytest'
 import type { TestDatabase } from './support/database'
@@ -97,4 +97,26 @@ example('attempts', 'a task is tried again, given up in the end, and cancelled',
 example('failures', 'a failed task tells its error, and stays until it is removed', async (app, database) => {
   await writes(app, /card refused E_REFUSED/, /\nfailed\n/)
   await eventually('it is removed', async () => (await database.tasks.countDocuments()) === 0)
+})
+
+// docs/recipes.md
+
+example('recipes/method', 'a method returns the result of a task', async app => {
+  await writes(app, /the report: \{ year: 2026, total: 24312 \}/)
+})
+
+example('recipes/cancel', 'who may follow a task may cancel it, and nobody else', async app => {
+  await writes(app, /by bob: You have no such task/, /by ada: true/)
+})
+
+example('recipes/depth', 'the depth of the queue is known', async app => {
+  await writes(app, /depth \{"waiting":0,"failed":0,"oldest":0,"workers":\[/)
+})
+
+example('recipes/large-file', 'a task takes and returns the names of large files', async app => {
+  await writes(app, /letter\.upper has 20971520 bytes, and begins with XXX/)
+})
+
+example('recipes/mail', 'a mail is sent once, later, or never', async app => {
+  await writes(app, /not sent: welcome-7 no such address/, /ada: sent/)
 })

@@ -1,4 +1,4 @@
-/** The examples of the README, each an app that the tests run. */
+/** The examples of the README and of docs/recipes.md, each an app that the tests run. */
 export const examples: Record<string, () => Promise<unknown>> = {
   first: () => import('./first'),
   scheduled: () => import('./scheduled'),
@@ -10,6 +10,11 @@ export const examples: Record<string, () => Promise<unknown>> = {
   attempts: () => import('./attempts'),
   failures: () => import('./failures'),
   typed: () => import('./typed'),
+  'recipes/method': () => import('./recipes/method'),
+  'recipes/cancel': () => import('./recipes/cancel'),
+  'recipes/depth': () => import('./recipes/depth'),
+  'recipes/large-file': () => import('./recipes/large-file'),
+  'recipes/mail': () => import('./recipes/mail'),
   progress: () => import('./progress'),
   results: () => import('./results'),
   logs: () => import('./logs'),

@@ -44,6 +44,14 @@ export const Meteor = {
   settings,
   server,
   startup,
+  methods(methods: Record<string, unknown>) {
+    Object.assign(server.method_handlers, methods)
+  },
+  /** From the server itself: no client, and nobody is logged in. */
+  async callAsync(name: string, ...args: unknown[]) {
+    const handler = server.method_handlers[name] as (this: object, ...args: unknown[]) => unknown
+    return await handler.call({ userId: null, connection: null, unblock: () => undefined }, ...args)
+  },
   publish: (name, handler) => {
     server.publish(name, handler)
   },

@@ -1,0 +1,29 @@
+import { Meteor } from 'meteor/meteor'
+import { Cluster, TaskQueue, type Job } from 'meteor/nschwarz:cluster'
+
+const taskMap = {
+  report: (job: Job<{ year: number }>) => ({ year: job.data.year, total: job.data.year * 12 }),
+}
+
+new Cluster(taskMap)
+
+Meteor.methods({
+  async report(args: { requestId: string; year: number }) {
+    // Later methods of this client need not wait for this one.
+    this.unblock()
+    const controller = new AbortController()
+    // When the client goes away, the task is cancelled.
+    this.connection?.onClose(() => {
+      controller.abort()
+    })
+    const { requestId, year } = args
+    // A client that reconnects calls the method again: the second call joins the task of the first.
+    const task = { taskType: 'report', data: { year }, _id: `report-${requestId}` }
+    return TaskQueue.run(task, { signal: controller.signal })
+  },
+})
+
+Meteor.startup(async () => {
+  if (!Cluster.isMaster()) return
+  console.log('the report:', await Meteor.callAsync('report', { requestId: 'a1', year: 2026 }))
+})
