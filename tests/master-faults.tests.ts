@@ -293,16 +293,16 @@ for (const inMemory of [false, true]) {
     `faults - ${inMemory ? 'in-memory' : 'persistent'}: what ended a job before its timeout counts, though its master was blocked over it`,
     async () => {
       await withMaster({}, async master => {
-        const killed = await master.addTask({ taskType: 'hold', data: {}, timeout: 500, inMemory })
+        const killed = await master.addTask({ taskType: 'hold', data: {}, timeout: 1500, inMemory })
         const pid = await master.held(killed)
-        const blocked = master.call('block', 1200)
+        const blocked = master.call('block', 2500)
         process.kill(pid, 'SIGKILL')
         await blocked
         await master.written(new RegExp(`hold:${killed}\tworker ${String(pid)} died .*crash 1 of 3`))
         const data = { message: 'its own error', milliseconds: 100 }
-        const failed = await master.addTask({ taskType: 'throwAfter', data, timeout: 500, inMemory })
+        const failed = await master.addTask({ taskType: 'throwAfter', data, timeout: 1500, inMemory })
         await master.written(new RegExp(`throwAfter:${failed}\tstarted`))
-        await master.call('block', 1200)
+        await master.call('block', 2500)
         const { value } = await master.ending(failed)
         assert.equal((value as Error).message, 'its own error')
       })
