@@ -63,6 +63,8 @@ export interface Operations {
   latency(samples: number): Promise<number[]>
   /** The same, but a job adds each task. */
   latencyWorkerAdded(samples: number): Promise<number[]>
+  /** Runs one task after another, with the queue idle in between: the times until the result is known. */
+  latencyRun(samples: number): Promise<number[]>
   /** Adds one task that measures its latency; another process runs it. */
   addProbe(): Promise<void>
   /** Gets ready to run what another process adds. */

@@ -2,7 +2,7 @@ import { addMany, addOne } from './adds'
 import type { Case } from './case'
 import { claimCost } from './claim-cost'
 import { drain10ms, drain1ms, drain30ms, drainNoop, drainNoop1 } from './drains'
-import { latencyOtherProcess, latencySameProcess, latencyWorkerAdded } from './latencies'
+import { latencyOtherProcess, latencyRun, latencySameProcess, latencyWorkerAdded } from './latencies'
 import { memoryDrain, memoryLatency, memoryPer100k } from './memory'
 import { cpuSpeedup, idleOperations, workerBoot } from './processes'
 import { webLatency } from './web-latency'
@@ -19,6 +19,7 @@ export const CASES: readonly Case[] = [
   latencySameProcess,
   latencyWorkerAdded,
   latencyOtherProcess,
+  latencyRun,
   memoryDrain,
   memoryLatency,
   memoryPer100k,

@@ -47,6 +47,16 @@ export const latencyWorkerAdded: Case = {
     ),
 }
 
+export const latencyRun: Case = {
+  name: 'latency-run',
+  title: 'Time until `TaskQueue.run` of a job that does nothing has its result: its outcome is stored before.',
+  isHigherBetter: false,
+  subjects: ['cluster'],
+  quickSubjects: ['cluster'],
+  measure: (subject, bench) =>
+    measureLatency(subject, bench, (runner, samples) => Promise.resolve(() => runner.call('latencyRun', samples))),
+}
+
 export const latencyOtherProcess: Case = {
   name: 'latency-other-process',
   title: 'The same, but a process that runs no jobs adds the task.',

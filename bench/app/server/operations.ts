@@ -59,6 +59,7 @@ function running(gate: Gate, completions: Completions): Partial<Operations> {
     latency: samples => latencies(samples, () => probe(addProbe)),
     latencyWorkerAdded: samples =>
       latencies(samples, () => probe(() => TaskQueue.addTask({ taskType: 'addProbe', data: {} }))),
+    latencyRun: samples => latencies(samples, () => timed(() => TaskQueue.run({ taskType: 'noop', data: {} }))),
     nextLatency: () => completions.next('probe') as Promise<number>,
     memoryDrain: count => drainMemory(gate, completions, count),
     memoryLatency: samples => latencies(samples, () => probe(() => addProbe(true))),
