@@ -13,7 +13,7 @@ Package.onUse(api => {
   // A worker is ready when its web server listens; an app without one has nothing to wait for.
   api.use('webapp', 'server', { weak: true })
   api.mainModule('server/main.ts', 'server')
-  // No byte of it reaches a client that does not import the package.
+  // None of it reaches a client that does not import the package.
   api.mainModule('client/main.ts', 'client', { lazy: true })
 })
 

@@ -1,4 +1,6 @@
 import diagnostics from 'node:diagnostics_channel'
+// The global one has other types in an app that also has those of browsers.
+import { performance } from 'node:perf_hooks'
 import type { EndSource } from '../../common/ending'
 import { clockOffset, hasJumped, monotonicNow } from '../../common/clock'
 import { InvalidDataError, UnknownTaskTypeError, describe, messageOf } from '../../common/errors'

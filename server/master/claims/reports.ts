@@ -62,9 +62,9 @@ export class Reports {
     })
     try {
       if (reports.length > 0) await this.#parts.store.report(reports)
-    } catch {
-      // The database is away, as the poll reports.
-      for (const { held, fields } of reports) held.report.putBack(fields)
+    } catch (error) {
+      // Either a document has no room for its report, which is dropped; or the database is away, as the poll reports.
+      if (!('writeErrors' in (error as object))) for (const { held, fields } of reports) held.report.putBack(fields)
     }
     this.#isScheduled = false
     for (const held of [...this.#unsaved]) {

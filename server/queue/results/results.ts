@@ -36,18 +36,29 @@ export class Results {
       // Before the task is added, so that its end cannot be missed.
       const wait = this.#source.wait(task)
       try {
-        await this.#queue.add(task, inMemory)
-        wait.taskAdded(false)
-        return valueOf(await within(wait.ending, task._id, options, () => this.#queue.cancel(task._id)))
-      } catch (error) {
-        if (!(error instanceof DuplicateTaskError) || !error.taskIds.includes(task._id)) throw error
+        const duplicate = await this.add(task, inMemory)
+        if (duplicate === undefined) {
+          wait.taskAdded(false)
+          return valueOf(await within(wait.ending, task._id, options, () => this.#queue.cancel(task._id)))
+        }
         const other = await this.#queue.markAwaited(task._id)
-        if (other !== undefined && other.taskType !== task.taskType) throw error
-        // If it has left the queue since, the `_id` is free.
+        if (other !== undefined && other.taskType !== task.taskType) throw duplicate
         if (other !== undefined) return await this.waitFor(other, options)
+        // It has left the queue since: the `_id` is free.
       } finally {
         wait.stop()
       }
+    }
+  }
+
+  /** @returns the error if the `_id` is taken */
+  private async add(task: Task, inMemory: boolean): Promise<DuplicateTaskError | undefined> {
+    try {
+      await this.#queue.add(task, inMemory)
+      return undefined
+    } catch (error) {
+      if (error instanceof DuplicateTaskError) return error
+      throw error
     }
   }
 

@@ -82,11 +82,6 @@ export class Waiters implements EndSource {
     }
   }
 
-  /** Whether somebody waits for this task. */
-  isAwaited({ _id }: Pick<Incarnation, '_id'>): boolean {
-    return this.#waiting.has(_id)
-  }
-
   /** A task has ended. Its event comes after this. */
   ended(task: Incarnation, endingOf: () => Ending): void {
     const ofId = this.#waiting.get(task._id)
