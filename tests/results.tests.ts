@@ -4,7 +4,7 @@ import { CommandGate } from './support/command-gate'
 import { RUNNING_HOOK_VARIABLE } from './support/remote-protocol'
 import { type RemoteMaster, behindGate, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { QUEUES, cancelledEvents } from './support/queues'
-import { refused } from './support/refused'
+import { later, refused } from './support/refused'
 import { eventually } from './support/wait'
 
 const WEB_ONLY = { withoutCluster: true } as const
@@ -88,18 +88,20 @@ for (const { kind, inMemory } of QUEUES) {
   Tinytest.addAsync(`${where}: a task that is cancelled rejects its waiters`, async test => {
     const master = await sharedMaster()
     const _id = `cancelled-${kind}`
-    const waiting = master.call('run', {
-      taskType: 'echo',
-      data: {},
-      dueDate: new Date(Date.now() + DAY),
-      _id,
-      inMemory,
-    })
+    const waiting = later(
+      master.call('run', {
+        taskType: 'echo',
+        data: {},
+        dueDate: new Date(Date.now() + DAY),
+        _id,
+        inMemory,
+      }),
+    )
     await eventually('it is there', async () => (await master.find(_id, inMemory)) !== undefined)
     test.isTrue(await master.call('cancel', _id))
     await refused(test, waiting, 'TaskCancelledError')
     const running = `running-${kind}`
-    const ofRunning = master.call('run', { taskType: 'outliveAbort', data: {}, _id: running, inMemory })
+    const ofRunning = later(master.call('run', { taskType: 'outliveAbort', data: {}, _id: running, inMemory }))
     await master.held(running)
     test.isTrue(await master.call('cancel', running))
     await master.call('release', running)
@@ -136,7 +138,7 @@ for (const { kind, inMemory } of QUEUES) {
     const task = { taskType: 'holdThenTellAttempt', data: {}, _id, inMemory }
     await refused(test, master.call('run', task, { timeout: 20 }), 'WaitTimeoutError', new RegExp(_id))
     await master.held(_id)
-    const waiting = master.call('result', _id)
+    const waiting = later(master.call('result', _id))
     await master.call('release', _id)
     test.equal(await waiting, 1)
   })
@@ -145,13 +147,15 @@ for (const { kind, inMemory } of QUEUES) {
     const master = await sharedMaster()
     await refused(test, master.call('result', 'unheard of'), 'TaskRemovedError', /"unheard of"/)
     const _id = `removed-${kind}`
-    const waiting = master.call('run', {
-      taskType: 'echo',
-      data: {},
-      dueDate: new Date(Date.now() + DAY),
-      _id,
-      inMemory,
-    })
+    const waiting = later(
+      master.call('run', {
+        taskType: 'echo',
+        data: {},
+        dueDate: new Date(Date.now() + DAY),
+        _id,
+        inMemory,
+      }),
+    )
     await eventually('it is there', async () => (await master.find(_id, inMemory)) !== undefined)
     if (inMemory) await master.call('removeById', _id)
     else await master.call('remove', _id)
@@ -161,7 +165,7 @@ for (const { kind, inMemory } of QUEUES) {
   Tinytest.addAsync(`${where}: a waiter does not take a task that replaced its own for that`, async test => {
     const master = await sharedMaster()
     const task = { taskType: 'echo', data: {}, dueDate: new Date(Date.now() + DAY), _id: `replaced-${kind}`, inMemory }
-    const waiting = master.call('run', task)
+    const waiting = later(master.call('run', task))
     await eventually('it is there', async () => (await master.find(task._id, inMemory)) !== undefined)
     await master.call('replace', { ...task, data: { another: true }, dueDate: undefined })
     await refused(test, waiting, 'TaskRemovedError')
@@ -193,8 +197,7 @@ for (const { kind, inMemory } of QUEUES) {
       const master = await sharedMaster()
       const _id = await master.addTask({ taskType: 'holdThenMap', data: {}, inMemory })
       await master.held(_id)
-      const waiting = master.call('result', _id)
-      waiting.catch(() => undefined)
+      const waiting = later(master.call('result', _id))
       await eventually('it is marked', async () => (await master.find(_id, inMemory))?.awaited === 'result')
       await master.call('release', _id)
       await refused(test, waiting, 'UnsendableValueError')
@@ -388,7 +391,7 @@ Tinytest.addAsync('results - a waiter outlives the death of the master that runs
 
 Tinytest.addAsync('results - a waiter outlives an outage of the database', async test => {
   await behindGate({ refreshRate: 100 }, async (master, gate) => {
-    const waiting = master.call('run', { taskType: 'holdThenTellAttempt', data: {}, _id: 'through the outage' })
+    const waiting = later(master.call('run', { taskType: 'holdThenTellAttempt', data: {}, _id: 'through the outage' }))
     await master.held('through the outage')
     gate.shut()
     await master.call('release', 'through the outage')
@@ -410,7 +413,7 @@ Tinytest.addAsync('results - a task of 2.x is waited for like any other', async 
         onGoing: false,
       }
       await master.database.tasks.insertOne(old)
-      const waiting = web.call('result', 'old')
+      const waiting = later(web.call('result', 'old'))
       await eventually('it is marked', async () => (await master.find('old', false))?.awaited === 'result')
       await master.database.tasks.updateOne({ _id: 'old' }, { $set: { dueDate: new Date() } })
       test.equal(await waiting, { a: 1 })
@@ -452,7 +455,7 @@ Tinytest.addAsync('results - a job that waits for many lends one slot, not one f
   await withMaster({ options: { maxAvailableWorkers: 1, workerConcurrency: 1 } }, async master => {
     const ids = ['first', 'second', 'third']
     const others = ids.map(_id => ({ taskType: 'hold', data: {}, _id }))
-    const waiting = master.call('run', { taskType: 'runOthers', data: others })
+    const waiting = later(master.call('run', { taskType: 'runOthers', data: others }))
     const released = new Set<string>()
     while (released.size < ids.length) {
       await eventually('the next one runs', () => master.notices('held').length > released.size)
@@ -474,7 +477,7 @@ Tinytest.addAsync(
     const _id = 'a child that goes on'
     const other = { taskType: 'holdUntilAborted', data: {}, _id }
     const timedOut = { taskType: 'runOther', data: other, timeout: 1000 }
-    const waiting = master.call('run', timedOut)
+    const waiting = later(master.call('run', timedOut))
     await master.held(_id)
     await refused(test, waiting, 'TaskTimeoutError')
     await eventually('its child was cancelled', async () => (await master.find(_id, false))?.state === 'cancelled')

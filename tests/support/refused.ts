@@ -14,3 +14,9 @@ export async function refused(
     test.matches((error as Error).message, message)
   }
 }
+
+/** For a promise that may reject before the test awaits it. */
+export function later<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(() => undefined)
+  return promise
+}
