@@ -14,7 +14,7 @@ import type { Job } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { MAX_TURN_MS } from '../tuning'
 import type { AddedTasks } from './added-tasks'
-import { currentJob } from './current-job'
+import { CurrentJob } from './current-job'
 import { JobAbort } from './job-abort'
 import { JobIpc, MESSAGE_DATA } from './job-ipc'
 import { JobReports } from './job-reports'
@@ -55,6 +55,7 @@ export class JobRunner {
   readonly #options: JobRunnerOptions
   readonly #ipc: JobIpc
   readonly #added: AddedTasks
+  readonly #current: CurrentJob
   readonly #waits: Waits
   /** In the order in which they are started. */
   readonly #waiting: RunMessage[] = []
@@ -77,7 +78,8 @@ export class JobRunner {
     this.#options = options
     this.#added = added
     this.#ipc = new JobIpc(link, log)
-    this.#waits = new Waits(link, () => this.startSoon())
+    this.#current = new CurrentJob(options.slots)
+    this.#waits = new Waits(link, this.#current, () => this.startSoon())
   }
 
   /** Where this worker's jobs learn how other tasks end. */
@@ -251,6 +253,7 @@ export class JobRunner {
     reports.jobEnded()
     this.#ipc.jobEnded(token)
     this.#waits.jobEnded(token)
+    this.#current.ended(token)
     return { outcome, duration: performance.now() - startedAt }
   }
 
@@ -267,7 +270,7 @@ export class JobRunner {
   }
 
   private call(job: Job, toggleIPC: ToggleIPC, context: JobContext): unknown {
-    const run = () => currentJob.run(context.token, () => this.functionFor(job)(job, toggleIPC, context))
+    const run = () => this.#current.run(context.token, () => this.functionFor(job)(job, toggleIPC, context))
     return RUN.hasSubscribers ? RUN.runStores({ job, context }, run) : run()
   }
 

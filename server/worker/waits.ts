@@ -3,20 +3,22 @@ import { OpenWaits } from '../../common/open-waits'
 import type { ToWorker } from '../../common/pipe/protocol'
 import { errorFromWire, fromWire } from '../../common/pipe/wire'
 import { revive } from '../revive'
-import { currentJob } from './current-job'
+import type { CurrentJob } from './current-job'
 import type { ParentLink } from './parent-link'
 
 /** The waits of this worker's jobs for the ends of other tasks. The master finds out how these end. */
 export class Waits implements EndSource {
   readonly #link: Pick<ParentLink, 'send'>
+  readonly #current: CurrentJob
   readonly #open = new OpenWaits<(ending: Ending) => void>()
   readonly #running = new Set<string>()
   readonly #slotLent: () => void
   #begun = 0
 
   /** @param slotLent called when a job begins to wait: its slot is free for another */
-  constructor(link: Pick<ParentLink, 'send'>, slotLent: () => void) {
+  constructor(link: Pick<ParentLink, 'send'>, current: CurrentJob, slotLent: () => void) {
     this.#link = link
+    this.#current = current
     this.#slotLent = slotLent
   }
 
@@ -36,7 +38,8 @@ export class Waits implements EndSource {
   }
 
   wait(task: Incarnation): Wait {
-    const token = currentJob.getStore()
+    const { token } = this.#current
+    this.#current.track()
     // What a job has left behind, a timer for example, may call this when the job is over.
     if (token === undefined || !this.#running.has(token)) return OUTSIDE_OF_JOBS.wait(task)
     const wait = this.#begun++
