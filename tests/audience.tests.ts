@@ -42,6 +42,9 @@ Tinytest.addAsync('audience - each one sees its own tasks, from the start to a m
     ['of bob'],
   )
   test.equal(await master.call('findFor', 'eve'), [])
+  test.equal(await master.call('result', _id), 'reported', 'its result is kept for whoever asks')
+  const again = { taskType: 'report', data: {}, _id }
+  test.equal(await master.call('run', again), 'reported', 'it is joined')
   for (const other of ['of bob', 'of nobody']) await master.call('remove', other)
 })
 

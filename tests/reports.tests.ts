@@ -65,6 +65,15 @@ for (const { kind, inMemory } of QUEUES) {
     test.equal((await master.find(failed, inMemory))?.log?.length, 4, 'its log goes on')
   })
 
+  Tinytest.addAsync(`${where}: the log is stored while the job runs`, async test => {
+    const master = await sharedMaster()
+    const _id = await master.addTask({ taskType: 'logTwice', data: {}, inMemory })
+    const texts = async () => (await master.find(_id, inMemory))?.log?.map(({ text }) => text).join()
+    await eventually('both lines are stored', async () => (await texts()) === 'first,second')
+    await master.call('release', _id)
+    test.equal((await master.ending(_id)).event, 'done')
+  })
+
   Tinytest.addAsync(`${where}: the log keeps the last 200 lines, and 64 KB at most`, async test => {
     const master = await sharedMaster()
     const many = Array.from({ length: 300 }, (_, index) => String(index))

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { TaskQueue, type Job, type JobContext, type TaskMap, type ToggleIPC } from 'meteor/nschwarz:cluster'
 import { hold } from './attempt-tasks'
 
@@ -28,6 +29,12 @@ function reportBlocking(job: Job, _toggleIPC: ToggleIPC, { progress }: JobContex
 export const reportTasks: TaskMap = {
   report,
   reportBlocking,
+  logTwice: async (job, toggleIPC, { log }) => {
+    log('first')
+    await pause(300)
+    log('second')
+    await hold(job, toggleIPC)
+  },
   /** @returns the message of the error */
   reportWrongly: (job, _toggleIPC, { log, progress }) => {
     const { what } = job.data as { what: string }

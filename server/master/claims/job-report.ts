@@ -42,9 +42,13 @@ export class JobReport {
     return this.#isLogUnsaved || Object.keys(this.#unsaved).length > 0
   }
 
-  /** What is to be written now; undefined if nothing is. */
-  takeUnsaved(): ReportFields | undefined {
-    const isLogDue = this.#isLogUnsaved && performance.now() - this.#logSavedAt >= LOG_EVERY_MS
+  /**
+   * What is to be written now; undefined if nothing is.
+   *
+   * @param isCheap whether the log need not wait, since nothing is written to the database
+   */
+  takeUnsaved(isCheap: boolean): ReportFields | undefined {
+    const isLogDue = this.#isLogUnsaved && (isCheap || performance.now() - this.#logSavedAt >= LOG_EVERY_MS)
     const fields = { ...this.#unsaved, ...(isLogDue ? { log: this.#log } : {}) }
     this.#unsaved = {}
     if (isLogDue) {

@@ -45,7 +45,7 @@ export class Reports {
 
   private save(held: HeldClaim): void {
     if (held.claim.inMemory) {
-      const fields = held.report.takeUnsaved()
+      const fields = held.report.takeUnsaved(true)
       if (fields !== undefined) this.#parts.memory.report(held.claim, fields)
       return
     }
@@ -57,7 +57,7 @@ export class Reports {
 
   private async writeAll(): Promise<void> {
     const reports = [...this.#unsaved].flatMap(held => {
-      const fields = held.validity === 'held' ? held.report.takeUnsaved() : undefined
+      const fields = held.validity === 'held' ? held.report.takeUnsaved(false) : undefined
       return fields === undefined ? [] : [{ held, claim: held.claim, fields }]
     })
     try {

@@ -29,6 +29,7 @@ const FIELDS = {
   failure: 1,
   error: 1,
   awaited: 1,
+  audience: 1,
   holdsId: 1,
 } as const
 const READ = { projection: FIELDS, ...AS_IN_MEMORY }
