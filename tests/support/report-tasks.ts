@@ -29,6 +29,14 @@ function reportBlocking(job: Job, _toggleIPC: ToggleIPC, { progress }: JobContex
 export const reportTasks: TaskMap = {
   report,
   reportBlocking,
+  /** Reports ten times a second. */
+  reportOften: async (job, _toggleIPC, { progress }) => {
+    const { seconds } = job.data as { seconds: number }
+    for (let count = 0; count < 10 * seconds; count++) {
+      progress(count)
+      await pause(100)
+    }
+  },
   logTwice: async (job, toggleIPC, { log }) => {
     log('first')
     await pause(300)
