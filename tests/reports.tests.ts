@@ -70,6 +70,7 @@ for (const { kind, inMemory } of QUEUES) {
     const _id = await master.addTask({ taskType: 'logTwice', data: {}, inMemory })
     const texts = async () => (await master.find(_id, inMemory))?.log?.map(({ text }) => text).join()
     await eventually('both lines are stored', async () => (await texts()) === 'first,second')
+    await master.held(_id)
     await master.call('release', _id)
     test.equal((await master.ending(_id)).event, 'done')
   })
