@@ -2,8 +2,8 @@ import { Mongo } from 'meteor/mongo'
 import type { Task } from '../common/task'
 
 /**
- * The tasks that publications send to this client, by `TaskQueue.findFor` on the server. A collection that is read only:
- * call a method to add or cancel tasks.
+ * The tasks that publications send to this client, by `TaskQueue.findFor` on the server. It is read only: call a method
+ * to add or cancel tasks.
  */
 class TaskQueueCollection extends Mongo.Collection<Task> {
   constructor() {

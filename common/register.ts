@@ -36,8 +36,8 @@ export type AcceptedType<Type extends string> = [RegisteredType] extends [never]
 type FunctionOf<Entry> = Entry extends { readonly run: infer Run } ? Run : Entry
 
 /**
- * What a function takes as `job.data`; anything if it takes no job. Compared with `void`, the compiler need not know its
- * result, which may depend on the very call that is checked.
+ * What a function takes as `job.data`; anything if it takes no job. To compare with `void`, the compiler need not know
+ * the result of the function, which may depend on the very call that is checked.
  */
 type DataOfFunction<Run> = Run extends (...parameters: infer Parameters) => void
   ? Parameters extends readonly [{ readonly data: infer Data }, ...unknown[]]

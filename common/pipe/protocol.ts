@@ -92,10 +92,9 @@ export type ToMaster =
       readonly status: number
       readonly data: WireValue
     }
-
   /**
-   * The job with this token waits, under this number, for the end of a task, which it names by its `_id`, `createdAt` in
-   * milliseconds, and `sequence`.
+   * The job with this token waits, under this number, for the end of a task. It names the task by its `_id`, its
+   * `createdAt` in milliseconds, and its `sequence`.
    */
   | {
       readonly kind: 'await'

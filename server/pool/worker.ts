@@ -60,7 +60,7 @@ export class Worker implements JobCommands {
     return this.#state
   }
 
-  /** How many slots its jobs take, those included that it has not started. A job that waits for another lends its slot. */
+  /** How many slots its jobs take, also those that it has not started. A job that waits for another lends its slot. */
   get load(): number {
     return this.#jobs.size - this.#requests.lentSlots
   }

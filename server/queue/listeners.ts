@@ -17,7 +17,7 @@ export interface TaskEvents<Value = unknown, Data = unknown> {
   readonly start: { readonly task: Task<Data> }
   /** The task function has called `context.progress`: `value` is what it gave last. */
   readonly progress: { readonly value: unknown; readonly task: Task<Data> }
-  /** The task function returned or resolved: `value` is its result. The task is no longer in the queue, unless it is kept. */
+  /** The task function returned or resolved: `value` is its result. The task has left the queue, unless it is kept. */
   readonly done: { readonly value: Value; readonly task: Task<Data> }
   /** The last attempt failed: `value` is its error. The task stays in the queue as `failed`. */
   readonly error: { readonly value: TaskError; readonly task: Task<Data> }
