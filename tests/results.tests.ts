@@ -9,11 +9,20 @@ import { eventually } from './support/wait'
 
 const WEB_ONLY = { withoutCluster: true } as const
 const DAY = 24 * 3_600_000
+const TOMORROW = { taskType: 'echo', data: {}, dueDate: new Date(Date.now() + DAY) }
 
 /** Milliseconds between the end of a persistent task and its removal; undefined if it is kept for good. */
 async function keptFor(master: RemoteMaster, _id: string): Promise<number | undefined> {
   const task = await master.database.tasks.findOne({ _id })
   return task?.removeAt === undefined ? undefined : Number(task.removeAt) - Number(task.endedAt)
+}
+
+/** Runs a task that is not due yet. @returns when it is in the queue */
+async function waitForLater(master: RemoteMaster, task: NewTask & { _id: string }): Promise<{ end: Promise<unknown> }> {
+  const end = later(master.call('run', task))
+  const find = () => master.find(task._id, task.inMemory === true)
+  await eventually('it is there', async () => (await find()) !== undefined)
+  return { end }
 }
 
 /** A second process of the application, on the database of the first. */
@@ -88,18 +97,9 @@ for (const { kind, inMemory } of QUEUES) {
   Tinytest.addAsync(`${where}: a task that is cancelled rejects its waiters`, async test => {
     const master = await sharedMaster()
     const _id = `cancelled-${kind}`
-    const waiting = later(
-      master.call('run', {
-        taskType: 'echo',
-        data: {},
-        dueDate: new Date(Date.now() + DAY),
-        _id,
-        inMemory,
-      }),
-    )
-    await eventually('it is there', async () => (await master.find(_id, inMemory)) !== undefined)
+    const waiting = await waitForLater(master, { ...TOMORROW, _id, inMemory })
     test.isTrue(await master.call('cancel', _id))
-    await refused(test, waiting, 'TaskCancelledError')
+    await refused(test, waiting.end, 'TaskCancelledError')
     const running = `running-${kind}`
     const ofRunning = later(master.call('run', { taskType: 'outliveAbort', data: {}, _id: running, inMemory }))
     await master.held(running)
@@ -147,28 +147,18 @@ for (const { kind, inMemory } of QUEUES) {
     const master = await sharedMaster()
     await refused(test, master.call('result', 'unheard of'), 'TaskRemovedError', /"unheard of"/)
     const _id = `removed-${kind}`
-    const waiting = later(
-      master.call('run', {
-        taskType: 'echo',
-        data: {},
-        dueDate: new Date(Date.now() + DAY),
-        _id,
-        inMemory,
-      }),
-    )
-    await eventually('it is there', async () => (await master.find(_id, inMemory)) !== undefined)
+    const waiting = await waitForLater(master, { ...TOMORROW, _id, inMemory })
     if (inMemory) await master.call('removeById', _id)
     else await master.call('remove', _id)
-    await refused(test, waiting, 'TaskRemovedError')
+    await refused(test, waiting.end, 'TaskRemovedError')
   })
 
   Tinytest.addAsync(`${where}: a waiter does not take a task that replaced its own for that`, async test => {
     const master = await sharedMaster()
-    const task = { taskType: 'echo', data: {}, dueDate: new Date(Date.now() + DAY), _id: `replaced-${kind}`, inMemory }
-    const waiting = later(master.call('run', task))
-    await eventually('it is there', async () => (await master.find(task._id, inMemory)) !== undefined)
+    const task = { ...TOMORROW, _id: `replaced-${kind}`, inMemory }
+    const waiting = await waitForLater(master, task)
     await master.call('replace', { ...task, data: { another: true }, dueDate: undefined })
-    await refused(test, waiting, 'TaskRemovedError')
+    await refused(test, waiting.end, 'TaskRemovedError')
   })
 
   Tinytest.addAsync(
