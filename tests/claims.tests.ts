@@ -7,6 +7,7 @@ import { MongoClaims } from '../server/queue/mongo/claim'
 import { MongoMaintenance } from '../server/queue/mongo/maintenance'
 import { type Owner, currentOwner, isGone } from '../server/queue/mongo/owner'
 import { add, addAll } from '../server/queue/mongo/add'
+import { markAwaited } from '../server/queue/mongo/awaited'
 import { cancelTask, startAnew } from '../server/queue/mongo/cancel'
 import type { RawCollection as Raw, StoredTask } from '../server/queue/mongo/schema'
 import { MongoSettler } from '../server/queue/mongo/settle'
@@ -784,4 +785,20 @@ storage('documents of 2.x are taken over, those marked as running at the start o
   const found: string[] = []
   for (let claim = await next(claims); claim; claim = await next(claims)) found.push(claim.task._id)
   test.equal(found.sort(), ['before 1.2', 'by hand', 'ongoing', 'waiting'])
+})
+
+storage('whoever waits for a document of 2.x makes it a task, unless it may be running', async (test, queue) => {
+  const of2x = { taskType: 'TEST', data: {}, priority: 1, dueDate: inAnHour() }
+  await queue.database.tasks.insertMany([
+    { _id: 'waiting', ...of2x, onGoing: false },
+    { _id: 'ongoing', ...of2x, onGoing: true },
+  ])
+  const awaited = await markAwaited(queue.raw, 'waiting')
+  const stored = (await queue.find('waiting')) as unknown as StoredTask
+  test.equal([stored.state, stored.awaited], ['scheduled', 'result'])
+  test.isTrue(stored.createdAt instanceof Date)
+  test.equal(Number(awaited?.createdAt), Number(stored.createdAt), 'by this a waiter knows it')
+  await markAwaited(queue.raw, 'ongoing')
+  const ongoing = (await queue.find('ongoing')) as unknown as Partial<StoredTask>
+  test.equal([ongoing.state, ongoing.awaited], [undefined, 'result'])
 })

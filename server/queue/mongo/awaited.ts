@@ -14,6 +14,7 @@ import {
   type RawCollection,
   type StoredTask,
   inOneReply,
+  isKnownState,
 } from './schema'
 import { ADOPT } from './updates'
 
@@ -36,11 +37,14 @@ const READ = { projection: FIELDS, ...AS_IN_MEMORY }
 
 /** Has the end of the task kept, for somebody who waits. @returns undefined when there is no such task */
 export async function markAwaited(tasks: RawCollection, _id: string): Promise<Awaited | undefined> {
-  // A document of 2.x becomes a task first, since that gives it the `createdAt` by which a waiter knows it.
-  await tasks.updateOne({ _id, ...HAS_UNKNOWN_STATE, onGoing: { $ne: true } }, ADOPT, DURABLE)
-  const found =
-    (await findOneAndUpdate(tasks, { _id, ...HAS_NOT_ENDED }, MARK, READ)) ??
-    (await tasks.findOne({ _id }, { ...READ, ...COMMITTED }))
+  const mark = () => findOneAndUpdate(tasks, { _id, ...HAS_NOT_ENDED }, MARK, READ)
+  let found = await mark()
+  if (found !== null && !isKnownState(found.state)) {
+    // A document of 2.x becomes a task, since that gives it the `createdAt` by which a waiter knows it.
+    await tasks.updateOne({ _id, ...HAS_UNKNOWN_STATE, onGoing: { $ne: true } }, ADOPT, DURABLE)
+    found = await mark()
+  }
+  found ??= await tasks.findOne({ _id }, { ...READ, ...COMMITTED })
   return found === null ? undefined : { ...incarnationOf(found), taskType: found.taskType, ending: endingOf(found) }
 }
 

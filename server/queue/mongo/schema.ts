@@ -52,6 +52,10 @@ const ENDED = KNOWN.filter(state => STATES[state] === 'ended')
 /** Also matches the documents of 2.x and of other code, whose state is missing or unknown. */
 export const HAS_NOT_ENDED = { state: { $nin: ENDED } }
 
+export function isKnownState(state: unknown): boolean {
+  return (KNOWN as unknown[]).includes(state)
+}
+
 /** Documents of 2.x have no state. Any other unknown state is a mistake of other code. */
 export const HAS_UNKNOWN_STATE = { state: { $nin: KNOWN } }
 
