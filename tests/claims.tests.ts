@@ -373,14 +373,8 @@ const SHORTLY = { $literal: 60_000 }
  */
 const LEAVING: Readonly<Record<string, readonly [Pipeline, string]>> = {
   done: [settledAs(DONE, HOLDER), 'done'],
-  'done and kept': [
-    settledAs({ ...DONE, value: { value: { $sum: 1 } }, keepDone: 60_000, isKept: true }, HOLDER),
-    'done',
-  ],
-  'done, with a result that cannot be stored': [
-    settledAs({ ...DONE, value: { error: WIRE }, isKept: true }, HOLDER),
-    'done',
-  ],
+  'done and kept': [settledAs({ ...DONE, keepDone: 60_000, kept: { result: { $sum: 1 } } }, HOLDER), 'done'],
+  'done, with a result that cannot be stored': [settledAs({ ...DONE, value: { error: WIRE } }, HOLDER), 'done'],
   failed: [settledAs({ ...FAILED, counts: COUNTS }, HOLDER), 'failed'],
   'failed and not kept for long': [settledAs(FAILED, { ...HOLDER, keepFailed: SHORTLY }), 'failed'],
   'failed without room for the error': [failedWithoutError(HOLDER), 'failed'],

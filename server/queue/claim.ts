@@ -2,6 +2,7 @@
 import type { WireError, WireValue } from '../../common/pipe/wire'
 import type { PlainValue } from '../../common/plain'
 import type { LogLine, Task, TaskFailure } from '../../common/task'
+import type { StoredResult } from './stored-result'
 
 /** A task that this master has claimed, and the token that every later write about it must match. */
 export interface Claim {
@@ -36,8 +37,8 @@ export interface Done {
   readonly value: WireValue
   /** Milliseconds for which the task is kept and its `_id` is taken; undefined: not at all. */
   readonly keepDone: number | undefined
-  /** Whether the task is kept, for whatever reason. */
-  readonly isKept: boolean
+  /** Its result as it is stored, if the task is kept, for whatever reason; undefined if it leaves the queue. */
+  readonly kept: StoredResult | undefined
 }
 
 /** How a claim is to be settled. A cancel request overrides all of these. */

@@ -18,7 +18,7 @@ import { Retention } from '../../server/queue/retention'
 type Store = Pick<ClaimStore, 'settleOne'> | Pick<MemoryQueue, 'settle'>
 
 /** As a task that is not kept has it. */
-export const DONE: Done = { kind: 'done', value: { value: undefined }, keepDone: undefined, isKept: false }
+export const DONE: Done = { kind: 'done', value: { value: undefined }, keepDone: undefined, kept: undefined }
 
 export const WIRE: WireError = {
   name: 'Error',

@@ -115,14 +115,13 @@ export class Outcomes {
   private complete(held: HeldClaim, value: WireValue, milliseconds: number): void {
     const { task } = held.claim
     const { keepDone } = policyOf(task, this.#parts.definitions)
-    const isKept = isResultWanted(task, keepDone)
-    const stored = isKept ? storedResult(value) : undefined
-    if (stored !== undefined && 'error' in stored) {
-      this.retryOrFail(held, failureCause(stored.error, milliseconds), true)
+    const kept = isResultWanted(task, keepDone) ? storedResult(value) : undefined
+    if (kept !== undefined && 'error' in kept) {
+      this.retryOrFail(held, failureCause(kept.error, milliseconds), true)
       return
     }
     const emit = () => this.#parts.events.emitDone(task, value)
-    this.settle(held, { kind: 'done', value, keepDone, isKept }, { entry: doneEntry(milliseconds), emit })
+    this.settle(held, { kind: 'done', value, keepDone, kept }, { entry: doneEntry(milliseconds), emit })
   }
 
   /** The task function asked for another attempt, which is not counted as a failure. */

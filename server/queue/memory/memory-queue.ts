@@ -192,7 +192,7 @@ export class MemoryQueue implements InMemoryTasks {
   private leave(entry: Entry, settlement: Exclude<Settlement, { kind: 'cancelled' }>): void {
     switch (settlement.kind) {
       case 'done':
-        if (settlement.isKept || isWatched(entry.task)) {
+        if (settlement.kept !== undefined || isWatched(entry.task)) {
           this.keep(doneEntry(entry.task, settlement), Math.max(settlement.keepDone ?? 0, watchedFor(entry.task)))
         } else this.drop(entry)
         return

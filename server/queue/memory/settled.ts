@@ -8,8 +8,7 @@ import { cancelled, errorOf } from '../results/ending'
 import type { Entry } from './entries'
 
 /** A done task that is kept. Its result is stored if it can be; if not, those who wait get an error. */
-export function doneEntry(task: Task, { keepDone, value }: Done): Entry {
-  const stored = storedResult(value)
+export function doneEntry(task: Task, { keepDone, value, kept: stored = storedResult(value) }: Done): Entry {
   const result = 'error' in stored || stored.result === undefined ? {} : { result: stored.result }
   return {
     task: endedTask({ ...task, ...result, state: 'done' }),

@@ -35,8 +35,7 @@ export function ended(keepFailed: object): typeof ENDED & { readonly removeAt: o
 }
 
 /** Of a done task that is kept. Its result is stored if it has a `keepDone`, or is watched. */
-export function done({ keepDone, value }: Done): Record<string, unknown> {
-  const stored = storedResult(value)
+export function done({ keepDone, value, kept: stored = storedResult(value) }: Done): Record<string, unknown> {
   const wanted = (field: unknown) => (keepDone === undefined ? { $cond: [IS_WATCHED, field, '$$REMOVE'] } : field)
   const content =
     'error' in stored

@@ -2,6 +2,7 @@ import { monotonicNow } from '../../../common/clock'
 import type { Claim, ClaimStore, ReportFields, ReportStore, SettleRequest, Verdict } from '../claim'
 import { findOneAndUpdate } from './driver'
 import type { Retention } from '../retention'
+import { storedResult } from '../stored-result'
 import {
   COMMITTED,
   DURABLE,
@@ -167,7 +168,7 @@ function heldBy({ task, token }: Claim): Filter {
 
 /** Whether the settlement deletes the task. A done task that was taken over is kept, for its former holder. */
 function isDeletion({ claim, settlement }: SettleRequest): boolean {
-  return settlement.kind === 'done' && !settlement.isKept && !claim.isTakenOver
+  return settlement.kind === 'done' && settlement.kept === undefined && !claim.isTakenOver
 }
 
 function asCancelled(request: SettleRequest): SettleRequest {
@@ -178,6 +179,6 @@ function asCancelled(request: SettleRequest): SettleRequest {
 function asKept(request: SettleRequest): SettleRequest {
   const { claim, leaseEndsAt, report, settlement } = request
   return settlement.kind === 'done'
-    ? { claim, leaseEndsAt, report, settlement: { ...settlement, isKept: true } }
+    ? { claim, leaseEndsAt, report, settlement: { ...settlement, kept: storedResult(settlement.value) } }
     : request
 }
