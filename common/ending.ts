@@ -40,7 +40,11 @@ export const OUTSIDE_OF_JOBS: EndSource = {
   },
 }
 
-export function isSame(a: Incarnation, b: Incarnation): boolean {
+/** A document that other code wrote may lack these fields. */
+type Identity = Partial<Pick<Incarnation, 'createdAt' | 'sequence'>>
+
+/** Of two tasks with the same `_id`. */
+export function isSame(a: Identity, b: Identity): boolean {
   return Number(a.createdAt) === Number(b.createdAt) && a.sequence === b.sequence
 }
 

@@ -1,8 +1,8 @@
 /**
  * The package's error classes.
  *
- * Every error of the package has a `name` and a `code`, so that an application can tell them apart without
- * `instanceof` (an error that came from a worker is rebuilt, and is not an instance of its original class).
+ * Every error of the package has a `name` and a `code`. An error that comes from another process gets its class back by
+ * these (server/revive.ts).
  */
 
 import { DELAY_ALLOWED, isDelay } from './delay'

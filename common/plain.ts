@@ -25,9 +25,8 @@ export interface Fault {
 /** MongoDB rejects documents nested deeper than 100 levels. The other 20 are left for the task around the data. */
 const MAX_DEPTH = 80
 
-const ALLOWED = 'null, booleans, numbers, strings, valid Dates, binary, and arrays and plain objects of these'
-/** What a result may hold that is kept, or that somebody waits for. */
-export const RESULT_ALLOWED = `${ALLOWED}, with at most 1 MB`
+export const PLAIN_ALLOWED =
+  'null, booleans, numbers, strings, valid Dates, binary, and arrays and plain objects of these'
 const ALLOWED_DEPTH = `at most ${String(MAX_DEPTH)} levels of nesting, and no circle`
 /**
  * MongoDB reads names such as `$ref` as operators and `_bsontype` as the mark of its own types, and ends a name at NUL.
@@ -84,7 +83,7 @@ function copy(value: unknown, path: string, depth: number): PlainValue {
   if (value instanceof Uint8Array) return Buffer.from(value)
   if (Array.isArray(value)) return copyArray(value, path, depth)
   if (isPlainObject(value)) return copyObject(value, path, depth)
-  throw new Refused({ path, value, allowed: ALLOWED, hint: dataHint(value) })
+  throw new Refused({ path, value, allowed: PLAIN_ALLOWED, hint: dataHint(value) })
 }
 
 /** Rejects undefined items and holes: MongoDB would store them as null. */

@@ -17,6 +17,9 @@ export interface Report {
 const MAX_PROGRESS_BYTES = 16 * 1024
 const MAX_LINE_CHARACTERS = 4096
 
+/** The most lines that a task's log keeps. */
+export const MAX_LOG_LINES = 200
+
 /** @throws InvalidArgumentError for a value that data could not hold, or that is too large */
 export function encodeProgress(value: unknown): Encoded {
   if (value === undefined) throw wrongValue('context.progress', value, 'what data may hold', 'Use null.')

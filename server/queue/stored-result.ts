@@ -1,6 +1,6 @@
 import { UnsendableValueError } from '../../common/errors'
 import { type WireValue, fromWire } from '../../common/pipe/wire'
-import { type PlainValue, RESULT_ALLOWED, copyPlain } from '../../common/plain'
+import { PLAIN_ALLOWED, type PlainValue, copyPlain } from '../../common/plain'
 import type { Task } from '../../common/task'
 import { sizeOf } from './mongo/driver'
 import { isWatched } from './retention'
@@ -29,5 +29,5 @@ export function storedResult(value: WireValue): StoredResult {
 }
 
 function refused(reason: string): StoredResult {
-  return { error: new UnsendableValueError('the result of the task', reason, RESULT_ALLOWED) }
+  return { error: new UnsendableValueError('the result of the task', reason, `${PLAIN_ALLOWED}, with at most 1 MB`) }
 }

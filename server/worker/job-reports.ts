@@ -1,14 +1,11 @@
 import type { Log } from '../../common/log'
-import { type Encoded } from '../../common/pipe/codec'
-import { encodeProgress, lineFor } from '../../common/report'
+import type { Encoded } from '../../common/pipe/codec'
+import { MAX_LOG_LINES, encodeProgress, lineFor } from '../../common/report'
 import type { Job } from '../../common/task'
 import type { ParentLink } from './parent-link'
 
 /** A job sends at most one report in this many milliseconds. What it reports meanwhile goes into the next. */
 const REPORT_EVERY_MS = 100
-
-/** Of the lines that wait for the next report, at most this many are kept: the master keeps no more. */
-const MAX_LINES = 200
 
 /** The reports of one running job: its progress, and the lines of its log. */
 export class JobReports {
@@ -39,7 +36,8 @@ export class JobReports {
   /** @throws InvalidArgumentError */
   readonly log = (text: string): void => {
     this.#lines.push(lineFor(text))
-    if (this.#lines.length > MAX_LINES) this.#lines.shift()
+    // The master keeps no more.
+    if (this.#lines.length > MAX_LOG_LINES) this.#lines.shift()
     this.report()
   }
 

@@ -59,7 +59,7 @@ export class Events {
   }
 
   emitStarted(task: Task): void {
-    if (this.#listeners.has('start')) void this.emit('start', { task })
+    void this.emit('start', { task })
   }
 
   emitWorkerExit(exit: WorkerExit): void {

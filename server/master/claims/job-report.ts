@@ -1,8 +1,8 @@
+import { MAX_LOG_LINES } from '../../../common/report'
 import type { LogLine, Task } from '../../../common/task'
 import type { PlainValue } from '../../../common/plain'
 import type { ReportFields } from '../../queue/claim'
 
-const MAX_LINES = 200
 const MAX_LOG_CHARACTERS = 64 * 1024
 
 /** A task's log is written at most once in this many milliseconds: it is written as a whole. */
@@ -74,7 +74,7 @@ export class JobReport {
 function lastOf(lines: readonly LogLine[]): readonly LogLine[] {
   let characters = 0
   let first = lines.length
-  while (first > Math.max(0, lines.length - MAX_LINES)) {
+  while (first > Math.max(0, lines.length - MAX_LOG_LINES)) {
     characters += lines[first - 1]?.text.length ?? 0
     if (characters > MAX_LOG_CHARACTERS) break
     first--

@@ -78,7 +78,7 @@ interface Leaving extends Settler {
 
 /** Builds every update that takes a task out of `running`. A task with a cancel request becomes `cancelled`. */
 export function leaveRunning({ always = {}, otherwise, settledBy, report = {}, keepFailed }: Leaving): Pipeline {
-  const cancelled: Record<string, unknown> = { state: 'cancelled', cancelledAt: '$$NOW', ...ended(keepFailed) }
+  const cancelled = asCancelled(keepFailed)
   const fields = new Set([...Object.keys(otherwise), ...Object.keys(cancelled)])
   const chosen = Object.fromEntries(
     // A field that only one branch sets keeps its value in the other.
@@ -225,9 +225,12 @@ function released({ hasStarted, crashes, delay, isSuspect }: Release): Pick<Leav
   return { always: attempts(hasStarted), otherwise: { ...due, ...crashed, ...suspicion } }
 }
 
+function asCancelled(keepFailed: object): Record<string, unknown> {
+  return { state: 'cancelled', cancelledAt: '$$NOW', ...ended(keepFailed) }
+}
+
 function cancelledBy(hasStarted: boolean, by: Settler): Pipeline {
-  const otherwise = { state: 'cancelled', cancelledAt: '$$NOW', ...ended(by.keepFailed) }
-  return leaveRunning({ always: attempts(hasStarted), otherwise, ...by })
+  return leaveRunning({ always: attempts(hasStarted), otherwise: asCancelled(by.keepFailed), ...by })
 }
 
 /** The claim has counted an attempt, which is taken back if the job did not start. */

@@ -2,6 +2,7 @@
  * Judges from the document of a task what became of a claim. Every master and the model that tests settling share these
  * rules.
  */
+import { isSame } from '../../../common/ending'
 import type { Claim, Loss, Settlement, Verdict } from '../claim'
 import { isWatched } from '../retention'
 import type { StoredTask } from './schema'
@@ -51,7 +52,7 @@ export function findingOf(
   unanswered?: Unanswered,
 ): Finding {
   if (found === null) return kind === 'done' ? goneUnless(unanswered) : 'removed'
-  if (!isSameTask(claim, found)) return kind === 'done' ? replacedBy(found, claim.token, unanswered) : 'removed'
+  if (!isSame(claim.task, found)) return kind === 'done' ? replacedBy(found, claim.token, unanswered) : 'removed'
   if (found.claim?.token === claim.token) {
     if (hasCancelRequest(found)) return 'settleAsCancelled'
     return isWatched(found) ? 'settleAsKept' : 'settleAsAsked'
@@ -62,7 +63,7 @@ export function findingOf(
 
 /** What a look-up says about a claim for which nothing was written; undefined while it holds the task. */
 export function lossAmong(claim: Pick<Claim, 'task' | 'token'>, found: Found | null): Loss | undefined {
-  if (found === null || !isSameTask(claim, found)) return 'removed'
+  if (found === null || !isSame(claim.task, found)) return 'removed'
   return found.claim?.token === claim.token ? undefined : lossOf(found)
 }
 
@@ -73,11 +74,6 @@ export function hasCancelRequest({ cancelRequestedAt }: Found): boolean {
 
 function lossOf({ state }: Found): Loss {
   return state === 'cancelled' ? 'cancelledElsewhere' : 'takenOver'
-}
-
-/** A task that was removed and added again under the same `_id` is another one. */
-function isSameTask({ task }: Pick<Claim, 'task'>, { createdAt, sequence }: Found): boolean {
-  return Number(createdAt) === Number(task.createdAt) && sequence === task.sequence
 }
 
 /**

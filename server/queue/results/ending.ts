@@ -1,7 +1,7 @@
 /** How a task ended, as those who wait for it learn. */
 import type { Ending } from '../../../common/ending'
 import { TaskCancelledError, TaskRemovedError } from '../../../common/errors'
-import type { WireValue } from '../../../common/pipe/wire'
+import { type WireValue, errorFromWire } from '../../../common/pipe/wire'
 import type { TaskFailure } from '../../../common/task'
 import { storedResult } from '../stored-result'
 
@@ -21,10 +21,12 @@ export function removed(_id: string): Ending {
 
 /** The error of a failed task for whose end nobody waited, or whose document had no room for more. */
 export function errorOf(failure: TaskFailure | undefined): Error {
-  if (failure === undefined)
-    return new Error('nschwarz:cluster: the task failed; its document had no room for the error.')
-  const error = new Error(failure.message)
-  Object.defineProperty(error, 'name', { value: failure.name, writable: true, configurable: true })
-  Object.defineProperty(error, 'stack', { value: failure.stack ?? undefined, writable: true, configurable: true })
-  return error
+  const { message, name, stack } = failure ?? NO_ROOM
+  return errorFromWire({ name, message, stack: stack ?? undefined, fields: {}, cause: undefined, errors: undefined })
+}
+
+const NO_ROOM = {
+  name: 'Error',
+  message: 'nschwarz:cluster: the task failed; its document had no room for the error.',
+  stack: null,
 }
