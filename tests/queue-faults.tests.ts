@@ -7,11 +7,13 @@ import { unwrap } from '../common/pipe/envelope'
 import { type ToMaster, isToWorker, jobToWire } from '../common/pipe/protocol'
 import { createTask } from '../common/task'
 import { Lease } from '../server/master/claims/lease'
+import { Dispatcher, type DispatcherParts } from '../server/master/dispatch/dispatcher'
 import { DueTimer } from '../server/master/dispatch/due-timer'
 import { isOrphan } from '../server/master/maintenance/orphans'
 import { workerMark } from '../server/pool/fork/worker-mark'
 import { Worker } from '../server/pool/worker'
 import { type End, type WorkerListener, deathOf } from '../server/pool/worker-exit'
+import { MemoryQueue } from '../server/queue/memory/memory-queue'
 import { MongoClaims } from '../server/queue/mongo/claim'
 import { currentOwner, keyOf } from '../server/queue/mongo/owner'
 import type { RawCollection } from '../server/queue/mongo/schema'
@@ -20,6 +22,8 @@ import type { TestDatabase } from './support/database'
 import { isAlive, readProcess } from './support/processes'
 import { type MasterSettings, RemoteMaster, withDatabase, withMaster } from './support/remote-master'
 import { forkedPids } from './support/remote-server'
+import { RETENTION, release } from './support/settle'
+import { SteppedClock } from './support/stepped-clock'
 import { eventually, within } from './support/wait'
 import { BareWorker } from './support/bare-worker'
 
@@ -427,6 +431,57 @@ Tinytest.addAsync('faults - a due date beyond the reach of a timer is looked at 
   test.isTrue(performance.now() - startedAt >= 3 * (LONGEST_SLEEP_MS - 1))
   test.isFalse(isNear)
 })
+
+/** @returns whether the only task was claimed, or a timer set for it, by what dispatches */
+async function isSeenBy(dispatched: MemoryQueue): Promise<boolean> {
+  let isSeen = false
+  const seen = () => {
+    isSeen = true
+  }
+  const nothing = () => undefined
+  const dispatcher = new Dispatcher({
+    assigner: { assign: () => dispatched.claim() !== undefined && seen() },
+    dueTimer: { stop: nothing },
+    feed: { stop: nothing },
+    localQueue: { open: nothing, close: nothing, wanted: 0 },
+    maintenance: { isPrepared: false, stop: nothing },
+    memory: dispatched,
+    memoryTimer: { add: seen, stop: nothing },
+    options: { inMemoryOnly: true, ...NO_TICKS },
+    scaling: { growForMemory: nothing, canGrow: false },
+  } as unknown as DispatcherParts)
+  dispatcher.start()
+  // It dispatches at the end of this turn.
+  await Promise.resolve()
+  await dispatcher.stop()
+  return isSeen
+}
+
+const COMES_DUE: Readonly<Record<string, (queue: MemoryQueue, delay: number) => unknown>> = {
+  scheduled: (queue, delay) =>
+    queue.add([createTask({ taskType: 'echo', data: {}, dueDate: new Date(Date.now() + delay) })]),
+  'tried again': async (queue, delay) => {
+    queue.add([createTask({ taskType: 'echo', data: {} })])
+    const claim = queue.claim()
+    if (claim !== undefined) await release(queue, claim, { hasStarted: true, delay })
+  },
+}
+
+for (const [how, add] of Object.entries(COMES_DUE)) {
+  Tinytest.addAsync(`faults - in-memory: a task that is ${how} is seen, whenever it comes due`, async test => {
+    for (let readings = 0; readings < 40; readings++) {
+      const clock = new SteppedClock()
+      try {
+        const queue = new MemoryQueue('stepped', RETENTION)
+        queue.open(() => undefined)
+        await add(queue, SteppedClock.readings(readings))
+        test.isTrue(await isSeenBy(queue), `due at reading ${String(readings)} of the clock`)
+      } finally {
+        clock.restore()
+      }
+    }
+  })
+}
 
 Tinytest.addAsync(
   'faults - in-memory: a task that is tried again does not wait for a clock that was set back',

@@ -135,10 +135,10 @@ export class Dispatcher {
   private dispatch(): void {
     if (!this.isRunning) return
     const { assigner, memory, memoryTimer, scaling } = this.#parts
+    const wait = memory.promoteDue()
+    if (wait < Infinity) memoryTimer.add(wait, true)
     assigner.assign()
     scaling.growForMemory()
-    const wait = memory.nextDueIn
-    if (wait > 0 && wait < Infinity) memoryTimer.add(wait, true)
     if (!this.canClaim && !scaling.canGrow) return
     this.#isAwake = true
     this.#passing ??= this.passWhileAwake()

@@ -43,7 +43,7 @@ export class DueTimer {
     return this.#isOurs && this.#dueAt - performance.now() <= this.#pool.bootTime
   }
 
-  /** A task is due in `delay` milliseconds. The earliest counts. @param isOurs whether it is known to be of this app */
+  /** A task is due in `delay` milliseconds; 0 or less: now. The earliest counts. @param isOurs whether it is known to be of this app */
   add(delay: number, isOurs: boolean): void {
     const dueAt = performance.now() + delay
     if (dueAt >= this.#dueAt) return
@@ -54,7 +54,7 @@ export class DueTimer {
       this.stop()
       this.#listener?.taskDue()
     }
-    this.#due = setTimeout(fire, Math.min(delay, this.#longestSleep))
+    this.#due = setTimeout(fire, Math.max(0, Math.min(delay, this.#longestSleep)))
     const nearIn = delay - this.#pool.bootTime
     if (!isOurs || nearIn >= this.#longestSleep) return
     this.#near = setTimeout(() => this.#listener?.taskNear(), Math.max(0, nearIn))

@@ -39,25 +39,27 @@ export class QueuedEntries {
 
   /** Adds an entry, and sets the state of its task by its due date. */
   add(entry: Entry): void {
-    const isDue = waitOf(entry) <= 0
-    const state = isDue ? 'waiting' : 'scheduled'
-    if (entry.task.state !== state) entry.task = { ...entry.task, state }
-    if (isDue) this.#waiting.add(entry)
-    else (entry.dueAt === undefined ? this.#scheduled : this.#retried).add(entry)
+    if (waitOf(entry) <= 0) {
+      this.addWaiting(entry)
+      return
+    }
+    setState(entry, 'scheduled')
+    const entries = entry.dueAt === undefined ? this.#scheduled : this.#retried
+    entries.add(entry)
   }
 
-  /** Milliseconds until the next scheduled entry is due, which may be outdated; Infinity if there is none. */
-  get nextDueIn(): number {
-    const [scheduled, retried] = [this.#scheduled.first(), this.#retried.first()]
-    return Math.min(
-      scheduled === undefined ? Infinity : waitOf(scheduled),
-      retried === undefined ? Infinity : waitOf(retried),
-    )
+  /**
+   * Makes the scheduled entries that are due `waiting`. Nothing else does: a due date that passes right after it is
+   * still to come for the caller, who can set a timer for it.
+   *
+   * @returns milliseconds until the next one is due, which may be outdated; Infinity if there is none
+   */
+  promoteDue(): number {
+    return Math.min(this.promoteIn(this.#scheduled), this.promoteIn(this.#retried))
   }
 
-  /** The next entry that is due. */
+  /** The next entry that waits. */
   first(): Entry | undefined {
-    this.promote()
     let first = this.#waiting.first()
     while (first !== undefined && !this.#isCurrent(first)) {
       this.#waiting.take()
@@ -83,14 +85,24 @@ export class QueuedEntries {
     }
   }
 
-  private promote(): void {
-    for (const entries of [this.#scheduled, this.#retried]) {
-      for (let next = entries.first(); next && waitOf(next) <= 0; next = entries.first()) {
-        entries.take()
-        if (this.#isCurrent(next)) this.add(next)
-      }
+  private promoteIn(entries: PriorityQueue<Entry>): number {
+    for (let next = entries.first(); next !== undefined; next = entries.first()) {
+      const wait = waitOf(next)
+      if (wait > 0) return wait
+      entries.take()
+      if (this.#isCurrent(next)) this.addWaiting(next)
     }
+    return Infinity
   }
+
+  private addWaiting(entry: Entry): void {
+    setState(entry, 'waiting')
+    this.#waiting.add(entry)
+  }
+}
+
+function setState(entry: Entry, state: 'waiting' | 'scheduled'): void {
+  if (entry.task.state !== state) entry.task = { ...entry.task, state }
 }
 
 /** Milliseconds until the task is due; 0 or less when it is. */

@@ -83,9 +83,13 @@ export class MemoryQueue implements InMemoryTasks {
     return this.#queued.first() === undefined ? 0 : Math.min(limit, this.#queued.waitingCount)
   }
 
-  /** Milliseconds until the next scheduled task may be due; Infinity if there is none. */
-  get nextDueIn(): number {
-    return this.#queued.nextDueIn
+  /**
+   * Makes the tasks that are due `waiting`, so that they can be claimed.
+   *
+   * @returns milliseconds until it must be called again, for the next one; Infinity if there is none
+   */
+  promoteDue(): number {
+    return this.#queued.promoteDue()
   }
 
   /** The task of the claim shares its data with the queue: nobody may change it. */
@@ -231,7 +235,7 @@ export class MemoryQueue implements InMemoryTasks {
 
   /** Before somebody reads the tasks: makes those that are due `waiting`, and drops the surplus. */
   private bringUpToDate(): void {
-    this.#queued.first()
+    this.#queued.promoteDue()
     this.dropSurplus()
   }
 
