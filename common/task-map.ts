@@ -1,9 +1,16 @@
 /** The task map: the task functions of an application, by `taskType`, and how each of them is attempted. */
 import { isThenable } from './inspect'
-import { checkNames, namesOf, wrongValue } from './invalid'
+import { checkNames, namesOf, numberHint, wrongValue } from './invalid'
 import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
 import { isPlainObject } from './plain'
-import { type TaskPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF, checkPolicy } from './policy'
+import {
+  type TaskPolicy,
+  type Backoff,
+  type BackoffFunction,
+  DEFAULT_BACKOFF,
+  checkPolicy,
+  isIntegerWithin,
+} from './policy'
 import type { StandardSchema } from './register'
 import { isSchema } from './schema'
 import type { Job } from './task'
@@ -24,6 +31,11 @@ export interface TaskDefinition extends Omit<TaskPolicy, 'backoff'> {
   readonly schema?: StandardSchema
   /** As in `addTask`, or a function, which is called on the master. If the function fails, the default is used. */
   readonly backoff?: Backoff | BackoffFunction
+  /**
+   * How many jobs of this type one master runs at once, from 1. A task that waits for another of its own type may wait
+   * for itself. Default: no limit but `maxAvailableWorkers` and `workerConcurrency`.
+   */
+  readonly perMaster?: number
 }
 
 /** The task functions of an application, by `taskType`. */
@@ -36,6 +48,7 @@ export interface ResolvedDefinition extends Omit<TaskPolicy, 'backoff'> {
   readonly run: TaskFunction
   readonly schema?: StandardSchema
   readonly backoff?: Backoff | BackoffFunction
+  readonly perMaster?: number
 }
 
 /** The policy that counts for a task. */
@@ -70,6 +83,7 @@ const FIELDS = namesOf<keyof TaskDefinition>({
   timeout: true,
   keepDone: true,
   keepFailed: true,
+  perMaster: true,
 })
 
 /** @throws InvalidArgumentError naming the entry, what was given and what is allowed */
@@ -82,7 +96,7 @@ export function resolveTaskMap(taskMap: unknown): Definitions {
 
 function resolveEntry(taskType: string, entry: unknown): ResolvedDefinition {
   const where = `new Cluster: taskMap.${taskType}`
-  const { run, backoff, schema, ...rest }: Readonly<Record<string, unknown>> =
+  const { run, backoff, perMaster, schema, ...rest }: Readonly<Record<string, unknown>> =
     typeof entry === 'function' ? { run: entry } : checkEntry(where, entry)
   const isFunction = typeof backoff === 'function'
   const policy = checkPolicy(where, { ...rest, backoff: isFunction ? undefined : backoff })
@@ -91,6 +105,7 @@ function resolveEntry(taskType: string, entry: unknown): ResolvedDefinition {
     ...policy,
     ...(schema === undefined ? {} : { schema: schema as StandardSchema }),
     ...(isFunction ? { backoff: backoff as BackoffFunction } : {}),
+    ...(perMaster === undefined ? {} : { perMaster: perMaster as number }),
   }
 }
 
@@ -106,5 +121,13 @@ function checkEntry(where: string, entry: unknown): Readonly<Record<string, unkn
     const allowed = 'a Standard Schema, as Zod, Valibot and ArkType have them'
     throw wrongValue(`${where}.schema`, entry.schema, allowed)
   }
+  if (entry.perMaster !== undefined && !isPerMaster(entry.perMaster)) {
+    const hint = numberHint(entry.perMaster, isPerMaster)
+    throw wrongValue(`${where}.perMaster`, entry.perMaster, 'an integer from 1', hint)
+  }
   return entry
+}
+
+function isPerMaster(value: unknown): boolean {
+  return isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER)
 }

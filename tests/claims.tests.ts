@@ -12,7 +12,7 @@ import { cancelTask, startAnew } from '../server/queue/mongo/cancel'
 import type { RawCollection as Raw, StoredTask } from '../server/queue/mongo/schema'
 import { MongoSettler } from '../server/queue/mongo/settle'
 import { HAS_EXPIRED, type Pipeline, failedWithoutError, rescued, settledAs } from '../server/queue/mongo/updates'
-import { DONE, RETENTION, WIRE, complete, fail, release, settle, requestFor } from './support/settle'
+import { DONE, RETENTION, UNLIMITED, WIRE, complete, fail, release, settle, requestFor } from './support/settle'
 import type { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
 import { withDatabase } from './support/remote-master'
@@ -39,9 +39,14 @@ class Queue {
     return new MongoSettler(this.raw, RETENTION)
   }
 
-  claims(types: string[] = ['TEST'], owner: Owner = currentOwner(), leaseDuration = 15_000): MongoClaims {
+  claims(
+    types: string[] = ['TEST'],
+    owner: Owner = currentOwner(),
+    leaseDuration = 15_000,
+    rooms = UNLIMITED,
+  ): MongoClaims {
     const poisonListener = { emitPoisoned: (task: Task, error: Error) => this.poisoned.push({ task, error }) }
-    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration, poisonListener })
+    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration, poisonListener, rooms })
   }
 
   /** @param cancelled called for each task that is cancelled in place of its holder */
@@ -144,6 +149,31 @@ storage('a task that is due later is not claimed, and not counted', async (test,
 storage('counting due tasks stops at the limit', async (test, queue) => {
   await Promise.all([1, 2, 3, 4].map(() => queue.add()))
   test.equal(await queue.claims().countDue(2), 2)
+})
+
+storage('no more tasks of a type are claimed or counted than it has room for', async (test, queue) => {
+  for (let n = 0; n < 4; n++) {
+    await queue.add({ taskType: 'FULL', priority: 9 })
+    await queue.add({ taskType: 'SMALL', priority: 8 })
+    await queue.add({ priority: n })
+  }
+  const roomOf = (type: string) => ({ FULL: 0, SMALL: 2 })[type] ?? Infinity
+  const claims = queue.claims(['FULL', 'SMALL', 'TEST'], currentOwner(), 15_000, { roomOf })
+  test.equal(await claims.countDue(10), 6)
+  const first = await claims.claim(Random.id(), 3)
+  test.equal(
+    first.claims.map(({ task: { taskType, priority } }) => [taskType, priority]),
+    [
+      ['SMALL', 8],
+      ['SMALL', 8],
+      ['TEST', 3],
+    ],
+  )
+  test.isTrue(first.mayBeMore)
+  test.equal((await next(claims))?.task.taskType, 'SMALL')
+  const none = queue.claims(['FULL'], currentOwner(), 15_000, { roomOf })
+  test.equal(await none.claim(Random.id(), 5), { claims: [], mayBeMore: false })
+  test.equal(await none.countDue(5), 0)
 })
 
 storage('a due date that is moved takes effect, in both directions', async (test, queue) => {
@@ -300,7 +330,12 @@ storage('a claim of which others took a part says that more may wait', async (te
       }
     },
   })
-  const options = { taskTypes: ['TEST'], leaseDuration: 15_000, poisonListener: { emitPoisoned: () => undefined } }
+  const options = {
+    taskTypes: ['TEST'],
+    leaseDuration: 15_000,
+    poisonListener: { emitPoisoned: () => undefined },
+    rooms: UNLIMITED,
+  }
   const { claims, mayBeMore } = await new MongoClaims(racing, currentOwner(), options).claim(Random.id(), 10)
   test.equal([claims.length, mayBeMore], [7, true])
   test.equal((await other.claim(Random.id(), 50)).mayBeMore, false)
@@ -738,7 +773,12 @@ async function explainClaim(
       return tasks.updateMany(q, u, options)
     },
   }
-  const options = { taskTypes, leaseDuration: 15_000, poisonListener: { emitPoisoned: () => undefined } }
+  const options = {
+    taskTypes,
+    leaseDuration: 15_000,
+    poisonListener: { emitPoisoned: () => undefined },
+    rooms: UNLIMITED,
+  }
   const claims = new MongoClaims(collection as unknown as Raw, currentOwner(), options)
   for (const claim of (await claims.claim(Random.id(), limit)).claims)
     await release(queue.settler, claim, { hasStarted: false })

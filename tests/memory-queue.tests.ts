@@ -4,11 +4,11 @@ import { DuplicateTaskError } from '../common/errors'
 import { createTask, type NewTask } from '../common/task'
 import { PriorityQueue } from '../server/queue/memory/priority-queue'
 import { MemoryQueue } from '../server/queue/memory/memory-queue'
-import { RETENTION, complete, fail, release } from './support/settle'
+import { RETENTION, UNLIMITED, complete, fail, release } from './support/settle'
 
 function openQueue(): MemoryQueue {
   const queue = new MemoryQueue(Random.id(), RETENTION)
-  queue.open(() => undefined)
+  queue.open(() => undefined, UNLIMITED)
   return queue
 }
 

@@ -394,22 +394,22 @@ const MISTAKES: readonly Mistake[] = [
   [
     'taskMap called',
     map({ sum: undefined }),
-    'new Cluster: taskMap.sum is undefined; allowed: a function, or { run, schema, retries, backoff, timeout, keepDone, keepFailed }. Give the function itself, not what it returns.',
+    'new Cluster: taskMap.sum is undefined; allowed: a function, or { run, schema, retries, backoff, timeout, keepDone, keepFailed, perMaster }. Give the function itself, not what it returns.',
   ],
   [
     'taskMap promise',
     map({ sum: Promise.resolve() }),
-    'new Cluster: taskMap.sum is a Promise; allowed: a function, or { run, schema, retries, backoff, timeout, keepDone, keepFailed }. Give the function itself, not what it returns.',
+    'new Cluster: taskMap.sum is a Promise; allowed: a function, or { run, schema, retries, backoff, timeout, keepDone, keepFailed, perMaster }. Give the function itself, not what it returns.',
   ],
   [
     'taskMap text',
     map({ sum: './sum' }),
-    'new Cluster: taskMap.sum is "./sum" (string); allowed: a function, or { run, schema, retries, backoff, timeout, keepDone, keepFailed }.',
+    'new Cluster: taskMap.sum is "./sum" (string); allowed: a function, or { run, schema, retries, backoff, timeout, keepDone, keepFailed, perMaster }.',
   ],
   [
     'taskMap handler',
     map({ sum: { handler: run } }),
-    'new Cluster: taskMap.sum.handler is no field of a task type; allowed: run, schema, retries, backoff, timeout, keepDone, keepFailed. Did you mean run?',
+    'new Cluster: taskMap.sum.handler is no field of a task type; allowed: run, schema, retries, backoff, timeout, keepDone, keepFailed, perMaster. Did you mean run?',
   ],
   ['taskMap no run', map({ sum: { retries: 1 } }), 'new Cluster: taskMap.sum.run is undefined; allowed: a function.'],
   [
@@ -420,7 +420,7 @@ const MISTAKES: readonly Mistake[] = [
   [
     'taskMap concurrency',
     map({ sum: { run, concurrency: 1 } }),
-    'new Cluster: taskMap.sum.concurrency is no field of a task type; allowed: run, schema, retries, backoff, timeout, keepDone, keepFailed.',
+    'new Cluster: taskMap.sum.concurrency is no field of a task type; allowed: run, schema, retries, backoff, timeout, keepDone, keepFailed, perMaster.',
   ],
   [
     'options number',
@@ -525,7 +525,7 @@ const MISTAKES: readonly Mistake[] = [
   [
     'the task map in an object',
     map({ taskMap: { sum: run } }),
-    'new Cluster: taskMap.taskMap.sum is no field of a task type; allowed: run, schema, retries, backoff, timeout, keepDone, keepFailed. Give the map itself: new Cluster(taskMap).',
+    'new Cluster: taskMap.taskMap.sum is no field of a task type; allowed: run, schema, retries, backoff, timeout, keepDone, keepFailed, perMaster. Give the map itself: new Cluster(taskMap).',
   ],
   [
     'addTasks with a hole',

@@ -2,6 +2,7 @@ import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
 import { createTask } from '../common/task'
 import { errorToWire, toWire } from '../common/pipe/wire'
+import { Admission } from '../server/master/claims/admission'
 import { Claims } from '../server/master/claims/claims'
 import { Events } from '../server/master/claims/events'
 import { Outbox } from '../server/master/claims/outbox'
@@ -15,7 +16,7 @@ import { currentOwner } from '../server/queue/mongo/owner'
 import type { RawCollection } from '../server/queue/mongo/schema'
 import { MongoSettler } from '../server/queue/mongo/settle'
 import { behindGate, withDatabase } from './support/remote-master'
-import { RETENTION, waiters } from './support/settle'
+import { RETENTION, UNLIMITED, waiters } from './support/settle'
 import { eventually } from './support/wait'
 
 Tinytest.addAsync(
@@ -97,9 +98,10 @@ for (const kind of ['done', 'error'] as const) {
           taskTypes: ['TEST'],
           leaseDuration: 15_000,
           poisonListener: { emitPoisoned: () => undefined },
+          rooms: UNLIMITED,
         }
         const queue = new MongoClaims(tasks, currentOwner(), options)
-        const claims = new Claims({ queue, leaseDuration: 15_000, log })
+        const claims = new Claims({ admission: new Admission(new Map()), queue, leaseDuration: 15_000, log })
         const told: unknown[] = []
         const listeners = new Listeners()
         listeners.add(kind, ({ task: { _id } }) => told.push(_id))

@@ -17,12 +17,13 @@ import { MemoryQueue } from '../server/queue/memory/memory-queue'
 import { MongoClaims } from '../server/queue/mongo/claim'
 import { currentOwner, keyOf } from '../server/queue/mongo/owner'
 import type { RawCollection } from '../server/queue/mongo/schema'
+import { behindCommandGate } from './support/behind-command-gate'
 import { type Command, CommandGate } from './support/command-gate'
 import type { TestDatabase } from './support/database'
 import { isAlive, readProcess } from './support/processes'
-import { type MasterSettings, RemoteMaster, withDatabase, withMaster } from './support/remote-master'
+import { RemoteMaster, withDatabase, withMaster } from './support/remote-master'
 import { forkedPids } from './support/remote-server'
-import { RETENTION, release } from './support/settle'
+import { RETENTION, UNLIMITED, release } from './support/settle'
 import { SteppedClock } from './support/stepped-clock'
 import { eventually, within } from './support/wait'
 import { BareWorker } from './support/bare-worker'
@@ -57,26 +58,6 @@ async function indexesAre(database: TestDatabase, names: readonly string[] = IND
 
 function count(text: string, pattern: RegExp): number {
   return [...text.matchAll(pattern)].length
-}
-
-/** A master, and what it and its workers send to the database, which may be held or refused from the start. */
-async function behindCommandGate(
-  judge: CommandGate['judge'],
-  options: NonNullable<MasterSettings['options']>,
-  test: (master: RemoteMaster, gate: CommandGate) => Promise<void>,
-  prepare: (database: TestDatabase) => Promise<unknown> = () => Promise.resolve(),
-): Promise<void> {
-  const gate = await CommandGate.open(process.env.MONGO_URL ?? '')
-  gate.judge = judge
-  try {
-    await withDatabase(async database => {
-      await prepare(database)
-      const env = { MONGO_URL: gate.urlOf(database.name) }
-      await withMaster({ database, env, options }, master => test(master, gate))
-    })
-  } finally {
-    await gate.close()
-  }
 }
 
 const passAll = () => 'pass' as const
@@ -389,6 +370,7 @@ for (const limit of [1, 2]) {
           taskTypes: ['echo'],
           leaseDuration: 15_000,
           poisonListener: { emitPoisoned: () => undefined },
+          rooms: UNLIMITED,
         }
         const { claims } = await new MongoClaims(tasks, currentOwner(), options).claim('batch', limit)
         await client.close()
@@ -473,7 +455,7 @@ for (const [how, add] of Object.entries(COMES_DUE)) {
       const clock = new SteppedClock()
       try {
         const queue = new MemoryQueue('stepped', RETENTION)
-        queue.open(() => undefined)
+        queue.open(() => undefined, UNLIMITED)
         await add(queue, SteppedClock.readings(readings))
         test.isTrue(await isSeenBy(queue), `due at reading ${String(readings)} of the clock`)
       } finally {

@@ -10,6 +10,7 @@ import { MongoMaintenance } from '../queue/mongo/maintenance'
 import { currentOwner, keyOf } from '../queue/mongo/owner'
 import { MongoSettler } from '../queue/mongo/settle'
 import { listeners, memoryQueue as memory, retention, signals, storedTasks, waiters } from '../queue/instances'
+import { Admission } from './claims/admission'
 import { Claims } from './claims/claims'
 import { Events } from './claims/events'
 import { Outbox } from './claims/outbox'
@@ -38,12 +39,13 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const tasks = answers.watchWrites(storedTasks())
 
   // The queue.
+  const admission = new Admission(definitions)
   const events = new Events(listeners, waiters, log)
-  const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration, poisonListener: events })
+  const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration, poisonListener: events, rooms: admission })
   const feed = new ChangeFeed(tasks, taskTypes)
 
   // Its claims, and what becomes of them.
-  const claims = new Claims({ queue, leaseDuration, log })
+  const claims = new Claims({ admission, queue, leaseDuration, log })
   const claimStore = new MongoSettler(tasks, retention)
   const outbox = new Outbox(claimStore, claims, log)
   const reports = new Reports({ events, memory, store: claimStore })
@@ -53,7 +55,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   // The workers, and who sends them jobs.
   const pool = createPool(options, keyOf(owner), log)
   const [dueTimer, memoryTimer] = [new DueTimer(pool), new DueTimer(pool)]
-  const localQueue = new LocalQueue({ claims, feed, memory, outcomes, pool })
+  const localQueue = new LocalQueue({ admission, claims, feed, memory, outcomes, pool })
   const assigner = new Assigner({ abortGrace, claims, definitions, localQueue, memory, outcomes, pool })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
   const outage = new QueueOutage(log)
@@ -67,13 +69,13 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
 
   // The events of all these parts, and who reacts to them.
   const reactions = new Reactions({
-    ...{ abortGrace, claims, definitions, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
+    ...{ abortGrace, admission, claims, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
     ...{ feedOutage: new FeedOutage(log), outcomes, pool, reports, settler, unknownTypes, waiters },
   })
-  for (const part of [claims, feed, maintenance, settler]) part.listen(reactions)
+  for (const part of [admission, claims, feed, maintenance, settler]) part.listen(reactions)
   dueTimer.listen({ taskDue: () => maintenance.wake(), taskNear: () => scaling.growAhead() })
   memoryTimer.listen({ taskDue: () => dispatcher.wake(), taskNear: () => scaling.growAhead() })
-  memory.open(token => reactions.inMemoryTaskRemoved(token))
+  memory.open(token => reactions.inMemoryTaskRemoved(token), admission)
   signals.listenAsMaster(reactions)
   return new Master({ claims, dispatcher, log, options, pool, reactions, settler })
 }

@@ -5,7 +5,6 @@ import type { Log } from '../../common/log'
 import type { Report } from '../../common/report'
 import type { WorkerExit } from '../../common/stats'
 import type { Task, TaskSignal } from '../../common/task'
-import type { Definitions } from '../../common/task-map'
 import type { Pool } from '../pool/pool'
 import type { PoolListener } from '../pool/pool-options'
 import type { Death, JobEnd, Question } from '../pool/worker-exit'
@@ -14,6 +13,7 @@ import type { ChangeFeed, FeedListener } from '../queue/mongo/change-feed'
 import type { Waiters } from '../queue/results/waiters'
 import type { MasterListener } from '../queue/signals'
 import { consult } from './broker'
+import type { Admission, AdmissionListener } from './claims/admission'
 import type { Claims, ClaimsListener } from './claims/claims'
 import type { Events } from './claims/events'
 import type { HeldClaim } from './claims/held-claim'
@@ -29,8 +29,8 @@ import type { UnknownTypes } from './maintenance/unknown-types'
 export interface ReactionsParts {
   /** Milliseconds. */
   readonly abortGrace: number
+  readonly admission: Admission
   readonly claims: Claims
-  readonly definitions: Definitions
   readonly dispatcher: Dispatcher
   readonly events: Events
   readonly feed: ChangeFeed
@@ -52,7 +52,14 @@ export interface ReactionsParts {
  * back to the dispatcher and the settler are made here.
  */
 export class Reactions
-  implements MasterListener, PoolListener, FeedListener, ClaimsListener, SettlerListener, MaintenanceListener
+  implements
+    MasterListener,
+    PoolListener,
+    FeedListener,
+    AdmissionListener,
+    ClaimsListener,
+    SettlerListener,
+    MaintenanceListener
 {
   readonly #parts: ReactionsParts
 
@@ -201,6 +208,12 @@ export class Reactions
     this.taskCancelled({ task, token: undefined })
   }
 
+  // Events of a task type.
+
+  roomMade(): void {
+    this.#parts.dispatcher.tasksFound(false)
+  }
+
   // Events of a claim.
 
   claimToCancel(held: HeldClaim): void {
@@ -243,8 +256,8 @@ export class Reactions
   private canStartNow({ createdAt, dueDate, taskType }: Task): boolean {
     // If the caller gave a due date, the database's clock decides whether it has passed.
     const isDue = dueDate.getTime() === createdAt.getTime()
-    // Invariant 6: a master claims only the task types of its own task map.
-    return isDue && this.#parts.definitions.has(taskType) && this.#parts.dispatcher.isIdle
+    const { admission, dispatcher } = this.#parts
+    return isDue && admission.isUnlimited(taskType) && dispatcher.isIdle
   }
 
   private end(held: HeldClaim, reason: Error): void {

@@ -17,6 +17,12 @@ export interface Claim {
   readonly isCancelRequested: boolean
 }
 
+/** Decides how many more tasks of a type may be claimed. */
+export interface Rooms {
+  /** @returns Infinity if nothing limits the type, 0 or less if none may be claimed */
+  roomOf(taskType: string): number
+}
+
 /** The counters that a settlement changes. A counter that is left out keeps its value. */
 export type Counts = Partial<Pick<Task, 'attempts' | 'failures' | 'crashes'>>
 

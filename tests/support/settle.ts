@@ -7,6 +7,7 @@ import type {
   Counts,
   Done,
   Release,
+  Rooms,
   SettleRequest,
   Settlement,
   Verdict,
@@ -33,6 +34,9 @@ export const WIRE: WireError = {
 export const RETENTION = new Retention()
 
 export { waiters }
+
+/** Nothing limits how many tasks are claimed. */
+export const UNLIMITED: Rooms = { roomOf: () => Infinity }
 
 /** A request of a master whose lease is far from over. */
 export function requestFor(claim: Claim, settlement: Settlement): SettleRequest {

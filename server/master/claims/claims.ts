@@ -5,6 +5,7 @@ import type { Log } from '../../../common/log'
 import type { Task } from '../../../common/task'
 import type { Claim, Loss } from '../../queue/claim'
 import type { MongoClaims } from '../../queue/mongo/claim'
+import type { Admission } from './admission'
 import { HeldClaim } from './held-claim'
 import { Lease } from './lease'
 
@@ -27,6 +28,7 @@ export interface HeldClaims {
 }
 
 export interface ClaimsParts {
+  readonly admission: Admission
   readonly queue: MongoClaims
   /** Milliseconds. */
   readonly leaseDuration: number
@@ -74,6 +76,7 @@ export class Claims {
   hold(claim: Claim, lease?: Lease): HeldClaim {
     const held = new HeldClaim(claim, lease)
     this.#held.set(claim.token, held)
+    this.#parts.admission.claimed(claim.task.taskType)
     return held
   }
 
@@ -114,6 +117,12 @@ export class Claims {
     // Two tries, since the first may join a renewal that began before the lease expired.
     for (let tries = 0; tries < 2 && held.validity === 'held' && !this.isValid(held); tries++) await this.renew()
     return this.isValid(held)
+  }
+
+  /** No worker and no buffer has the job of this claim any more. */
+  jobLeft(held: HeldClaim): void {
+    held.moveTo('left')
+    this.#parts.admission.left(held.claim.task.taskType)
   }
 
   /** Removes a claim from the registry if its job has left and it is settled or void. */

@@ -64,7 +64,7 @@ export class Settler {
    */
   settle(held: HeldClaim, settlement: Settlement, aftermath: Aftermath = {}): void {
     const { claims, memory, outbox } = this.#parts
-    held.moveTo('left')
+    claims.jobLeft(held)
     if (held.validity === 'void') {
       claims.forgetIfOver(held)
       this.#listener?.claimEnded()

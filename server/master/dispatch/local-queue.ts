@@ -7,6 +7,7 @@ import { PriorityQueue } from '../../queue/memory/priority-queue'
 import { sizeOf } from '../../queue/mongo/driver'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
 import { BUFFER_STALE_AFTER_MS, MAX_TASKS_PER_CLAIM } from '../../tuning'
+import type { Admission } from '../claims/admission'
 import type { Claims } from '../claims/claims'
 import type { HeldClaim } from '../claims/held-claim'
 import type { Outcomes } from '../claims/outcomes'
@@ -25,6 +26,7 @@ import type { Outcomes } from '../claims/outcomes'
 type Mode = 'closed' | 'onDemand' | 'ahead'
 
 export interface LocalQueueParts {
+  readonly admission: Admission
   readonly claims: Claims
   readonly feed: ChangeFeed
   readonly memory: MemoryQueue
@@ -249,7 +251,8 @@ export class LocalQueue {
   }
 
   private buffer(held: HeldClaim): void {
-    if (this.#mode === 'closed') {
+    const isTooMany = this.#parts.admission.roomOf(held.claim.task.taskType) < 0
+    if (this.#mode === 'closed' || isTooMany) {
       this.release(held)
       return
     }

@@ -1,6 +1,7 @@
-import { compareTasks } from '../../../common/order'
 import type { Task } from '../../../common/task'
+import type { Rooms } from '../claim'
 import { PriorityQueue } from './priority-queue'
+import { MIN_OUTDATED, WaitingEntries } from './waiting-entries'
 
 /** A task in memory. */
 export interface Entry {
@@ -17,12 +18,9 @@ export interface Entry {
   dueAt?: number
 }
 
-/** Fewer outdated entries than this are not worth a search. */
-const MIN_OUTDATED = 16
-
 /** The waiting and scheduled entries, in order. An outdated entry is skipped when it comes up. */
 export class QueuedEntries {
-  readonly #waiting = new PriorityQueue<Entry>((a, b) => compareTasks(a.task, b.task))
+  readonly #waiting: WaitingEntries
   readonly #scheduled = new PriorityQueue<Entry>((a, b) => Number(a.task.dueDate) - Number(b.task.dueDate))
   readonly #retried = new PriorityQueue<Entry>((a, b) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
   readonly #isCurrent: (entry: Entry) => boolean
@@ -30,11 +28,7 @@ export class QueuedEntries {
   /** @param isCurrent whether an entry still stands for its task; if not, it is outdated */
   constructor(isCurrent: (entry: Entry) => boolean) {
     this.#isCurrent = isCurrent
-  }
-
-  /** How many entries are waiting, outdated ones included. */
-  get waitingCount(): number {
-    return this.#waiting.size
+    this.#waiting = new WaitingEntries(isCurrent)
   }
 
   /** Adds an entry, and sets the state of its task by its due date. */
@@ -58,20 +52,14 @@ export class QueuedEntries {
     return Math.min(this.promoteIn(this.#scheduled), this.promoteIn(this.#retried))
   }
 
-  /** The next entry that waits. */
-  first(): Entry | undefined {
-    let first = this.#waiting.first()
-    while (first !== undefined && !this.#isCurrent(first)) {
-      this.#waiting.take()
-      first = this.#waiting.first()
-    }
-    return first
+  /** Removes the next waiting entry of the types that have room, and returns it. */
+  takeWaiting(rooms: Rooms): Entry | undefined {
+    return this.#waiting.take(rooms)
   }
 
-  take(): Entry | undefined {
-    const first = this.first()
-    if (first !== undefined) this.#waiting.take()
-    return first
+  /** As `WaitingEntries.count`. */
+  countWaiting(limit: number, rooms: Rooms): number {
+    return this.#waiting.count(limit, rooms)
   }
 
   /**
@@ -80,7 +68,8 @@ export class QueuedEntries {
    * @param current how many entries are not outdated
    */
   forgetOutdated(current: number): void {
-    for (const entries of [this.#waiting, this.#scheduled, this.#retried]) {
+    this.#waiting.forgetOutdated(current)
+    for (const entries of [this.#scheduled, this.#retried]) {
       if (entries.size > 2 * current + MIN_OUTDATED) entries.retain(this.#isCurrent)
     }
   }

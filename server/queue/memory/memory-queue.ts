@@ -3,7 +3,7 @@ import { WrongProcessError } from '../../../common/errors'
 import { compareTasks } from '../../../common/order'
 import { type Task, type TaskSignal, checkText, copyTask } from '../../../common/task'
 import { role } from '../../role'
-import type { Cancellation, Claim, ReportFields, Settlement, SettleRequest, Verdict } from '../claim'
+import type { Cancellation, Claim, ReportFields, Rooms, Settlement, SettleRequest, Verdict } from '../claim'
 import { type Entry, QueuedEntries } from './entries'
 import type { InMemoryTasks } from './in-memory-tasks'
 import { type Retention, WATCHED_KEPT_MS, isWatched } from '../retention'
@@ -21,6 +21,7 @@ export class MemoryQueue implements InMemoryTasks {
   #claimed = 0
   /** Called with the token of a running task that was removed. Undefined while this process has no master. */
   #runningRemoved: ((token: string) => void) | undefined
+  #rooms: Rooms = { roomOf: () => Infinity }
 
   /** @param name unique to this queue */
   constructor(name: string, retention: Retention) {
@@ -33,8 +34,9 @@ export class MemoryQueue implements InMemoryTasks {
    *
    * @param runningRemoved called with the token of a running task that was removed
    */
-  open(runningRemoved: (token: string) => void): void {
+  open(runningRemoved: (token: string) => void, rooms: Rooms): void {
     this.#runningRemoved = runningRemoved
+    this.#rooms = rooms
   }
 
   /**
@@ -77,10 +79,10 @@ export class MemoryQueue implements InMemoryTasks {
 
   /**
    * How many tasks could start now; stops counting at `limit`. Removed tasks that are still queued may be counted,
-   * unless there are no others.
+   * unless there are no others of their type.
    */
   countDue(limit: number): number {
-    return this.#queued.first() === undefined ? 0 : Math.min(limit, this.#queued.waitingCount)
+    return this.#queued.countWaiting(limit, this.#rooms)
   }
 
   /**
@@ -95,7 +97,7 @@ export class MemoryQueue implements InMemoryTasks {
   /** The task of the claim shares its data with the queue: nobody may change it. */
   claim(): Claim | undefined {
     this.dropSurplus()
-    const entry = this.#queued.take()
+    const entry = this.#queued.takeWaiting(this.#rooms)
     if (entry === undefined) return undefined
     const task: Task = { ...entry.task, state: 'running', attempts: (entry.task.attempts ?? 0) + 1 }
     const token = `${this.#name}:${String(this.#claimed++)}`

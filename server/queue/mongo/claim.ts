@@ -1,7 +1,7 @@
 import { DuplicateTaskError } from '../../../common/errors'
 import { TASK_ORDER, compareTasks } from '../../../common/order'
 import type { Task } from '../../../common/task'
-import type { Claim, Loss } from '../claim'
+import type { Claim, Loss, Rooms } from '../claim'
 import { isReplaceableBy, isTaken } from './add'
 import type { Owner } from './owner'
 import { ClaimedTasks } from './claimed-tasks'
@@ -49,6 +49,13 @@ export interface MongoClaimsOptions {
   /** Milliseconds for which a claim is valid unless it is renewed. */
   readonly leaseDuration: number
   readonly poisonListener: PoisonListener
+  readonly rooms: Rooms
+}
+
+/** Types that one query reads together, and how many of their tasks may be claimed. */
+interface Group {
+  readonly types: readonly string[]
+  readonly room: number
 }
 
 /** The fields that order tasks, all of which the index holds. */
@@ -78,15 +85,17 @@ export class MongoClaims {
   readonly #leaseDuration: number
   readonly #poison: Poison
   readonly #claimed: ClaimedTasks
-  readonly #typeChunks: readonly (readonly string[])[]
+  readonly #taskTypes: readonly string[]
+  readonly #rooms: Rooms
 
-  constructor(tasks: RawCollection, owner: Owner, { leaseDuration, poisonListener, taskTypes }: MongoClaimsOptions) {
+  constructor(tasks: RawCollection, owner: Owner, options: MongoClaimsOptions) {
     this.#tasks = tasks
     this.#owner = owner
-    this.#leaseDuration = leaseDuration
-    this.#poison = new Poison(tasks, poisonListener)
+    this.#leaseDuration = options.leaseDuration
+    this.#poison = new Poison(tasks, options.poisonListener)
     this.#claimed = new ClaimedTasks(tasks, this.#poison)
-    this.#typeChunks = chunksOf(taskTypes, TYPES_PER_QUERY)
+    this.#taskTypes = options.taskTypes
+    this.#rooms = options.rooms
   }
 
   /**
@@ -96,7 +105,9 @@ export class MongoClaims {
    * @param limit the most tasks to claim, at least 1
    */
   claim(batch: string, limit: number): Promise<Fetched> {
-    return limit === 1 && this.#typeChunks.length === 1 ? this.claimNext(batch) : this.claimMany(batch, limit)
+    const [group, ...others] = this.groups(limit)
+    const isOne = limit === 1 && group !== undefined && others.length === 0
+    return isOne ? this.claimNext(batch, group) : this.claimMany(batch, limit)
   }
 
   /**
@@ -127,9 +138,9 @@ export class MongoClaims {
   /** How many tasks could be claimed now; stops counting at `limit`. */
   async countDue(limit: number): Promise<number> {
     let count = 0
-    for (const types of this.#typeChunks) {
+    for (const { room, types } of this.groups(limit)) {
       const due = { ...waiting(types), $expr: IS_STILL_DUE }
-      if (count < limit) count += await this.#tasks.countDocuments(due, { limit: limit - count })
+      if (count < limit) count += await this.#tasks.countDocuments(due, { limit: Math.min(room, limit - count) })
     }
     return count
   }
@@ -166,8 +177,8 @@ export class MongoClaims {
   }
 
   /** Claims one task in one command. */
-  private async claimNext(batch: string): Promise<Fetched> {
-    const next = waiting(this.#typeChunks[0] ?? [])
+  private async claimNext(batch: string, { types }: Group): Promise<Fetched> {
+    const next = waiting(types)
     for (let misses = 0; ; misses++) {
       if (misses > 1) await this.postponeMoved()
       const value = await this.findAndClaim(batch, next)
@@ -190,7 +201,7 @@ export class MongoClaims {
   private async claimMany(batch: string, limit: number): Promise<Fetched> {
     for (let misses = 0; ; misses++) {
       if (misses > 1) await this.postponeMoved()
-      const candidates = await this.candidates(limit)
+      const candidates = await this.candidates(limit, this.groups(limit))
       if (candidates.length === 0) return { claims: [], mayBeMore: false }
       const parts = chunksOf(candidates, TASKS_PER_UPDATE)
       const claims = fulfilled(await Promise.allSettled(parts.map(part => this.claimAmong(batch, part))))
@@ -203,18 +214,21 @@ export class MongoClaims {
    * Makes the next tasks `scheduled` if somebody moved their due dates into the future; leaves the others as they are.
    */
   private async postponeMoved(): Promise<void> {
-    const among = { _id: { $in: await this.candidates(POSTPONED_PER_UPDATE) }, state: 'waiting' as const }
+    const groups = groupsOf(this.openTypes, POSTPONED_PER_UPDATE)
+    const candidates = await this.candidates(POSTPONED_PER_UPDATE, groups)
+    const among = { _id: { $in: candidates }, state: 'waiting' as const }
     await this.#tasks.updateMany(among, FOLLOW_DUE_DATE, { ...DURABLE, ...BY_ID })
   }
 
   /** The `_id`s of the next tasks in order, read from the index alone. */
-  private async candidates(limit: number): Promise<string[]> {
-    const isMerged = this.#typeChunks.length > 1
+  private async candidates(limit: number, groups: readonly Group[]): Promise<string[]> {
+    const isMerged = groups.length > 1
     const projection = isMerged ? ORDERED_FIELDS : { _id: 1 }
-    const options = { sort: TASK_ORDER, limit, projection, ...inOneReply(limit) }
-    const found = await Promise.all(
-      this.#typeChunks.map(types => this.#tasks.find(waiting(types), options).toArray() as Promise<Candidate[]>),
-    )
+    const read = ({ room, types }: Group) => {
+      const options = { sort: TASK_ORDER, limit: room, projection, ...inOneReply(room) }
+      return this.#tasks.find(waiting(types), options).toArray() as Promise<Candidate[]>
+    }
+    const found = await Promise.all(groups.map(read))
     const next = isMerged ? found.flat().sort(compareTasks).slice(0, limit) : found.flat()
     return next.map(({ _id }) => _id)
   }
@@ -230,6 +244,18 @@ export class MongoClaims {
     }
     const claimed = await this.#claimed.read(batch, ids)
     return claimed.sort(compareTasks).map(task => toClaim(task, tokenOf(batch, task._id)))
+  }
+
+  /** A type that has less room than `limit` is read by a query of its own. */
+  private groups(limit: number): Group[] {
+    const open = this.openTypes
+    const isLimited = (type: string) => this.#rooms.roomOf(type) < limit
+    const limited = open.filter(isLimited).map(type => ({ types: [type], room: this.#rooms.roomOf(type) }))
+    return [...groupsOf(limited.length === 0 ? open : open.filter(type => !isLimited(type)), limit), ...limited]
+  }
+
+  private get openTypes(): string[] {
+    return this.#taskTypes.filter(type => this.#rooms.roomOf(type) > 0)
   }
 
   private update(batch: string): Pipeline {
@@ -252,9 +278,12 @@ function waiting(types: readonly string[]): Filter & { readonly state: 'waiting'
   return { state: 'waiting', taskType: { $in: [...types] } }
 }
 
-/** At least one chunk, which may be empty. */
+function groupsOf(types: readonly string[], room: number): Group[] {
+  return chunksOf(types, TYPES_PER_QUERY).map(chunk => ({ types: chunk, room }))
+}
+
 function chunksOf<Item>(items: readonly Item[], size: number): Item[][] {
-  const count = Math.max(1, Math.ceil(items.length / size))
+  const count = Math.ceil(items.length / size)
   return Array.from({ length: count }, (_chunk, index) => items.slice(index * size, (index + 1) * size))
 }
 
