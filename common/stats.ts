@@ -31,6 +31,8 @@ export interface ClusterStats {
   readonly workers: readonly WorkerStats[]
   /** How many tasks this master has claimed and not sent to a worker. */
   readonly buffered: number
+  /** The task types that are paused, as far as this master knows. */
+  readonly paused: readonly string[]
 }
 
 /** How a worker exited: the payload of the event `workerExit`. */

@@ -97,7 +97,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
    * @returns after half a second at most: a worker that blocks its event loop does not answer
    */
   async stats(): Promise<ClusterStats> {
-    return (await this.#master?.stats()) ?? { workers: [], buffered: 0 }
+    return (await this.#master?.stats()) ?? { workers: [], buffered: 0, paused: [] }
   }
 
   /**
@@ -165,6 +165,9 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
     taskCancelled: ({ task, token }) => {
       if (token === undefined) link.send({ kind: 'taskCancelled', task: encodeTask(task) })
       else link.send({ kind: 'cancelRequested', token })
+    },
+    typePaused: (taskType, isPaused) => {
+      link.send({ kind: 'typePaused', taskType, isPaused })
     },
   })
   const runner = new JobRunner(definitions, link, added, createLog(options.logs), {

@@ -9,6 +9,7 @@ import { type Owner, currentOwner, isGone } from '../server/queue/mongo/owner'
 import { add, addAll } from '../server/queue/mongo/add'
 import { markAwaited } from '../server/queue/mongo/awaited'
 import { cancelTask, startAnew } from '../server/queue/mongo/cancel'
+import type { PauseCollection } from '../server/queue/mongo/pauses'
 import type { RawCollection as Raw, StoredTask } from '../server/queue/mongo/schema'
 import { MongoSettler } from '../server/queue/mongo/settle'
 import { HAS_EXPIRED, type Pipeline, failedWithoutError, rescued, settledAs } from '../server/queue/mongo/updates'
@@ -35,6 +36,10 @@ class Queue {
     return this.database.tasks as unknown as Raw
   }
 
+  get pauses(): PauseCollection {
+    return this.database.pauses as unknown as PauseCollection
+  }
+
   get settler(): MongoSettler {
     return new MongoSettler(this.raw, RETENTION)
   }
@@ -51,7 +56,10 @@ class Queue {
 
   /** @param cancelled called for each task that is cancelled in place of its holder */
   maintenance(cancelled: (task: Task) => void = () => undefined): MongoMaintenance {
-    return new MongoMaintenance(this.raw, { taskTypes: ['TEST'], retention: RETENTION, cancelled })
+    return new MongoMaintenance(this.raw, {
+      ...{ taskTypes: ['TEST'], retention: RETENTION, cancelled },
+      pauses: this.pauses,
+    })
   }
 
   async add(given: Partial<NewTask> = {}): Promise<string> {
@@ -506,10 +514,10 @@ storage("the lease of a task that is stored as a claim runs by the database's cl
   await claims.addClaimed('batch', task('left alone'))
   const renewed = await claims.addClaimed('batch', task('renewed'))
   const maintenance = queue.maintenance()
-  test.isFalse((await maintenance.findings()).size > 0)
+  test.isFalse((await maintenance.poll()).findings.size > 0)
   test.equal(await maintenance.rescueExpired([]), 0)
   await queue.claims(['TEST'], OTHER, 60_000).renew([renewed])
-  await eventually('it needs attention', async () => (await maintenance.findings()).size > 0)
+  await eventually('it needs attention', async () => (await maintenance.poll()).findings.size > 0)
   test.equal(await maintenance.rescueExpired([]), 1)
   const [left, kept] = [await queue.find('left alone'), await queue.find('renewed')]
   test.equal([left?.state, left?.claim, kept?.state], ['waiting', undefined, 'running'])
@@ -518,9 +526,9 @@ storage("the lease of a task that is stored as a claim runs by the database's cl
 storage('a lease that ran out and was not taken over is renewed as one in time', async (test, queue) => {
   await queue.add()
   const late = await claimed(queue.claims(['TEST'], OTHER, 1))
-  await eventually('it has run out', async () => (await queue.maintenance().findings()).size > 0)
+  await eventually('it has run out', async () => (await queue.maintenance().poll()).findings.size > 0)
   test.equal([...(await queue.claims(['TEST'], OTHER, 60_000).renew([late]))], [])
-  test.isFalse((await queue.maintenance().findings()).size > 0)
+  test.isFalse((await queue.maintenance().poll()).findings.size > 0)
   test.isTrue(await complete(queue.settler, late))
 })
 
@@ -648,12 +656,12 @@ storage(
     const needs = async (changed: Record<string, unknown>) => {
       const _id = await queue.add()
       await tasks.updateOne({ _id }, { $set: changed })
-      const isSo = (await house.findings()).size > 0
+      const isSo = (await house.poll()).findings.size > 0
       await tasks.deleteOne({ _id })
       return isSo
     }
     const claim = (expiresAt: Date) => ({ token: 'any', owner: OTHER, claimedAt: new Date(), expiresAt })
-    test.isFalse((await house.findings()).size > 0)
+    test.isFalse((await house.poll()).findings.size > 0)
     test.isTrue(await needs({ state: 'waiting' }))
     test.isFalse(await needs({ state: 'waiting', taskType: "another app's" }))
     test.isFalse(await needs({ state: 'scheduled', dueDate: inAnHour() }))

@@ -119,7 +119,7 @@ Tinytest.addAsync('faults - a hint that cannot be read is ignored with a line in
   const master = await sharedMaster()
   const { value } = await runUnharmed(test, master, { taskType: 'forge', data: { what: 'hints' } })
   test.equal(value, 'too late')
-  for (const kind of ['tasksAdded', 'taskCancelled', 'cancelRequested']) {
+  for (const kind of ['tasksAdded', 'taskCancelled', 'cancelRequested', 'typePaused']) {
     await master.written(
       new RegExp(`ERROR\tworker on port \\d+: a message of the kind "${kind}" .* cannot be read: ignored`),
     )

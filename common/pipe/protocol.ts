@@ -65,6 +65,8 @@ export type ToMaster =
   | { readonly kind: 'cancelRequested'; readonly token: string }
   /** The worker cancelled this task, which was not running. */
   | { readonly kind: 'taskCancelled'; readonly task: Encoded }
+  /** The worker paused or resumed this task type. */
+  | { readonly kind: 'typePaused'; readonly taskType: string; readonly isPaused: boolean }
   /** The function of the job with this token is about to be called, once this has left the worker. */
   | { readonly kind: 'started'; readonly token: string }
   /**
@@ -150,6 +152,7 @@ const TO_MASTER: Readonly<Record<ToMaster['kind'], Check>> = {
   tasksAdded: ({ tasks, areNew }) => Array.isArray(tasks) && tasks.every(isSignal) && typeof areNew === 'boolean',
   taskCancelled: ({ task }) => isEncodedTask(task),
   cancelRequested: hasToken,
+  typePaused: ({ taskType, isPaused }) => typeof taskType === 'string' && typeof isPaused === 'boolean',
   started: hasToken,
   expired: hasToken,
   recalled: hasToken,

@@ -9,7 +9,15 @@ import { MongoClaims } from '../queue/mongo/claim'
 import { MongoMaintenance } from '../queue/mongo/maintenance'
 import { currentOwner, keyOf } from '../queue/mongo/owner'
 import { MongoSettler } from '../queue/mongo/settle'
-import { listeners, memoryQueue as memory, retention, signals, storedTasks, waiters } from '../queue/instances'
+import {
+  listeners,
+  memoryQueue as memory,
+  retention,
+  signals,
+  storedPauses,
+  storedTasks,
+  waiters,
+} from '../queue/instances'
 import { Admission } from './claims/admission'
 import { Claims } from './claims/claims'
 import { Events } from './claims/events'
@@ -31,6 +39,7 @@ import { Master } from './master'
 import { Reactions } from './reactions'
 
 /** Builds a master and connects its parts; nothing runs before it is started. */
+// eslint-disable-next-line max-lines-per-function -- a list of the parts and of their connections, without a branch
 export function createMaster(definitions: Definitions, options: ResolvedOptions, log: Log): Master {
   const { abortGrace, leaseDuration, maxCrashes, messageBroker } = options
   const taskTypes = [...definitions.keys()]
@@ -60,9 +69,11 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
   const outage = new QueueOutage(log)
   const cancelled = (task: Task) => void events.emitCancelled(task)
-  const store = new MongoMaintenance(tasks, { taskTypes, retention, cancelled })
+  const store = new MongoMaintenance(tasks, { taskTypes, retention, pauses: storedPauses(), cancelled })
   const unknownTypes = new UnknownTypes({ definitions, log, queue: store })
-  const maintenance = new Maintenance({ answers, claims, dueTimer, feed, log, outage, queue: store, unknownTypes })
+  const maintenance = new Maintenance({
+    ...{ admission, answers, claims, dueTimer, feed, log, outage, queue: store, unknownTypes },
+  })
   const dispatcher = new Dispatcher({
     ...{ assigner, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage, pool, scaling },
   })
@@ -77,7 +88,7 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
   memoryTimer.listen({ taskDue: () => dispatcher.wake(), taskNear: () => scaling.growAhead() })
   memory.open(token => reactions.inMemoryTaskRemoved(token), admission)
   signals.listenAsMaster(reactions)
-  return new Master({ claims, dispatcher, log, options, pool, reactions, settler })
+  return new Master({ admission, claims, dispatcher, log, options, pool, reactions, settler })
 }
 
 function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool {

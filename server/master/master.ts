@@ -6,6 +6,7 @@ import type { ClusterStats } from '../../common/stats'
 import type { ResolvedOptions } from '../../common/options'
 import type { Pool } from '../pool/pool'
 import type { PoolListener } from '../pool/pool-options'
+import type { Admission } from './claims/admission'
 import type { Claims } from './claims/claims'
 import type { Settler } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
@@ -21,6 +22,7 @@ const MAX_SIGNAL_GRACE_MS = 1000
 const SETTLE_WAIT_MAX_MS = 1500
 
 export interface MasterParts {
+  readonly admission: Admission
   readonly claims: Claims
   readonly dispatcher: Dispatcher
   readonly log: Log
@@ -85,8 +87,8 @@ export class Master {
   }
 
   async stats(): Promise<ClusterStats> {
-    const { claims, pool } = this.#parts
-    return { workers: await pool.stats(), buffered: claims.buffered }
+    const { admission, claims, pool } = this.#parts
+    return { workers: await pool.stats(), buffered: claims.buffered, paused: admission.paused }
   }
 
   setRefreshRate(milliseconds: number): void {

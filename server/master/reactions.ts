@@ -21,6 +21,7 @@ import type { Outcomes } from './claims/outcomes'
 import type { Reports } from './claims/reports'
 import type { Settler, SettlerListener } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
+import { firstOfEachType } from './dispatch/first-of-each-type'
 import type { LocalQueue } from './dispatch/local-queue'
 import type { FeedOutage } from './maintenance/feed-outage'
 import type { Maintenance, MaintenanceListener } from './maintenance/maintenance'
@@ -210,6 +211,21 @@ export class Reactions
 
   // Events of a task type.
 
+  typePaused(taskType: string, isPaused: boolean): void {
+    this.#parts.admission.setPaused(taskType, isPaused)
+  }
+
+  pausesChanged(paused: readonly string[], resumed: readonly string[]): void {
+    const { claims, dispatcher, localQueue, log, pool } = this.#parts
+    for (const taskType of paused) log.info(`${taskType} is paused: no task of it starts until TaskQueue.resume`)
+    for (const taskType of resumed) log.info(`${taskType} is resumed`)
+    localQueue.releasePaused()
+    for (const claim of claims.sentOf(paused)) pool.recall(claim)
+    // A worker may have been reserved for one that was released.
+    if (resumed.length > 0) dispatcher.tasksFound(false)
+    else dispatcher.wake()
+  }
+
   roomMade(): void {
     this.#parts.dispatcher.tasksFound(false)
   }
@@ -273,21 +289,4 @@ export class Reactions
     const held = this.#parts.claims.get(token)
     if (held !== undefined) react(held)
   }
-}
-
-/**
- * For each type: the task with the highest priority of those that are due, and the earliest of those that are not. The
- * others need no signal of their own.
- */
-function firstOfEachType(tasks: readonly TaskSignal[]): Iterable<TaskSignal> {
-  const now = Date.now()
-  const first = new Map<string, TaskSignal>()
-  for (const task of tasks) {
-    const isDue = Number(task.dueDate) <= now
-    const key = `${isDue ? 'due' : 'later'}:${task.taskType}`
-    const known = first.get(key)
-    const isFirst = known === undefined || (isDue ? task.priority > known.priority : task.dueDate < known.dueDate)
-    if (isFirst) first.set(key, task)
-  }
-  return first.values()
 }

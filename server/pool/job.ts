@@ -96,7 +96,12 @@ export class SentJob {
     this.#aborted ??= reason
     this.#grace = Math.min(this.#grace, grace)
     if (this.hasStarted) this.tellToEnd(this.#aborted)
-    else this.#commands.recall(this.claim.token)
+    else this.recall()
+  }
+
+  /** Asks the worker to return it, if it has not started it. */
+  recall(): void {
+    this.#commands.recall(this.claim.token)
   }
 
   /** It has ended, or its worker has exited: neither its timeout nor its grace counts any more. */

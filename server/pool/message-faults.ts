@@ -1,6 +1,6 @@
 import { type Unreadable, partsOfUnreadable } from '../../common/pipe/envelope'
 import { UnsendableValueError, describe, messageOf } from '../../common/errors'
-import type { ToWorker } from '../../common/pipe/protocol'
+import type { ToMaster, ToWorker } from '../../common/pipe/protocol'
 
 /** What the master does about messages that cannot be read or sent. */
 export interface FaultHandling {
@@ -12,6 +12,11 @@ export interface FaultHandling {
   readonly reject: (how: string) => void
   readonly log: (text: string) => void
 }
+
+/** Hints are made of what other code may have written. The queue is polled anyway. A report is no outcome. */
+const IGNORED: ReadonlySet<string> = new Set<ToMaster['kind']>([
+  ...(['tasksAdded', 'taskCancelled', 'cancelRequested', 'typePaused', 'report'] as const),
+])
 
 const UNREADABLE = 'it came in a form that cannot be read'
 
@@ -27,8 +32,7 @@ export function handleUnreadable(unreadable: Unreadable, { fail, refuse, reject,
   } else if (kind === 'ask' && token !== undefined && conversation !== undefined) {
     log('a message to the messageBroker cannot be read: refused')
     refuse(token, conversation, new UnsendableValueError('the data of the message', UNREADABLE))
-  } else if (kind === 'tasksAdded' || kind === 'taskCancelled' || kind === 'cancelRequested' || kind === 'report') {
-    // Hints are made of documents that other code may have written. The queue is polled anyway. A report is no outcome.
+  } else if (typeof kind === 'string' && IGNORED.has(kind)) {
     log(`a message of the kind ${describe(kind)} cannot be read: ignored`)
   } else {
     const how = `it sent a message in the envelope of nschwarz:cluster that cannot be read (kind: ${describe(kind)})`

@@ -44,4 +44,6 @@ export interface PoolListener {
   workerRequestedCancel(token: string): void
   /** A worker cancelled a task that was not running. */
   workerCancelled(task: Task): void
+  /** A worker paused or resumed a task type. */
+  typePaused(taskType: string, isPaused: boolean): void
 }

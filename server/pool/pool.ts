@@ -82,6 +82,12 @@ export class Pool {
     this.jobWith(token)?.abort(reason, grace)
   }
 
+  /** Recalls the job of this claim, unless its worker has started it. */
+  recall({ token }: Claim): void {
+    const job = this.jobWith(token)
+    if (job?.hasStarted === false) job.recall()
+  }
+
   /**
    * Forks workers for this many more jobs, up to the size of the pool. Forks none in the pause after a failed worker.
    */
@@ -175,6 +181,7 @@ export class Pool {
       taskStartedAnew: task => listener.taskStartedAnew(task),
       cancelRequested: token => listener.workerRequestedCancel(token),
       taskCancelled: task => listener.workerCancelled(task),
+      typePaused: (taskType, isPaused) => listener.typePaused(taskType, isPaused),
       faulty: text => {
         this.#options.log.error(`worker on port ${String(port)}: ${text}`)
       },

@@ -75,6 +75,8 @@ export interface WorkerListener {
   cancelRequested(token: string): void
   /** The worker cancelled a task that was not running. */
   taskCancelled(task: Task): void
+  /** The worker paused or resumed a task type. */
+  typePaused(taskType: string, isPaused: boolean): void
   /** A message to or from the worker is faulty. @param text for the log */
   faulty(text: string): void
   /** The process is gone and its pipe is read to the end. */

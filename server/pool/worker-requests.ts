@@ -8,7 +8,7 @@ import type { Task } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { WorkerListener } from './worker-exit'
 
-type Kind = 'add' | 'tasksAdded' | 'cancelRequested' | 'taskCancelled' | 'ask' | 'await' | 'stopWaiting'
+type Kind = 'add' | 'tasksAdded' | 'cancelRequested' | 'taskCancelled' | 'typePaused' | 'ask' | 'await' | 'stopWaiting'
 export type Request = Extract<ToMaster, { kind: Kind }>
 
 export interface WorkerRequestsParts {
@@ -50,6 +50,9 @@ export class WorkerRequests {
         return
       case 'taskCancelled':
         listener.taskCancelled(decode(message.task) as Task)
+        return
+      case 'typePaused':
+        listener.typePaused(message.taskType, message.isPaused)
         return
       case 'await':
         this.await(message)

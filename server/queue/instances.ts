@@ -5,6 +5,7 @@ import { role } from '../role'
 import { Listeners } from './listeners'
 import { MemoryQueue } from './memory/memory-queue'
 import { MongoEndFeed } from './mongo/end-feed'
+import type { PauseCollection, StoredPause } from './mongo/pauses'
 import type { RawCollection, StoredTask } from './mongo/schema'
 import { Queue } from './queue'
 import { Results } from './results/results'
@@ -15,6 +16,9 @@ import { Signals } from './signals'
 import { TaskQueueCollection } from './task-queue'
 
 const QUEUE_NAME = 'taskQueue'
+const PAUSES_NAME = 'taskQueuePauses'
+/** Whatever the connection string prefers, reads go to the primary, so that they see what was just written. */
+const FROM_PRIMARY = { readPreference: 'primary' } as const
 
 /** Configured by the cluster of this process, if there is one. */
 export const retention = new Retention()
@@ -22,7 +26,7 @@ export const memoryQueue = new MemoryQueue(createId(), retention)
 export const listeners = new Listeners()
 export const signals = new Signals()
 export const schemas = new Schemas()
-const queue = new Queue({ memory: memoryQueue, retention, signals, tasks: storedTasks })
+const queue = new Queue({ memory: memoryQueue, pauses: storedPauses, retention, signals, tasks: storedTasks })
 export const waiters = new Waiters(queue, new MongoEndFeed(storedTasks))
 export const results = new Results(queue, role === 'worker' ? OUTSIDE_OF_JOBS : waiters)
 export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, {
@@ -34,10 +38,12 @@ export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, {
   tasks: storedTasks,
 })
 
-/**
- * The collection of the queue's documents. Whatever the connection string prefers, reads go to the primary, so that
- * they see what was just written.
- */
+/** The documents of the persistent tasks. */
 export function storedTasks(): RawCollection {
-  return TaskQueue.rawDatabase().collection<StoredTask>(QUEUE_NAME, { readPreference: 'primary' })
+  return TaskQueue.rawDatabase().collection<StoredTask>(QUEUE_NAME, FROM_PRIMARY)
+}
+
+/** The documents of the paused types. */
+export function storedPauses(): PauseCollection {
+  return TaskQueue.rawDatabase().collection<StoredPause>(PAUSES_NAME, FROM_PRIMARY)
 }

@@ -6,6 +6,7 @@ import type { MemoryQueue } from './memory/memory-queue'
 import { add, addAll } from './mongo/add'
 import { endingsOf, markAwaited } from './mongo/awaited'
 import { cancelTask, startAnew } from './mongo/cancel'
+import { type PauseCollection, pauseType, resumeType } from './mongo/pauses'
 import type { RawCollection } from './mongo/schema'
 import type { EndStore } from './results/waiters'
 import type { Retention } from './retention'
@@ -13,6 +14,8 @@ import type { Signals } from './signals'
 
 export interface QueueParts {
   readonly memory: MemoryQueue
+  /** The documents of the paused types. */
+  readonly pauses: () => PauseCollection
   readonly retention: Retention
   readonly signals: Signals
   /** The documents of the persistent tasks. */
@@ -70,6 +73,20 @@ export class Queue implements EndStore {
     const task = await startAnew(tasks(), _id)
     if (task !== undefined) signals.taskStartedAnew(task)
     return task !== undefined
+  }
+
+  /** @returns whether the type was not paused before */
+  async pause(taskType: string): Promise<boolean> {
+    const isNew = await pauseType(this.#parts.pauses(), taskType)
+    this.#parts.signals.typePaused(taskType, true)
+    return isNew
+  }
+
+  /** @returns whether the type was paused */
+  async resume(taskType: string): Promise<boolean> {
+    const wasPaused = await resumeType(this.#parts.pauses(), taskType)
+    this.#parts.signals.typePaused(taskType, false)
+    return wasPaused
   }
 
   /** Has the end of a task kept, for somebody who waits. @returns undefined when there is no such task */

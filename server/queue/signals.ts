@@ -16,6 +16,8 @@ export interface QueueListener {
   addClaimed(task: Task): Promise<boolean>
   /** `TaskQueue.cancel` cancelled a task, or asked the holder of its claim to cancel it. */
   taskCancelled(cancellation: Cancellation): void
+  /** `TaskQueue.pause` or `TaskQueue.resume` was called. */
+  typePaused(taskType: string, isPaused: boolean): void
 }
 
 /** A QueueListener that is a master. */
@@ -65,5 +67,9 @@ export class Signals {
 
   taskCancelled(cancellation: Cancellation): void {
     this.#listener?.taskCancelled(cancellation)
+  }
+
+  typePaused(taskType: string, isPaused: boolean): void {
+    this.#listener?.typePaused(taskType, isPaused)
   }
 }

@@ -1,10 +1,9 @@
 import { Mongo } from 'meteor/mongo'
 import { DuplicateTaskError, WrongProcessError } from '../../common/errors'
-import { wrongValue } from '../../common/invalid'
-import { isPlainObject } from '../../common/plain'
 import type { AcceptedType, NewTaskOf, ResultOf } from '../../common/register'
 import { type NewTask, type Task, checkText, createTask, createTasks } from '../../common/task'
 import { role } from '../role'
+import { checkId, refuseMore } from './arguments'
 import { type FindForOptions, queryFor } from './find-for'
 import { type ListenerOptions, type TaskEventListener, type TaskEventType, type Listeners } from './listeners'
 import type { InMemoryTasks } from './memory/in-memory-tasks'
@@ -165,6 +164,36 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
+   * Pauses a task type, from any process and for every master: no task of it starts until `resume` is called. Running
+   * jobs go on, and tasks may be added. The master of this process and its workers knows of it at once, the others
+   * within two `refreshRate`s.
+   *
+   * @returns whether the type was not paused before, once a majority of MongoDB's members has acknowledged the pause
+   * @throws InvalidArgumentError (rejects) if `taskType` is not a non-empty string
+   */
+  // eslint-disable-next-line @typescript-eslint/no-duplicate-type-constituents -- they differ once types are registered
+  async pause<const Type extends string>(taskType: Type & AcceptedType<Type>): Promise<boolean>
+  async pause(taskType: string, ...others: readonly unknown[]): Promise<boolean> {
+    checkText('pause.taskType', taskType)
+    refuseMore('pause', others)
+    return this.#parts.queue.pause(taskType)
+  }
+
+  /**
+   * Resumes a task type, from any process and for every master, as `pause`.
+   *
+   * @returns whether the type was paused
+   * @throws InvalidArgumentError (rejects) if `taskType` is not a non-empty string
+   */
+  // eslint-disable-next-line @typescript-eslint/no-duplicate-type-constituents -- they differ once types are registered
+  async resume<const Type extends string>(taskType: Type & AcceptedType<Type>): Promise<boolean>
+  async resume(taskType: string, ...others: readonly unknown[]): Promise<boolean> {
+    checkText('resume.taskType', taskType)
+    refuseMore('resume', others)
+    return this.#parts.queue.resume(taskType)
+  }
+
+  /**
    * The persistent tasks that have this `audience`, for a publication: a cursor that shows their `taskType`, `state`,
    * `progress`, `attempts`, `createdAt`, `startedAt`, `endedAt` and `audience`.
    *
@@ -258,19 +287,4 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     }
     return this.#parts.memory
   }
-}
-
-function checkId(method: string, _id: unknown): void {
-  const field = `${method}._id`
-  if (Array.isArray(_id)) throw wrongValue(field, _id, 'a non-empty string', 'Call it once for each task.')
-  if (isPlainObject(_id)) throw wrongValue(field, _id, 'a non-empty string', "Use the task's _id.")
-  checkText(field, _id)
-}
-
-/** Callers may still pass a callback, as in 2.x, or options, as in other queues. */
-function refuseMore(method: string, others: readonly unknown[]): void {
-  const [other] = others
-  if (other === undefined) return
-  const hint = typeof other === 'function' ? `${method} returns a promise: await it.` : 'Put it into the first.'
-  throw wrongValue(`${method}: the second argument`, other, 'none', hint)
 }

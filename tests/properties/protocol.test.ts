@@ -68,6 +68,7 @@ const toMaster = fc.oneof(
   }),
   nearly({ kind: fc.constant('await'), token, wait: number, _id: name, createdAt: number, sequence: number }),
   nearly({ kind: fc.constant('stopWaiting'), wait: number }),
+  nearly({ kind: fc.constant('typePaused'), taskType: name, isPaused: fc.boolean() }),
   nearly({ kind: fc.constant('measured'), rss: number, eventLoopUtilization: number }),
   nearly({ kind: fc.constant('ask'), token, conversation: number, status: number, data: value }),
 )
@@ -121,6 +122,10 @@ function receiveAsMaster(message: ToMaster): void {
   }
   if (message.kind === 'taskCancelled' || message.kind === 'add') {
     assert.doesNotThrow(() => decode(message.task))
+    return
+  }
+  if (message.kind === 'typePaused') {
+    assert.deepEqual([typeof message.taskType, typeof message.isPaused], ['string', 'boolean'])
     return
   }
   if (message.kind === 'measured') {

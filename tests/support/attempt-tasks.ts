@@ -138,6 +138,8 @@ export const attemptTasks: TaskMap = {
     await TaskQueue.addTask(job.data as NewTask)
     await hold(job, toggleIPC)
   },
+  pause: job => TaskQueue.pause((job.data as { taskType: string }).taskType),
+  resume: job => TaskQueue.resume((job.data as { taskType: string }).taskType),
   cancel: job => TaskQueue.cancel((job.data as { _id: string })._id),
   /** Does not listen, and does not end. */
   stubborn: async (job, toggleIPC) => {

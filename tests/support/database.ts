@@ -19,6 +19,10 @@ export class TestDatabase {
     return this.db.collection('taskQueue')
   }
 
+  get pauses(): Collection<Document> {
+    return this.db.collection('taskQueuePauses')
+  }
+
   /** MONGO_URL with this database in place of its own. */
   get url(): string {
     const url = new URL(process.env.MONGO_URL ?? '')

@@ -54,7 +54,11 @@ export function forged(what: string, token: string): object {
       tasks: [{ _id: 'a', taskType: 'echo', priority: 'high', dueDate: null }],
       areNew: true,
     }
-    return wrap(added, { kind: 'taskCancelled', task: {} }, { kind: 'cancelRequested', token: 7 })
+    const others = [
+      { kind: 'cancelRequested', token: 7 },
+      { kind: 'typePaused', taskType: 'echo' },
+    ]
+    return wrap(added, { kind: 'taskCancelled', task: {} }, ...others)
   }
   if (what === 'failure') return failure(token)
   throw new Error(`no forgery is called ${what}`)

@@ -185,6 +185,8 @@ const calls: Calls = {
       notify({ event: 'traced', taskType: (message as { task: Task }).task.taskType })
     })
   },
+  pause: taskType => TaskQueue.pause(taskType),
+  resume: taskType => TaskQueue.resume(taskType),
   cancel: _id => TaskQueue.cancel(_id),
   retry: _id => TaskQueue.retry(_id),
   remove: _id => TaskQueue.removeAsync(_id),

@@ -60,6 +60,8 @@ export interface Calls {
   stopRecording: (name: string) => void
   /** Subscribes to the channel of added tasks. */
   traceAdds: () => void
+  pause: (taskType: string) => Promise<boolean>
+  resume: (taskType: string) => Promise<boolean>
   cancel: (_id: string) => Promise<boolean>
   retry: (_id: string) => Promise<boolean>
   remove: (_id: string) => Promise<number>

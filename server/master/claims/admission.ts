@@ -1,17 +1,25 @@
 import type { Definitions } from '../../../common/task-map'
 import type { Rooms } from '../../queue/claim'
 
-/** Hears that tasks which were left waiting may be claimed. */
+/** Hears what changes which tasks may be claimed. */
 export interface AdmissionListener {
+  /** Tasks that were left waiting may be claimed. */
   roomMade(): void
+  pausesChanged(paused: readonly string[], resumed: readonly string[]): void
 }
 
-/** Decides how many more tasks of each type this master may take: no more than the `perMaster` of the type. */
+/**
+ * Decides how many more tasks of each type this master may take, in either queue: none of a paused type, and no more
+ * than its `perMaster`.
+ */
 export class Admission implements Rooms {
   readonly #definitions: Definitions
   #listener: AdmissionListener | undefined
   /** By type, if it has a `perMaster`: how many claims this master holds whose job has not left. */
   readonly #held = new Map<string, number>()
+  #paused: ReadonlySet<string> = new Set()
+  /** How often this process or its workers have paused or resumed a type. */
+  #changes = 0
 
   constructor(definitions: Definitions) {
     this.#definitions = definitions
@@ -22,10 +30,11 @@ export class Admission implements Rooms {
   }
 
   /**
-   * How many more tasks of this type may be claimed. It is negative if too many were: both queues had one at the same
-   * time.
+   * How many more tasks of this type may be claimed. It is negative if too many were: the type was paused afterwards,
+   * or both queues had one at the same time.
    */
   roomOf(taskType: string): number {
+    if (this.#paused.has(taskType)) return -Infinity
     const limit = this.limitOf(taskType)
     return limit === undefined ? Infinity : limit - this.heldOf(taskType)
   }
@@ -45,6 +54,38 @@ export class Admission implements Rooms {
     if (this.limitOf(taskType) === undefined) return
     this.#held.set(taskType, this.heldOf(taskType) - 1)
     this.#listener?.roomMade()
+  }
+
+  /** The types that are paused, as far as this master knows. */
+  get paused(): string[] {
+    return [...this.#paused]
+  }
+
+  /** This process or one of its workers has paused or resumed a type. */
+  setPaused(taskType: string, isPaused: boolean): void {
+    this.#changes++
+    const others = this.paused.filter(type => type !== taskType)
+    this.replacePaused(isPaused ? [...others, taskType] : others)
+  }
+
+  /**
+   * The stored pauses are about to be read.
+   *
+   * @returns what takes the paused types; it ignores them if `setPaused` was called meanwhile, which they may miss
+   */
+  readPauses(): (paused: readonly string[]) => void {
+    const changes = this.#changes
+    return paused => {
+      if (changes === this.#changes) this.replacePaused(paused)
+    }
+  }
+
+  private replacePaused(paused: readonly string[]): void {
+    const before = this.#paused
+    this.#paused = new Set(paused)
+    const added = this.paused.filter(type => !before.has(type))
+    const removed = [...before].filter(type => !this.#paused.has(type))
+    if (added.length + removed.length > 0) this.#listener?.pausesChanged(added, removed)
   }
 
   private limitOf(taskType: string): number | undefined {

@@ -100,6 +100,12 @@ export class Claims {
     return [...this.#held.values()].filter(({ place }) => place === 'buffered').length
   }
 
+  /** The claims of these types whose jobs were sent, and have not been reported as started. */
+  sentOf(taskTypes: readonly string[]): Claim[] {
+    const sent = [...this.#held.values()].filter(({ place }) => place === 'sent').map(({ claim }) => claim)
+    return sent.filter(({ task }) => taskTypes.includes(task.taskType))
+  }
+
   /** The tokens of the persistent claims, including those whose settlement is being written. */
   get tokens(): string[] {
     return this.leased().map(({ claim }) => claim.token)

@@ -151,6 +151,11 @@ export class LocalQueue {
     else this.buffer(held)
   }
 
+  /** Releases the claims whose types are paused. */
+  releasePaused(): void {
+    for (const held of [...this.#suspects.splice(0), ...this.removeAllBut(0)]) this.buffer(held)
+  }
+
   /**
    * Takes back the claim of a job that its worker returned.
    *

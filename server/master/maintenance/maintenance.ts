@@ -6,6 +6,7 @@ import type { ChangeFeed } from '../../queue/mongo/change-feed'
 import type { Finding, MongoMaintenance } from '../../queue/mongo/maintenance'
 import { type Owner, isGone, keyOf } from '../../queue/mongo/owner'
 import { isRefusal } from '../../queue/mongo/schema'
+import type { Admission } from '../claims/admission'
 import type { Claims } from '../claims/claims'
 import type { DueTimer } from '../dispatch/due-timer'
 import type { AnswerMonitor } from './answer-monitor'
@@ -32,6 +33,7 @@ export interface MaintenanceListener {
 }
 
 export interface MaintenanceParts {
+  readonly admission: Admission
   readonly queue: MongoMaintenance
   readonly answers: AnswerMonitor
   readonly claims: Claims
@@ -64,7 +66,10 @@ export class Maintenance {
     this.#indexes = new IndexMaintenance(parts)
   }
 
-  /** Whether the tasks of former masters are released. No persistent task may be claimed before that. */
+  /**
+   * Whether the tasks of former masters are released, and the pauses known. No persistent task may be claimed before
+   * that.
+   */
   get isPrepared(): boolean {
     return this.#isPrepared
   }
@@ -169,12 +174,14 @@ export class Maintenance {
   }
 
   private async poll(isAwake: boolean): Promise<boolean> {
-    const { answers, queue } = this.#parts
+    const { admission, answers, queue } = this.#parts
     this.#listener?.pollStarted()
-    const findings = await answers.watch(queue.findings()).catch((error: unknown) => {
+    const pausesRead = admission.readPauses()
+    const { findings, paused } = await answers.watch(queue.poll()).catch((error: unknown) => {
       this.#listener?.tasksFound(true)
       throw error
     })
+    pausesRead(paused)
     const isInOrder = await this.putInOrder(findings)
     if (findings.has('due') || isAwake) await this.setDueTimer()
     return isInOrder
@@ -211,7 +218,7 @@ export class Maintenance {
 
   // Invariant 2: the workers of former masters are gone before their tasks run again.
   private async prepare(): Promise<void> {
-    const { log, outage, queue } = this.#parts
+    const { admission, log, outage, queue } = this.#parts
     await queue.adopt(true).catch((error: unknown) => {
       // One document that cannot be updated must not stop all claims.
       if (!isRefusal(error)) throw error
@@ -224,6 +231,8 @@ export class Maintenance {
     // Invariant 4: the tasks of a master that crashed on this machine run again at once.
     const released = await queue.rescueFrom(ended)
     if (released > 0) log.warn(`requeued ${counted(released, 'unfinished task')} of a former master on this machine`)
+    const pausesRead = admission.readPauses()
+    pausesRead(await queue.pausedTypes())
     this.#isPrepared = true
     this.#listener?.tasksFound(true)
   }

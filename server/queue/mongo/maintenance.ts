@@ -4,6 +4,7 @@ import type { Retention } from '../retention'
 import { findOneAndUpdate } from './driver'
 import { type MissingIndex, createIndexes } from './indexes'
 import type { Owner } from './owner'
+import { type PauseCollection, pausedTypes } from './pauses'
 import {
   BY_ID,
   CANCEL_REQUESTED,
@@ -33,6 +34,7 @@ export interface MaintenanceOptions {
   /** The types that this master has functions for. */
   readonly taskTypes: readonly string[]
   readonly retention: Retention
+  readonly pauses: PauseCollection
   /** Called for each task that a rescue has cancelled in place of its holder. */
   readonly cancelled: (task: Task) => void
 }
@@ -42,6 +44,12 @@ export interface MaintenanceOptions {
  * whose lease has expired. `stateless`: documents without a state.
  */
 export type Finding = 'waiting' | 'due' | 'expired' | 'stateless'
+
+/** What one poll has found. */
+export interface Found {
+  readonly findings: ReadonlySet<Finding>
+  readonly paused: readonly string[]
+}
 
 /** Waiting tasks of a type that this master has no function for. */
 export interface StrandedType {
@@ -56,6 +64,10 @@ export interface StrandedType {
 export const STRANDED_MAX_COUNT = 10_000
 const STRANDED_MAX_TYPES = 20
 
+type FoundDocument = { readonly is: Finding } | { readonly paused: string }
+
+const PAUSED = { $project: { _id: 0, paused: '$_id' } }
+
 function findingPipeline(is: Finding, filter: object): Pipeline {
   return [{ $match: filter }, { $limit: 1 }, { $project: { _id: 0, is: { $literal: is } } }]
 }
@@ -66,14 +78,16 @@ export class MongoMaintenance {
   readonly #taskTypes: readonly string[]
   readonly #keepFailed: object
   readonly #cancelled: (task: Task) => void
+  readonly #pauses: PauseCollection
   /** One pipeline for each condition. Each finds at most one task, by an index. */
   readonly #findingPipelines: readonly Pipeline[]
 
-  constructor(tasks: RawCollection, { cancelled, retention, taskTypes }: MaintenanceOptions) {
+  constructor(tasks: RawCollection, { cancelled, pauses, retention, taskTypes }: MaintenanceOptions) {
     this.#tasks = tasks
     this.#taskTypes = taskTypes
     this.#keepFailed = retention.keepFailedExpression
     this.#cancelled = cancelled
+    this.#pauses = pauses
     this.#findingPipelines = [
       findingPipeline('waiting', { state: 'waiting', taskType: { $in: [...taskTypes] }, $expr: IS_STILL_DUE }),
       findingPipeline('due', { state: 'scheduled', ...IS_DUE_BY_INDEX }),
@@ -117,12 +131,23 @@ export class MongoMaintenance {
     return owners.filter(owner => typeof (owner as Partial<Owner> | null)?.id === 'string') as Owner[]
   }
 
-  /** What this master has to claim or to maintain. It is one command, and an idle queue costs no other. */
-  async findings(): Promise<ReadonlySet<Finding>> {
+  /**
+   * What this master has to claim or to maintain, and which types are paused. It is one command, and an idle queue costs
+   * no other.
+   */
+  async poll(): Promise<Found> {
     const [first = [], ...others] = this.#findingPipelines
     const unions = others.map(pipeline => ({ $unionWith: { coll: this.#tasks.collectionName, pipeline } }))
-    const found = await this.#tasks.aggregate<{ readonly is: Finding }>([...first, ...unions]).toArray()
-    return new Set(found.map(({ is }) => is))
+    const paused = { $unionWith: { coll: this.#pauses.collectionName, pipeline: [PAUSED] } }
+    const found = await this.#tasks.aggregate<FoundDocument>([...first, ...unions, paused]).toArray()
+    return {
+      findings: new Set(found.flatMap(document => ('is' in document ? document.is : []))),
+      paused: found.flatMap(document => ('paused' in document ? document.paused : [])),
+    }
+  }
+
+  pausedTypes(): Promise<string[]> {
+    return pausedTypes(this.#pauses)
   }
 
   /**
