@@ -122,7 +122,8 @@ function checkEntry(where: string, entry: unknown): Readonly<Record<string, unkn
     throw wrongValue(`${where}.schema`, entry.schema, allowed)
   }
   if (entry.perMaster !== undefined && !isPerMaster(entry.perMaster)) {
-    const hint = numberHint(entry.perMaster, isPerMaster)
+    const hint =
+      entry.perMaster === 0 ? 'To stop a type, use TaskQueue.pause.' : numberHint(entry.perMaster, isPerMaster)
     throw wrongValue(`${where}.perMaster`, entry.perMaster, 'an integer from 1', hint)
   }
   return entry

@@ -24,7 +24,9 @@ if (app === undefined) {
 } else if (app === 'chaos') {
   await import('./chaos/app')
 } else if (app.startsWith(EXAMPLE_PREFIX)) {
-  await examples[app.slice(EXAMPLE_PREFIX.length)]?.()
+  const example = examples[app.slice(EXAMPLE_PREFIX.length)]
+  if (example === undefined) throw new Error(`no example is called ${app}`)
+  await example()
 } else {
   throw new Error(`${APP_VARIABLE} names no app of the tests: ${app}`)
 }

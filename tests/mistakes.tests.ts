@@ -330,6 +330,13 @@ const MISTAKES: readonly Mistake[] = [
     () => TaskQueue.cancel(any(id)),
     'cancel._id is an ObjectID; allowed: a non-empty string. Use its toHexString().',
   ],
+  ['pause()', () => TaskQueue.pause(any(undefined)), 'pause.taskType is undefined; allowed: a non-empty string.'],
+  ["resume('')", () => TaskQueue.resume(''), 'resume.taskType is "" (string); allowed: a non-empty string.'],
+  [
+    'pause(type, callback)',
+    () => loose.pause?.('sum', run),
+    'pause: the second argument is a function; allowed: none. pause returns a promise: await it.',
+  ],
   [
     'retry(id, callback)',
     () => loose.retry?.('id', run),
@@ -416,6 +423,16 @@ const MISTAKES: readonly Mistake[] = [
     'taskMap retries',
     map({ sum: { run, retries: '1' } }),
     'new Cluster: taskMap.sum.retries is "1" (string); allowed: an integer from 0. Use the number 1, without quotes.',
+  ],
+  [
+    'taskMap perMaster',
+    map({ sum: { run, perMaster: '2' } }),
+    'new Cluster: taskMap.sum.perMaster is "2" (string); allowed: an integer from 1. Use the number 2, without quotes.',
+  ],
+  [
+    'taskMap perMaster 0',
+    map({ sum: { run, perMaster: 0 } }),
+    'new Cluster: taskMap.sum.perMaster is 0 (number); allowed: an integer from 1. To stop a type, use TaskQueue.pause.',
   ],
   [
     'taskMap concurrency',

@@ -64,6 +64,10 @@ example('progress', 'a task reports its progress, and its audience sees its resu
   await writes(app, /encode \{ percent: 100 \}/, /ada sees cats\.webm/)
 })
 
+example('limits', 'a paused type waits until it is resumed', async app => {
+  await writes(app, /paused: \[ 'mail' \]/, /mail to ada@example\.com/)
+})
+
 example('results', 'a task is awaited, joined by its _id, and its result is kept', async app => {
   await writes(app, /the sum is 6/, /\[ 'the invoice of A7', 'the invoice of A7' \]/, /the invoice of B8/)
 })

@@ -8,6 +8,7 @@ export const examples: Record<string, () => Promise<unknown>> = {
   entry: () => import('./entry'),
   'web-only': () => import('./web-only'),
   attempts: () => import('./attempts'),
+  limits: () => import('./limits'),
   failures: () => import('./failures'),
   typed: () => import('./typed'),
   'recipes/method': () => import('./recipes/method'),

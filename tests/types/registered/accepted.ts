@@ -5,7 +5,7 @@ declare const schema: StandardSchema<{ at: string }, { at: Date }>
 
 export const taskMap = {
   sum: (job: Job<{ numbers: number[] }>) => job.data.numbers.length,
-  mail: { run: (job: Job<{ to: string }>) => Promise.resolve(job.data.to), retries: 3 },
+  mail: { run: (job: Job<{ to: string }>) => Promise.resolve(job.data.to), retries: 3, perMaster: 2 },
   nothing: () => null,
   // A task that awaits another, and one that returns what addTask gives.
   twice: async (job: Job<{ numbers: number[] }>) => {
@@ -40,6 +40,8 @@ export async function accepted(anyType: string): Promise<unknown> {
   ])
   TaskQueue.on('done', ({ value, task }) => value.toFixed(task.data.numbers.length), { taskType: 'sum' })
   TaskQueue.addEventListener('error', ({ value }) => value.code)
+  await TaskQueue.pause('mail')
+  await TaskQueue.resume(anyType)
   return [count, to, doubled, id, none, at, aborted, unknownResult]
 }
 
@@ -58,6 +60,8 @@ export async function rejected(): Promise<void> {
   const text: string = await TaskQueue.run({ taskType: 'sum', data: { numbers: [1] } })
   // @ts-expect-error -- there is no such type
   TaskQueue.on('done', () => text, { taskType: 'summ' })
+  // @ts-expect-error -- there is no such type
+  await TaskQueue.pause('mial')
   // @ts-expect-error -- data does not fit
   await TaskQueue.addTasks([{ taskType: 'sum', data: {} }])
 }
