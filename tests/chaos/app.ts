@@ -17,8 +17,20 @@ import { type Data, type Result, createTasks } from './tasks'
 const BACKOFF_MS = 200
 
 /** What is logged before a call. */
-const BEFORE = { remove: 'removing', cancel: 'cancelling', retry: 'retrying' } as const
-const AFTER = { remove: 'removed', cancel: 'cancelled', retry: 'retried' } as const
+const BEFORE = {
+  remove: 'removing',
+  cancel: 'cancelling',
+  retry: 'retrying',
+  pause: 'pausing',
+  resume: 'resuming',
+} as const
+const AFTER = {
+  remove: 'removed',
+  cancel: 'cancelled',
+  retry: 'retried',
+  pause: 'paused',
+  resume: 'resumed',
+} as const
 
 const folder = process.env[LOG_VARIABLE] ?? ''
 const isWeb = process.env[WEB_VARIABLE] !== undefined
@@ -147,7 +159,8 @@ async function add(plans: readonly Plan[]): Promise<boolean> {
 function logRefusal(plan: Plan, error: Error & { readonly taskIds?: readonly string[] }): void {
   if (error.name !== 'DuplicateTaskError') {
     write({ what: 'unclear', call: 'add', incarnation: plan.incarnation, error: failureOf(error) })
-  } else write({ what: error.taskIds?.includes(plan.id) === true ? 'refused' : 'added', ...plan })
+  } else if (error.taskIds?.includes(plan.id) === true) write({ what: 'refused', ...plan })
+  else write({ what: 'added', ...plan })
 }
 
 function toTask({ id, due, ...data }: Plan): NewTask<Data> {
@@ -184,6 +197,9 @@ async function perform(method: Act['method'], { id, incarnation }: Act['name']):
       return TaskQueue.cancel(id)
     case 'retry':
       return TaskQueue.retry(id)
+    case 'pause':
+    case 'resume':
+      return TaskQueue[method]('pausable')
   }
 }
 

@@ -8,6 +8,6 @@ export interface Request {
   readonly call: Call
 }
 
-/** What a server answers to the driver. `found`: whether there was a task to remove, cancel or retry. */
+/** What a server answers to the driver. `found`: whether there was something to act on. */
 export type Reply =
   { readonly reply: 'started' } | { readonly reply: 'returned'; readonly request: number; readonly found: boolean }

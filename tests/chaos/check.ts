@@ -7,9 +7,12 @@ import { cancelled } from './rules/cancelled'
 import { completedTwice } from './rules/completed-twice'
 import { early } from './rules/early'
 import { late } from './rules/late'
+import { limited } from './rules/limited'
 import { lost } from './rules/lost'
 import { overlapping } from './rules/overlapping'
+import { paused } from './rules/paused'
 import { ended, orphans, stuck } from './rules/processes'
+import { reported } from './rules/reported'
 import { undisturbed } from './rules/undisturbed'
 import { unexplained } from './rules/unexplained'
 import { waiting } from './rules/waiting'
@@ -31,6 +34,9 @@ const RULES: readonly Rule[] = [
   waiting,
   undisturbed,
   awaited,
+  limited,
+  paused,
+  reported,
 ]
 
 export interface Counts {

@@ -40,9 +40,13 @@ export interface Stored {
   /** The pid of the master that holds its claim, if that is known. */
   readonly owner: number | null
   readonly isCancelRequested: boolean
+  /** The token of the job that reported its progress last. */
+  readonly progress: string | null
+  /** The token of the job whose result is kept. */
+  readonly result: string | null
 }
 
-/** A call that removes, cancels or retries a task. */
+/** A call that removes, cancels or retries a task, or pauses or resumes a type. */
 export interface ActCall {
   readonly method: Act['method']
   readonly pid: number
@@ -78,6 +82,8 @@ export interface History {
   readonly exits: readonly EntryOf<'exit'>[]
   readonly tasks: readonly TaskHistory[]
   readonly jobs: readonly Job[]
+  /** In the order of time. */
+  readonly acts: readonly ActCall[]
 }
 
 /** What breaks a rule. `evidence`: entries, or what was concluded from them. */
@@ -96,7 +102,9 @@ export function toHistory(entries: readonly Entry[], settings: Settings): Histor
   const jobs = toJobs(entries, lives, stored)
   const [attacks, exits] = [only(entries, 'attack'), only(entries, 'exit')]
   const slowness = slownessOf(only(entries, 'ready'))
-  return { settings, slowness, entries, lives, attacks, exits, jobs, tasks: toTasks(entries, jobs, stored) }
+  const acts = toActs(entries)
+  const tasks = toTasks(entries, jobs, stored, groupByIncarnation(acts))
+  return { settings, slowness, entries, lives, attacks, exits, jobs, tasks, acts }
 }
 
 /** How many milliseconds a server takes to boot on an idle machine. */
@@ -153,10 +161,14 @@ function toJobs(entries: readonly Entry[], lives: Lives, stored: StoredByTask): 
 /** A process whose first entry is missing. */
 const UNKNOWN: Omit<Life, 'pid'> = { parent: 0, from: 0, until: Infinity, aliveAt: Infinity, goneAt: Infinity }
 
-function toTasks(entries: readonly Entry[], jobs: readonly Job[], stored: StoredByTask): TaskHistory[] {
+function toTasks(
+  entries: readonly Entry[],
+  jobs: readonly Job[],
+  stored: StoredByTask,
+  calls: ReadonlyMap<string, readonly ActCall[]>,
+): TaskHistory[] {
   const added = new Map(only(entries, 'added').map(entry => [entry.incarnation, entry.at]))
   const left = new Map(only(entries, 'left').map(entry => [entry.incarnation, entry]))
-  const calls = toActs(entries)
   const jobsOf = groupByIncarnation(jobs)
   const eventsOf = groupByIncarnation(only(entries, 'event'))
   return only(entries, 'adding').map(plan => {
@@ -174,33 +186,39 @@ function toTasks(entries: readonly Entry[], jobs: readonly Job[], stored: Stored
   })
 }
 
-const METHODS = { removing: 'remove', cancelling: 'cancel', retrying: 'retry' } as const
-const ANSWERS = { removing: 'removed', cancelling: 'cancelled', retrying: 'retried' } as const
+const METHODS = {
+  removing: 'remove',
+  cancelling: 'cancel',
+  retrying: 'retry',
+  pausing: 'pause',
+  resuming: 'resume',
+} as const
+const ANSWERS = {
+  removing: 'removed',
+  cancelling: 'cancelled',
+  retrying: 'retried',
+  pausing: 'paused',
+  resuming: 'resumed',
+} as const
 
-/** By incarnation. */
-function toActs(entries: readonly Entry[]): Map<string, ActCall[]> {
+function toActs(entries: readonly Entry[]): (ActCall & TaskName)[] {
   const calls = (Object.keys(METHODS) as (keyof typeof METHODS)[]).flatMap(before => {
     const answers = only(entries, ANSWERS[before])
-    return only(entries, before).map(({ incarnation, pid, at }) => {
+    return only(entries, before).map(({ id, incarnation, pid, at }) => {
       const answer = answers.find(one => one.incarnation === incarnation && one.pid === pid && one.at >= at)
-      const call: ActCall = {
-        ...{ method: METHODS[before], pid, from: at },
+      return {
+        ...{ id, incarnation, method: METHODS[before], pid, from: at },
         ...{ until: answer?.at ?? Infinity, found: answer?.found },
       }
-      return { incarnation, call }
     })
   })
-  const groups = new Map<string, ActCall[]>()
-  for (const { incarnation, call } of calls.sort((a, b) => a.call.from - b.call.from)) {
-    groups.set(incarnation, [...(groups.get(incarnation) ?? []), call])
-  }
-  return groups
+  return calls.sort((a, b) => a.from - b.from)
 }
 
 /** A cancelled task that was retried has to finish like any other. */
 function isWithdrawn(acts: readonly ActCall[]): boolean {
   return acts.some(({ method, found, until }) => {
-    if (method === 'retry' || found === false) return false
+    if ((method !== 'remove' && method !== 'cancel') || found === false) return false
     const isRetried = acts.some(other => other.method === 'retry' && other.found === true && other.from >= until)
     return method === 'remove' || !isRetried
   })

@@ -36,6 +36,7 @@ type Part =
   | 'cancelled'
   | 'retried'
   | 'revived'
+  | 'paused'
 
 /** Without `acting`: such a task is added only if a worker is to act. */
 const WEIGHTS: Readonly<Record<Exclude<Part, 'acting'>, number>> = {
@@ -54,6 +55,9 @@ const WEIGHTS: Readonly<Record<Exclude<Part, 'acting'>, number>> = {
   bulky: 3,
   overrunning: 2,
   ignoring: 1,
+  limited: 8,
+  pausable: 8,
+  paused: 2,
   contested: 6,
   awaited: 8,
   replaced: 6,
@@ -68,6 +72,12 @@ const MAX_UNTIL_REMOVED = 800
 /** A task that is to be retried should have failed by then. */
 const UNTIL_RETRIED = { min: 800, max: 2500 }
 const MAX_UNTIL_REVIVED = 500
+/** Long enough for every master to hear of it. */
+const PAUSED = { min: 2500, max: 6000 }
+const AFTER: Partial<Record<Act['method'], { readonly min: number; readonly max: number }>> = {
+  retry: UNTIL_RETRIED,
+  resume: PAUSED,
+}
 const TIMEOUT = { min: 150, max: 600 }
 const MAX_PRIORITY = 9
 /** With this priority a task should be running when it is cancelled. */
@@ -117,6 +127,8 @@ function step(part: Exclude<Part, 'acting'>, plan: MakePlan, random: SeededRando
       return add(random.chance(0.6) ? plan('long', SOON) : plan('short', { due: dueLater() }), [deed('cancel', random)])
     case 'retried':
       return add(plan('retrying', { failures: 1 }), [deed('retry', random)])
+    case 'paused':
+      return add(plan('pausable'), [deed('pause', random), deed('resume', random)])
     case 'revived':
       return add(plan(random.chance(0.5) ? 'long' : 'ignoring', SOON), [deed('cancel', random), atOnce(random)])
     default:
@@ -130,9 +142,8 @@ function add(plan: Plan, deeds: readonly Deed[] = []): Step {
 
 function deed(method: Act['method'], random: SeededRandom): Deed {
   const by = random.pick(['master', 'worker', 'web'] as const) ?? 'master'
-  const after =
-    method === 'retry' ? random.between(UNTIL_RETRIED.min, UNTIL_RETRIED.max) : random.between(0, MAX_UNTIL_REMOVED)
-  return { method, by, after }
+  const { min, max } = AFTER[method] ?? { min: 0, max: MAX_UNTIL_REMOVED }
+  return { method, by, after: random.between(min, max) }
 }
 
 /** A retry while the cancelled job may still be running. */

@@ -30,8 +30,12 @@ export type Kind =
   | 'overrunning'
   /** Takes longer than its timeout, and goes on until it is killed. */
   | 'ignoring'
-  /** Cancels or retries another task. */
+  /** Acts on another task, or on a type. */
   | 'acting'
+  /** No more than one at once on a master. */
+  | 'limited'
+  /** Its type is paused now and then. */
+  | 'pausable'
 
 /** Which task: an `_id` may be used again, an incarnation is one task under it. */
 export interface TaskName {
@@ -56,9 +60,9 @@ export interface Plan extends TaskName {
   readonly isAwaited?: true
 }
 
-/** A call about a task that was added. */
+/** A call about a task that was added; `pause` and `resume` are about the type `pausable`, whatever the task. */
 export interface Act {
-  readonly method: 'remove' | 'cancel' | 'retry'
+  readonly method: 'remove' | 'cancel' | 'retry' | 'pause' | 'resume'
   readonly name: TaskName
 }
 
@@ -95,13 +99,13 @@ export type Fact =
   | { readonly what: 'clock'; readonly wall: number }
   /** Before the call; after its acknowledgement; after a DuplicateTaskError. */
   | Each<'adding' | 'added' | 'refused', Plan>
-  | Each<'removing' | 'cancelling' | 'retrying', TaskName>
-  /** The call was acknowledged. `found`: whether there was a task to remove, cancel or retry. */
-  | Each<'removed' | 'cancelled' | 'retried', TaskName & { readonly found: boolean }>
+  | Each<'removing' | 'cancelling' | 'retrying' | 'pausing' | 'resuming', TaskName>
+  /** The call was acknowledged. `found`: whether there was something to remove, cancel, retry, pause or resume. */
+  | Each<'removed' | 'cancelled' | 'retried' | 'paused' | 'resumed', TaskName & { readonly found: boolean }>
   /**
    * What the database holds of a task, at each change that the driver's change stream reports. `wall`: when it was
    * written. `state`: null if the task is gone. `token`: that of its claim. `owner`: the pid of the master that holds
-   * the claim, if that is known.
+   * the claim, if that is known. `progress` and `result`: the token of the job that has reported, and that returned.
    */
   | ({
       readonly what: 'stored'
@@ -110,6 +114,8 @@ export type Fact =
       readonly token: string | null
       readonly owner: number | null
       readonly isCancelRequested: boolean
+      readonly progress: string | null
+      readonly result: string | null
     } & TaskName)
   /** A process waits for the end of a task; `wait`: which of its waiters. */
   | ({ readonly what: 'awaiting'; readonly wait: number } & TaskName)

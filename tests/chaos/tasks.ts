@@ -38,8 +38,10 @@ export interface Surroundings {
 
 type TaskFunction = (job: Job<Data>, toggleIPC: unknown, context: JobContext) => Promise<Result>
 
+type Entry = TaskFunction | { readonly run: TaskFunction; readonly perMaster: number }
+
 /** The task map. */
-export function createTasks(surroundings: Surroundings): Record<Kind, TaskFunction> {
+export function createTasks(surroundings: Surroundings): Record<Kind, Entry> {
   const { lease, folder, add, act } = surroundings
   const long = lease * LONGER_THAN_LEASE
   const bodies: Record<Kind, (run: Run) => unknown> = {
@@ -59,9 +61,12 @@ export function createTasks(surroundings: Surroundings): Record<Kind, TaskFuncti
     overrunning: ({ context }) => pause(long, undefined, { signal: context.signal }),
     ignoring: () => pause(long),
     acting: ({ job }) => job.data.act && act(job.data.act),
+    limited: () => pause(60),
+    pausable: () => pause(20),
   }
   const entries = Object.entries(bodies).map(([kind, body]) => [kind, logged(body, surroundings)] as const)
-  return Object.fromEntries(entries) as Record<Kind, TaskFunction>
+  const functions = Object.fromEntries(entries) as Record<Kind, TaskFunction>
+  return { ...functions, limited: { run: functions.limited, perMaster: 1 } }
 }
 
 /** @returns a task function whose value has the token of its job */
@@ -69,6 +74,7 @@ function logged(body: (run: Run) => unknown, { write }: Surroundings): TaskFunct
   return async (job, _toggleIPC, context) => {
     const { token, attempt } = context
     write({ what: 'start', id: job._id, incarnation: job.data.incarnation, token, attempt })
+    context.progress({ token })
     const beat = () => {
       write({ what: 'beat', token })
     }

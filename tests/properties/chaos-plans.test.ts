@@ -36,9 +36,12 @@ void test('a plan of the load is the same for the same seed, and soon has each k
   const plans = steps.flatMap(step => step.plans)
   const deeds = steps.flatMap(step => step.deeds)
   assert.deepEqual(new Set(steps.map(({ how }) => how)), new Set(['add', 'contest', 'batch', 'replace']))
-  assert.deepEqual(new Set(deeds.map(({ method }) => method)), new Set(['remove', 'cancel', 'retry']))
+  assert.deepEqual(
+    new Set(deeds.map(({ method }) => method)),
+    new Set(['remove', 'cancel', 'retry', 'pause', 'resume']),
+  )
   assert.deepEqual(new Set(deeds.map(({ by }) => by)), new Set(['master', 'worker', 'web']))
-  assert.equal(new Set(plans.map(({ kind }) => kind)).size, 11)
+  assert.equal(new Set(plans.map(({ kind }) => kind)).size, 13)
   assert.ok(plans.some(({ priority = 1 }) => priority < 1) && plans.some(({ priority = 1 }) => priority > 1))
   const sizes = plans.map(({ bytes }) => bytes?.data ?? 0)
   assert.ok(Math.max(...sizes) > 1024 * 1024 && Math.max(...sizes) <= 8 * 1024 * 1024)

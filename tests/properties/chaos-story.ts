@@ -20,6 +20,8 @@ const ACT = {
   remove: ['removing', 'removed'],
   cancel: ['cancelling', 'cancelled'],
   retry: ['retrying', 'retried'],
+  pause: ['pausing', 'paused'],
+  resume: ['resuming', 'resumed'],
 } as const
 
 /** Writes a history by hand. Times in milliseconds from its start. */
@@ -50,7 +52,7 @@ export class Story {
   /** What the database holds of a task from this moment on. */
   stored(at: number, plan: Plan, state: string | null, more: Partial<EntryOf<'stored'>> = {}): this {
     const { id, incarnation } = plan
-    const nothing = { token: null, owner: null, isCancelRequested: false }
+    const nothing = { token: null, owner: null, isCancelRequested: false, progress: null, result: null }
     return this.say(at, DRIVER, { what: 'stored', id, incarnation, wall: WALL + at, state, ...nothing, ...more })
   }
 

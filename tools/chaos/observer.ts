@@ -26,6 +26,8 @@ interface Known {
   readonly token: string | null
   readonly owner: number | null
   readonly isCancelRequested: boolean
+  readonly progress: string | null
+  readonly result: string | null
 }
 
 export class Observer {
@@ -112,22 +114,30 @@ function knownAfter(change: ChangeStreamDocument, known: Known | undefined): Kno
 }
 
 function knownOf(task: Document): Known | undefined {
-  const { data, state, claim, cancelRequestedAt } = task as {
+  const { data, state, claim, cancelRequestedAt, progress, result } = task as Fields & {
     data?: { incarnation?: string }
-    state?: string
-    claim?: StoredClaim
-    cancelRequestedAt?: Date
   }
   if (data?.incarnation === undefined) return undefined
-  const { incarnation } = data
-  return { incarnation, state: state ?? null, ...claimed(claim), isCancelRequested: cancelRequestedAt !== undefined }
+  return {
+    ...{ incarnation: data.incarnation, state: state ?? null, ...claimed(claim) },
+    ...{ isCancelRequested: cancelRequestedAt !== undefined },
+    ...{ progress: progress?.token ?? null, result: result?.token ?? null },
+  }
 }
 
-interface StoredClaim {
+interface Fields {
+  readonly state?: string
+  readonly claim?: Tokened
+  readonly cancelRequestedAt?: Date
+  readonly progress?: Tokened
+  readonly result?: Tokened
+}
+
+interface Tokened {
   readonly token?: string
 }
 
-function claimed(claim: StoredClaim | undefined): Pick<Known, 'token' | 'owner'> {
+function claimed(claim: Tokened | undefined): Pick<Known, 'token' | 'owner'> {
   return { token: claim?.token ?? null, owner: pidIn(claim) ?? null }
 }
 
@@ -149,11 +159,8 @@ interface Changes {
 }
 
 function updated(known: Known, { updatedFields = {}, removedFields = [] }: Changes): Known {
-  const { state, claim, cancelRequestedAt } = updatedFields as {
-    state?: string
-    claim?: StoredClaim
-    cancelRequestedAt?: Date
-  }
+  const { state, claim, cancelRequestedAt, progress, result } = updatedFields as Fields
+  const reported = progress?.token ?? (updatedFields['progress.token'] as string | undefined)
   const renamed = updatedFields['claim.token'] as string | undefined
   const isUnclaimed = removedFields.includes('claim')
   const isRequestGone = removedFields.includes('cancelRequestedAt')
@@ -163,6 +170,10 @@ function updated(known: Known, { updatedFields = {}, removedFields = [] }: Chang
     ...(renamed === undefined ? {} : { token: renamed }),
     ...(claim === undefined ? {} : claimed(claim)),
     ...(isUnclaimed ? claimed(undefined) : {}),
+    ...(removedFields.includes('progress') ? { progress: null } : {}),
+    ...(removedFields.includes('result') ? { result: null } : {}),
+    ...(reported === undefined ? {} : { progress: reported }),
+    ...(result?.token === undefined ? {} : { result: result.token }),
     isCancelRequested: isRequestGone ? false : cancelRequestedAt !== undefined || known.isCancelRequested,
   }
 }

@@ -9,7 +9,7 @@ import path from 'node:path'
 import { monotonicNow } from '../../common/clock'
 import { type Verdict, check } from '../../tests/chaos/check'
 import { planLoad } from '../../tests/chaos/load'
-import { RUN_VARIABLE, type Write, openLog, readLog } from '../../tests/chaos/log'
+import { type Act, RUN_VARIABLE, type Write, openLog, readLog } from '../../tests/chaos/log'
 import { planAttacks } from '../../tests/chaos/nemesis'
 import { planVariants } from '../../tests/chaos/settings'
 import { anyPort } from '../../tests/support/ports'
@@ -40,6 +40,8 @@ const MAX_CRASHES = 3
 const REFRESH_RATE = 250
 const ABORT_GRACE = 1000
 const DRAIN_MS = 60_000
+const RESUME: Act = { method: 'resume', name: { id: 'drain', incarnation: 'drain' } }
+const RESUME_EVERY_MS = 1000
 /** How long a worker may outlive its master. */
 const SURVIVAL_MS = 5000
 
@@ -161,14 +163,18 @@ async function heal({ masters, write }: Rig): Promise<void> {
   }
 }
 
-async function drain({ database, write }: Rig): Promise<void> {
+async function drain({ database, web, write }: Rig): Promise<void> {
   const from = monotonicNow()
+  // A job that pauses the type may run again, after whatever it left behind.
+  const resuming = setInterval(() => void web.call(RESUME), RESUME_EVERY_MS)
+  await web.call(RESUME)
   const isEmpty = () =>
     database.unfinished().then(
       count => count === 0,
       () => false,
     )
   const isComplete = await comesTrue(isEmpty, DRAIN_MS)
+  clearInterval(resuming)
   write({ what: 'drain', milliseconds: monotonicNow() - from, isComplete })
   for (const { _id, state, data, error } of await database.left()) {
     const failure = error === undefined ? null : { name: error.name, message: error.message }

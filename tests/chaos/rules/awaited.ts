@@ -3,7 +3,7 @@ import type { EntryOf } from '../log'
 
 /**
  * Whoever waits for a task is told how it ended, unless its own process dies: with the result of a job that was done, the
- * same for all who wait, and the same that the event told. Who waits for a task of the same `_id` joins it.
+ * same for all who wait, for the event and in the queue if it is kept. Who waits for a task of the same `_id` joins it.
  */
 export const awaited: Rule = history =>
   history.tasks.flatMap(task => {
@@ -13,6 +13,7 @@ export const awaited: Rule = history =>
       ...unsettled(history, task, learned),
       ...learned.flatMap(each => wrongly(task, each)),
       ...differing(learned),
+      ...kept(task, learned),
     ]
     return faults.map(fault => ({
       rule: 'awaited',
@@ -45,6 +46,17 @@ function wrongly({ events, jobs }: TaskHistory, { error, token }: Learned): stri
 /** The database may be away when a task is added; a task may kill its workers. */
 function isPossible(events: readonly EntryOf<'event'>[], name: string): boolean {
   return name.startsWith('Mongo') || events.some(({ error, type }) => type === 'error' && error?.name === name)
+}
+
+function kept({ events, jobs, stored }: TaskHistory, learned: readonly Learned[]): string[] {
+  const told = [...learned, ...events.filter(({ type }) => type === 'done')].flatMap(({ token }) => token ?? [])
+  const results = new Set(stored.flatMap(({ result }) => result ?? []))
+  return [...results].flatMap(result => {
+    if (jobs.find(({ token }) => token === result)?.end?.how !== 'done') {
+      return [`kept the result of ${result}, which no job that was done has`]
+    }
+    return told.some(token => token !== result) ? ['kept another result than it told'] : []
+  })
 }
 
 function differing(learned: readonly Learned[]): string[] {

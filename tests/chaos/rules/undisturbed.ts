@@ -52,6 +52,8 @@ function runsOf({ kind, retries, failures }: Plan, { maxCrashes }: Settings): nu
     case 'adding':
     case 'bulky':
     case 'acting':
+    case 'limited':
+    case 'pausable':
       return 1
   }
 }

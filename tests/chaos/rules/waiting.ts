@@ -1,6 +1,7 @@
 import { Clock } from '../clock'
 import { type History, type Rule, type Stored, type TaskHistory, type Violation, only } from '../history'
 import { type Pause, endingOf, overlap, stopsOf, without } from './pauses'
+import { maybePaused } from './paused'
 import { type Idleness, endOfRun, idleness, lostWorker } from './slots'
 
 /** A failed write is repeated after at most this time, and so is a failed poll. */
@@ -32,8 +33,18 @@ export const waiting: Rule = history => {
 function waitedBeside(history: History, task: TaskHistory, wait: Pause, { any, alone }: Idleness): number {
   const slots = lostWorker(history.jobs, task.plan.incarnation) ? alone : any
   const beside = slots.map(slot => clip(slot, wait)).filter(({ from, until }) => until > from)
-  const excuses = task.stored.filter(({ token }) => token !== null).flatMap(claim => excusesOf(history, claim))
+  const excuses = [
+    ...task.stored.filter(({ token }) => token !== null).flatMap(claim => excusesOf(history, claim)),
+    ...(task.plan.kind === 'pausable' ? maybePaused(history) : []),
+    ...(task.plan.kind === 'limited' ? limitedClaims(history) : []),
+  ]
   return without(beside, excuses).reduce((sum, { from, until }) => sum + until - from, 0)
+}
+
+/** When a master held a claim of the limited type: others of the type may wait beside its idle slots. */
+function limitedClaims({ tasks }: History): Pause[] {
+  const ofType = tasks.filter(({ plan }) => plan.kind === 'limited')
+  return ofType.flatMap(({ stored }) => stored.filter(({ token }) => token !== null))
 }
 
 /** When nothing could be done about a task that this claim holds. */
