@@ -14,7 +14,7 @@ import { Outbox } from '../server/master/claims/outbox'
 import type { Claim, SettleRequest } from '../server/queue/claim'
 import type { TestDatabase } from './support/database'
 import { RemoteMaster, sharedMaster, withDatabase, withMaster } from './support/remote-master'
-import { DONE, requestFor } from './support/settle'
+import { DONE, UNLIMITED, requestFor } from './support/settle'
 import { eventually } from './support/wait'
 
 const NO_TICKS = { refreshRate: 3_600_000, keepAlive: 'always' } as const
@@ -250,7 +250,7 @@ function localQueueFor(database: FakeDatabase) {
       return Promise.resolve({ claims, mayBeMore: count === limit })
     },
   }
-  const parts = { claims, feed, memory: { countDue: () => 0 }, pool: { scheduler }, outcomes }
+  const parts = { admission: UNLIMITED, claims, feed, memory: { countDue: () => 0 }, pool: { scheduler }, outcomes }
   const queue = new LocalQueue(parts as unknown as LocalQueueParts)
   /** Fetches as long as more is wanted; what it gets is sent at once. */
   const drain = async () => {

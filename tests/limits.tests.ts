@@ -3,7 +3,7 @@ import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { behindCommandGate } from './support/behind-command-gate'
 import type { Command } from './support/command-gate'
-import { LIMIT } from './support/attempt-tasks'
+import { LIMIT } from './support/limit-tasks'
 import { QUEUES } from './support/queues'
 import { RemoteMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
@@ -14,6 +14,7 @@ const FOUR_SLOTS = {
   keepAlive: 'always',
   maxAvailableWorkers: 2,
   workerConcurrency: 2,
+  withLimits: true,
 } as const
 
 function heldIds(master: RemoteMaster): string[] {
@@ -95,15 +96,12 @@ for (const { kind, inMemory } of QUEUES) {
   Tinytest.addAsync(`limits - ${kind}: a task that crashes, or is tried again, gives its place back`, async test => {
     await withMaster({ options: { ...FOUR_SLOTS, maxCrashes: 1 } }, async master => {
       const [crashed, next] = await master.call('addTasks', [
-        { taskType: 'limitedDie', data: {}, inMemory },
-        { taskType: 'limitedDie', data: {}, inMemory },
+        { taskType: 'limitedToOne', data: { does: 'die' }, inMemory },
+        { taskType: 'limitedToOne', data: { does: 'die' }, inMemory },
       ])
       for (const _id of [crashed, next]) test.equal((await master.ending(_id ?? '')).event, 'error')
-      const data = { attempt: 3 }
-      const ids = await master.call(
-        'addTasks',
-        Array<NewTask>(3).fill({ taskType: 'limitedFailUntil', data, inMemory }),
-      )
+      const data = { does: 'failUntil', attempt: 3 }
+      const ids = await master.call('addTasks', Array<NewTask>(3).fill({ taskType: 'limitedToOne', data, inMemory }))
       for (const _id of ids) test.equal((await master.ending(_id)).value, 3)
     })
   })
@@ -141,7 +139,7 @@ Tinytest.addAsync('limits - a claim that comes when another task has taken the l
     FOUR_SLOTS,
     async (master, gate) => {
       await master.workersAre(2)
-      const limited = { taskType: 'limitedHoldOne', data: {} }
+      const limited = { taskType: 'limitedToOne', data: { does: 'hold' } }
       const claimed = await master.addTask(limited)
       await eventually('its claim is sent', () => gate.commands.some(looksForTasks))
       const first = await master.addTask({ ...limited, inMemory: true })
@@ -176,8 +174,9 @@ Tinytest.addAsync(
   'limits - a task of a limited type that adds another of it lets that run after itself',
   async test => {
     await withMaster({ options: FOUR_SLOTS }, async master => {
-      const innermost = { taskType: 'limitedAdd', data: { taskType: 'echo', data: {}, _id: 'innermost' } }
-      await master.run({ taskType: 'limitedAdd', data: { ...innermost, _id: 'inner' } })
+      const innermost = { taskType: 'echo', data: {}, _id: 'innermost' }
+      const inner = { taskType: 'limitedToOne', data: { does: 'add', add: innermost }, _id: 'inner' }
+      await master.run({ taskType: 'limitedToOne', data: { does: 'add', add: inner } })
       test.equal((await master.ending('inner')).value, 'innermost')
       test.equal((await master.ending('innermost')).event, 'done')
     })

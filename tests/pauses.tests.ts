@@ -9,7 +9,7 @@ import { RemoteMaster, withDatabase, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
 
 /** Only signals wake the master. */
-const NO_TICKS = { refreshRate: 3_600_000, keepAlive: 'always' } as const
+const NO_TICKS = { refreshRate: 3_600_000, keepAlive: 'always', withLimits: true } as const
 
 function echoes(count: number, inMemory: boolean): NewTask[] {
   return Array.from({ length: count }, (_, n) => ({ taskType: 'echo', data: { n }, priority: 9, inMemory }))
@@ -68,12 +68,18 @@ for (const { kind, inMemory } of QUEUES) {
 
   Tinytest.addAsync(`pauses - ${kind}: a job of the queue pauses a type, and another resumes it`, async test => {
     await withMaster({ options: NO_TICKS }, async master => {
-      test.equal(await master.resultOf({ taskType: 'pause', data: { taskType: 'echo' }, inMemory }), true)
+      test.equal(
+        await master.resultOf({ taskType: 'setPaused', data: { taskType: 'echo', isPaused: true }, inMemory }),
+        true,
+      )
       await pausedAre(master, ['echo'])
       const [_id = ''] = await master.call('addTasks', echoes(1, inMemory))
       await restOf(master, inMemory)
       test.equal(startsOf(master, 'echo'), 0)
-      test.equal(await master.resultOf({ taskType: 'resume', data: { taskType: 'echo' }, inMemory }), true)
+      test.equal(
+        await master.resultOf({ taskType: 'setPaused', data: { taskType: 'echo', isPaused: false }, inMemory }),
+        true,
+      )
       test.equal((await master.ending(_id)).event, 'done')
     })
   })

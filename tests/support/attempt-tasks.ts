@@ -10,9 +10,6 @@ import {
   type ToggleIPC,
 } from 'meteor/nschwarz:cluster'
 
-/** How many jobs of a limited type one master runs at once. */
-export const LIMIT = 2
-
 /** Asks the test for leave to end: see `RemoteMaster.held`. */
 export function hold(job: Job, toggleIPC: ToggleIPC): Promise<unknown> {
   return toggleIPC(
@@ -63,30 +60,15 @@ async function askLater(job: Job, toggleIPC: ToggleIPC): Promise<unknown> {
   )
 }
 
-function failUntil(job: Job, _toggleIPC: ToggleIPC, { attempt }: JobContext): number {
+export function failUntil(job: Job, _toggleIPC: ToggleIPC, { attempt }: JobContext): number {
   if (attempt < (job.data as { attempt: number }).attempt) throw new Error(`attempt ${String(attempt)} failed`)
   return attempt
-}
-
-/** @returns when it ran: from and to, in milliseconds on a clock that all processes share */
-async function span(job: Job): Promise<[number, number]> {
-  const now = () => Number(process.hrtime.bigint()) / 1e6
-  const startedAt = now()
-  await pause((job.data as { milliseconds: number }).milliseconds)
-  return [startedAt, now()]
 }
 
 /** Tasks about attempts: which one it is, how it is limited, and how it ends early. */
 export const attemptTasks: TaskMap = {
   hold,
   failUntil,
-  /** `LIMIT` at once on a master. */
-  limitedHold: { run: hold, perMaster: LIMIT },
-  limitedHoldOne: { run: hold, perMaster: 1 },
-  limitedSpan: { run: span, perMaster: LIMIT },
-  limitedDie: { run: () => void process.kill(process.pid, 'SIGKILL'), perMaster: 1 },
-  limitedFailUntil: { run: failUntil, perMaster: 1, retries: 2, backoff: 1 },
-  limitedAdd: { run: job => TaskQueue.addTask(job.data as NewTask), perMaster: 1 },
   failUntilByType: { run: failUntil, retries: 2, backoff: (failures, error) => failures + error.message.length },
   throwingBackoff: {
     run: failUntil,
@@ -138,8 +120,6 @@ export const attemptTasks: TaskMap = {
     await TaskQueue.addTask(job.data as NewTask)
     await hold(job, toggleIPC)
   },
-  pause: job => TaskQueue.pause((job.data as { taskType: string }).taskType),
-  resume: job => TaskQueue.resume((job.data as { taskType: string }).taskType),
   cancel: job => TaskQueue.cancel((job.data as { _id: string })._id),
   /** Does not listen, and does not end. */
   stubborn: async (job, toggleIPC) => {

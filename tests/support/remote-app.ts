@@ -29,13 +29,13 @@ import {
   WAITING_HOOK_VARIABLE,
   notify,
 } from './remote-protocol'
-import { taskMap } from './task-map'
+import { limitedTaskMap, taskMap } from './task-map'
 
-const { withoutBroker, withoutCluster, ...given } = JSON.parse(process.env[OPTIONS_VARIABLE] ?? '{}') as Omit<
-  ClusterOptions,
-  'logs'
-> & {
+const { withLimits, withoutBroker, withoutCluster, ...given } = JSON.parse(
+  process.env[OPTIONS_VARIABLE] ?? '{}',
+) as Omit<ClusterOptions, 'logs'> & {
   logs?: 'all' | 'error' | 'function'
+  withLimits?: true
   withoutBroker?: true
   withoutCluster?: true
 }
@@ -44,7 +44,7 @@ const options: ClusterOptions = { ...given, logs: given.logs === 'function' ? wr
 const isMasterBeforeCluster = Cluster.isMaster()
 const cluster = withoutCluster
   ? undefined
-  : new Cluster(taskMap, { ...options, ...(withoutBroker ? {} : { messageBroker }) })
+  : new Cluster(withLimits ? limitedTaskMap : taskMap, { ...options, ...(withoutBroker ? {} : { messageBroker }) })
 
 const killer = process.env[KILLER_VARIABLE]
 if (killer !== undefined && !Cluster.isMaster()) {

@@ -11,6 +11,8 @@ export interface MasterSettings {
   /** Default: one worker of the tests' own priority, which other load must not starve, ticks of 50 ms, a free port. */
   readonly options?: Omit<ClusterOptions, 'messageBroker'> & {
     readonly withoutBroker?: true
+    /** With `limitedTaskMap`. */
+    readonly withLimits?: true
     /** An app that uses the queue and has no master: a web-only process. */
     readonly withoutCluster?: true
   }

@@ -3,6 +3,7 @@ import { existsSync, writeSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { foreign, forged } from './forgeries'
 import { faultyTasks } from './faulty-tasks'
+import { limitTasks } from './limit-tasks'
 import { hasMasterImports } from './has-master-imports'
 import { attemptTasks, hold } from './attempt-tasks'
 import { nestedList } from './nested-list'
@@ -270,3 +271,14 @@ export const taskMap: TaskMap = {
     return left
   },
 }
+
+/** MongoDB sorts the waiting tasks of more types by several queries (`TYPES_PER_QUERY`), which tests do not expect. */
+const MAX_TYPES = 100
+if (Object.keys(taskMap).length > MAX_TYPES) {
+  throw new Error(`the task map of the tests has more than ${String(MAX_TYPES)} types: use one of its own`)
+}
+
+const { addMany, block, echo, hold: holdAny, holdThenFail, text } = taskMap
+
+/** The task map of masters that are started `withLimits`. */
+export const limitedTaskMap = { ...limitTasks, addMany, block, echo, hold: holdAny, holdThenFail, text } as TaskMap

@@ -1,0 +1,48 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import {
+  TaskQueue,
+  type Job,
+  type JobContext,
+  type NewTask,
+  type TaskMap,
+  type ToggleIPC,
+} from 'meteor/nschwarz:cluster'
+import { failUntil, hold } from './attempt-tasks'
+
+/** How many jobs of a limited type one master runs at once. */
+export const LIMIT = 2
+
+/** @returns when it ran: from and to, in milliseconds on a clock that all processes share */
+async function span(job: Job): Promise<[number, number]> {
+  const now = () => Number(process.hrtime.bigint()) / 1e6
+  const startedAt = now()
+  await pause((job.data as { milliseconds: number }).milliseconds)
+  return [startedAt, now()]
+}
+
+/** Does what its data says. */
+function limitedToOne(job: Job, toggleIPC: ToggleIPC, context: JobContext): unknown {
+  const { does, add } = job.data as { does: 'hold' | 'die' | 'failUntil' | 'add'; add?: NewTask }
+  switch (does) {
+    case 'hold':
+      return hold(job, toggleIPC)
+    case 'die':
+      return process.kill(process.pid, 'SIGKILL')
+    case 'failUntil':
+      return failUntil(job, toggleIPC, context)
+    case 'add':
+      return add && TaskQueue.addTask(add)
+  }
+}
+
+/** Types with a limit, and a task that pauses and resumes. */
+export const limitTasks: TaskMap = {
+  /** `LIMIT` at once on a master. */
+  limitedHold: { run: hold, perMaster: LIMIT },
+  limitedSpan: { run: span, perMaster: LIMIT },
+  limitedToOne: { run: limitedToOne, perMaster: 1, retries: 2, backoff: 1 },
+  setPaused: job => {
+    const { isPaused, taskType } = job.data as { isPaused: boolean; taskType: string }
+    return isPaused ? TaskQueue.pause(taskType) : TaskQueue.resume(taskType)
+  },
+}
