@@ -49,6 +49,27 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof read(value, 'then') === 'function'
 }
 
+/** Stands in for a value that throws when it is read: a getter does, or a proxy. */
+export class Unreadable {
+  readonly error: unknown
+
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
+
+/** The first field that throws when it is read, and what it throws; undefined if all can be read. */
+export function findUnreadable(object: object): { readonly field: string; readonly value: Unreadable } | undefined {
+  for (const field of Object.keys(object)) {
+    try {
+      Reflect.get(object, field)
+    } catch (error) {
+      return { field, value: new Unreadable(error) }
+    }
+  }
+  return undefined
+}
+
 /** A short, safe rendering of any value for an error message: `"abc" (string)`, `null`, `an array`. */
 export function describe(value: unknown): string {
   switch (typeof value) {
@@ -89,6 +110,7 @@ function describeSafely(value: object | null): string {
 
 function describeObject(value: object | null): string {
   if (value === null) return 'null'
+  if (value instanceof Unreadable) return `unreadable, since it throws ${quote(messageOf(value.error))}`
   if (Array.isArray(value)) return 'an array'
   if (value instanceof Date && Number.isNaN(value.getTime())) return 'an invalid Date'
   const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null

@@ -1,6 +1,6 @@
 /** Errors about wrong arguments: which field, what was given, what is allowed, and what to do about it. */
 import { InvalidArgumentError } from './errors'
-import { isThenable, read, tagOf } from './inspect'
+import { findUnreadable, isThenable, read, tagOf } from './inspect'
 
 /** A list of names. The compiler checks that it has all of them and no other. */
 export function namesOf<Name extends string>(names: Readonly<Record<Name, true>>): readonly string[] {
@@ -32,15 +32,26 @@ export function unknownName(
 }
 
 /**
- * Checks that an object has no field but these.
+ * Checks that each field of an object can be read.
+ *
+ * @throws InvalidArgumentError that names the first whose getter throws
+ */
+export function checkReadable(prefix: string, given: object): void {
+  const found = findUnreadable(given)
+  if (found !== undefined) throw wrongValue(prefix + found.field, found.value, 'a value that can be read')
+}
+
+/**
+ * Checks that an object has no field but these, and that each can be read.
  *
  * @param prefix of its fields, for instance `addTask.`
  * @param kind as in `unknownName`
- * @throws InvalidArgumentError that names the first other field
+ * @throws InvalidArgumentError that names the first other field, or as `checkReadable`
  */
 export function checkNames(prefix: string, given: object, kind: string, known: readonly string[], hint?: string): void {
   const unknown = Object.keys(given).find(name => !known.includes(name))
   if (unknown !== undefined) throw unknownName(prefix + unknown, unknown, kind, known, hint)
+  checkReadable(prefix, given)
 }
 
 /** @param show how a name is written */

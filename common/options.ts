@@ -1,4 +1,4 @@
-import { millisecondsHint, nameHint, namesOf, numberHint, unknownName, wrongValue } from './invalid'
+import { checkReadable, millisecondsHint, nameHint, namesOf, numberHint, unknownName, wrongValue } from './invalid'
 import type { MessageBroker } from './ipc'
 import type { LogTarget } from './log'
 import { isPlainObject } from './plain'
@@ -221,6 +221,7 @@ function checkLayer(where: string, layer: unknown): ClusterOptions {
     const hint = typeof layer === 'number' ? `Use { maxAvailableWorkers: ${String(layer)} }.` : ''
     throw wrongValue(`${where}: options`, layer, 'an object', hint)
   }
+  checkReadable(`${where}: `, layer)
   const given = Object.entries(layer).filter(([, value]) => value !== undefined)
   for (const [name, value] of given) {
     if (!isOptionName(name)) throw unknownName(`${where}: ${name}`, name, 'option', NAMES, hintOfOption(name))

@@ -4,6 +4,7 @@
  * task function sees never depends on the way that it took.
  */
 
+import { Unreadable, findUnreadable } from './inspect'
 import { dataHint } from './invalid'
 import { toWellFormed } from './text'
 
@@ -47,7 +48,8 @@ export function copyPlain(value: unknown): { readonly copy: PlainValue } | { rea
     return { copy: copy(value, '', 0) }
   } catch (error) {
     if (error instanceof Refused) return { fault: error.fault }
-    throw error
+    // A proxy.
+    return { fault: { path: '', value: new Unreadable(error), allowed: PLAIN_ALLOWED, hint: '' } }
   }
 }
 
@@ -94,7 +96,7 @@ function copyArray(value: readonly unknown[], path: string, depth: number): Plai
 /** Leaves out undefined fields, as Meteor's MongoDB connection does. */
 function copyObject(value: Record<string, unknown>, path: string, depth: number): PlainObject {
   const target: PlainObject = {}
-  for (const [key, item] of Object.entries(value)) {
+  for (const [key, item] of entriesOf(value, path)) {
     if (item === undefined) continue
     if (key.startsWith('$') || key === '_bsontype' || key.includes('\0')) {
       throw new Refused({ path: `${path}.${key}`, value: item, allowed: ALLOWED_KEY, hint: '' })
@@ -102,6 +104,16 @@ function copyObject(value: Record<string, unknown>, path: string, depth: number)
     define(target, toWellFormed(key), copy(item, `${path}.${key}`, depth + 1))
   }
   return target
+}
+
+function entriesOf(value: Record<string, unknown>, path: string): [string, unknown][] {
+  try {
+    return Object.entries(value)
+  } catch (error) {
+    const found = findUnreadable(value)
+    if (found === undefined) throw error
+    throw new Refused({ path: `${path}.${found.field}`, value: found.value, allowed: PLAIN_ALLOWED, hint: '' })
+  }
 }
 
 /** `target.__proto__ = …` would set the prototype instead of a field. */

@@ -1,6 +1,6 @@
 /** The task map: the task functions of an application, by `taskType`, and how each of them is attempted. */
 import { isThenable } from './inspect'
-import { checkNames, namesOf, numberHint, wrongValue } from './invalid'
+import { checkNames, checkReadable, namesOf, numberHint, wrongValue } from './invalid'
 import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
 import { isPlainObject } from './plain'
 import {
@@ -91,6 +91,7 @@ export function resolveTaskMap(taskMap: unknown): Definitions {
   if (!isPlainObject(taskMap)) {
     throw wrongValue('new Cluster: taskMap', taskMap, 'an object of functions, by taskType')
   }
+  checkReadable('new Cluster: taskMap.', taskMap)
   return new Map(Object.entries(taskMap).map(([taskType, entry]) => [taskType, resolveEntry(taskType, entry)]))
 }
 

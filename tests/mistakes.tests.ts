@@ -44,6 +44,15 @@ const data = (value: unknown) => add({ data: value })
 const option = (options: unknown) => () => new Cluster({ sum: run }, any(options))
 const map = (taskMap: unknown) => () => new Cluster(any(taskMap))
 
+function fail(message: string): never {
+  throw new Error(message)
+}
+
+/** An object with a field that cannot be read. */
+function throwing(field: string, others: object = {}): object {
+  return Object.defineProperty({ ...others }, field, { enumerable: true, get: () => fail(`no ${field}`) })
+}
+
 /** What is done, how, and the message without its prefix. */
 type Mistake = readonly [what: string, call: () => unknown, message: string]
 
@@ -299,6 +308,41 @@ const MISTAKES: readonly Mistake[] = [
     'addTasks wrong item',
     () => TaskQueue.addTasks(any([task, { ...task, priority: 'high' }])),
     'addTasks[1].priority is "high" (string); allowed: an integer.',
+  ],
+  [
+    'data with a getter that throws',
+    () => TaskQueue.addTask({ ...task, data: { user: { list: [throwing('name')] } } }),
+    'addTask.data.user.list[0].name is unreadable, since it throws "no name"; allowed: null, booleans, numbers, strings, valid Dates, binary, and arrays and plain objects of these.',
+  ],
+  [
+    'data that is a proxy that throws',
+    () => TaskQueue.addTask({ ...task, data: new Proxy({}, { ownKeys: () => fail('no keys') }) }),
+    'addTask.data is unreadable, since it throws "no keys"; allowed: null, booleans, numbers, strings, valid Dates, binary, and arrays and plain objects of these.',
+  ],
+  [
+    'a field with a getter that throws',
+    () => TaskQueue.addTask(any(throwing('priority', { ...task }))),
+    'addTask.priority is unreadable, since it throws "no priority"; allowed: a value that can be read.',
+  ],
+  [
+    'options with a getter that throws',
+    option(throwing('port')),
+    'new Cluster: port is unreadable, since it throws "no port"; allowed: a value that can be read.',
+  ],
+  [
+    'a task map with a getter that throws',
+    map(throwing('sum')),
+    'new Cluster: taskMap.sum is unreadable, since it throws "no sum"; allowed: a value that can be read.',
+  ],
+  [
+    'a definition with a getter that throws',
+    map({ sum: throwing('retries', { run }) }),
+    'new Cluster: taskMap.sum.retries is unreadable, since it throws "no retries"; allowed: a value that can be read.',
+  ],
+  [
+    'wait options with a getter that throws',
+    () => TaskQueue.result('id', any(throwing('timeout'))),
+    'result.options.timeout is unreadable, since it throws "no timeout"; allowed: a value that can be read.',
   ],
   [
     'addTasks same _id',
