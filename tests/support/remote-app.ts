@@ -9,6 +9,7 @@ import {
   Cluster,
   TaskQueue,
   type ClusterOptions,
+  type FindForOptions,
   type Job,
   type JobContext,
   type LogEntry,
@@ -23,7 +24,9 @@ import {
   type Call,
   type Calls,
   KILLER_VARIABLE,
+  LOG_IN,
   OPTIONS_VARIABLE,
+  OWN_TASKS,
   PORT_THIEF_VARIABLE,
   RUNNING_HOOK_VARIABLE,
   WAITING_HOOK_VARIABLE,
@@ -98,6 +101,18 @@ if (process.env[RUNNING_HOOK_VARIABLE] !== undefined) {
     } catch (error) {
       console.log(`the hook was refused: ${(error as Error).name}`)
     }
+  })
+}
+
+// The stand-in for Meteor has no DDP.
+if ('publish' in Meteor) {
+  Meteor.publish(OWN_TASKS, function (fields: Record<string, 1>) {
+    return TaskQueue.findFor(this.userId, { fields: fields })
+  })
+  Meteor.methods({
+    [LOG_IN](this: { setUserId(userId: string | null): void }, userId: string | null) {
+      this.setUserId(userId)
+    },
   })
 }
 

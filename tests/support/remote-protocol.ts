@@ -30,6 +30,11 @@ export const EXAMPLE_PREFIX = 'example:'
 /** The options of the remote app's cluster, as JSON. */
 export const OPTIONS_VARIABLE = 'CLUSTER_TEST_OPTIONS'
 
+/** A publication of the tasks of the user who is logged in, with these further fields. */
+export const OWN_TASKS = 'tests.ownTasks'
+/** A method that logs in whoever it names. */
+export const LOG_IN = 'tests.logIn'
+
 type EventType = 'done' | 'error' | 'retry'
 export type RecordedType = 'added' | 'start' | 'done' | 'workerExit'
 
