@@ -9,7 +9,6 @@ import {
   Cluster,
   TaskQueue,
   type ClusterOptions,
-  type FindForOptions,
   type Job,
   type JobContext,
   type LogEntry,
