@@ -131,6 +131,25 @@ Tinytest.addAsync('limits - tasks of both queues count together', async test => 
   })
 })
 
+Tinytest.addAsync('limits - what is added to a full type costs no query', async test => {
+  const looksForTasks = ({ name }: Command) => name === 'findAndModify' || name === 'find'
+  await behindCommandGate(
+    () => 'pass',
+    FOUR_SLOTS,
+    async (master, gate) => {
+      await master.workersAre(2)
+      const limited = { taskType: 'limitedHold', data: {} }
+      const ids = await master.call('addTasks', Array<NewTask>(LIMIT + 1).fill(limited))
+      await heldAre(master, ids.slice(0, LIMIT))
+      // The fetches in flight are over.
+      await master.resultOf({ taskType: 'echo', data: {} })
+      const before = gate.commands.filter(looksForTasks).length
+      for (let n = 0; n < 20; n++) await master.addTask(limited)
+      test.equal(gate.commands.filter(looksForTasks).length - before, 0)
+    },
+  )
+})
+
 Tinytest.addAsync('limits - a claim that comes when another task has taken the last place is released', async test => {
   const looksForTasks = ({ name, body }: Command) =>
     name === 'findAndModify' || (name === 'find' && (body.filter as { state?: string }).state === 'waiting')

@@ -75,7 +75,8 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
     ...{ admission, answers, claims, dueTimer, feed, log, outage, queue: store, unknownTypes },
   })
   const dispatcher = new Dispatcher({
-    ...{ assigner, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage, pool, scaling },
+    ...{ admission, assigner, dueTimer, feed, localQueue, maintenance, memory, memoryTimer, options, outage },
+    ...{ pool, scaling },
   })
 
   // The events of all these parts, and who reacts to them.

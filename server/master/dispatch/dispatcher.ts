@@ -5,6 +5,7 @@ import type { Task, TaskSignal } from '../../../common/task'
 import type { Pool } from '../../pool/pool'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import type { ChangeFeed } from '../../queue/mongo/change-feed'
+import type { Admission } from '../claims/admission'
 import type { Maintenance } from '../maintenance/maintenance'
 import type { QueueOutage } from '../maintenance/outage'
 import type { Assigner } from './assigner'
@@ -13,6 +14,7 @@ import type { LocalQueue } from './local-queue'
 import type { Scaling } from './scaling'
 
 export interface DispatcherParts {
+  readonly admission: Admission
   readonly assigner: Assigner
   readonly dueTimer: DueTimer
   readonly feed: ChangeFeed
@@ -99,12 +101,14 @@ export class Dispatcher {
   }
 
   /** This task was added to the database, or may be claimed again. */
-  taskAdded({ priority, dueDate }: TaskSignal): void {
+  taskAdded({ dueDate, priority, taskType }: TaskSignal): void {
     const delay = Number(dueDate) - Date.now()
     if (delay > 0) {
       this.dueIn(delay, true)
       return
     }
+    // Once there is room for the type, whatever waits is announced.
+    if (this.#parts.admission.roomOf(taskType) <= 0) return
     // A document that other code wrote may have a priority that is not a number.
     this.#parts.localQueue.announce(Number.isFinite(priority) ? priority : Infinity)
     this.wake()

@@ -43,7 +43,12 @@ export class DueTimer {
     return this.#isOurs && this.#dueAt - performance.now() <= this.#pool.bootTime
   }
 
-  /** A task is due in `delay` milliseconds; 0 or less: now. The earliest counts. @param isOurs whether it is known to be of this app */
+  /**
+   * A task is due. The earliest counts.
+   *
+   * @param delay milliseconds; 0 or less: now
+   * @param isOurs whether it is known to be of this app
+   */
   add(delay: number, isOurs: boolean): void {
     const dueAt = performance.now() + delay
     if (dueAt >= this.#dueAt) return
