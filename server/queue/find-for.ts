@@ -32,6 +32,8 @@ export interface FindForOptions {
 export interface Query {
   readonly selector: object
   readonly fields: Readonly<Record<string, 1>>
+  /** The same fields of all tasks that have an audience, `audience` included; undefined if nothing is found. */
+  readonly ofAll: { readonly audience: string; readonly key: string; readonly selector: object } | undefined
 }
 
 /**
@@ -41,13 +43,19 @@ export interface Query {
 // Invariant 11: only the tasks of this audience, and no field that is for masters only.
 export function queryFor(audience: unknown, options: unknown): Query {
   const { fields, taskType } = checkOptions(options)
-  if (audience !== null) checkAudience(audience)
   const ofType = taskType === undefined ? {} : { taskType }
   const shown = Object.fromEntries([...SHOWN, ...Object.keys(fields ?? {})].map(field => [field, 1 as const]))
-  return { selector: audience === null ? { _id: { $in: [] } } : { audience, ...ofType }, fields: shown }
+  if (audience === null) return { selector: { _id: { $in: [] } }, fields: shown, ofAll: undefined }
+  checkAudience(audience)
+  const ofAll = {
+    audience,
+    key: JSON.stringify([taskType, Object.keys(shown).sort()]),
+    selector: { audience: { $exists: true }, ...ofType },
+  }
+  return { selector: { audience, ...ofType }, fields: shown, ofAll }
 }
 
-function checkAudience(audience: unknown): void {
+function checkAudience(audience: unknown): asserts audience is string {
   const hint = audience === undefined ? 'Give null for a client that is not logged in.' : ''
   if (typeof audience !== 'string' || audience === '') {
     throw wrongValue('findFor.audience', audience, 'a non-empty string, or null', hint)

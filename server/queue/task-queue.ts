@@ -4,6 +4,7 @@ import type { AcceptedType, NewTaskOf, ResultOf } from '../../common/register'
 import { type NewTask, type Task, checkText, createTask, createTasks } from '../../common/task'
 import { role } from '../role'
 import { checkId, refuseMore } from './arguments'
+import { Followers, type ObserveCallbacks, type Subscription } from './followers'
 import { type FindForOptions, queryFor } from './find-for'
 import { type ListenerOptions, type TaskEventListener, type TaskEventType, type Listeners } from './listeners'
 import type { InMemoryTasks } from './memory/in-memory-tasks'
@@ -30,6 +31,7 @@ export interface TaskQueueParts {
  */
 export class TaskQueueCollection extends Mongo.Collection<Task> {
   readonly #parts: TaskQueueParts
+  readonly #followers: Followers
 
   constructor(name: string, parts: TaskQueueParts) {
     // Invariant 11: keeps clients out, even with the packages `insecure` and `autopublish`. Meteor's types do not
@@ -37,6 +39,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     const closed: object = { defineMutationMethods: false, _preventAutopublish: true }
     super(name, closed)
     this.#parts = parts
+    this.#followers = new Followers(name)
   }
 
   /**
@@ -202,8 +205,15 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws InvalidArgumentError for any other audience, undefined included
    */
   findFor(audience: string | null, options: FindForOptions = {}): Mongo.Cursor<Task> {
-    const { fields, selector } = queryFor(audience, options)
-    return this.find(selector, { fields })
+    const { fields, ofAll, selector } = queryFor(audience, options)
+    const cursor = this.find(selector, { fields })
+    if (ofAll === undefined) return cursor
+    // Meteor's types do not say that it is a promise.
+    const observe = (callbacks: ObserveCallbacks) =>
+      Promise.resolve(this.find(ofAll.selector, { fields }).observeChanges(callbacks, { nonMutatingCallbacks: true }))
+    const publish = (subscription: Subscription) => this.#followers.publish(subscription, { ...ofAll, observe })
+    // Meteor calls this method of a cursor that a publication returns.
+    return Object.assign(cursor, { _publishCursor: publish })
   }
 
   /**
