@@ -100,7 +100,7 @@ export class RemoteMaster extends RemoteServer {
   /** The tasks that have started, in that order as far as one worker is concerned, until the last one has. */
   async startedUntil(last: string): Promise<string[]> {
     await this.written(new RegExp(`:${last}\tstarted`))
-    return [...this.output.matchAll(/:nschwarz:cluster:[^:]+:(\S+)\tstarted/g)].map(match => match[1] ?? '')
+    return [...this.output.matchAll(/:nschwarz:cluster:[^:\s]+:(\S+)\tstarted/g)].map(match => match[1] ?? '')
   }
 
   /** Until the n-th run of a `hold` task waits for `release`. @returns the worker's pid */
