@@ -2,7 +2,7 @@ import { checkReadable, millisecondsHint, nameHint, namesOf, numberHint, unknown
 import type { MessageBroker } from './ipc'
 import type { LogTarget } from './log'
 import { isPlainObject } from './plain'
-import { MAX_TIMER_MS, TIMER_ALLOWED, type TaskPolicy, isIntegerWithin, isTimer } from './policy'
+import { MAX_TIMER_MS, TIMER_ALLOWED, type TaskPolicy, isIntegerWithin, isTimer, isCount } from './policy'
 import { counted } from './text'
 
 /**
@@ -262,10 +262,6 @@ function isListOfFlags(value: unknown): boolean {
 
 function isOptionName(name: string): name is keyof ClusterOptions {
   return Object.hasOwn(RULES, name)
-}
-
-function isCount(value: unknown): boolean {
-  return isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER)
 }
 
 function isCountOrNull(value: unknown): boolean {

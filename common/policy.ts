@@ -113,6 +113,11 @@ export function isIntegerWithin(value: unknown, least: number, most: number): bo
   return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
 }
 
+/** An integer from 1. */
+export function isCount(value: unknown): boolean {
+  return isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER)
+}
+
 function isKeptTime(value: unknown): boolean {
   return isIntegerWithin(value, 1, MAX_DELAY_MS)
 }

@@ -3,14 +3,7 @@ import { isThenable } from './inspect'
 import { checkNames, checkReadable, namesOf, numberHint, wrongValue } from './invalid'
 import type { JobContext, TaskFunction, ToggleIPC } from './ipc'
 import { isPlainObject } from './plain'
-import {
-  type TaskPolicy,
-  type Backoff,
-  type BackoffFunction,
-  DEFAULT_BACKOFF,
-  checkPolicy,
-  isIntegerWithin,
-} from './policy'
+import { type TaskPolicy, type Backoff, type BackoffFunction, DEFAULT_BACKOFF, checkPolicy, isCount } from './policy'
 import type { StandardSchema } from './register'
 import { isSchema } from './schema'
 import type { Job } from './task'
@@ -122,14 +115,9 @@ function checkEntry(where: string, entry: unknown): Readonly<Record<string, unkn
     const allowed = 'a Standard Schema, as Zod, Valibot and ArkType have them'
     throw wrongValue(`${where}.schema`, entry.schema, allowed)
   }
-  if (entry.perMaster !== undefined && !isPerMaster(entry.perMaster)) {
-    const hint =
-      entry.perMaster === 0 ? 'To stop a type, use TaskQueue.pause.' : numberHint(entry.perMaster, isPerMaster)
+  if (entry.perMaster !== undefined && !isCount(entry.perMaster)) {
+    const hint = entry.perMaster === 0 ? 'To stop a type, use TaskQueue.pause.' : numberHint(entry.perMaster, isCount)
     throw wrongValue(`${where}.perMaster`, entry.perMaster, 'an integer from 1', hint)
   }
   return entry
-}
-
-function isPerMaster(value: unknown): boolean {
-  return isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER)
 }

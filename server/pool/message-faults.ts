@@ -14,8 +14,12 @@ export interface FaultHandling {
 }
 
 /** Hints are made of what other code may have written. The queue is polled anyway. A report is no outcome. */
-const IGNORED: ReadonlySet<string> = new Set<ToMaster['kind']>([
-  ...(['tasksAdded', 'taskCancelled', 'cancelRequested', 'typePaused', 'report'] as const),
+const IGNORED: ReadonlySet<unknown> = new Set<ToMaster['kind']>([
+  'tasksAdded',
+  'taskCancelled',
+  'cancelRequested',
+  'typePaused',
+  'report',
 ])
 
 const UNREADABLE = 'it came in a form that cannot be read'
@@ -32,7 +36,7 @@ export function handleUnreadable(unreadable: Unreadable, { fail, refuse, reject,
   } else if (kind === 'ask' && token !== undefined && conversation !== undefined) {
     log('a message to the messageBroker cannot be read: refused')
     refuse(token, conversation, new UnsendableValueError('the data of the message', UNREADABLE))
-  } else if (typeof kind === 'string' && IGNORED.has(kind)) {
+  } else if (IGNORED.has(kind)) {
     log(`a message of the kind ${describe(kind)} cannot be read: ignored`)
   } else {
     const how = `it sent a message in the envelope of nschwarz:cluster that cannot be read (kind: ${describe(kind)})`

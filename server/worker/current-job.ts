@@ -15,7 +15,7 @@ export class CurrentJob {
     if (slots > 1) this.track()
   }
 
-  /** Jobs that start from now on are told apart. */
+  /** From now on, the job that starts is known wherever its function goes on. */
   track(): void {
     this.#storage ??= new AsyncLocalStorage()
   }

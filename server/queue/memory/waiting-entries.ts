@@ -54,7 +54,11 @@ export class WaitingEntries {
     return Math.min(count, limit)
   }
 
-  /** Drops the outdated entries of each type of which most are outdated. @param current how many are not, of all types */
+  /**
+   * Drops the outdated entries of each type of which most are outdated.
+   *
+   * @param current how many are not, of all types
+   */
   forgetOutdated(current: number): void {
     for (const ofType of this.#byType.values()) {
       if (ofType.size > 2 * current + MIN_OUTDATED) ofType.retain(this.#isCurrent)

@@ -1,6 +1,6 @@
 import { checkNames, numberHint, wrongValue } from '../../../common/invalid'
 import { isPlainObject } from '../../../common/plain'
-import { isIntegerWithin } from '../../../common/policy'
+import { isCount } from '../../../common/policy'
 import { type TaskState, checkText } from '../../../common/task'
 import type { Filter, RawCollection } from './schema'
 
@@ -29,9 +29,8 @@ export function checkCountOptions(options: unknown): CountOptions {
   }
   checkNames('counts.options.', options, 'option', ['taskType', 'limit'])
   const { limit, taskType } = options
-  const isLimit = (value: unknown) => isIntegerWithin(value, 1, Number.MAX_SAFE_INTEGER)
-  if (limit !== undefined && !isLimit(limit)) {
-    throw wrongValue('counts.options.limit', limit, 'an integer from 1', numberHint(limit, isLimit))
+  if (limit !== undefined && !isCount(limit)) {
+    throw wrongValue('counts.options.limit', limit, 'an integer from 1', numberHint(limit, isCount))
   }
   if (taskType !== undefined) checkText('counts.options.taskType', taskType)
   return options

@@ -132,8 +132,8 @@ export class MongoMaintenance {
   }
 
   /**
-   * What this master has to claim or to maintain, and which types are paused. It is one command, and an idle queue costs
-   * no other.
+   * What this master has to claim or to maintain, and which types are paused. It is one command, and an idle queue
+   * costs no other.
    */
   async poll(): Promise<Found> {
     const [first = [], ...others] = this.#findingPipelines

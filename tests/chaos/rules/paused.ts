@@ -51,7 +51,9 @@ function surelyPaused(history: History): Pause[] {
     .filter(({ from, until }) => until > from)
 }
 
-/** The calls that pause and resume. One that was not acknowledged is over once it has thrown, or its process is gone. */
+/**
+ * The calls that pause and resume. One that was not acknowledged is over once it has thrown, or its process is gone.
+ */
 function callsOf(history: History): ActCall[] {
   return history.acts
     .filter(({ method }) => method === 'pause' || method === 'resume')
