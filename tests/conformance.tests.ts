@@ -54,6 +54,10 @@ Tinytest.add('conformance - main.js is two folders above serverDir, and inserted
   test.equal(process.argv[2], 'program.json')
 })
 
+Tinytest.add('conformance - APP_ID names the app', test => {
+  test.matches(process.env.APP_ID ?? '', /^[\w.]+$/)
+})
+
 Tinytest.add('conformance - onListening calls at once when the server listens', test => {
   let isCalled = false
   WebApp.onListening(() => {

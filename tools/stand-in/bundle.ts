@@ -70,7 +70,7 @@ function move(unfinished: string, folder: string): void {
 }
 
 function compile(
-  { modules, packages, preload }: Program,
+  { appId, modules, packages, preload }: Program,
   outdir: string,
 ): BuildResult<{ metafile: true; write: false }> {
   const packageOf = (name: string) => `${JSON.stringify(name)}: () => import(${JSON.stringify(packages[name])})`
@@ -79,6 +79,7 @@ function compile(
       contents: `
 import { start } from ${JSON.stringify(BOOT)}
 await start(
+  ${JSON.stringify(appId)},
   { ${preload.map(packageOf).join(', ')} },
   [${modules.map(file => `() => import(${JSON.stringify(file)})`).join(', ')}],
 )`,

@@ -8,6 +8,8 @@ import { runInNewContext } from 'node:vm'
 import { ROOT } from '../setup.js'
 
 export interface Program {
+  /** What Meteor sets as `APP_ID`. */
+  readonly appId: string
   /** The names of the packages that are loaded before the app, in their order. */
   readonly preload: readonly string[]
   /** The main modules of the app or the test package, loaded in this order. */
@@ -44,6 +46,7 @@ function testProgram(description: PackageDescription): Program {
   const main = path.join(ROOT, required(description.onTest.mainModule))
   return {
     ...shared(description, description.onTest.uses),
+    appId: 'tests',
     modules: [main, DRIVER],
     scopes: [
       { prefix: path.join(ROOT, 'tests/'), uses: withImplied(description.onTest.uses) },
@@ -60,6 +63,7 @@ function appProgram(description: PackageDescription, app: string): Program {
   }
   return {
     ...shared(description, uses),
+    appId: readLines(path.join(app, '.meteor/.id')).join(),
     modules: [path.join(app, meteor.mainModule.server)],
     scopes: [{ prefix: `${app}/`, uses: withImplied(uses) }, packageScope(description)],
   }

@@ -22,10 +22,16 @@ globalThis.__meteor_bootstrap__ = { startupHooks: [], serverDir: import.meta.dir
 Object.assign(globalThis, { Package: loaded })
 
 /**
+ * @param appId of `.meteor/.id`
  * @param packages load each package, by name
  * @param modules load the main modules of the app
  */
-export async function start(packages: Readonly<Record<string, Load>>, modules: readonly Load[]): Promise<void> {
+export async function start(
+  appId: string,
+  packages: Readonly<Record<string, Load>>,
+  modules: readonly Load[],
+): Promise<void> {
+  process.env.APP_ID ||= appId
   listenLikeMeteor()
   for (const [name, load] of Object.entries(packages)) loaded[name] = (await load()) as object
   for (const load of modules) await load()
