@@ -6,6 +6,8 @@ Package.describe({
   documentation: 'README.md',
 })
 
+Npm.depends({ croner: '11.0.1' })
+
 Package.onUse(api => {
   api.versionsFrom('3.0')
   api.use(['mongo', 'typescript'])

@@ -3,6 +3,7 @@ import type { MessageBroker } from './ipc'
 import type { LogTarget } from './log'
 import { isPlainObject } from './plain'
 import { MAX_TIMER_MS, TIMER_ALLOWED, type TaskPolicy, isIntegerWithin, isTimer, isCount } from './policy'
+import type { Schedule } from './schedules'
 import { counted } from './text'
 
 /**
@@ -91,6 +92,17 @@ export interface ClusterOptions {
    * false in the settings a process is web-only: it adds tasks, but runs none. Default true.
    */
   readonly autoInitialize?: boolean
+  /**
+   * The schedules of this app, by name. A master declares them when it starts to dispatch persistent tasks, and those
+   * that are no longer there are removed: with `{}` all of them. Default null: it leaves the schedules as they are, and
+   * adds no tasks for them.
+   */
+  readonly schedules?: { readonly [name: string]: Schedule } | null
+  /**
+   * The app whose schedules these are: a non-empty string without `/`, the same in all its processes, and in no other
+   * app that uses the database. Default null: the environment variable `APP_ID`, which Meteor sets.
+   */
+  readonly app?: string | null
 }
 
 export type ResolvedOptions = { readonly [Name in keyof ClusterOptions]-?: Exclude<ClusterOptions[Name], undefined> }
@@ -156,6 +168,8 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
     typeof value === 'string' ? `Use ['${value}'].` : '',
   ),
   autoInitialize: rule('true or false', isBoolean, true),
+  schedules: rule('an object of schedules, by name, or null', isPlainObjectOrNull, null),
+  app: rule('a non-empty string without /, or null', isAppOrNull, null),
 }
 
 const NAMES = Object.keys(RULES) as (keyof ClusterOptions)[]
@@ -252,6 +266,14 @@ const POLICY_FIELDS = namesOf<Exclude<keyof TaskPolicy, keyof ClusterOptions>>({
 
 function hintOfOption(name: string): string {
   return POLICY_FIELDS.includes(name) ? 'It belongs to a task type: { run, … } in the task map.' : nameHint(name, NAMES)
+}
+
+function isPlainObjectOrNull(value: unknown): boolean {
+  return value === null || isPlainObject(value)
+}
+
+function isAppOrNull(value: unknown): boolean {
+  return value === null || (typeof value === 'string' && value !== '' && !value.includes('/'))
 }
 
 function isListOfFlags(value: unknown): boolean {

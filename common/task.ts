@@ -50,6 +50,10 @@ export interface Task<Data = unknown> extends Job<Data>, TaskPolicy {
   readonly log?: readonly LogLine[]
   /** Who may follow the task: see `TaskQueue.findFor`. */
   readonly audience?: string | readonly string[]
+  /** The name of the schedule that has added the task; its `dueDate` is the tick. */
+  readonly schedule?: string
+  /** Milliseconds for which its `_id` stays taken once the task has ended: only on a task that a schedule has added. */
+  readonly idHeldFor?: number
   /** Only on a cancelled task. */
   readonly cancelledAt?: Date
   /** What the function returned: only on a done task that is kept. */

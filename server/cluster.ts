@@ -5,6 +5,7 @@ import { checkNames, wrongValue } from '../common/invalid'
 import { createLog } from '../common/log'
 import { type ClusterOptions, type Notice, type ResolvedOptions, checkOption, resolveOptions } from '../common/options'
 import { isPlainObject } from '../common/plain'
+import { type DeclaredSchedule, resolveSchedules } from '../common/schedules'
 import type { ClusterStats } from '../common/stats'
 import type { WireSignal } from '../common/pipe/protocol'
 import type { Task, TaskSignal } from '../common/task'
@@ -13,7 +14,8 @@ import { afterStartup, onListening } from './boot'
 import { availableCpus, machine } from './machine'
 import { createMaster } from './master/create-master'
 import type { Master } from './master/master'
-import { results, retention, schemas, signals, waiters } from './queue/instances'
+import { results, retention, schedules, schemas, signals, waiters } from './queue/instances'
+import { checkSetSize } from './queue/schedules/stored-sets'
 import { role } from './role'
 import { AddedTasks } from './worker/added-tasks'
 import { JobRunner } from './worker/job-runner'
@@ -56,6 +58,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
   constructor(taskMap: Map, options: ClusterOptions = {}) {
     const definitions = resolveTaskMap(taskMap)
     const { options: resolved, notice } = resolveOptions(settings(), options, machine())
+    const declared = declaredSchedules(resolved, definitions)
     if (hasInstance) {
       throw new WrongProcessError('there is a Cluster in this process already; put all tasks in one task map.')
     }
@@ -64,9 +67,10 @@ export class Cluster<Map extends TaskMap = TaskMap> {
     this.#stopTimeout = resolved.stopTimeout
     retention.configure(definitions, resolved.keepFailed)
     schemas.configure(definitions)
+    schedules.configure(resolved.app, declared)
     // Invariant 7: a worker has no master, so it never dispatches, forks or releases tasks.
     if (link !== undefined) startWorker(definitions, resolved, link)
-    else this.#master = startMaster(definitions, resolved, notice)
+    else this.#master = startMaster(definitions, resolved, notice, declared)
   }
 
   /**
@@ -128,11 +132,24 @@ function checkStopOptions(options: unknown): { readonly timeout?: number } {
   return options
 }
 
-function startMaster(definitions: Definitions, options: ResolvedOptions, notice: Notice | undefined): Master {
+/** @returns undefined if this process declares none */
+function declaredSchedules(options: ResolvedOptions, definitions: Definitions): DeclaredSchedule[] | undefined {
+  if (options.schedules === null) return undefined
+  const declared = resolveSchedules(options.schedules, definitions)
+  checkSetSize(declared)
+  return declared
+}
+
+function startMaster(
+  definitions: Definitions,
+  options: ResolvedOptions,
+  notice: Notice | undefined,
+  declared: DeclaredSchedule[] | undefined,
+): Master {
   const log = createLog(options.logs)
   if (notice !== undefined && (options.autoInitialize || notice.level === 'warn')) log[notice.level](notice.text)
   if (!options.autoInitialize) log.info(WEB_ONLY)
-  const master = createMaster(definitions, options, log)
+  const master = createMaster(definitions, options, log, declared)
   waiters.useMaster({
     mayRun: () => master.isRunning,
     lookEvery: options.refreshRate,

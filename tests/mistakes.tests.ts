@@ -28,7 +28,11 @@ const FIELDS =
 const OPTIONS =
   'port, maxAvailableWorkers, workerConcurrency, refreshRate, inMemoryOnly, messageBroker, logs, keepAlive, ' +
   'leaseDuration, maxCrashes, abortGrace, startTimeout, keepFailed, maxJobsPerWorker, maxWorkerMemory, stopTimeout, ' +
-  'workerPriority, workerExecArgv, autoInitialize'
+  'workerPriority, workerExecArgv, autoInitialize, schedules, app'
+const CRON = "a cron expression, as '30 2 * * *' (minute, hour, day, month, weekday)"
+const SCHEDULE_FIELDS =
+  'taskType, data, priority, audience, retries, backoff, timeout, keepDone, keepFailed, cron, timeZone, every, ' +
+  'catchUp, overlap'
 const TIMER = 'milliseconds: an integer from 1 to 2147483647'
 
 const task = { taskType: 'sum', data: {} }
@@ -42,6 +46,7 @@ const loose = TaskQueue as unknown as Record<string, (...args: unknown[]) => unk
 const add = (fields: object) => () => TaskQueue.addTask(any({ ...task, ...fields }))
 const data = (value: unknown) => add({ data: value })
 const option = (options: unknown) => () => new Cluster({ sum: run }, any(options))
+const schedule = (given: unknown) => option({ schedules: { nightly: given } })
 const map = (taskMap: unknown) => () => new Cluster(any(taskMap))
 
 function fail(message: string): never {
@@ -577,6 +582,121 @@ const MISTAKES: readonly Mistake[] = [
     'a duration that is not allowed either',
     option({ refreshRate: '1000h' }),
     `new Cluster: refreshRate is "1000h" (string); allowed: ${TIMER}.`,
+  ],
+  [
+    'schedules in an array',
+    option({ schedules: [] }),
+    'new Cluster: schedules is an array; allowed: an object of schedules, by name, or null.',
+  ],
+  [
+    'a schedule that is a text',
+    schedule('0 2 * * *'),
+    `new Cluster: schedules.nightly is "0 2 * * *" (string); allowed: an object { taskType, data, cron or every, … }. Use { taskType: '…', cron: '0 2 * * *' }.`,
+  ],
+  [
+    'a schedule without a time',
+    schedule({ taskType: 'sum' }),
+    'new Cluster: schedules.nightly is an object; allowed: an object with cron or every.',
+  ],
+  [
+    'a schedule with two',
+    schedule({ taskType: 'sum', cron: '@daily', every: 1000 }),
+    'new Cluster: schedules.nightly is an object; allowed: an object with cron or every, not with both.',
+  ],
+  [
+    'cron: minute 61',
+    schedule({ taskType: 'sum', cron: '61 2 * * *' }),
+    `new Cluster: schedules.nightly.cron is "61 2 * * *" (string); allowed: ${CRON}. Invalid value for minute: 61.`,
+  ],
+  [
+    'cron: four fields',
+    schedule({ taskType: 'sum', cron: '2 * * *' }),
+    `new Cluster: schedules.nightly.cron is "2 * * *" (string); allowed: ${CRON}.`,
+  ],
+  [
+    'cron: a date',
+    schedule({ taskType: 'sum', cron: '2026-12-01T00:00:00' }),
+    `new Cluster: schedules.nightly.cron is "2026-12-01T00:00:00" (string); allowed: ${CRON}.`,
+  ],
+  [
+    'cron: 30 February',
+    schedule({ taskType: 'sum', cron: '0 0 30 2 *' }),
+    `new Cluster: schedules.nightly.cron is "0 0 30 2 *" (string); allowed: ${CRON}. There is no such day.`,
+  ],
+  [
+    'timeZone: an offset',
+    schedule({ taskType: 'sum', cron: '@daily', timeZone: '+02:00' }),
+    `new Cluster: schedules.nightly.timeZone is "+02:00" (string); allowed: the name of an IANA time zone, as 'Europe/Berlin' or 'UTC'.`,
+  ],
+  [
+    'timezone',
+    schedule({ taskType: 'sum', cron: '@daily', timezone: 'UTC' }),
+    `new Cluster: schedules.nightly.timezone is no field of a schedule; allowed: ${SCHEDULE_FIELDS}. Did you mean timeZone?`,
+  ],
+  [
+    'timeZone beside every',
+    schedule({ taskType: 'sum', every: 1000, timeZone: 'UTC' }),
+    'new Cluster: schedules.nightly.timeZone is "UTC" (string); allowed: none beside every. It belongs to cron.',
+  ],
+  [
+    'every: half a second',
+    schedule({ taskType: 'sum', every: 500 }),
+    'new Cluster: schedules.nightly.every is 500 (number); allowed: milliseconds: an integer from 1000 to 2^52.',
+  ],
+  [
+    "every: '5m'",
+    schedule({ taskType: 'sum', every: '5m' }),
+    'new Cluster: schedules.nightly.every is "5m" (string); allowed: milliseconds: an integer from 1000 to 2^52. Use the number 300000, in milliseconds.',
+  ],
+  [
+    'a schedule of an unknown type',
+    schedule({ taskType: 'sun', every: 1000 }),
+    'new Cluster: schedules.nightly.taskType is "sun" (string); allowed: one of sum. Did you mean sum?',
+  ],
+  [
+    'a schedule with wrong data',
+    schedule({ taskType: 'sum', data: { run }, every: 1000 }),
+    `new Cluster: schedules.nightly.data.run is a function; allowed: ${VALUES}. Name the work by taskType, and give its input.`,
+  ],
+  [
+    'a schedule with a dueDate',
+    schedule({ taskType: 'sum', every: 1000, dueDate: new Date(0) }),
+    `new Cluster: schedules.nightly.dueDate is no field of a schedule; allowed: ${SCHEDULE_FIELDS}. Each tick has its own.`,
+  ],
+  [
+    'overlap: true',
+    schedule({ taskType: 'sum', every: 1000, overlap: true }),
+    "new Cluster: schedules.nightly.overlap is true (boolean); allowed: 'skip' or 'queue'.",
+  ],
+  [
+    'catchUp: all',
+    schedule({ taskType: 'sum', every: 1000, catchUp: 'all' }),
+    `new Cluster: schedules.nightly.catchUp is "all" (string); allowed: 'last' or 'none'.`,
+  ],
+  [
+    'a schedule with a getter that throws',
+    option({ schedules: throwing('nightly') }),
+    'new Cluster: schedules.nightly is unreadable, since it throws "no nightly"; allowed: a value that can be read.',
+  ],
+  [
+    'a schedule named a@b',
+    option({ schedules: { 'a@b': { taskType: 'sum', every: 1000 } } }),
+    'new Cluster: schedules: a name is "a@b" (string); allowed: a name without @.',
+  ],
+  [
+    'app: a/b',
+    option({ app: 'a/b' }),
+    'new Cluster: app is "a/b" (string); allowed: a non-empty string without /, or null.',
+  ],
+  [
+    'runSchedule()',
+    () => TaskQueue.runSchedule(any(undefined)),
+    'runSchedule.name is undefined; allowed: a non-empty string.',
+  ],
+  [
+    'pauseSchedule(name, callback)',
+    () => loose.pauseSchedule?.('nightly', run),
+    'pauseSchedule: the second argument is a function; allowed: none. pauseSchedule returns a promise: await it.',
   ],
   [
     'options that are a promise',

@@ -27,6 +27,8 @@ Tinytest.add('options - the defaults are those of the README', test => {
       workerPriority: null,
       workerExecArgv: [],
       autoInitialize: true,
+      schedules: null,
+      app: null,
     },
     notice: {
       level: 'info',

@@ -38,6 +38,15 @@ example('scheduled', 'a scheduled task that is moved to now runs now', async app
   await writes(app, /reminding ada/)
 })
 
+example('schedules', 'a schedule is run at once, and another is paused', async app => {
+  await writes(
+    app,
+    /writing the nightly report/,
+    /nightly is next due at 20\S+T0[01]:30:00\.000Z/,
+    /poll is next due at undefined/,
+  )
+})
+
 example(
   'recurring',
   'a recurring task writes its report, and is due again ten minutes later',

@@ -1,5 +1,6 @@
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
+import type { DeclaredSchedule } from '../../common/schedules'
 import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { forkServer } from '../pool/fork/fork-server'
@@ -12,7 +13,10 @@ import { MongoSettler } from '../queue/mongo/settle'
 import {
   listeners,
   memoryQueue as memory,
+  queue as queueOfProcess,
   retention,
+  scheduleSets,
+  schedules,
   signals,
   storedPauses,
   storedTasks,
@@ -37,10 +41,16 @@ import { QueueOutage } from './maintenance/outage'
 import { UnknownTypes } from './maintenance/unknown-types'
 import { Master } from './master'
 import { Reactions } from './reactions'
+import { Ticker } from './schedules/ticker'
 
 /** Builds a master and connects its parts; nothing runs before it is started. */
 // eslint-disable-next-line max-lines-per-function -- a list of the parts and of their connections, without a branch
-export function createMaster(definitions: Definitions, options: ResolvedOptions, log: Log): Master {
+export function createMaster(
+  definitions: Definitions,
+  options: ResolvedOptions,
+  log: Log,
+  declared: readonly DeclaredSchedule[] | undefined,
+): Master {
   const { abortGrace, leaseDuration, maxCrashes, messageBroker } = options
   const taskTypes = [...definitions.keys()]
   const owner = currentOwner()
@@ -79,17 +89,31 @@ export function createMaster(definitions: Definitions, options: ResolvedOptions,
     ...{ pool, scaling },
   })
 
+  const ticker = createTicker(options, declared, log, outage)
+
   // The events of all these parts, and who reacts to them.
   const reactions = new Reactions({
     ...{ abortGrace, admission, claims, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
-    ...{ feedOutage: new FeedOutage(log), outcomes, pool, reports, settler, unknownTypes, waiters },
+    ...{ feedOutage: new FeedOutage(log), outcomes, pool, reports, settler, ticker, unknownTypes, waiters },
   })
   for (const part of [admission, claims, feed, maintenance, settler]) part.listen(reactions)
   dueTimer.listen({ taskDue: () => maintenance.wake(), taskNear: () => scaling.growAhead() })
   memoryTimer.listen({ taskDue: () => dispatcher.wake(), taskNear: () => scaling.growAhead() })
   memory.open(token => reactions.inMemoryTaskRemoved(token), admission)
   signals.listenAsMaster(reactions)
-  return new Master({ admission, claims, dispatcher, log, options, pool, reactions, settler })
+  return new Master({ admission, claims, dispatcher, log, options, pool, reactions, settler, ticker })
+}
+
+/** @returns undefined for a master that has no schedules, or runs no persistent tasks */
+function createTicker(
+  { inMemoryOnly, leaseDuration, refreshRate }: ResolvedOptions,
+  declared: readonly DeclaredSchedule[] | undefined,
+  log: Log,
+  outage: QueueOutage,
+): Ticker | undefined {
+  if (declared === undefined || inMemoryOnly) return undefined
+  const add = (task: Task) => queueOfProcess.add(task, false)
+  return new Ticker({ add, app: schedules.app, declared, leaseDuration, log, outage, refreshRate, sets: scheduleSets })
 }
 
 function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool {

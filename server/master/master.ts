@@ -10,6 +10,7 @@ import type { Admission } from './claims/admission'
 import type { Claims } from './claims/claims'
 import type { Settler } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
+import type { Ticker } from './schedules/ticker'
 import { stopOnSignal } from './shutdown'
 
 /** After a signal, at most this part of `stopTimeout` is kept for aborted jobs to finish. */
@@ -30,6 +31,7 @@ export interface MasterParts {
   readonly pool: Pool
   readonly reactions: PoolListener
   readonly settler: Settler
+  readonly ticker: Ticker | undefined
 }
 
 /**
@@ -60,10 +62,11 @@ export class Master {
     if (this.#mode !== 'stopped') return
     this.#mode = 'running'
     this.#ignoreSignals = stopOnSignal(signal => this.endBy(signal), Meteor.isProduction)
-    const { claims, dispatcher, options, pool, reactions } = this.#parts
+    const { claims, dispatcher, options, pool, reactions, ticker } = this.#parts
     pool.open(reactions)
     if (!options.inMemoryOnly) claims.start()
     dispatcher.start()
+    ticker?.start()
   }
 
   /**
@@ -96,7 +99,7 @@ export class Master {
   }
 
   private async finishStop(closed: Promise<void>): Promise<void> {
-    const dispatched = this.#parts.dispatcher.stop()
+    const dispatched = Promise.all([this.#parts.dispatcher.stop(), this.#parts.ticker?.stop()])
     await closed
     await Promise.race([this.settled(dispatched), pause(SETTLE_WAIT_MAX_MS)])
     this.#parts.claims.stop()
@@ -109,7 +112,7 @@ export class Master {
   }
 
   /** Resolves when every claim is settled and its event is emitted. */
-  private async settled(dispatched: Promise<void>): Promise<void> {
+  private async settled(dispatched: Promise<unknown>): Promise<void> {
     await dispatched
     await this.#parts.claims.fetched()
     await this.#parts.settler.idle()

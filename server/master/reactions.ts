@@ -26,6 +26,7 @@ import type { LocalQueue } from './dispatch/local-queue'
 import type { FeedOutage } from './maintenance/feed-outage'
 import type { Maintenance, MaintenanceListener } from './maintenance/maintenance'
 import type { UnknownTypes } from './maintenance/unknown-types'
+import type { Ticker } from './schedules/ticker'
 
 export interface ReactionsParts {
   /** Milliseconds. */
@@ -44,6 +45,7 @@ export interface ReactionsParts {
   readonly pool: Pool
   readonly reports: Reports
   readonly settler: Settler
+  readonly ticker: Ticker | undefined
   readonly unknownTypes: UnknownTypes
   readonly waiters: Waiters
 }
@@ -97,6 +99,10 @@ export class Reactions
 
   inMemoryTaskRemoved(token: string): void {
     this.#parts.claims.lose(token, 'removed')
+  }
+
+  schedulesChanged(): void {
+    this.#parts.ticker?.wake()
   }
 
   async addClaimed(task: Task): Promise<boolean> {

@@ -12,11 +12,15 @@ import { Results } from './results/results'
 import { Waiters } from './results/waiters'
 import { Retention } from './retention'
 import { Schemas } from './schemas'
+import type { ScheduleSet } from './schedules/schedule-set'
+import { Schedules } from './schedules/schedules'
+import { type SetCollection, StoredSets } from './schedules/stored-sets'
 import { Signals } from './signals'
 import { TaskQueueCollection } from './task-queue'
 
 const QUEUE_NAME = 'taskQueue'
 const PAUSES_NAME = 'taskQueuePauses'
+const SCHEDULES_NAME = 'taskQueueSchedules'
 /** Whatever the connection string prefers, reads go to the primary, so that they see what was just written. */
 const FROM_PRIMARY = { readPreference: 'primary' } as const
 
@@ -26,14 +30,21 @@ export const memoryQueue = new MemoryQueue(createId(), retention)
 export const listeners = new Listeners()
 export const signals = new Signals()
 export const schemas = new Schemas()
-const queue = new Queue({ memory: memoryQueue, pauses: storedPauses, retention, signals, tasks: storedTasks })
+export const queue = new Queue({ memory: memoryQueue, pauses: storedPauses, retention, signals, tasks: storedTasks })
 export const waiters = new Waiters(queue, new MongoEndFeed(storedTasks))
 export const results = new Results(queue, role === 'worker' ? OUTSIDE_OF_JOBS : waiters)
+export const scheduleSets = new StoredSets(storedSets, storedTasks)
+export const schedules = new Schedules(
+  { add: task => queue.add(task, false), sets: scheduleSets, signals },
+  // Meteor sets it alike in all instances and builds of an app.
+  process.env.APP_ID,
+)
 export const TaskQueue = new TaskQueueCollection(QUEUE_NAME, {
   listeners,
   memory: memoryQueue,
   queue,
   results,
+  schedules,
   schemas,
   tasks: storedTasks,
 })
@@ -46,4 +57,9 @@ export function storedTasks(): RawCollection {
 /** The documents of the paused types. */
 export function storedPauses(): PauseCollection {
   return TaskQueue.rawDatabase().collection<StoredPause>(PAUSES_NAME, FROM_PRIMARY)
+}
+
+/** The schedules, one document for each app. */
+function storedSets(): SetCollection {
+  return TaskQueue.rawDatabase().collection<ScheduleSet>(SCHEDULES_NAME, FROM_PRIMARY)
 }

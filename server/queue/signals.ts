@@ -28,6 +28,8 @@ export interface MasterListener extends QueueListener {
   inMemoryTaskStartedAnew(): void
   /** An in-memory task was removed while it was running. */
   inMemoryTaskRemoved(token: string): void
+  /** A schedule was paused or resumed. */
+  schedulesChanged(): void
 }
 
 /**

@@ -13,6 +13,7 @@ import { type CountOptions, type TaskCounts, checkCountOptions, countTasks } fro
 import type { RawCollection } from './mongo/schema'
 import type { Queue } from './queue'
 import { type Results, type WaitOptions, checkWaitOptions } from './results/results'
+import type { ScheduleStatus, Schedules } from './schedules/schedules'
 import type { Schemas } from './schemas'
 
 export interface TaskQueueParts {
@@ -20,6 +21,7 @@ export interface TaskQueueParts {
   readonly memory: InMemoryTasks
   readonly queue: Queue
   readonly results: Results
+  readonly schedules: Schedules
   readonly schemas: Schemas
   /** The documents of the persistent tasks. */
   readonly tasks: () => RawCollection
@@ -194,6 +196,55 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     checkText('resume.taskType', taskType)
     refuseMore('resume', others)
     return this.#parts.queue.resume(taskType)
+  }
+
+  /**
+   * The schedules of this app, from any process.
+   *
+   * @throws WrongProcessError (rejects) if nothing says which app this is: neither the option `app` nor `APP_ID`
+   */
+  async schedules(): Promise<ScheduleStatus[]> {
+    return this.#parts.schedules.list()
+  }
+
+  /**
+   * Adds a task as the schedule does, now: from any process, also while the schedule is paused or its last task has not
+   * ended. Its ticks are not changed.
+   *
+   * @returns the `_id` of the task, which is a new one
+   * @throws InvalidArgumentError (rejects) if this app has no schedule of this name
+   * @throws WrongProcessError (rejects) as `schedules`
+   */
+  async runSchedule(name: string): Promise<string>
+  async runSchedule(name: string, ...others: readonly unknown[]): Promise<string> {
+    refuseMore('runSchedule', others)
+    return this.#parts.schedules.run(name)
+  }
+
+  /**
+   * Pauses a schedule, from any process and for every master, until `resumeSchedule` is called; a restart does not
+   * resume it. A task that was added before still runs.
+   *
+   * @returns whether the schedule was not paused before
+   * @throws as `runSchedule` (rejects)
+   */
+  async pauseSchedule(name: string): Promise<boolean>
+  async pauseSchedule(name: string, ...others: readonly unknown[]): Promise<boolean> {
+    refuseMore('pauseSchedule', others)
+    return this.#parts.schedules.pause(name)
+  }
+
+  /**
+   * Resumes a schedule, from any process and for every master. Ticks of the pause are not made up for. The master of
+   * this process knows of it at once, the others within a third of their `leaseDuration`.
+   *
+   * @returns whether the schedule was paused
+   * @throws as `runSchedule` (rejects)
+   */
+  async resumeSchedule(name: string): Promise<boolean>
+  async resumeSchedule(name: string, ...others: readonly unknown[]): Promise<boolean> {
+    refuseMore('resumeSchedule', others)
+    return this.#parts.schedules.resume(name)
   }
 
   /**

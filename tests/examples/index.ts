@@ -2,6 +2,7 @@
 export const examples: Record<string, () => Promise<unknown>> = {
   first: () => import('./first'),
   scheduled: () => import('./scheduled'),
+  schedules: () => import('./schedules'),
   recurring: () => import('./recurring'),
   'in-memory': () => import('./in-memory'),
   conversation: () => import('./conversation'),

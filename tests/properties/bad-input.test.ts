@@ -108,6 +108,8 @@ const OPTIONS: { readonly [Name in keyof Required<ClusterOptions>]: fc.Arbitrary
   workerPriority: fc.option(fc.integer({ min: -20, max: 19 })),
   workerExecArgv: fc.array(fc.constantFrom('--trace-warnings', '--max-old-space-size=512')),
   autoInitialize: fc.boolean(),
+  schedules: fc.constantFrom(null, {}),
+  app: fc.constantFrom(null, 'shop'),
 }
 const NAMES = Object.keys(OPTIONS) as (keyof ClusterOptions)[]
 

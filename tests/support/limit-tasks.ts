@@ -8,6 +8,7 @@ import {
   type ToggleIPC,
 } from 'meteor/nschwarz:cluster'
 import { failUntil, hold } from './attempt-tasks'
+import type { ScheduleMethod } from './remote-protocol'
 
 /** How many jobs of a limited type one master runs at once. */
 export const LIMIT = 2
@@ -35,12 +36,16 @@ function limitedToOne(job: Job, toggleIPC: ToggleIPC, context: JobContext): unkn
   }
 }
 
-/** Types with a limit, and a task that pauses and resumes. */
+/** Types with a limit, and tasks that pause and resume. */
 export const limitTasks: TaskMap = {
   /** `LIMIT` at once on a master. */
   limitedHold: { run: hold, perMaster: LIMIT },
   limitedSpan: { run: span, perMaster: LIMIT },
   limitedToOne: { run: limitedToOne, perMaster: 1, retries: 2, backoff: 1 },
+  onSchedule: job => {
+    const { method, name } = job.data as { method: ScheduleMethod; name: string }
+    return TaskQueue[method](name)
+  },
   setPaused: job => {
     const { isPaused, taskType } = job.data as { isPaused: boolean; taskType: string }
     return isPaused ? TaskQueue.pause(taskType) : TaskQueue.resume(taskType)

@@ -201,6 +201,8 @@ const calls: Calls = {
   },
   pause: taskType => TaskQueue.pause(taskType),
   resume: taskType => TaskQueue.resume(taskType),
+  schedules: () => TaskQueue.schedules(),
+  onSchedule: (method, name) => TaskQueue[method](name),
   cancel: _id => TaskQueue.cancel(_id),
   retry: _id => TaskQueue.retry(_id),
   remove: _id => TaskQueue.removeAsync(_id),

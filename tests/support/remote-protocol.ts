@@ -7,6 +7,7 @@ import type {
   Job,
   ListenerOptions,
   NewTask,
+  ScheduleStatus,
   Task,
   TaskCounts,
 } from 'meteor/nschwarz:cluster'
@@ -38,6 +39,8 @@ export const LOG_IN = 'tests.logIn'
 type EventType = 'done' | 'error' | 'retry'
 export type RecordedType = 'added' | 'start' | 'done' | 'workerExit'
 
+export type ScheduleMethod = 'runSchedule' | 'pauseSchedule' | 'resumeSchedule'
+
 /** What a test can have a remote master do. */
 export interface Calls {
   addTask: (task: NewTask) => Promise<string>
@@ -67,6 +70,8 @@ export interface Calls {
   traceAdds: () => void
   pause: (taskType: string) => Promise<boolean>
   resume: (taskType: string) => Promise<boolean>
+  schedules: () => Promise<ScheduleStatus[]>
+  onSchedule: (method: ScheduleMethod, name: string) => Promise<unknown>
   cancel: (_id: string) => Promise<boolean>
   retry: (_id: string) => Promise<boolean>
   remove: (_id: string) => Promise<number>

@@ -278,7 +278,16 @@ if (Object.keys(taskMap).length > MAX_TYPES) {
   throw new Error(`the task map of the tests has more than ${String(MAX_TYPES)} types: use one of its own`)
 }
 
-const { addMany, block, echo, hold: holdAny, holdThenFail, text } = taskMap
+const { addMany, block, echo, fail, hold: holdAny, holdThenFail, text } = taskMap
 
 /** The task map of masters that are started `withLimits`. */
-export const limitedTaskMap = { ...limitTasks, addMany, block, echo, hold: holdAny, holdThenFail, text } as TaskMap
+export const limitedTaskMap = {
+  ...limitTasks,
+  addMany,
+  block,
+  echo,
+  fail,
+  hold: holdAny,
+  holdThenFail,
+  text,
+} as TaskMap

@@ -30,7 +30,8 @@ export function ifAwaited(value: unknown): object {
 
 /** Of a failed or cancelled task. @param keepFailed `Retention.keepFailedExpression` */
 export function ended(keepFailed: object): typeof ENDED & { readonly removeAt: object } {
-  const removeAt = { $cond: [isNumber('$$ms'), inMilliseconds({ $max: ['$$ms', WATCHED_FOR] }), '$$REMOVE'] }
+  const keptFor = { $max: ['$$ms', WATCHED_FOR, ID_HELD_FOR] }
+  const removeAt = { $cond: [isNumber('$$ms'), inMilliseconds(keptFor), '$$REMOVE'] }
   return { ...ENDED, removeAt: { $let: { vars: { ms: keepFailed }, in: removeAt } } }
 }
 
@@ -41,10 +42,18 @@ export function done({ keepDone, value, kept: stored = storedResult(value) }: Do
     'error' in stored
       ? { failure: wanted(failureOf(errorToWire(stored.error))) }
       : { result: stored.result === undefined ? '$$REMOVE' : wanted(literal(stored.result)) }
-  const keptFor = [keepDone ?? 0, WATCHED_FOR, { $cond: ['$isTakenOver', TAKEN_OVER_KEPT_MS, 0] }]
-  const hold = keepDone === undefined ? {} : { holdsId: true }
-  return { state: 'done', ...ENDED, ...content, ...hold, removeAt: inMilliseconds({ $max: keptFor }) }
+  const keptFor = [keepDone ?? 0, WATCHED_FOR, ID_HELD_FOR, { $cond: ['$isTakenOver', TAKEN_OVER_KEPT_MS, 0] }]
+  const removeAt = inMilliseconds({ $max: keptFor })
+  if (keepDone !== undefined) return { state: 'done', ...ENDED, ...content, holdsId: true, removeAt }
+  const bare = Object.fromEntries(CONTENT.map(field => [field, { $cond: [IS_HELD_ONLY, '$$REMOVE', `$${field}`] }]))
+  return { state: 'done', ...ENDED, ...bare, ...content, holdsId: { $cond: [HOLDS_ID, true, '$$REMOVE'] }, removeAt }
 }
+
+/** A schedule's tick needs no more than the `_id`, the state and the times of its task, once that is done. */
+const CONTENT: readonly (keyof StoredTask)[] = ['data', 'error', 'log', 'progress']
+const HOLDS_ID = isNumber('$idHeldFor')
+const IS_HELD_ONLY = { $and: [HOLDS_ID, { $not: IS_WATCHED }] }
+const ID_HELD_FOR = { $cond: [HOLDS_ID, '$idHeldFor', 0] }
 
 const WATCHED_FOR = { $cond: [IS_WATCHED, WATCHED_KEPT_MS, 0] }
 

@@ -166,9 +166,13 @@ function heldBy({ task, token }: Claim): Filter {
   return { _id: task._id, 'claim.token': token }
 }
 
-/** Whether the settlement deletes the task. A done task that was taken over is kept, for its former holder. */
+/**
+ * Whether the settlement deletes the task. A done task that was taken over is kept, for its former holder; that of a
+ * schedule's tick, so that no slower master adds it again.
+ */
 function isDeletion({ claim, settlement }: SettleRequest): boolean {
-  return settlement.kind === 'done' && settlement.kept === undefined && !claim.isTakenOver
+  const isKept = claim.isTakenOver || claim.task.idHeldFor !== undefined
+  return settlement.kind === 'done' && settlement.kept === undefined && !isKept
 }
 
 function asCancelled(request: SettleRequest): SettleRequest {

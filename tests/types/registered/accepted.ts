@@ -1,5 +1,12 @@
 /** Accepted and rejected uses where a task map is registered: compiled, never run. */
-import { TaskQueue, type Job, type JobContext, type StandardSchema, type ToggleIPC } from 'meteor/nschwarz:cluster'
+import {
+  Cluster,
+  TaskQueue,
+  type Job,
+  type JobContext,
+  type StandardSchema,
+  type ToggleIPC,
+} from 'meteor/nschwarz:cluster'
 
 declare const schema: StandardSchema<{ at: string }, { at: Date }>
 
@@ -40,6 +47,13 @@ export async function accepted(anyType: string): Promise<unknown> {
   ])
   TaskQueue.on('done', ({ value, task }) => value.toFixed(task.data.numbers.length), { taskType: 'sum' })
   TaskQueue.addEventListener('error', ({ value }) => value.code)
+  new Cluster(taskMap, {
+    schedules: {
+      nightly: { taskType: 'mail', data: { to: 'ada' }, cron: '30 2 * * *', timeZone: 'Europe/Berlin', retries: 2 },
+      poll: { taskType: 'nothing', every: 60_000, overlap: 'queue', catchUp: 'none' },
+      parsed: { taskType: 'parsed', data: { at: '2026-01-01' }, cron: '@daily' },
+    },
+  })
   await TaskQueue.pause('mail')
   await TaskQueue.resume(anyType)
   return [count, to, doubled, id, none, at, aborted, unknownResult]
@@ -62,6 +76,20 @@ export async function rejected(): Promise<void> {
   TaskQueue.on('done', () => text, { taskType: 'summ' })
   // @ts-expect-error -- there is no such type
   await TaskQueue.pause('mial')
+  // @ts-expect-error -- there is no such type
+  new Cluster(taskMap, { schedules: { a: { taskType: 'mial', data: { to: 'ada' }, cron: '@daily' } } })
+  // @ts-expect-error -- data does not fit
+  new Cluster(taskMap, { schedules: { a: { taskType: 'mail', data: { to: 1 }, cron: '@daily' } } })
+  // @ts-expect-error -- data is missing
+  new Cluster(taskMap, { schedules: { a: { taskType: 'mail', cron: '@daily' } } })
+  // @ts-expect-error -- neither cron nor every
+  new Cluster(taskMap, { schedules: { a: { taskType: 'nothing' } } })
+  // @ts-expect-error -- cron and every
+  new Cluster(taskMap, { schedules: { a: { taskType: 'nothing', cron: '@daily', every: 1000 } } })
+  // @ts-expect-error -- a time zone belongs to cron
+  new Cluster(taskMap, { schedules: { a: { taskType: 'nothing', every: 1000, timeZone: 'UTC' } } })
+  // @ts-expect-error -- a tick has a due date of its own
+  new Cluster(taskMap, { schedules: { a: { taskType: 'nothing', every: 1000, dueDate: new Date() } } })
   // @ts-expect-error -- data does not fit
   await TaskQueue.addTasks([{ taskType: 'sum', data: {} }])
 }

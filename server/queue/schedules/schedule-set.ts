@@ -1,0 +1,215 @@
+/** The schedules of an app as they are stored, and what becomes of them. It reads no clock and no database. */
+import { isDeepStrictEqual } from 'node:util'
+import { type Timing, tickAfter, tickUntil } from '../../../common/calendar'
+import type { DeclaredSchedule, TickTask } from '../../../common/schedules'
+import type { Task, TaskState } from '../../../common/task'
+
+/** One document for each app, so that every change of it is one write. */
+export interface ScheduleSet {
+  /** The app. */
+  readonly _id: string
+  /** Counts the changes. A change is written only if nobody has made another since the set was read. */
+  readonly revision: number
+  readonly schedules: readonly StoredSchedule[]
+  /** The names of paused schedules. A declaration does not change them. */
+  readonly paused: readonly string[]
+  /** The master whose schedules these are. */
+  readonly declaredBy?: Declaration
+}
+
+export interface Declaration {
+  /** Random; of one start of a master. */
+  readonly id: string
+  /** When that master started to dispatch, by the database's clock. */
+  readonly startedAt: Date
+  /** Until then, the master counts as alive. */
+  readonly expiresAt: Date
+}
+
+export interface StoredSchedule {
+  readonly name: string
+  readonly task: TickTask
+  readonly timing: Timing
+  readonly catchUp: 'last' | 'none'
+  readonly overlap: 'skip' | 'queue'
+  /** The next tick; null if there is none any more. */
+  readonly nextAt: Date | null
+  /** A tick whose task is added once that of the tick before has ended. */
+  readonly queuedAt?: Date
+  readonly last?: LastTick
+  /** When a declaration left it out. It has no ticks from then on. */
+  readonly removedAt?: Date
+}
+
+/** The last tick for which a task was added. */
+export interface LastTick {
+  readonly taskId: string
+  readonly at: Date
+  /** How its task has ended, once that was noticed. */
+  readonly outcome?: TickOutcome
+}
+
+/** `removed`: somebody removed the task, or it is no longer kept. */
+export type TickOutcome = 'done' | 'failed' | 'cancelled' | 'removed'
+
+/**
+ * How long a schedule is remembered that a declaration has left out. When an old version of the app restarts during a
+ * deployment, it may leave out new schedules for a while; these then go on as if nothing had happened.
+ */
+const REMEMBERED_MS = 3_600_000
+
+/** A tick that is late by no more was not missed: a master was busy, or took over from another. */
+const ON_TIME_MS = 10_000
+
+const DAY_MS = 24 * 3_600_000
+
+/** How many ticks the task of a tick is kept for, at most. */
+const KEPT_TICKS = 1000
+
+/** How many leases it is kept for, at least: a master that was suspended may try to add it again. */
+const KEPT_LEASES = 10
+
+/** The schedules after a declaration. Those that go on keep their next tick, so that a restart loses none. */
+export function declare(
+  stored: readonly StoredSchedule[],
+  declared: readonly DeclaredSchedule[],
+  now: Date,
+): StoredSchedule[] {
+  const former = new Map(stored.map(schedule => [schedule.name, schedule]))
+  const current = declared.map(schedule => declareOne(former.get(schedule.name), schedule, now))
+  const names = new Set(declared.map(({ name }) => name))
+  const removed = stored
+    .filter(({ name }) => !names.has(name))
+    .map(schedule => ({ ...schedule, removedAt: schedule.removedAt ?? now }))
+  return [...current, ...removed.filter(schedule => isRemembered(schedule, now))]
+}
+
+function declareOne(former: StoredSchedule | undefined, declared: DeclaredSchedule, now: Date): StoredSchedule {
+  if (former !== undefined && isRemembered(former, now) && hasSameTiming(former.timing, declared.timing)) {
+    const { removedAt: _removedAt, ...kept } = former
+    return { ...kept, ...declared, timing: former.timing }
+  }
+  const timing = 'every' in declared.timing ? { ...declared.timing, anchor: now } : declared.timing
+  const last = former?.last === undefined ? {} : { last: former.last }
+  return { ...declared, timing, nextAt: tickAfter(timing, now) ?? null, ...last }
+}
+
+function isRemembered({ removedAt }: StoredSchedule, now: Date): boolean {
+  return removedAt === undefined || now.getTime() - removedAt.getTime() < REMEMBERED_MS
+}
+
+function hasSameTiming(stored: Timing, declared: DeclaredSchedule['timing']): boolean {
+  if ('every' in stored) return 'every' in declared && stored.every === declared.every
+  return isDeepStrictEqual(stored, declared)
+}
+
+/** Whether this master is to declare its schedules: it is the newest of those that live. */
+export function shouldDeclare(
+  { declaredBy }: ScheduleSet,
+  id: string,
+  startedAt: Date | undefined,
+  now: Date,
+): boolean {
+  if (startedAt === undefined || declaredBy === undefined) return true
+  if (declaredBy.id === id) return false
+  return declaredBy.expiresAt <= now || declaredBy.startedAt < startedAt
+}
+
+/** When a master that declares its schedules has started: later than all others, even if the clock was set back. */
+export function startOf({ declaredBy }: ScheduleSet, now: Date): Date {
+  return new Date(Math.max(now.getTime(), (declaredBy?.startedAt.getTime() ?? 0) + 1))
+}
+
+/** The schedules that have ticks. */
+export function activeOf({ paused, schedules }: ScheduleSet): StoredSchedule[] {
+  return schedules.filter(({ name, removedAt }) => removedAt === undefined && !paused.includes(name))
+}
+
+export function isDue({ nextAt, queuedAt }: StoredSchedule, now: Date): boolean {
+  return queuedAt !== undefined || (nextAt !== null && nextAt <= now)
+}
+
+/** What a schedule that is due does: it adds the task of a tick, skips a tick, or neither. */
+export interface Step {
+  readonly schedule: StoredSchedule
+  readonly tick?: Date
+  readonly skipped?: Date
+}
+
+/** @param isBusy whether the task of the tick before has not ended */
+export function step(schedule: StoredSchedule, isBusy: boolean, now: Date): Step {
+  const { catchUp, nextAt, overlap, queuedAt, timing, ...rest } = schedule
+  const same = { ...rest, catchUp, overlap, timing }
+  if (queuedAt !== undefined && !isBusy) return { schedule: { ...same, nextAt }, tick: queuedAt }
+  if (nextAt === null || nextAt > now) return { schedule }
+  const tick = latestOf(nextAt, tickUntil(timing, now))
+  const following = { ...same, nextAt: tickAfter(timing, now) ?? null }
+  const lateness = now.getTime() - tick.getTime()
+  const isMissed = lateness > (catchUp === 'last' ? DAY_MS : ON_TIME_MS)
+  if (isMissed) return { schedule: queuedAt === undefined ? following : { ...following, queuedAt } }
+  if (!isBusy) return { schedule: following, tick }
+  if (queuedAt !== undefined) return { schedule: { ...following, queuedAt }, skipped: tick }
+  return overlap === 'queue' ? { schedule: { ...following, queuedAt: tick } } : { schedule: following, skipped: tick }
+}
+
+function latestOf(nextAt: Date, tick: Date | undefined): Date {
+  return tick === undefined || tick < nextAt ? nextAt : tick
+}
+
+/** @returns undefined if it is paused already */
+export function pause(set: ScheduleSet, name: string): Pick<ScheduleSet, 'paused' | 'schedules'> | undefined {
+  if (set.paused.includes(name)) return undefined
+  return { paused: [...set.paused, name], schedules: set.schedules }
+}
+
+/** Ticks of the pause are not made up for. @returns undefined if it is not paused */
+export function resume(
+  { paused, schedules }: ScheduleSet,
+  name: string,
+  now: Date,
+): Pick<ScheduleSet, 'paused' | 'schedules'> | undefined {
+  if (!paused.includes(name)) return undefined
+  const resumed = ({ queuedAt: _queuedAt, ...schedule }: StoredSchedule) => ({
+    ...schedule,
+    nextAt: tickAfter(schedule.timing, now) ?? null,
+  })
+  return {
+    paused: paused.filter(other => other !== name),
+    schedules: schedules.map(schedule => (schedule.name === name ? resumed(schedule) : schedule)),
+  }
+}
+
+/** The beginning of the `_id`s of the tasks of a schedule's ticks. */
+export function tickPrefix(app: string, name: string): string {
+  return `${app}/${name}@`
+}
+
+/** Every master that meets a tick gives its task the same `_id`, so only one is added. */
+export function tickId(app: string, name: string, tick: Date): string {
+  return tickPrefix(app, name) + tick.toISOString()
+}
+
+/**
+ * Milliseconds for which the `_id` of a tick's task stays taken, once the task has ended.
+ *
+ * @param leaseDuration milliseconds
+ */
+export function tickHeldFor({ timing }: StoredSchedule, tick: Date, leaseDuration: number): number {
+  const next = tickAfter(timing, tick)
+  const interval = next === undefined ? Infinity : next.getTime() - tick.getTime()
+  return Math.max(Math.min(DAY_MS, KEPT_TICKS * interval), KEPT_LEASES * leaseDuration)
+}
+
+const OUTCOMES: Readonly<Record<TaskState, TickOutcome | undefined>> = {
+  scheduled: undefined,
+  waiting: undefined,
+  running: undefined,
+  done: 'done',
+  failed: 'failed',
+  cancelled: 'cancelled',
+}
+
+/** How a tick's task has ended; undefined if it has not. @param task undefined if there is none */
+export function outcomeOf(task: Pick<Task, 'state'> | undefined): TickOutcome | undefined {
+  return task === undefined ? 'removed' : OUTCOMES[task.state]
+}

@@ -1,0 +1,148 @@
+import { nameHint, wrongValue } from '../../../common/invalid'
+import { WrongProcessError } from '../../../common/errors'
+import type { Timing } from '../../../common/calendar'
+import type { DeclaredSchedule } from '../../../common/schedules'
+import { type Task, checkText, createTask } from '../../../common/task'
+import type { Signals } from '../signals'
+import { type ScheduleSet, type StoredSchedule, type TickOutcome, outcomeOf, pause, resume } from './schedule-set'
+import type { Changed, StoredSets } from './stored-sets'
+
+/** What `TaskQueue.schedules` says of a schedule. */
+export interface ScheduleStatus {
+  readonly name: string
+  readonly taskType: string
+  /** The cron expression and its time zone; undefined of a schedule with `every`. */
+  readonly cron: string | undefined
+  readonly timeZone: string | undefined
+  /** Milliseconds; undefined of a schedule with `cron`. */
+  readonly every: number | undefined
+  readonly isPaused: boolean
+  /** The next tick; undefined if the schedule is paused, or has none any more. */
+  readonly nextAt: Date | undefined
+  /** The last tick for which a task was added; undefined before the first. */
+  readonly last: ScheduleTick | undefined
+}
+
+/** A tick of a schedule, and the task that was added for it. */
+export interface ScheduleTick {
+  readonly at: Date
+  readonly taskId: string
+  /** How the task has ended; `removed` if it left the queue before that was noticed. Undefined while it has not. */
+  readonly outcome: TickOutcome | undefined
+}
+
+export interface SchedulesParts {
+  readonly add: (task: Task) => Promise<void>
+  readonly sets: StoredSets
+  readonly signals: Signals
+}
+
+/** The schedules of this app, for any process. */
+export class Schedules {
+  readonly #parts: SchedulesParts
+  #app: string | undefined
+  #declared: readonly DeclaredSchedule[] = []
+
+  constructor(parts: SchedulesParts, app: string | undefined) {
+    this.#parts = parts
+    this.#app = app
+  }
+
+  /**
+   * Called once this process has a cluster.
+   *
+   * @param app null: as the environment says
+   * @param declared the schedules of this process: a master stores them when it starts to dispatch, after this
+   */
+  configure(app: string | null, declared: readonly DeclaredSchedule[] = []): void {
+    this.#app = app ?? this.#app
+    this.#declared = declared
+  }
+
+  /** @throws WrongProcessError if nothing says which app this is */
+  get app(): string {
+    if (this.#app !== undefined && this.#app !== '') return this.#app
+    throw new WrongProcessError(
+      'schedules belong to an app, and nothing says which this is: set the option app of `new Cluster`, or APP_ID.',
+    )
+  }
+
+  async list(): Promise<ScheduleStatus[]> {
+    const { sets } = this.#parts
+    const { set } = await sets.read(this.app)
+    const current = currentOf(set)
+    const unnoticed = current.flatMap(({ last }) => (last === undefined || last.outcome ? [] : last.taskId))
+    const tasks = await sets.tasksOf(unnoticed)
+    return current.map(schedule => statusOf(schedule, set.paused.includes(schedule.name), tasks))
+  }
+
+  /** @returns the `_id` of the task */
+  async run(name: string): Promise<string> {
+    checkText('runSchedule.name', name)
+    const { set } = await this.#parts.sets.read(this.app)
+    const task = createTask(this.find(set, 'runSchedule', name).task, 'runSchedule')
+    await this.#parts.add(task)
+    return task._id
+  }
+
+  pause(name: string): Promise<boolean> {
+    return this.change('pauseSchedule', name, set => pause(set, name))
+  }
+
+  resume(name: string): Promise<boolean> {
+    return this.change('resumeSchedule', name, (set, now) => resume(set, name, now))
+  }
+
+  private async change(
+    method: string,
+    name: string,
+    changed: (set: ScheduleSet, now: Date) => Changed | undefined,
+  ): Promise<boolean> {
+    checkText(`${method}.name`, name)
+    const { sets, signals } = this.#parts
+    for (;;) {
+      const { set, now } = await sets.read(this.app)
+      this.find(set, method, name)
+      const change = changed(set, now)
+      if (change === undefined) return false
+      // Otherwise somebody else has changed the set meanwhile.
+      if (await sets.replace(set, change)) break
+    }
+    signals.master?.schedulesChanged()
+    return true
+  }
+
+  /** @throws InvalidArgumentError naming the schedules that there are */
+  private find(set: ScheduleSet, method: string, name: string): Pick<StoredSchedule, 'task'> {
+    const known = new Map([...this.#declared, ...currentOf(set)].map(schedule => [schedule.name, schedule]))
+    const schedule = known.get(name)
+    if (schedule !== undefined) return schedule
+    const names = [...known.keys()]
+    const allowed = names.length === 0 ? 'the name of a schedule, and this app has none' : `one of ${names.join(', ')}`
+    throw wrongValue(`${method}.name`, name, allowed, nameHint(name, names))
+  }
+}
+
+function currentOf({ schedules }: ScheduleSet): StoredSchedule[] {
+  return schedules.filter(({ removedAt }) => removedAt === undefined)
+}
+
+function statusOf(
+  { last, name, nextAt, task, timing }: StoredSchedule,
+  isPaused: boolean,
+  tasks: ReadonlyMap<string, Pick<Task, 'state'>>,
+): ScheduleStatus {
+  return {
+    name,
+    taskType: task.taskType,
+    ...timesOf(timing),
+    isPaused,
+    nextAt: isPaused ? undefined : (nextAt ?? undefined),
+    last: last && { at: last.at, taskId: last.taskId, outcome: last.outcome ?? outcomeOf(tasks.get(last.taskId)) },
+  }
+}
+
+function timesOf(timing: Timing): Pick<ScheduleStatus, 'cron' | 'every' | 'timeZone'> {
+  if ('every' in timing) return { cron: undefined, timeZone: undefined, every: timing.every }
+  return { cron: timing.cron, timeZone: timing.timeZone, every: undefined }
+}

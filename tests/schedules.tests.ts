@@ -1,0 +1,427 @@
+/** Schedules: tasks that every master adds at the same ticks, once. */
+import type { ClusterOptions, ScheduleStatus } from 'meteor/nschwarz:cluster'
+import { Tinytest } from 'meteor/tinytest'
+import { Schedules, type SchedulesParts } from '../server/queue/schedules/schedules'
+import { CommandGate } from './support/command-gate'
+import type { TestDatabase } from './support/database'
+import { type MasterSettings, RemoteMaster, withDatabase, withMaster } from './support/remote-master'
+import type { ScheduleMethod } from './support/remote-protocol'
+import { eventually } from './support/wait'
+
+type Given = NonNullable<ClusterOptions['schedules']>
+
+const APP = 'shop'
+/** The other master's declarations expire within a second, and are looked at three times in a lease. */
+const FAST = { app: APP, keepAlive: 'always', leaseDuration: 500, withLimits: true } as const
+const DAY = 24 * 3_600_000
+
+const everySecond = { taskType: 'echo', data: { n: 1 }, cron: '* * * * * *' } as const
+const never = { taskType: 'echo', cron: '0 0 1 1 *' } as const
+
+function options(schedules: Given, more: MasterSettings['options'] = {}): NonNullable<MasterSettings['options']> {
+  return { ...FAST, schedules, ...more }
+}
+
+async function withMasters(
+  database: TestDatabase,
+  settings: readonly NonNullable<MasterSettings['options']>[],
+  run: (...masters: [RemoteMaster, ...RemoteMaster[]]) => Promise<void>,
+): Promise<void> {
+  const masters: RemoteMaster[] = []
+  try {
+    for (const given of settings) masters.push(await RemoteMaster.start({ database, options: given }))
+    await run(...(masters as [RemoteMaster, ...RemoteMaster[]]))
+  } finally {
+    await Promise.all(masters.map(master => master.stop()))
+  }
+}
+
+/** How often each task has started, on all of these masters. */
+function startsOn(masters: readonly RemoteMaster[]): ReadonlyMap<string, number> {
+  const starts = new Map<string, number>()
+  for (const { output } of masters) {
+    for (const [, id = ''] of output.matchAll(/:nschwarz:cluster:\w+:(\S+)\tstarted/g)) {
+      starts.set(id, (starts.get(id) ?? 0) + 1)
+    }
+  }
+  return starts
+}
+
+function ticksOn(masters: readonly RemoteMaster[], name: string): string[] {
+  return [...startsOn(masters).keys()].filter(id => id.startsWith(`${APP}/${name}@`)).sort()
+}
+
+async function ticked(masters: readonly RemoteMaster[], name: string, count: number): Promise<string[]> {
+  await eventually(`${name} has ticked`, () => ticksOn(masters, name).length >= count)
+  return ticksOn(masters, name)
+}
+
+async function statusOf(master: RemoteMaster, name: string): Promise<ScheduleStatus | undefined> {
+  return (await master.call('schedules')).find(schedule => schedule.name === name)
+}
+
+async function stored(master: RemoteMaster, _id: string): Promise<Record<string, unknown>> {
+  return (await master.database.tasks.findOne({ _id })) ?? {}
+}
+
+/** Until the master has the schedules of these names. */
+async function declared(master: RemoteMaster, names: string): Promise<ScheduleStatus[]> {
+  const found = () => master.call('schedules')
+  await eventually(`the schedules are ${names}`, async () => (await found()).map(({ name }) => name).join() === names)
+  return found()
+}
+
+/** Changes the stored schedule of a database to which no master is connected. */
+async function change(database: TestDatabase, name: string, fields: Record<string, unknown>): Promise<void> {
+  const set = Object.fromEntries(Object.entries(fields).map(([field, value]) => [`schedules.$[s].${field}`, value]))
+  const filter = { arrayFilters: [{ 's.name': name }] }
+  const update = [{ $set: { revision: { $add: ['$revision', 1] } } }]
+  await database.schedules.updateOne({ _id: APP }, { $set: set }, filter)
+  // So that no master writes what it has read before.
+  await database.schedules.updateOne({ _id: APP }, update)
+}
+
+const ago = (milliseconds: number) => new Date(Date.now() - milliseconds)
+
+Tinytest.addAsync('schedules - each tick adds one task, and what is kept of it is bare', async test => {
+  await withMaster({ options: options({ tick: { ...everySecond, priority: 7 } }) }, async master => {
+    const [first = '', second = ''] = await ticked([master], 'tick', 2)
+    const at = new Date(first.slice(`${APP}/tick@`.length))
+    test.equal(first, `${APP}/tick@${at.toISOString()}`)
+    test.equal(second, `${APP}/tick@${new Date(at.getTime() + 1000).toISOString()}`)
+    const { task, value } = await master.ending(first)
+    test.equal([task.dueDate, task.schedule, task.priority, value], [at, 'tick', 7, { n: 1 }])
+    await eventually('it is done', async () => (await master.find(first, false))?.state === 'done')
+    const { data, endedAt, removeAt, result, state } = await stored(master, first)
+    test.equal([state, data, result], ['done', undefined, undefined])
+    // 1,000 ticks of a second.
+    test.equal(Math.round((Number(removeAt) - Number(endedAt)) / 1000), 1000)
+  })
+})
+
+Tinytest.addAsync('schedules - three masters add one task for each tick, and none is missed', async test => {
+  await withDatabase(async database => {
+    const same = options({ tick: everySecond })
+    await withMasters(database, [same, same, same], async (...masters) => {
+      await ticked(masters, 'tick', 2)
+      // Whoever has declared the schedules last.
+      await masters[2]?.kill()
+      const ids = await ticked(masters, 'tick', 6)
+      const times = ids.map(id => Date.parse(id.slice(`${APP}/tick@`.length)))
+      test.equal(
+        times,
+        times.map((_time, n) => (times[0] ?? 0) + 1000 * n),
+      )
+      for (const [id, starts] of startsOn(masters)) test.equal([id, starts], [id, 1])
+    })
+  })
+})
+
+Tinytest.addAsync(
+  'schedules - a master that is too slow meets the task of the tick, also when it is done',
+  async test => {
+    await withDatabase(async database => {
+      await withMasters(database, [options({ hourly: { taskType: 'echo', cron: '0 * * * *' } })], async master => {
+        const [hourly] = await declared(master, 'hourly')
+        const before = new Date(Number(hourly?.nextAt) - 3_600_000)
+        await change(database, 'hourly', { nextAt: before })
+        const [id = ''] = await ticked([master], 'hourly', 1)
+        test.equal(id, `${APP}/hourly@${before.toISOString()}`)
+        await master.ending(id)
+        await eventually('it is noticed', async () => (await statusOf(master, 'hourly'))?.last?.outcome === 'done')
+        // As a master that was suspended saw it.
+        await change(database, 'hourly', { nextAt: before })
+        await eventually(
+          'it looked again',
+          async () => (await statusOf(master, 'hourly'))?.nextAt?.getTime() !== Number(before),
+        )
+        test.equal(startsOn([master]).get(id), 1)
+      })
+    })
+  },
+)
+
+Tinytest.addAsync('schedules - those of a web-only process and of workers are not declared', async test => {
+  const webOnly = options({ tick: everySecond }, { autoInitialize: false })
+  await withMaster({ options: webOnly }, async master => {
+    test.equal(await master.call('schedules'), [])
+    await master.call('initialize')
+    await ticked([master], 'tick', 1)
+    // The task map is checked in workers too, and their schedules are those of the master.
+    test.equal(
+      (await master.call('schedules')).map(({ name }) => name),
+      ['tick'],
+    )
+  })
+})
+
+Tinytest.addAsync('schedules - {} removes all, no option leaves them, and those of another app stay', async test => {
+  await withDatabase(async database => {
+    await withMasters(database, [options({ a: never, b: never })], async master => {
+      await declared(master, 'a,b')
+    })
+    await withMasters(database, [options({ a: never }, { app: 'other' })], async master => {
+      test.equal((await declared(master, 'a')).length, 1)
+    })
+    await withMasters(database, [{ ...FAST }], async master => {
+      await master.resultOf({ taskType: 'echo', data: {} })
+      await declared(master, 'a,b')
+    })
+    await withMasters(database, [options({})], async master => {
+      await declared(master, '')
+      await master.written(/schedule a is removed/)
+    })
+    await withMasters(database, [{ ...FAST, app: 'other' }], async master => {
+      await declared(master, 'a')
+    })
+  })
+})
+
+Tinytest.addAsync('schedules - a restart keeps the next tick, and another timing changes it', async test => {
+  await withDatabase(async database => {
+    const start = async (every: number) => {
+      let found: ScheduleStatus[] = []
+      await withMasters(database, [options({ a: { taskType: 'echo', every } })], async master => {
+        await eventually('it is declared', async () => (await master.call('schedules'))[0]?.every === every)
+        found = await master.call('schedules')
+      })
+      return Number(found[0]?.nextAt)
+    }
+    const first = await start(DAY)
+    test.equal(await start(DAY), first)
+    test.isTrue((await start(DAY + 1000)) > first + 1000)
+  })
+})
+
+Tinytest.addAsync('schedules - when an old version restarts last, the new schedules come back', async test => {
+  await withDatabase(async database => {
+    const current = options({ old: never, tick: everySecond })
+    await withMasters(database, [current, options({ old: never })], async (newer, older) => {
+      await declared(newer, 'old')
+      await older.kill()
+      await ticked([newer], 'tick', 2)
+      // A clean stop is known at once.
+      const again = await RemoteMaster.start({ database, options: options({}, { leaseDuration: 3_600_000 }) })
+      try {
+        await declared(newer, '')
+        await again.call('stop')
+        await declared(newer, 'old,tick')
+      } finally {
+        await again.stop()
+      }
+      test.equal((await newer.call('schedules')).length, 2)
+    })
+  })
+})
+
+Tinytest.addAsync('schedules - the last tick that was missed is made up for, if that is wanted', async test => {
+  await withDatabase(async database => {
+    const daily = { taskType: 'echo', every: DAY }
+    const all = options({ wanted: daily, unwanted: { ...daily, catchUp: 'none' }, late: daily })
+    await withMasters(database, [all], async master => {
+      await declared(master, 'wanted,unwanted,late')
+    })
+    // Three ticks were missed, the last of them five hours ago; of `late`, one was missed more than a day ago.
+    const anchor = ago(5 * DAY + 5 * 3_600_000)
+    const missed = { 'timing.anchor': anchor, nextAt: new Date(anchor.getTime() + 3 * DAY) }
+    for (const name of ['wanted', 'unwanted']) await change(database, name, missed)
+    const rare = { 'timing.anchor': ago(51 * 3_600_000), 'timing.every': 26 * 3_600_000, nextAt: ago(25 * 3_600_000) }
+    await change(database, 'late', rare)
+    const again = options({
+      wanted: daily,
+      unwanted: { ...daily, catchUp: 'none' },
+      late: { ...daily, every: 26 * 3_600_000 },
+    })
+    await withMasters(database, [again], async master => {
+      const [id] = await ticked([master], 'wanted', 1)
+      test.equal(id, `${APP}/wanted@${new Date(anchor.getTime() + 5 * DAY).toISOString()}`)
+      await eventually('none is due', async () => {
+        const times = (await master.call('schedules')).map(({ nextAt }) => Number(nextAt))
+        return times.every(time => time > Date.now())
+      })
+      test.equal([ticksOn([master], 'unwanted'), ticksOn([master], 'late')], [[], []])
+      test.equal(ticksOn([master], 'wanted').length, 1)
+    })
+  })
+})
+
+Tinytest.addAsync('schedules - while the last task has not ended, ticks are skipped', async test => {
+  const holding = { taskType: 'hold', cron: '* * * * * *' }
+  await withMaster({ options: options({ holding }) }, async master => {
+    const [first = ''] = await ticked([master], 'holding', 1)
+    await master.held(first)
+    await master.written(/schedule holding: no task for \S+Z, since the task of the tick before has not ended/)
+    test.equal(await master.database.tasks.countDocuments({ schedule: 'holding' }), 1)
+    await master.call('release', first)
+    const [, second = ''] = await ticked([master], 'holding', 2)
+    test.isTrue(second > first)
+  })
+})
+
+Tinytest.addAsync('schedules - with overlap queue, one tick waits for the end of the last task', async test => {
+  const holding = { taskType: 'hold', cron: '* * * * * *', overlap: 'queue' } as const
+  const both = options({ holding }, { maxAvailableWorkers: 2 })
+  await withMaster({ options: both }, async master => {
+    const [first = ''] = await ticked([master], 'holding', 1)
+    await master.held(first)
+    await master.written(/schedule holding: no task for /)
+    test.equal(await master.database.tasks.countDocuments({ schedule: 'holding' }), 1)
+    await master.call('release', first)
+    const [, second = ''] = await ticked([master], 'holding', 2)
+    // The tick that came next, although more have passed.
+    test.equal(Date.parse(second.split('@')[1] ?? '') - Date.parse(first.split('@')[1] ?? ''), 1000)
+  })
+})
+
+Tinytest.addAsync('schedules - a pause holds for all masters and outlives a restart, a run ignores it', async test => {
+  await withDatabase(async database => {
+    await withMasters(
+      database,
+      [options({ tick: everySecond }), { ...FAST, autoInitialize: false }],
+      async (master, web) => {
+        await ticked([master], 'tick', 1)
+        test.equal(await web.call('onSchedule', 'pauseSchedule', 'tick'), true)
+        test.equal(await web.call('onSchedule', 'pauseSchedule', 'tick'), false)
+        const { isPaused, nextAt } = (await statusOf(master, 'tick')) ?? {}
+        test.equal([isPaused, nextAt], [true, undefined])
+      },
+    )
+    await withMasters(database, [options({ tick: everySecond })], async master => {
+      await declared(master, 'tick')
+      const run = (await master.call('onSchedule', 'runSchedule', 'tick')) as string
+      test.equal((await master.ending(run)).value, { n: 1 })
+      // Two ticks have passed since.
+      const since = Date.now()
+      await eventually('two seconds have passed', () => Date.now() > since + 2000)
+      test.equal(ticksOn([master], 'tick'), [])
+      const method: ScheduleMethod = 'resumeSchedule'
+      const resume = { taskType: 'onSchedule', data: { method, name: 'tick' } }
+      test.equal([await master.resultOf(resume), await master.resultOf(resume)], [true, false])
+      const [id = ''] = await ticked([master], 'tick', 1)
+      test.isTrue(Date.parse(id.split('@')[1] ?? '') > since + 2000)
+    })
+  })
+})
+
+Tinytest.addAsync('schedules - their list says when each is next, and how the last task has ended', async test => {
+  const hourly = { cron: '0 * * * *', timeZone: 'Asia/Kolkata' }
+  const all = options({
+    done: { taskType: 'echo', ...hourly },
+    failed: { taskType: 'fail', ...hourly },
+    cancelled: { taskType: 'hold', ...hourly },
+    removed: { taskType: 'hold', ...hourly },
+    every: { taskType: 'echo', every: DAY },
+  })
+  await withMaster({ options: { ...all, abortGrace: 100, maxAvailableWorkers: 2 } }, async master => {
+    const { database } = master
+    const before = await declared(master, 'done,failed,cancelled,removed,every')
+    test.equal(before[0]?.timeZone, 'Asia/Kolkata')
+    test.equal(before[0]?.nextAt?.getMinutes(), 30)
+    test.equal([before[4]?.every, before[4]?.cron, before[4]?.last], [DAY, undefined, undefined])
+    const tick = new Date(Number(before[0]?.nextAt) - 3_600_000)
+    for (const name of ['done', 'failed', 'cancelled', 'removed']) await change(database, name, { nextAt: tick })
+    const idOf = (name: string) => `${APP}/${name}@${tick.toISOString()}`
+    await Promise.all([master.held(idOf('cancelled')), master.held(idOf('removed'))])
+    test.equal((await statusOf(master, 'cancelled'))?.last, { at: tick, taskId: idOf('cancelled'), outcome: undefined })
+    await master.call('cancel', idOf('cancelled'))
+    await master.call('remove', idOf('removed'))
+    const outcomes = async () => (await master.call('schedules')).map(({ last }) => last?.outcome).join()
+    await eventually('all are noticed', async () => (await outcomes()) === 'done,failed,cancelled,removed,')
+    test.equal((await statusOf(master, 'done'))?.last, { at: tick, taskId: idOf('done'), outcome: 'done' })
+  })
+})
+
+Tinytest.addAsync('schedules - the clock of the database decides when a tick is due', async test => {
+  await withMaster({ options: options({ tick: everySecond }) }, async master => {
+    await ticked([master], 'tick', 1)
+    await master.call('setClock', -3_600_000)
+    const before = new Date()
+    const count = ticksOn([master], 'tick').length
+    const ids = await ticked([master], 'tick', count + 2)
+    const time = Date.parse(ids.at(-1)?.split('@')[1] ?? '')
+    test.isTrue(Math.abs(time - before.getTime()) < 60_000, ids.join())
+  })
+})
+
+Tinytest.addAsync(
+  'schedules - the _id of a failed tick stays taken, however short failed tasks are kept',
+  async test => {
+    const failing = { taskType: 'fail', cron: '* * * * * *', keepFailed: 1 }
+    await withMaster({ options: options({ failing }) }, async master => {
+      const [id = ''] = await ticked([master], 'failing', 1)
+      await master.ending(id)
+      await eventually('it has failed', async () => (await master.find(id, false))?.state === 'failed')
+      const { endedAt, removeAt } = await stored(master, id)
+      test.equal(Math.round((Number(removeAt) - Number(endedAt)) / 1000), 1000)
+    })
+  },
+)
+
+Tinytest.addAsync(
+  'schedules - with keepDone the result of a tick is kept, and a waiter gets it in any case',
+  async test => {
+    const kept = { taskType: 'echo', data: { n: 2 }, cron: '* * * * * *', keepDone: DAY * 3 }
+    const held = { taskType: 'hold', cron: '* * * * * *' }
+    await withMaster({ options: options({ kept, held }, { maxAvailableWorkers: 2 }) }, async master => {
+      const [id = ''] = await ticked([master], 'kept', 1)
+      await eventually('it is done', async () => (await master.find(id, false))?.state === 'done')
+      const { data, endedAt, removeAt, result } = await stored(master, id)
+      test.equal([data, result, Math.round((Number(removeAt) - Number(endedAt)) / DAY)], [{ n: 2 }, { n: 2 }, 3])
+      const [awaited = ''] = await ticked([master], 'held', 1)
+      await master.held(awaited)
+      const result2 = master.call('result', awaited)
+      await eventually('it is awaited', async () => (await master.find(awaited, false))?.awaited === 'result')
+      await master.call('release', awaited, 'the answer')
+      test.equal(await result2, 'the answer')
+    })
+  },
+)
+
+Tinytest.addAsync('schedules - an idle master with ten of them sends at most one command a second', async test => {
+  const gate = await CommandGate.open(process.env.MONGO_URL ?? '')
+  const ten = Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`s${String(n)}`, never]))
+  try {
+    await withDatabase(async database => {
+      const env = { MONGO_URL: gate.urlOf(database.name) }
+      const idle = { app: APP, schedules: ten, refreshRate: 1000, withLimits: true } as const
+      await withMaster({ database, env, options: idle }, async master => {
+        await declared(master, Object.keys(ten).join())
+        const looks = () => gate.sent('aggregate').filter(({ body }) => body.aggregate === 'taskQueueSchedules').length
+        const before = looks()
+        // All that a start sends is past by then.
+        await eventually('it has looked at its schedules', () => looks() > before)
+        const from = gate.commands.length
+        const since = performance.now()
+        await eventually('it has looked again', () => looks() > before + 1)
+        const seconds = (performance.now() - since) / 1000
+        // The driver's own, and the change stream that waits in the database.
+        const own = ['hello', 'ismaster', 'isMaster', 'getMore', 'endSessions', 'ping']
+        const sent = gate.commands.slice(from).filter(({ name }) => !own.includes(name))
+        test.isTrue(
+          sent.length <= seconds + 1,
+          `${String(sent.length)} in ${String(seconds)} s: ${sent.map(({ name }) => name).join()}`,
+        )
+      })
+    })
+  } finally {
+    await gate.close()
+  }
+})
+
+Tinytest.add('schedules - without APP_ID and the option app, an error names both', test => {
+  const schedules = new Schedules({} as SchedulesParts, undefined)
+  test.throws(() => schedules.app, /nothing says which this is: set the option app of `new Cluster`, or APP_ID/)
+  schedules.configure('shop')
+  test.equal(schedules.app, 'shop')
+})
+
+Tinytest.addAsync('schedules - a name that the app does not have is refused, with those that it has', async test => {
+  await withMaster({ options: options({ nightly: never, hourly: never }) }, async master => {
+    await declared(master, 'nightly,hourly')
+    for (const method of ['runSchedule', 'pauseSchedule', 'resumeSchedule'] as const) {
+      const error = await master.call('onSchedule', method, 'nightli').catch((thrown: unknown) => thrown as Error)
+      const expected = `${method}.name is "nightli" (string); allowed: one of nightly, hourly. Did you mean nightly?`
+      test.equal((error as Error).message, `nschwarz:cluster: ${expected}`)
+    }
+  })
+})
