@@ -2,7 +2,6 @@
 import { Meteor } from 'meteor/meteor'
 import { listFlags } from './flags'
 import { prepareOutput, removeOutput } from './output'
-import { addNextReport } from './report'
 import { Run } from './run'
 import { isAsExpected, progressOf, summaryOf } from './summary'
 import { serve } from './web'
@@ -17,7 +16,6 @@ Meteor.startup(async () => {
   await prepareOutput()
   const run = new Run(await listFlags())
   await run.start()
-  await addNextReport()
   serve(run)
   const progress = setInterval(() => {
     console.log(progressOf(run))
