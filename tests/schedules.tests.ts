@@ -2,6 +2,9 @@
 import type { ClusterOptions, ScheduleStatus } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { Schedules, type SchedulesParts } from '../server/queue/schedules/schedules'
+import type { StoredTask } from '../server/queue/mongo/schema'
+import type { ScheduleSet, StoredSchedule } from '../server/queue/schedules/schedule-set'
+import { StoredSets } from '../server/queue/schedules/stored-sets'
 import { CommandGate } from './support/command-gate'
 import type { TestDatabase } from './support/database'
 import { type MasterSettings, RemoteMaster, withDatabase, withMaster } from './support/remote-master'
@@ -13,7 +16,8 @@ type Given = NonNullable<ClusterOptions['schedules']>
 const APP = 'shop'
 /** The other master's declarations expire within a second, and are looked at three times in a lease. */
 const FAST = { app: APP, keepAlive: 'always', leaseDuration: 500, withLimits: true } as const
-const DAY = 24 * 3_600_000
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
 
 const everySecond = { taskType: 'echo', data: { n: 1 }, cron: '* * * * * *' } as const
 const never = { taskType: 'echo', cron: '0 0 1 1 *' } as const
@@ -71,14 +75,22 @@ async function declared(master: RemoteMaster, names: string): Promise<ScheduleSt
   return found()
 }
 
-/** Changes the stored schedule of a database to which no master is connected. */
-async function change(database: TestDatabase, name: string, fields: Record<string, unknown>): Promise<void> {
-  const set = Object.fromEntries(Object.entries(fields).map(([field, value]) => [`schedules.$[s].${field}`, value]))
-  const filter = { arrayFilters: [{ 's.name': name }] }
-  const update = [{ $set: { revision: { $add: ['$revision', 1] } } }]
-  await database.schedules.updateOne({ _id: APP }, { $set: set }, filter)
-  // So that no master writes what it has read before.
-  await database.schedules.updateOne({ _id: APP }, update)
+function setsOf({ db }: TestDatabase): StoredSets {
+  return new StoredSets(
+    () => db.collection<ScheduleSet>('taskQueueSchedules'),
+    () => db.collection<StoredTask>('taskQueue'),
+  )
+}
+
+/** Changes a stored schedule, beside whatever the masters change. */
+async function change(database: TestDatabase, name: string, fields: Partial<StoredSchedule>): Promise<void> {
+  const sets = setsOf(database)
+  const isWritten = async () => {
+    const { set } = await sets.read(APP)
+    const schedules = set.schedules.map(schedule => (schedule.name === name ? { ...schedule, ...fields } : schedule))
+    return sets.replace(set, { paused: set.paused, schedules })
+  }
+  await eventually(`${name} is changed`, isWritten)
 }
 
 const ago = (milliseconds: number) => new Date(Date.now() - milliseconds)
@@ -123,7 +135,7 @@ Tinytest.addAsync(
     await withDatabase(async database => {
       await withMasters(database, [options({ hourly: { taskType: 'echo', cron: '0 * * * *' } })], async master => {
         const [hourly] = await declared(master, 'hourly')
-        const before = new Date(Number(hourly?.nextAt) - 3_600_000)
+        const before = new Date(Number(hourly?.nextAt) - HOUR)
         await change(database, 'hourly', { nextAt: before })
         const [id = ''] = await ticked([master], 'hourly', 1)
         test.equal(id, `${APP}/hourly@${before.toISOString()}`)
@@ -222,15 +234,15 @@ Tinytest.addAsync('schedules - the last tick that was missed is made up for, if 
       await declared(master, 'wanted,unwanted,late')
     })
     // Three ticks were missed, the last of them five hours ago; of `late`, one was missed more than a day ago.
-    const anchor = ago(5 * DAY + 5 * 3_600_000)
-    const missed = { 'timing.anchor': anchor, nextAt: new Date(anchor.getTime() + 3 * DAY) }
+    const anchor = ago(5 * DAY + 5 * HOUR)
+    const missed = { timing: { every: DAY, anchor }, nextAt: new Date(anchor.getTime() + 3 * DAY) }
     for (const name of ['wanted', 'unwanted']) await change(database, name, missed)
-    const rare = { 'timing.anchor': ago(51 * 3_600_000), 'timing.every': 26 * 3_600_000, nextAt: ago(25 * 3_600_000) }
+    const rare = { timing: { every: 26 * HOUR, anchor: ago(51 * HOUR) }, nextAt: ago(25 * HOUR) }
     await change(database, 'late', rare)
     const again = options({
       wanted: daily,
       unwanted: { ...daily, catchUp: 'none' },
-      late: { ...daily, every: 26 * 3_600_000 },
+      late: { ...daily, every: 26 * HOUR },
     })
     await withMasters(database, [again], async master => {
       const [id] = await ticked([master], 'wanted', 1)
@@ -318,10 +330,11 @@ Tinytest.addAsync('schedules - their list says when each is next, and how the la
     test.equal(before[0]?.timeZone, 'Asia/Kolkata')
     test.equal(before[0]?.nextAt?.getMinutes(), 30)
     test.equal([before[4]?.every, before[4]?.cron, before[4]?.last], [DAY, undefined, undefined])
-    const tick = new Date(Number(before[0]?.nextAt) - 3_600_000)
+    const tick = new Date(Number(before[0]?.nextAt) - HOUR)
     for (const name of ['done', 'failed', 'cancelled', 'removed']) await change(database, name, { nextAt: tick })
     const idOf = (name: string) => `${APP}/${name}@${tick.toISOString()}`
     await Promise.all([master.held(idOf('cancelled')), master.held(idOf('removed'))])
+    await eventually('the tick is noted', async () => (await statusOf(master, 'cancelled'))?.last !== undefined)
     test.equal((await statusOf(master, 'cancelled'))?.last, { at: tick, taskId: idOf('cancelled'), outcome: undefined })
     await master.call('cancel', idOf('cancelled'))
     await master.call('remove', idOf('removed'))
@@ -376,6 +389,24 @@ Tinytest.addAsync(
     })
   },
 )
+
+Tinytest.addAsync('schedules - without a time zone, cron is in UTC, whatever that of the machine is', async test => {
+  const daily = { taskType: 'echo', cron: '0 0 * * *' }
+  await withMaster({ options: options({ daily }), env: { TZ: 'Asia/Kolkata' } }, async master => {
+    const [status] = await declared(master, 'daily')
+    test.equal(status?.nextAt?.toISOString().slice(10), 'T00:00:00.000Z')
+  })
+})
+
+Tinytest.addAsync('schedules - of two changes to what was read once, the second is not written', async test => {
+  await withDatabase(async database => {
+    const sets = setsOf(database)
+    const { set } = await sets.read(APP)
+    test.isTrue(await sets.replace(set, { paused: ['first'], schedules: [] }))
+    test.isFalse(await sets.replace(set, { paused: ['second'], schedules: [] }))
+    test.equal((await sets.read(APP)).set.paused, ['first'])
+  })
+})
 
 Tinytest.addAsync('schedules - an idle master with ten of them sends at most one command a second', async test => {
   const gate = await CommandGate.open(process.env.MONGO_URL ?? '')

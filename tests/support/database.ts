@@ -23,10 +23,6 @@ export class TestDatabase {
     return this.db.collection('taskQueuePauses')
   }
 
-  get schedules(): Collection<Document> {
-    return this.db.collection('taskQueueSchedules')
-  }
-
   /** MONGO_URL with this database in place of its own. */
   get url(): string {
     const url = new URL(process.env.MONGO_URL ?? '')
