@@ -17,6 +17,7 @@ import type { Master } from './master/master'
 import { results, retention, schedules, schemas, signals, waiters } from './queue/instances'
 import { checkSetSize } from './queue/schedules/stored-sets'
 import { role } from './role'
+import { testMode } from './testing/mode'
 import { AddedTasks } from './worker/added-tasks'
 import { JobRunner } from './worker/job-runner'
 import { keepPortFree } from './worker/own-port'
@@ -78,7 +79,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
    * or in a worker.
    */
   initialize(): void {
-    this.#master?.start()
+    if (!testMode.isManual) this.#master?.start()
   }
 
   /**
@@ -150,12 +151,13 @@ function startMaster(
   if (notice !== undefined && (options.autoInitialize || notice.level === 'warn')) log[notice.level](notice.text)
   if (!options.autoInitialize) log.info(WEB_ONLY)
   const master = createMaster(definitions, options, log, declared)
+  testMode.cluster = { definitions, master, options }
   waiters.useMaster({
     mayRun: () => master.isRunning,
     lookEvery: options.refreshRate,
     // A startup hook may wait, and dispatching starts after the last of them.
     waitBegins: () => {
-      if (options.autoInitialize) master.start()
+      if (options.autoInitialize && !testMode.isManual) master.start()
     },
   })
   if (options.autoInitialize) {
@@ -163,7 +165,7 @@ function startMaster(
       log.warn(STARTUP_IS_SLOW)
     }
     afterStartup(() => {
-      master.start()
+      if (!testMode.isManual) master.start()
     }, warn)
   }
   return master

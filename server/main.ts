@@ -1,5 +1,7 @@
 export { Cluster } from './cluster'
 export { TaskQueue } from './queue/instances'
+export { testing } from './testing/testing'
+export type { TaskMatch, TestingMode } from './testing/helpers'
 export type { TaskQueueCollection } from './queue/task-queue'
 export type { InMemoryTasks } from './queue/memory/in-memory-tasks'
 export type { ListenerOptions, TaskError, TaskEventListener, TaskEventType, TaskEvents } from './queue/listeners'

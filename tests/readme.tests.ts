@@ -81,6 +81,10 @@ example('results', 'a task is awaited, joined by its _id, and its result is kept
   await writes(app, /the sum is 6/, /\[ 'the invoice of A7', 'the invoice of A7' \]/, /the invoice of B8/)
 })
 
+example('testing', 'an app tests its tasks in one process', async app => {
+  await writes(app, /done: \S+/, /sent hello to bob/)
+})
+
 example('logs', 'a function gets the entries of the log, of the master and of the workers', async app => {
   await writes(app, /\{.*"message":"started".*"event":"started"/, /\{.*"message":"done in .*"event":"done"/)
 })

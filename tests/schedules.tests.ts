@@ -386,6 +386,8 @@ Tinytest.addAsync(
       await eventually('it is awaited', async () => (await master.find(awaited, false))?.awaited === 'result')
       await master.call('release', awaited, 'the answer')
       test.equal(await result2, 'the answer')
+      // Whoever watches a task sees all of it.
+      test.equal((await stored(master, awaited)).data, {})
     })
   },
 )

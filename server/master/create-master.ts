@@ -42,6 +42,7 @@ import { UnknownTypes } from './maintenance/unknown-types'
 import { Master } from './master'
 import { Reactions } from './reactions'
 import { Ticker } from './schedules/ticker'
+import { testMode } from '../testing/mode'
 
 /** Builds a master and connects its parts; nothing runs before it is started. */
 // eslint-disable-next-line max-lines-per-function -- a list of the parts and of their connections, without a branch
@@ -113,7 +114,10 @@ function createTicker(
 ): Ticker | undefined {
   if (declared === undefined || inMemoryOnly) return undefined
   const add = (task: Task) => queueOfProcess.add(task, false)
-  return new Ticker({ add, app: schedules.app, declared, leaseDuration, log, outage, refreshRate, sets: scheduleSets })
+  const isTest = () => testMode.fork !== undefined
+  return new Ticker({
+    ...{ add, app: schedules.app, declared, isTest, leaseDuration, log, outage, refreshRate, sets: scheduleSets },
+  })
 }
 
 function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool {
@@ -126,7 +130,7 @@ function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool 
     maxMemory: maxWorkerMemory,
     startTimeout,
     priority: options.workerPriority,
-    fork: workerPort => forkServer(workerPort, ownerKey, options.workerExecArgv),
+    fork: workerPort => testMode.fork?.() ?? forkServer(workerPort, ownerKey, options.workerExecArgv),
     log,
   })
 }

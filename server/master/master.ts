@@ -112,7 +112,7 @@ export class Master {
   }
 
   /** Resolves when every claim is settled and its event is emitted. */
-  private async settled(dispatched: Promise<unknown>): Promise<void> {
+  async settled(dispatched?: Promise<unknown>): Promise<void> {
     await dispatched
     await this.#parts.claims.fetched()
     await this.#parts.settler.idle()

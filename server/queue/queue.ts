@@ -27,6 +27,8 @@ const ADD = diagnostics.channel('nschwarz:cluster:add')
 
 /** Both queues of this process. Whatever it changes, it signals to the master. */
 export class Queue implements EndStore {
+  /** Set by the helpers for applications' tests: `add` and `addAll` wait for it. */
+  afterAdd: (() => Promise<void>) | undefined
   readonly #parts: QueueParts
 
   constructor(parts: QueueParts) {
@@ -38,6 +40,7 @@ export class Queue implements EndStore {
     if (ADD.hasSubscribers) ADD.publish({ task })
     if (!inMemory) await this.addPersistent(task)
     else if (this.addInMemory([task]).length > 0) throw new DuplicateTaskError([task._id])
+    await this.afterAdd?.()
   }
 
   /**
@@ -51,7 +54,9 @@ export class Queue implements EndStore {
     if (inMemory.length > 0) memory.checkOpen()
     const taken = await addAll(persistent, tasks())
     signals.tasksAdded(without(taken, persistent))
-    return [...taken, ...this.addInMemory(inMemory)]
+    const duplicates = [...taken, ...this.addInMemory(inMemory)]
+    await this.afterAdd?.()
+    return duplicates
   }
 
   /** @returns whether there was such an unfinished task */

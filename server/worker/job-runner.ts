@@ -32,6 +32,9 @@ export interface JobRunnerOptions {
   readonly reportsMemory: boolean
 }
 
+/** The worker's end of the pipe to its master. */
+export type Link = Pick<ParentLink, 'flush' | 'isBusy' | 'listen' | 'send'>
+
 /** The outcome of a job, and how many milliseconds it took. */
 interface TimedOutcome {
   readonly outcome: Outcome
@@ -50,7 +53,7 @@ const RUN = diagnostics.channel('nschwarz:cluster:run')
 /** Runs the jobs that the master sends, and reports the outcome of each. */
 export class JobRunner {
   readonly #definitions: Definitions
-  readonly #link: ParentLink
+  readonly #link: Link
   readonly #log: Log
   readonly #options: JobRunnerOptions
   readonly #ipc: JobIpc
@@ -71,7 +74,7 @@ export class JobRunner {
   /** Until when the utilization of the event loop was reported. */
   #measuredUntil = performance.eventLoopUtilization()
 
-  constructor(definitions: Definitions, link: ParentLink, added: AddedTasks, log: Log, options: JobRunnerOptions) {
+  constructor(definitions: Definitions, link: Link, added: AddedTasks, log: Log, options: JobRunnerOptions) {
     this.#definitions = definitions
     this.#link = link
     this.#log = log
@@ -85,6 +88,16 @@ export class JobRunner {
   /** Where this worker's jobs learn how other tasks end. */
   get endSource(): EndSource {
     return this.#waits
+  }
+
+  /** From now on, `isInJob` can tell its jobs from other code of this process. */
+  trackJobs(): void {
+    this.#current.track()
+  }
+
+  /** Whether the code that runs now belongs to one of its jobs. */
+  get isInJob(): boolean {
+    return this.#current.token !== undefined
   }
 
   /** Listens to the master, and reports that this worker is ready for jobs. */

@@ -4,6 +4,7 @@ export const examples: Record<string, () => Promise<unknown>> = {
   scheduled: () => import('./scheduled'),
   schedules: () => import('./schedules'),
   recurring: () => import('./recurring'),
+  testing: async () => (await import('./testing')).welcomesNewUser(),
   'in-memory': () => import('./in-memory'),
   conversation: () => import('./conversation'),
   entry: () => import('./entry'),

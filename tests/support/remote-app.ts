@@ -14,6 +14,7 @@ import {
   type LogEntry,
   type Task,
   type WaitOptions,
+  testing,
 } from 'meteor/nschwarz:cluster'
 import { errorToWire, toWire } from '../../common/pipe/wire'
 import { held, messageBroker } from './broker'
@@ -203,6 +204,7 @@ const calls: Calls = {
   resume: taskType => TaskQueue.resume(taskType),
   schedules: () => TaskQueue.schedules(),
   onSchedule: (method, name) => TaskQueue[method](name),
+  testing: (method, ...args) => (testing[method] as (...given: readonly unknown[]) => Promise<unknown>)(...args),
   cancel: _id => TaskQueue.cancel(_id),
   retry: _id => TaskQueue.retry(_id),
   remove: _id => TaskQueue.removeAsync(_id),

@@ -10,6 +10,7 @@ import type {
   ScheduleStatus,
   Task,
   TaskCounts,
+  testing,
 } from 'meteor/nschwarz:cluster'
 
 /** Which of the apps in tests/main.ts a forked server is. */
@@ -72,6 +73,8 @@ export interface Calls {
   resume: (taskType: string) => Promise<boolean>
   schedules: () => Promise<ScheduleStatus[]>
   onSchedule: (method: ScheduleMethod, name: string) => Promise<unknown>
+  /** Calls a method of `testing`. */
+  testing: (method: keyof typeof testing, ...args: readonly unknown[]) => Promise<unknown>
   cancel: (_id: string) => Promise<boolean>
   retry: (_id: string) => Promise<boolean>
   remove: (_id: string) => Promise<number>

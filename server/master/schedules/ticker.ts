@@ -24,6 +24,8 @@ export interface TickerParts {
   readonly add: (task: Task) => Promise<void>
   readonly app: string
   readonly declared: readonly DeclaredSchedule[]
+  /** Whether this is an application's test: there are no ticks then. */
+  readonly isTest: () => boolean
   /** Milliseconds. */
   readonly leaseDuration: number
   readonly log: Log
@@ -57,6 +59,7 @@ export class Ticker {
   }
 
   start(): void {
+    if (this.#parts.isTest()) return
     this.#id = createId()
     this.#startedAt = undefined
     this.wake()
