@@ -54,6 +54,11 @@ Tinytest.add('conformance - main.js is two folders above serverDir, and inserted
   test.equal(process.argv[2], 'program.json')
 })
 
+Tinytest.add('conformance - a test of packages is known as one', test => {
+  const { isAppTest, isPackageTest, isTest } = Meteor as unknown as Record<string, unknown>
+  test.equal([isTest, isAppTest, isPackageTest], [false, false, true])
+})
+
 Tinytest.add('conformance - APP_ID names the app', test => {
   test.matches(process.env.APP_ID ?? '', /^[\w.]+$/)
 })

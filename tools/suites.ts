@@ -5,7 +5,7 @@ import { execute } from './execute'
 import { type Database, onDatabaseOfItsOwn } from './mongod'
 import { ROOT, hasMeteor } from './setup.js'
 import { DRIVER_VARIABLE, SHARD_VARIABLE } from './stand-in/programs/server/variables'
-import { standIn } from './stand-in/start'
+import { standInForAppTests, standInForTests } from './stand-in/start'
 import { SUITES_VARIABLE } from '../tests/support/remote-protocol'
 
 /** The proxy of the Meteor tool. */
@@ -14,12 +14,16 @@ const METEOR_PORT = '3100'
 /** What depends on how the driver reads and writes. */
 const ON_DRIVER_4 = ['storage - ', 'faults - persistent: a document ']
 
+/** With what the names of the example's own tests begin. */
+const EXAMPLE = 'example - '
+const EXAMPLE_APP = path.join(ROOT, 'example')
+
 /** Nothing listens there: the suites of pure modules never connect. */
 const NO_DATABASE = 'mongodb://127.0.0.1:1/none'
 
 /** The suites of pure modules, without a database. */
 export function pureSuites(): Promise<Count> {
-  const { command, args, env } = standIn()
+  const { command, args, env } = standInForTests()
   return count(command, args, { ...env, [SUITES_VARIABLE]: 'pure', MONGO_URL: NO_DATABASE, PORT: '0' })
 }
 
@@ -33,7 +37,9 @@ export async function allSuites(database: Database, filter: string): Promise<Cou
   const onDriver4 = again.map(suite =>
     onStandIn(database, filter.includes(suite) ? filter : suite, { [DRIVER_VARIABLE]: '4' }),
   )
-  return Promise.all([...onDriver4, ...inShards(database, filter)])
+  if (filter.startsWith(EXAMPLE)) return [await onStandIn(database, filter, {}, EXAMPLE_APP)]
+  const ofExample = filter === '' ? [onStandIn(database, filter, {}, EXAMPLE_APP)] : []
+  return Promise.all([...onDriver4, ...ofExample, ...inShards(database, filter)])
 }
 
 /** Much of the time is spent waiting: three processes share the tests, unless there are only a few. */
@@ -42,8 +48,9 @@ function inShards(database: Database, filter: string): Promise<Count>[] {
   return shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard }))
 }
 
-function onStandIn(database: Database, filter: string, env: NodeJS.ProcessEnv): Promise<Count> {
-  const { command, args, env: needed } = standIn()
+/** @param app whose tests to run; without one, those of the package */
+function onStandIn(database: Database, filter: string, env: NodeJS.ProcessEnv, app?: string): Promise<Count> {
+  const { command, args, env: needed } = app === undefined ? standInForTests() : standInForAppTests(app)
   return onDatabaseOfItsOwn(database.url, MONGO_URL =>
     count(command, args, { ...needed, ...env, MONGO_URL, TINYTEST_FILTER: filter, PORT: '0' }),
   )

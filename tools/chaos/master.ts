@@ -11,7 +11,7 @@ import { workersOf } from '../../tests/support/processes'
 import { APP_VARIABLE, OPTIONS_VARIABLE } from '../../tests/support/remote-protocol'
 import { serverEnvironment } from '../../tests/support/server-environment'
 import { within } from '../../tests/support/wait'
-import { standIn } from '../stand-in/start'
+import { standInForTests } from '../stand-in/start'
 
 export interface MasterSettings {
   /** main.js of a built server; undefined for the stand-in. */
@@ -104,7 +104,7 @@ export class Master {
 
   private fork(skew: number): ChildProcess {
     const { server, options, env, log, output, isWeb } = this.#settings
-    const { args, env: needed } = standIn()
+    const { args, env: needed } = standInForTests()
     const file = openSync(output, 'a')
     const child = fork(server ?? args.at(-1) ?? '', [], {
       execArgv: server === undefined ? args.slice(0, -1) : [],

@@ -20,12 +20,17 @@ process.chdir(path.join(import.meta.dirname, 'programs', 'server'))
 await import('./programs/server/boot.js')
 `
 
-const bundled = new Map<string | undefined, string>()
+const bundled = new Map<string, string>()
 
-/** @param app the folder of an app; without one, the package's tests. @returns the path of `main.js` */
-export function bundle(app?: string): string {
-  const main = bundled.get(app) ?? build(readProgram(app), app)
-  bundled.set(app, main)
+/**
+ * @param app the folder of an app; without one, the package's tests
+ * @param isTest whether to load the app's tests
+ * @returns the path of `main.js`
+ */
+export function bundle(app?: string, isTest = false): string {
+  const key = `${app ?? ''} ${String(isTest)}`
+  const main = bundled.get(key) ?? build(readProgram(app, isTest), app)
+  bundled.set(key, main)
   return main
 }
 

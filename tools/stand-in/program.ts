@@ -36,10 +36,11 @@ const DRIVER = path.join(ROOT, 'tools/test-driver/driver.ts')
 /** Packages that do something at build time only. */
 const BUILD_ONLY = ['typescript', 'ecmascript', 'zodern:types', 'shell-server', 'meteor-base']
 
-/** @param app the folder of an app; without one, the package's tests */
-export function readProgram(app?: string): Program {
+/** @param app the folder of an app; without one, the package's tests. @param isTest whether to load the app's tests */
+export function readProgram(app?: string, isTest = false): Program {
   const description = readPackageDescription(path.join(ROOT, 'package.js'))
-  return app === undefined ? testProgram(description) : appProgram(description, app)
+  if (app === undefined) return testProgram(description)
+  return isTest ? appTestProgram(description, app) : appProgram(description, app)
 }
 
 function testProgram(description: PackageDescription): Program {
@@ -57,16 +58,34 @@ function testProgram(description: PackageDescription): Program {
 }
 
 function appProgram(description: PackageDescription, app: string): Program {
-  const uses = readLines(path.join(app, '.meteor/packages'))
-  const { meteor } = JSON.parse(readFileSync(path.join(app, 'package.json'), 'utf8')) as {
-    meteor: { mainModule: { server: string } }
-  }
+  return programOf(description, app, readLines(path.join(app, '.meteor/packages')), [mainOf(app, 'mainModule')])
+}
+
+/** As `meteor test --driver-package local:cluster-test-driver --extra-packages tinytest`. */
+function appTestProgram(description: PackageDescription, app: string): Program {
+  const uses = [...readLines(path.join(app, '.meteor/packages')), 'tinytest']
+  const program = programOf(description, app, uses, [mainOf(app, 'testModule'), DRIVER])
+  return { ...program, scopes: [{ prefix: DRIVER, uses: ['tinytest', 'webapp'] }, ...program.scopes] }
+}
+
+function programOf(
+  description: PackageDescription,
+  app: string,
+  uses: readonly string[],
+  modules: readonly string[],
+): Program {
   return {
     ...shared(description, uses),
     appId: readLines(path.join(app, '.meteor/.id')).join(),
-    modules: [path.join(app, meteor.mainModule.server)],
+    modules,
     scopes: [{ prefix: `${app}/`, uses: withImplied(uses) }, packageScope(description)],
   }
+}
+
+function mainOf(app: string, kind: 'mainModule' | 'testModule'): string {
+  const file = readFileSync(path.join(app, 'package.json'), 'utf8')
+  const { meteor } = JSON.parse(file) as { meteor: Record<typeof kind, { server: string }> }
+  return path.join(app, meteor[kind].server)
 }
 
 function shared(description: PackageDescription, uses: readonly string[]): Pick<Program, 'packages' | 'preload'> {

@@ -36,7 +36,17 @@ const server = {
 
 const settings: Real.Settings = JSON.parse(process.env.METEOR_SETTINGS ?? '{}') as Real.Settings
 
+/** packages/meteor/test_environment.js */
+const test = JSON.parse(process.env.TEST_METADATA ?? '{}') as Readonly<Record<string, unknown>>
+const isTest = Boolean(test.isTest)
+const isAppTest = Boolean(test.isAppTest)
+// Meteor's types do not declare it.
+const isPackageTest: object = { isPackageTest: Boolean(test.driverPackage) && !isTest && !isAppTest }
+
 export const Meteor = {
+  isTest,
+  isAppTest,
+  ...isPackageTest,
   isServer: true,
   isClient: false,
   isProduction: process.env.NODE_ENV === 'production',
