@@ -38,7 +38,8 @@ function run(start: StoredSchedule, times: readonly Date[], isBusy: (at: Date) =
   for (const now of times) {
     while (isDue(current, now)) {
       const before = current
-      const { schedule: next, tick } = step(current, isBusy(now), now)
+      const last = isBusy(now) ? { at: new Date(0), hasEnded: false } : undefined
+      const { schedule: next, tick } = step(current, last, now)
       current = next
       if (tick !== undefined) added.push(tick)
       if (current === before) break
@@ -75,7 +76,7 @@ void test('of the ticks that were missed only the last is made up for, within a 
       const lateness = now.getTime() - (last?.getTime() ?? 0)
       const isMadeUpFor = lateness <= (isWanted ? DAY : 10_000)
       assert.deepEqual(run(start, [now]), isMadeUpFor ? [last] : [])
-      assert.deepEqual(step(start, false, now).schedule.nextAt, tickAfter(of, now) ?? null)
+      assert.deepEqual(step(start, undefined, now).schedule.nextAt, tickAfter(of, now) ?? null)
     }),
     { numRuns: 400 },
   )
@@ -91,6 +92,50 @@ void test('while the task of a tick goes on, further ticks are skipped, or one o
   const queue = schedule(HOURLY, at(0), { overlap: 'queue' })
   // The tick at 2:00 waits until 3:20, the one at 3:00 is skipped.
   assert.deepEqual(run(queue, everyMinute, isBusy), [at(60), at(120), at(240), at(300), at(360)])
+})
+
+/** What masters do: each looks, and may die between adding a task and noting that. */
+interface Look {
+  readonly minutes: number
+  readonly isLost: boolean
+  /** Whether the last task ends after it. */
+  readonly ends: boolean
+}
+
+void test('whatever is lost between adding a task and noting it, no tick is both skipped and added', () => {
+  const look: fc.Arbitrary<Look> = fc.record({
+    minutes: fc.integer({ min: 0, max: 100 }),
+    isLost: fc.boolean(),
+    ends: fc.boolean(),
+  })
+  fc.assert(
+    fc.property(fc.array(look, { maxLength: 40 }), fc.constantFrom('skip', 'queue'), (looks, overlap) => {
+      let current = schedule(HOURLY, at(0), { overlap })
+      let minute = 0
+      const tasks = new Map<number, { hasEnded: boolean }>()
+      const skipped = new Set<number>()
+      for (const { ends, isLost, minutes } of looks) {
+        minute += minutes
+        if (!isDue(current, at(minute))) continue
+        const newest = Math.max(...tasks.keys())
+        const last =
+          tasks.size === 0 ? undefined : { at: new Date(newest), hasEnded: tasks.get(newest)?.hasEnded === true }
+        const next = step(current, last, at(minute))
+        const tick = next.tick?.getTime()
+        // One at a time.
+        if (tick !== undefined && !tasks.has(tick)) {
+          assert.ok(last === undefined || last.hasEnded)
+          tasks.set(tick, { hasEnded: false })
+        }
+        if (!isLost && next.skipped !== undefined) skipped.add(next.skipped.getTime())
+        if (!isLost) current = next.schedule
+        const running = tasks.get(Math.max(...tasks.keys()))
+        if (ends && running !== undefined) running.hasEnded = true
+      }
+      for (const tick of tasks.keys()) assert.ok(!skipped.has(tick))
+    }),
+    { numRuns: 1000 },
+  )
 })
 
 const declared = (name: string, more: Partial<DeclaredSchedule> = {}): DeclaredSchedule => ({

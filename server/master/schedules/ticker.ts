@@ -151,9 +151,7 @@ export class Ticker {
   /** Adds the task of the tick first: a master that dies before it has noted the tick leaves it to the others. */
   private async advance(schedule: StoredSchedule, now: Date): Promise<[StoredSchedule, StoredSchedule]> {
     const { app, log, sets } = this.#parts
-    const last = await sets.lastTask(app, schedule.name)
-    const isBusy = last !== undefined && outcomeOf(last) === undefined
-    const result = step(schedule, isBusy, now)
+    const result = step(schedule, await sets.lastTask(app, schedule.name), now)
     if (result.skipped !== undefined) {
       const tick = result.skipped.toISOString()
       log.warn(`schedule ${schedule.name}: no task for ${tick}, since the task of the tick before has not ended`)

@@ -136,19 +136,30 @@ export interface Step {
   readonly skipped?: Date
 }
 
-/** @param isBusy whether the task of the tick before has not ended */
-export function step(schedule: StoredSchedule, isBusy: boolean, now: Date): Step {
+/** The task of a schedule's last tick, as it is in the queue. */
+export interface LastTask {
+  /** The tick. */
+  readonly at: Date
+  readonly hasEnded: boolean
+}
+
+/**
+ * @param last undefined if there is none. It may be that of the very tick that is due: another master has added it, or
+ * this one, and the change that notes it was not written
+ */
+export function step(schedule: StoredSchedule, last: LastTask | undefined, now: Date): Step {
   const { catchUp, nextAt, overlap, queuedAt, timing, ...rest } = schedule
   const same = { ...rest, catchUp, overlap, timing }
-  if (queuedAt !== undefined && !isBusy) return { schedule: { ...same, nextAt }, tick: queuedAt }
+  const isBusyAt = (tick: Date) => last !== undefined && !last.hasEnded && last.at < tick
+  if (queuedAt !== undefined && !isBusyAt(queuedAt)) return { schedule: { ...same, nextAt }, tick: queuedAt }
   if (nextAt === null || nextAt > now) return { schedule }
   const tick = latestOf(nextAt, tickUntil(timing, now))
   const following = { ...same, nextAt: tickAfter(timing, now) ?? null }
   const lateness = now.getTime() - tick.getTime()
   const isMissed = lateness > (catchUp === 'last' ? DAY_MS : ON_TIME_MS)
   if (isMissed) return { schedule: queuedAt === undefined ? following : { ...following, queuedAt } }
-  if (!isBusy) return { schedule: following, tick }
   if (queuedAt !== undefined) return { schedule: { ...following, queuedAt }, skipped: tick }
+  if (!isBusyAt(tick)) return { schedule: following, tick }
   return overlap === 'queue' ? { schedule: { ...following, queuedAt: tick } } : { schedule: following, skipped: tick }
 }
 

@@ -7,7 +7,7 @@ import { sizeOf } from '../mongo/driver'
 import { inMilliseconds, literal } from '../mongo/expressions'
 import { AS_IN_MEMORY, COMMITTED, DURABLE, type RawCollection, type StoredTask, inOneReply } from '../mongo/schema'
 import type { Pipeline } from '../mongo/updates'
-import { type ScheduleSet, tickPrefix } from './schedule-set'
+import { type LastTask, type ScheduleSet, outcomeOf, tickPrefix } from './schedule-set'
 
 export type SetCollection = ReturnType<Mongo.Collection<ScheduleSet>['rawCollection']>
 
@@ -81,12 +81,14 @@ export class StoredSets {
   }
 
   /** The task of a schedule's last tick, whichever master has added it. */
-  async lastTask(app: string, name: string): Promise<TickTaskState | undefined> {
+  async lastTask(app: string, name: string): Promise<LastTask | undefined> {
     const prefix = tickPrefix(app, name)
     // A range over the `_id`s: `@` is the last character of the prefix, and `A` comes after it.
     const ofSchedule = { _id: { $gte: prefix, $lt: `${prefix.slice(0, -1)}A` } }
     const last = { sort: { _id: -1 }, projection: { state: 1 }, ...COMMITTED } as const
-    return (await this.#tasks().findOne<TickTaskState>(ofSchedule, last)) ?? undefined
+    const found = await this.#tasks().findOne<TickTaskState>(ofSchedule, last)
+    if (found === null) return undefined
+    return { at: new Date(found._id.slice(prefix.length)), hasEnded: outcomeOf(found) !== undefined }
   }
 
   /** @returns the tasks among these that exist */
