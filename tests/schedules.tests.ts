@@ -404,6 +404,36 @@ Tinytest.addAsync(
   },
 )
 
+Tinytest.addAsync('schedules - the master of the process that resumes one knows of it at once', async test => {
+  // It looks every twenty minutes.
+  const rare = options({ tick: everySecond }, { leaseDuration: 3_600_000 })
+  await withMaster({ options: rare }, async master => {
+    await ticked([master], 'tick', 1)
+    test.isTrue(await master.call('onSchedule', 'pauseSchedule', 'tick'))
+    const count = (await ticked([master], 'tick', 1)).length
+    test.isTrue(await master.call('onSchedule', 'resumeSchedule', 'tick'))
+    await ticked([master], 'tick', count + 2)
+  })
+})
+
+Tinytest.addAsync('schedules - while the newest master lives, an older one does not declare its own', async test => {
+  await withDatabase(async database => {
+    const settings = [options({ old: never }), options({ current: never })]
+    await withMasters(database, settings, async older => {
+      await declared(older, 'current')
+      const declaration = async () => (await setsOf(database).read(APP)).set.declaredBy
+      const { expiresAt, id } = (await declaration()) ?? {}
+      // As long as two declarations are valid.
+      await eventually(
+        'it was renewed',
+        async () => Number((await declaration())?.expiresAt) > Number(expiresAt) + 2000,
+      )
+      test.equal((await declaration())?.id, id)
+      await declared(older, 'current')
+    })
+  })
+})
+
 Tinytest.addAsync('schedules - without a time zone, cron is in UTC, whatever that of the machine is', async test => {
   const daily = { taskType: 'echo', cron: '0 0 * * *' }
   await withMaster({ options: options({ daily }), env: { TZ: 'Asia/Kolkata' } }, async master => {
