@@ -119,7 +119,7 @@ export interface Machine {
 
 /**
  * Megabytes of this process and of a worker, for the default number of workers. A Meteor server needs more in use than
- * at its start; workers share what the system maps once. The measurements are under "How many workers?" in the README.
+ * at its start; workers share what the system maps once. The measurements are in docs/guide/workers.md.
  */
 const WEB_PROCESS_MB = 256
 const WORKER_MB = 192

@@ -5,7 +5,7 @@ const CPUS = 4
 const MACHINE = { cpus: CPUS, memory: Infinity }
 const resolve = (given: unknown, settings?: unknown, machine = MACHINE) => resolveOptions(settings, given, machine)
 
-Tinytest.add('options - the defaults are those of the README', test => {
+Tinytest.add('options - the defaults are those of the guide', test => {
   test.equal(resolve({}), {
     options: {
       port: 3008,

@@ -1,6 +1,6 @@
 /**
- * Runs each example of the README and of docs/recipes.md as an app of its own. That these show these very files is
- * checked by `npm test`.
+ * Runs each example of the README, the guide and the recipes as an app of its own. `npm test` also checks that these
+ * pages show these very files.
  */
 import { Tinytest } from 'meteor/tinytest'
 import type { TestDatabase } from './support/database'

@@ -16,7 +16,7 @@ const CHECKS: readonly Command[] = [
   ['tsc', '-p', '.', ...incremental('package')],
   ['tsc', '-p', 'tsconfig.driver4.json', ...incremental('driver4')],
   ['prettier', '--check', '--log-level', 'warn', '--cache', '--cache-location', '.cache/prettier', '.'],
-  ['node', 'tools/check-readme.js'],
+  ['node', 'tools/check-docs.js'],
   ['node', 'tools/check-types.js'],
 ]
 

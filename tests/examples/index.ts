@@ -1,4 +1,4 @@
-/** The examples of the README and of docs/recipes.md, each an app that the tests run. */
+/** The examples of the README, the guide and the recipes, each an app that the tests run. */
 export const examples: Record<string, () => Promise<unknown>> = {
   first: () => import('./first'),
   scheduled: () => import('./scheduled'),
