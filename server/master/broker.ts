@@ -4,7 +4,7 @@ import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { Answer } from '../../common/pipe/protocol'
 import { copyTask, toJob } from '../../common/task'
-import type { Question } from '../pool/worker-exit'
+import type { Question } from '../pool/workers/worker-exit'
 
 /**
  * Passes a task's question to the application's message broker, and sends the first answer back. Never rejects.

@@ -5,7 +5,7 @@ import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { ForkerOptions } from './fork/forker'
 import type { SchedulerOptions } from './scheduler'
-import type { Death, JobEnd, Question } from './worker-exit'
+import type { Death, JobEnd, Question } from './workers/worker-exit'
 
 export interface PoolOptions extends SchedulerOptions, ForkerOptions {
   /** How many workers may live at once. */

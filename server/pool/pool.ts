@@ -7,9 +7,9 @@ import { Forker } from './fork/forker'
 import type { PoolListener, PoolOptions } from './pool-options'
 import { Scheduler } from './scheduler'
 import { StartWatch } from './start-watch'
-import type { Limits, SentJob } from './job'
-import { type End, deathOf, isOwnFault, momentOf } from './worker-exit'
-import { Worker } from './worker'
+import type { Limits, SentJob } from './workers/job'
+import { type End, deathOf, isOwnFault, momentOf } from './workers/worker-exit'
+import { Worker } from './workers/worker'
 
 const USUAL_BOOT_TIME_MS = 1500
 

@@ -1,5 +1,5 @@
 import { type Ahead, Prefetch } from './prefetch'
-import type { Worker } from './worker'
+import type { Worker } from './workers/worker'
 
 const MEGABYTE = 1024 * 1024
 

@@ -1,7 +1,7 @@
 import inspector from 'node:inspector'
 import { serialize } from 'node:v8'
-import type { SentJob } from './job'
-import type { Worker } from './worker'
+import type { SentJob } from './workers/job'
+import type { Worker } from './workers/worker'
 
 const CHECK_EVERY_MS = 250
 

@@ -1,5 +1,5 @@
-import { TaskTimeoutError } from '../../common/errors'
-import type { Claim } from '../queue/claim'
+import { TaskTimeoutError } from '../../../common/errors'
+import type { Claim } from '../../queue/claim'
 
 /** The time limits of a job. */
 export interface Limits {

@@ -1,6 +1,6 @@
-import { type Unreadable, partsOfUnreadable } from '../../common/pipe/envelope'
-import { UnsendableValueError, describe, messageOf } from '../../common/errors'
-import type { ToMaster, ToWorker } from '../../common/pipe/protocol'
+import { type Unreadable, partsOfUnreadable } from '../../../common/pipe/envelope'
+import { UnsendableValueError, describe, messageOf } from '../../../common/errors'
+import type { ToMaster, ToWorker } from '../../../common/pipe/protocol'
 
 /** What the master does about messages that cannot be read or sent. */
 export interface FaultHandling {

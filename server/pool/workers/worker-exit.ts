@@ -1,9 +1,9 @@
-import type { Incarnation, Wait } from '../../common/ending'
-import type { Outcome, Answer, ToMaster } from '../../common/pipe/protocol'
-import type { Report } from '../../common/report'
-import type { Task, TaskSignal } from '../../common/task'
-import type { Claim } from '../queue/claim'
-import type { WorkerState } from '../../common/stats'
+import type { Incarnation, Wait } from '../../../common/ending'
+import type { Outcome, Answer, ToMaster } from '../../../common/pipe/protocol'
+import type { Report } from '../../../common/report'
+import type { Task, TaskSignal } from '../../../common/task'
+import type { Claim } from '../../queue/claim'
+import type { WorkerState } from '../../../common/stats'
 import type { SentJob } from './job'
 
 /** How the process of a worker exited. */
