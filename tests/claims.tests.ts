@@ -3,16 +3,22 @@ import { Random } from 'meteor/random'
 import { Tinytest } from 'meteor/tinytest'
 import { createTask, type NewTask, type Task } from '../common/task'
 import type { Claim } from '../server/queue/claim'
-import { MongoClaims } from '../server/queue/mongo/claim'
+import { MongoClaims } from '../server/queue/mongo/claims/claim'
 import { MongoMaintenance } from '../server/queue/mongo/maintenance'
-import { type Owner, currentOwner, isGone } from '../server/queue/mongo/owner'
+import { type Owner, currentOwner, isGone } from '../server/queue/mongo/documents/owner'
 import { add, addAll } from '../server/queue/mongo/add'
 import { markAwaited } from '../server/queue/mongo/awaited'
 import { cancelTask, startAnew } from '../server/queue/mongo/cancel'
 import type { PauseCollection } from '../server/queue/mongo/pauses'
-import type { RawCollection as Raw, StoredTask } from '../server/queue/mongo/schema'
-import { MongoSettler } from '../server/queue/mongo/settle'
-import { HAS_EXPIRED, type Pipeline, failedWithoutError, rescued, settledAs } from '../server/queue/mongo/updates'
+import type { RawCollection as Raw, StoredTask } from '../server/queue/mongo/documents/schema'
+import { MongoSettler } from '../server/queue/mongo/claims/settle'
+import {
+  HAS_EXPIRED,
+  type Pipeline,
+  failedWithoutError,
+  rescued,
+  settledAs,
+} from '../server/queue/mongo/documents/updates'
 import { DONE, RETENTION, UNLIMITED, WIRE, complete, fail, release, settle, requestFor } from './support/settle'
 import type { TestDatabase } from './support/database'
 import { Gate } from './support/gate'

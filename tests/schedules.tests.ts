@@ -2,7 +2,7 @@
 import type { ClusterOptions, ScheduleStatus } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { Schedules, type SchedulesParts } from '../server/queue/schedules/schedules'
-import type { StoredTask } from '../server/queue/mongo/schema'
+import type { StoredTask } from '../server/queue/mongo/documents/schema'
 import type { ScheduleSet, StoredSchedule } from '../server/queue/schedules/schedule-set'
 import { StoredSets } from '../server/queue/schedules/stored-sets'
 import { CommandGate } from './support/command-gate'

@@ -5,11 +5,11 @@ import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
 import { forkServer } from '../pool/fork/fork-server'
 import { Pool } from '../pool/pool'
-import { ChangeFeed } from '../queue/mongo/change-feed'
-import { MongoClaims } from '../queue/mongo/claim'
+import { ChangeFeed } from '../queue/mongo/feeds/change-feed'
+import { MongoClaims } from '../queue/mongo/claims/claim'
 import { MongoMaintenance } from '../queue/mongo/maintenance'
-import { currentOwner, keyOf } from '../queue/mongo/owner'
-import { MongoSettler } from '../queue/mongo/settle'
+import { currentOwner, keyOf } from '../queue/mongo/documents/owner'
+import { MongoSettler } from '../queue/mongo/claims/settle'
 import {
   listeners,
   memoryQueue as memory,

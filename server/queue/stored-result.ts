@@ -2,7 +2,7 @@ import { UnsendableValueError } from '../../common/errors'
 import { type WireValue, fromWire } from '../../common/pipe/wire'
 import { PLAIN_ALLOWED, type PlainValue, copyPlain } from '../../common/plain'
 import type { Task } from '../../common/task'
-import { sizeOf } from './mongo/driver'
+import { sizeOf } from './mongo/documents/driver'
 import { isWatched } from './retention'
 
 const MAX_RESULT_BYTES = 2 ** 20

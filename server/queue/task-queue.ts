@@ -10,7 +10,7 @@ import { type ListenerOptions, type TaskEventListener, type TaskEventType, type 
 import type { InMemoryTasks } from './memory/in-memory-tasks'
 import { checkSize } from './mongo/add'
 import { type CountOptions, type TaskCounts, checkCountOptions, countTasks } from './mongo/counts'
-import type { RawCollection } from './mongo/schema'
+import type { RawCollection } from './mongo/documents/schema'
 import type { Queue } from './queue'
 import { type Results, type WaitOptions, checkWaitOptions } from './results/results'
 import type { ScheduleStatus, Schedules } from './schedules/schedules'

@@ -6,7 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Settlement, Verdict } from '../../server/queue/claim'
-import { type Found, findingOf, lossAmong } from '../../server/queue/mongo/verdict'
+import { type Found, findingOf, lossAmong } from '../../server/queue/mongo/claims/verdict'
 
 /** One rule of the design each, left out. The first is the design itself. */
 export const VARIANTS = [

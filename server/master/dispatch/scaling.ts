@@ -1,5 +1,5 @@
 import type { ResolvedOptions } from '../../../common/options'
-import type { MongoClaims } from '../../queue/mongo/claim'
+import type { MongoClaims } from '../../queue/mongo/claims/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import type { DueTimer } from './due-timer'
 import type { LocalQueue } from './local-queue'

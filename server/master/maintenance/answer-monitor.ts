@@ -1,5 +1,5 @@
 import type { Log } from '../../../common/log'
-import type { RawCollection } from '../../queue/mongo/schema'
+import type { RawCollection } from '../../queue/mongo/documents/schema'
 
 const CHECK_EVERY_MS = 1000
 

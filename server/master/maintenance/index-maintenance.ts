@@ -1,6 +1,6 @@
 import { messageOf } from '../../../common/errors'
 import type { Log } from '../../../common/log'
-import type { ChangeFeed } from '../../queue/mongo/change-feed'
+import type { ChangeFeed } from '../../queue/mongo/feeds/change-feed'
 import type { MongoMaintenance } from '../../queue/mongo/maintenance'
 
 /** The pauses between two checks: with a feed, which reports when the collection is dropped, and without one. */

@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { WORKER_VARIABLE } from '../../../common/pipe/protocol'
 import { serverEntry } from '../../pool/fork/fork-server'
 import { isMarkOf } from '../../pool/fork/worker-mark'
-import { isGoneByKey, isRunning, statOf } from '../../queue/mongo/owner'
+import { isGoneByKey, isRunning, statOf } from '../../queue/mongo/documents/owner'
 
 const POLL_MS = 5
 /** How long to wait for a killed process. One that the system still lists by then runs none of our code, either. */

@@ -2,9 +2,9 @@
 import { DuplicateTaskError } from '../../../common/errors'
 import { wrongValue } from '../../../common/invalid'
 import type { Task } from '../../../common/task'
-import { sizeOf } from './driver'
-import { DURABLE, type RawCollection } from './schema'
-import { isSet, literal } from './expressions'
+import { sizeOf } from './documents/driver'
+import { DURABLE, type RawCollection } from './documents/schema'
+import { isSet, literal } from './documents/expressions'
 
 /** MongoDB's code for a value that a unique index holds already. */
 const DUPLICATE_KEY = 11_000

@@ -4,7 +4,7 @@ import { type WireError, errorFromWire } from '../../../common/pipe/wire'
 import { cancelled, errorOf, removed } from '../results/ending'
 import { revive } from '../../revive'
 import { isWatched } from '../retention'
-import { findOneAndUpdate } from './driver'
+import { findOneAndUpdate } from './documents/driver'
 import {
   AS_IN_MEMORY,
   COMMITTED,
@@ -15,8 +15,8 @@ import {
   type StoredTask,
   inOneReply,
   isKnownState,
-} from './schema'
-import { ADOPT } from './updates'
+} from './documents/schema'
+import { ADOPT } from './documents/updates'
 
 /** The holder of the claim keeps the task when it has ended, and says so to the change streams. */
 const MARK = [{ $set: { awaited: { $ifNull: ['$awaited', 'result'] } } }]

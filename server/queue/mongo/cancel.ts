@@ -2,9 +2,9 @@
 import type { TaskSignal } from '../../../common/task'
 import type { Cancellation } from '../claim'
 import type { Retention } from '../retention'
-import { findOneAndUpdate } from './driver'
-import { type Filter, HAS_NOT_ENDED, type RawCollection, toTask } from './schema'
-import { START_ANEW, cancelled } from './updates'
+import { findOneAndUpdate } from './documents/driver'
+import { type Filter, HAS_NOT_ENDED, type RawCollection, toTask } from './documents/schema'
+import { START_ANEW, cancelled } from './documents/updates'
 
 /**
  * Cancels a task that is not running, or asks the holder of a running one to settle it as cancelled. Since this is one

@@ -2,7 +2,7 @@ import { checkNames, numberHint, wrongValue } from '../../../common/invalid'
 import { isPlainObject } from '../../../common/plain'
 import { isCount } from '../../../common/policy'
 import { type TaskState, checkText } from '../../../common/task'
-import type { Filter, RawCollection } from './schema'
+import type { Filter, RawCollection } from './documents/schema'
 
 /** How many persistent tasks there are in each state. A number that is equal to the limit means at least so many. */
 export interface TaskCounts extends Readonly<Record<TaskState, number>> {

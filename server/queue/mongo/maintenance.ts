@@ -1,9 +1,9 @@
 import { createId } from '../../../common/id'
 import type { Task } from '../../../common/task'
 import type { Retention } from '../retention'
-import { findOneAndUpdate } from './driver'
-import { type MissingIndex, createIndexes } from './indexes'
-import type { Owner } from './owner'
+import { findOneAndUpdate } from './documents/driver'
+import { type MissingIndex, createIndexes } from './documents/indexes'
+import type { Owner } from './documents/owner'
 import { type PauseCollection, pausedTypes } from './pauses'
 import {
   BY_ID,
@@ -15,8 +15,8 @@ import {
   type RawCollection,
   inOneReply,
   toTask,
-} from './schema'
-import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, IS_STILL_DUE, type Pipeline, rescued } from './updates'
+} from './documents/schema'
+import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, IS_STILL_DUE, type Pipeline, rescued } from './documents/updates'
 
 /** The most tasks in one update, so that no claim waits for a long one. */
 const BATCH_SIZE = 1000

@@ -1,8 +1,8 @@
 /** Which task types are paused: for every master, and until they are resumed. */
 import type { Mongo } from 'meteor/mongo'
 import { isTaken } from './add'
-import { COMMITTED, DURABLE } from './schema'
-import type { Pipeline } from './updates'
+import { COMMITTED, DURABLE } from './documents/schema'
+import type { Pipeline } from './documents/updates'
 
 /** The document of a paused type. It is in a collection of its own, so that no reader of the tasks meets it. */
 export interface StoredPause {

@@ -3,10 +3,17 @@ import type { Mongo } from 'meteor/mongo'
 import { wrongValue } from '../../../common/invalid'
 import type { DeclaredSchedule } from '../../../common/schedules'
 import { isTaken } from '../mongo/add'
-import { sizeOf } from '../mongo/driver'
-import { inMilliseconds, literal } from '../mongo/expressions'
-import { AS_IN_MEMORY, COMMITTED, DURABLE, type RawCollection, type StoredTask, inOneReply } from '../mongo/schema'
-import type { Pipeline } from '../mongo/updates'
+import { sizeOf } from '../mongo/documents/driver'
+import { inMilliseconds, literal } from '../mongo/documents/expressions'
+import {
+  AS_IN_MEMORY,
+  COMMITTED,
+  DURABLE,
+  type RawCollection,
+  type StoredTask,
+  inOneReply,
+} from '../mongo/documents/schema'
+import type { Pipeline } from '../mongo/documents/updates'
 import { type LastTask, type ScheduleSet, outcomeOf, tickPrefix } from './schedule-set'
 
 export type SetCollection = ReturnType<Mongo.Collection<ScheduleSet>['rawCollection']>

@@ -1,12 +1,12 @@
-import { DuplicateTaskError } from '../../../common/errors'
-import { TASK_ORDER, compareTasks } from '../../../common/order'
-import type { Task } from '../../../common/task'
-import type { Claim, Loss, Rooms } from '../claim'
-import { isReplaceableBy, isTaken } from './add'
-import type { Owner } from './owner'
+import { DuplicateTaskError } from '../../../../common/errors'
+import { TASK_ORDER, compareTasks } from '../../../../common/order'
+import type { Task } from '../../../../common/task'
+import type { Claim, Loss, Rooms } from '../../claim'
+import { isReplaceableBy, isTaken } from '../add'
+import type { Owner } from '../documents/owner'
 import { ClaimedTasks } from './claimed-tasks'
-import { findOneAndUpdate } from './driver'
-import { literal } from './expressions'
+import { findOneAndUpdate } from '../documents/driver'
+import { literal } from '../documents/expressions'
 import { Poison, type PoisonListener } from './poison'
 import {
   BY_ID,
@@ -20,9 +20,9 @@ import {
   isTooLarge,
   toTask,
   tokenOf,
-} from './schema'
+} from '../documents/schema'
 import { heldByAny } from './settle'
-import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, renewed } from './updates'
+import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, renewed } from '../documents/updates'
 import { FOUND_FIELDS, lossAmong } from './verdict'
 
 /**

@@ -1,8 +1,8 @@
-import { monotonicNow } from '../../../common/clock'
-import type { Claim, ClaimStore, ReportFields, ReportStore, SettleRequest, Verdict } from '../claim'
-import { findOneAndUpdate } from './driver'
-import type { Retention } from '../retention'
-import { storedResult } from '../stored-result'
+import { monotonicNow } from '../../../../common/clock'
+import type { Claim, ClaimStore, ReportFields, ReportStore, SettleRequest, Verdict } from '../../claim'
+import { findOneAndUpdate } from '../documents/driver'
+import type { Retention } from '../../retention'
+import { storedResult } from '../../stored-result'
 import {
   COMMITTED,
   DURABLE,
@@ -11,8 +11,8 @@ import {
   NO_CANCEL_REQUESTED,
   type RawCollection,
   isTooLarge,
-} from './schema'
-import { type Pipeline, type Settler, failedWithoutError, reported, settledAs } from './updates'
+} from '../documents/schema'
+import { type Pipeline, type Settler, failedWithoutError, reported, settledAs } from '../documents/updates'
 import { FOUND_FIELDS, type Finding, findingOf } from './verdict'
 
 /** What one write for many claims did. */

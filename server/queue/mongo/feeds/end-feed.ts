@@ -1,6 +1,6 @@
-import type { EndFeed } from '../results/waiters'
+import type { EndFeed } from '../../results/waiters'
 import { ChangeStream } from './change-stream'
-import type { RawCollection } from './schema'
+import type { RawCollection } from '../documents/schema'
 
 const HAS_ENDED = { operationType: 'update', 'updateDescription.updatedFields.awaited': 'ended' }
 

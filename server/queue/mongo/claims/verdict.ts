@@ -2,10 +2,10 @@
  * Judges from the document of a task what became of a claim. Every master and the model that tests settling share these
  * rules.
  */
-import { isSame } from '../../../common/ending'
-import type { Claim, Loss, Settlement, Verdict } from '../claim'
-import { isWatched } from '../retention'
-import type { StoredTask } from './schema'
+import { isSame } from '../../../../common/ending'
+import type { Claim, Loss, Settlement, Verdict } from '../../claim'
+import { isWatched } from '../../retention'
+import type { StoredTask } from '../documents/schema'
 
 /** The fields that the rules read. */
 export type Found = Partial<

@@ -8,8 +8,8 @@ import {
   type StoredTask,
   inOneReply,
   tokensOf,
-} from './schema'
-import { RELEASED_UNREAD } from './updates'
+} from '../documents/schema'
+import { RELEASED_UNREAD } from '../documents/updates'
 
 /** Reads the tasks that one update has claimed. */
 export class ClaimedTasks {

@@ -1,8 +1,8 @@
 /** The fields of a task that has ended: its result or error for those who wait for it, and how long it is kept. */
-import { type WireError, errorToWire } from '../../../common/pipe/wire'
-import type { Done } from '../claim'
-import { WATCHED_KEPT_MS } from '../retention'
-import { storedResult } from '../stored-result'
+import { type WireError, errorToWire } from '../../../../common/pipe/wire'
+import type { Done } from '../../claim'
+import { WATCHED_KEPT_MS } from '../../retention'
+import { storedResult } from '../../stored-result'
 import { inMilliseconds, isNumber, isSet, literal } from './expressions'
 import type { StoredTask } from './schema'
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { TASK_ORDER } from '../../../common/order'
+import { TASK_ORDER } from '../../../../common/order'
 import { type RawCollection, isRefusal } from './schema'
 
 type IndexOptions = NonNullable<Parameters<RawCollection['createIndex']>[1]>

@@ -2,7 +2,7 @@
  * The updates of tasks in the persistent queue. They are pipelines, so that the clock of the database (`$$NOW`)
  * decides.
  */
-import type { ReportFields, Release, Settlement } from '../claim'
+import type { ReportFields, Release, Settlement } from '../../claim'
 import { FOR_GOOD, OF_AN_END, done, ended, failureOf, ifAwaited } from './ended'
 import { inMilliseconds, isNumber, isOfType, isSet, literal, orElse } from './expressions'
 import type { Owner } from './owner'

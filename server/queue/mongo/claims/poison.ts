@@ -1,8 +1,8 @@
-import { messageOf } from '../../../common/errors'
-import { TASK_ORDER } from '../../../common/order'
-import type { Task } from '../../../common/task'
-import { DURABLE, type Filter, type RawCollection, isTooLarge, tokenOf, tokensOf } from './schema'
-import { type Pipeline, failedUnstarted } from './updates'
+import { messageOf } from '../../../../common/errors'
+import { TASK_ORDER } from '../../../../common/order'
+import type { Task } from '../../../../common/task'
+import { DURABLE, type Filter, type RawCollection, isTooLarge, tokenOf, tokensOf } from '../documents/schema'
+import { type Pipeline, failedUnstarted } from '../documents/updates'
 
 /**
  * A smaller document is never too large to be claimed: the limit is 16 MB, and a claim takes less than the difference.

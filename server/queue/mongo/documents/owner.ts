@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { createId } from '../../../common/id'
+import { createId } from '../../../../common/id'
 
 /**
  * The master that holds a claim. With these fields, another process on the same machine can tell whether it is alive.

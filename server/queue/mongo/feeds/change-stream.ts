@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { RawCollection } from './schema'
+import type { RawCollection } from '../documents/schema'
 
 /** How long the server waits for a change before it sends an empty reply. An idle stream sends no other command. */
 const MAX_AWAIT_MS = 10_000

@@ -1,6 +1,6 @@
-import type { TaskSignal } from '../../../common/task'
+import type { TaskSignal } from '../../../../common/task'
 import { ChangeStream, type StreamListener } from './change-stream'
-import { HAS_UNKNOWN_STATE, type RawCollection } from './schema'
+import { HAS_UNKNOWN_STATE, type RawCollection } from '../documents/schema'
 
 /**
  * The feed ignores at most MAX_OWN_TASKS tasks that this process added, each for OWN_MS or until the feed reports it.

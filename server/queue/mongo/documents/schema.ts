@@ -1,6 +1,6 @@
 /** The document of a task in the collection, and the options that our commands share. */
 import type { Mongo } from 'meteor/mongo'
-import type { Task, TaskState } from '../../../common/task'
+import type { Task, TaskState } from '../../../../common/task'
 import type { Owner } from './owner'
 
 export interface StoredClaim {
