@@ -9,7 +9,8 @@ import { ROOT } from './setup.js'
 const BLOCK = /<!-- (tests\/examples\/\S+) -->\n\n```ts\n([\s\S]*?)```\n/g
 
 /** How the README, which is also shown without the repository, links to its files. */
-const REPOSITORY = /^https:\/\/(?:github\.com|raw\.githubusercontent\.com)\/nathanschwarz\/meteor-cluster\/(?:blob\/)?HEAD\//
+const REPOSITORY =
+  /^https:\/\/(?:github\.com|raw\.githubusercontent\.com)\/nathanschwarz\/meteor-cluster\/(?:blob\/)?HEAD\//
 
 function pages() {
   const below = readdirSync(path.join(ROOT, 'docs'), { recursive: true }).map(name => path.join('docs', name))
@@ -34,7 +35,12 @@ function linksIn(text) {
 function anchorsOf(file) {
   const text = readFileSync(file, 'utf8').replace(/^```[\s\S]*?^```$/gm, '')
   const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(match => match[1])
-  return headings.map(heading => heading.toLowerCase().replace(/[^\p{L}\p{N}\- _]/gu, '').replaceAll(' ', '-'))
+  return headings.map(heading =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\- _]/gu, '')
+      .replaceAll(' ', '-'),
+  )
 }
 
 function isBroken(link, page) {
@@ -58,7 +64,9 @@ for (const page of pages()) {
   const right = withExamples(text)
   if (process.argv.includes('--write')) writeFileSync(file, right)
   else if (right !== text || /```ts\n/.test(text.replace(BLOCK, ''))) {
-    fail(`${page}: each example must equal a file of tests/examples; \`node tools/check-docs.js --write\` copies them in.`)
+    fail(
+      `${page}: each example must equal a file of tests/examples; \`node tools/check-docs.js --write\` copies them in.`,
+    )
   }
   for (const link of linksIn(right)) if (isBroken(link, page)) fail(`${page}: the link ${link} leads nowhere.`)
   for (const name of brokenReferences(right)) fail(`${page}: the reference [${name}] is not defined, or not used.`)

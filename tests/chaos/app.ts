@@ -48,7 +48,7 @@ if (!isWeb) Meteor.startup(logReady)
 
 function logReceived(raw: unknown): void {
   for (const message of unwrap(raw, isToWorker)) {
-    if (message.kind !== 'run') continue
+    if (message.kind !== 'run' || isTick(message.job)) continue
     const { token, startBefore = null } = message
     const { _id, data } = jobFromWire(message.job)
     const { incarnation } = data as Data
@@ -89,9 +89,15 @@ function obeyDriver(): void {
   })
 }
 
+/** The task of a schedule, which no driver has added. */
+function isTick({ taskType }: { readonly taskType: string }): boolean {
+  return taskType === 'tick' || taskType === 'fresh'
+}
+
 function listen(type: TaskEventName): void {
   TaskQueue.addEventListener(type as 'error', (event: { value?: unknown; task: Task }) => {
     const { value, task } = event
+    if (isTick(task)) return
     const data = task.data as Data
     const error = value instanceof Error ? failureOf(value) : null
     const token = type === 'done' ? tokenIn(value as Result, data) : null

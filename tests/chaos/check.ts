@@ -13,6 +13,7 @@ import { overlapping } from './rules/overlapping'
 import { paused } from './rules/paused'
 import { ended, orphans, stuck } from './rules/processes'
 import { reported } from './rules/reported'
+import { ticked } from './rules/ticked'
 import { undisturbed } from './rules/undisturbed'
 import { unexplained } from './rules/unexplained'
 import { waiting } from './rules/waiting'
@@ -37,6 +38,7 @@ const RULES: readonly Rule[] = [
   limited,
   paused,
   reported,
+  ticked,
 ]
 
 export interface Counts {

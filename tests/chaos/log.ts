@@ -14,6 +14,9 @@ export const RUN_VARIABLE = 'CHAOS_RUN'
 /** Set for a server without a cluster. */
 export const WEB_VARIABLE = 'CHAOS_WEB'
 
+/** The app whose schedules the run has. */
+export const APP = 'chaos'
+
 /** The entries of the task map. */
 export type Kind =
   | 'short'
@@ -36,6 +39,9 @@ export type Kind =
   | 'limited'
   /** Its type is paused now and then. */
   | 'pausable'
+
+/** A schedule of the crash run, and what its tasks run. The tasks of `Kind` are added by the driver. */
+export type ScheduleName = 'tick' | 'fresh'
 
 /** Which task: an `_id` may be used again, an incarnation is one task under it. */
 export interface TaskName {
@@ -153,6 +159,18 @@ export type Fact =
     }
   /** A master has exited. */
   | { readonly what: 'exit'; readonly target: number; readonly isPlanned: boolean; readonly how: string }
+  /** The task of a schedule's tick was added to the database. */
+  | { readonly what: 'tick'; readonly id: string; readonly schedule: string }
+  /**
+   * The schedules that the database has at the end: of this app, and of another. `expected`: those of the masters that
+   * may have started last.
+   */
+  | {
+      readonly what: 'schedules'
+      readonly own: string
+      readonly other: string
+      readonly expected: readonly string[]
+    }
   /** A task that is still in the queue after the drain. */
   | ({ readonly what: 'left'; readonly state: string; readonly error: Failure | null } & TaskName)
   /** How long the queue took to become empty after the last attack. */

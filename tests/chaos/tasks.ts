@@ -4,7 +4,7 @@ import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Job, JobContext } from 'meteor/nschwarz:cluster'
 import { isPayload, payloadOf } from './bulk'
-import type { Act, Kind, Plan, Write } from './log'
+import type { Act, Kind, Plan, ScheduleName, Write } from './log'
 import { PLANNED_ERROR } from './planned'
 
 const BEAT_MS = 50
@@ -41,7 +41,7 @@ type TaskFunction = (job: Job<Data>, toggleIPC: unknown, context: JobContext) =>
 type Entry = TaskFunction | { readonly run: TaskFunction; readonly perMaster: number }
 
 /** The task map. */
-export function createTasks(surroundings: Surroundings): Record<Kind, Entry> {
+export function createTasks(surroundings: Surroundings): Record<Kind | ScheduleName, Entry | (() => Promise<void>)> {
   const { lease, folder, add, act } = surroundings
   const long = lease * LONGER_THAN_LEASE
   const bodies: Record<Kind, (run: Run) => unknown> = {
@@ -66,7 +66,8 @@ export function createTasks(surroundings: Surroundings): Record<Kind, Entry> {
   }
   const entries = Object.entries(bodies).map(([kind, body]) => [kind, logged(body, surroundings)] as const)
   const functions = Object.fromEntries(entries) as Record<Kind, TaskFunction>
-  return { ...functions, limited: { run: functions.limited, perMaster: 1 } }
+  const ticks = { tick: () => pause(20), fresh: () => pause(20) }
+  return { ...functions, ...ticks, limited: { run: functions.limited, perMaster: 1 } }
 }
 
 /** @returns a task function whose value has the token of its job */

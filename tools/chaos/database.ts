@@ -6,7 +6,7 @@ import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Collection, type Db, MongoClient } from 'mongodb'
 import { monotonicNow } from '../../common/clock'
-import type { Failure } from '../../tests/chaos/log'
+import { APP, type Failure } from '../../tests/chaos/log'
 import { comesTrue, eventually, within } from '../../tests/support/wait'
 import { MONGOD_ARGS, mongodFile } from '../mongod'
 
@@ -15,6 +15,15 @@ const NAME = 'chaos'
 
 /** A master whose job has run for longer than this counts as busy. */
 const BUSY_AFTER_MS = 150
+
+const OTHER_APP = 'other'
+const WITHOUT_TICKS = { schedule: { $exists: false } }
+
+interface StoredSet {
+  readonly _id: string
+  readonly schedules: readonly { readonly name: string; readonly removedAt?: Date }[]
+  readonly [field: string]: unknown
+}
 
 /** A task as the queue holds it. */
 export interface LeftTask {
@@ -98,14 +107,29 @@ export class KillableDatabase {
     await running
   }
 
-  /** How many tasks are unfinished. @throws while mongod is down */
+  /** How many tasks are unfinished, without those of schedules, which never end. @throws while mongod is down */
   unfinished(): Promise<number> {
-    return this.tasks.countDocuments({ state: { $in: ['scheduled', 'waiting', 'running'] } })
+    return this.tasks.countDocuments({ ...WITHOUT_TICKS, state: { $in: ['scheduled', 'waiting', 'running'] } })
   }
 
   /** All tasks in the queue that are not done. */
   async left(): Promise<LeftTask[]> {
-    return this.tasks.find({ state: { $ne: 'done' } }, { projection: { 'data.payload': 0 } }).toArray()
+    const left = { ...WITHOUT_TICKS, state: { $ne: 'done' } }
+    return this.tasks.find(left, { projection: { 'data.payload': 0 } }).toArray()
+  }
+
+  /** Stores the schedules of an app that has no master. */
+  async addOtherApp(): Promise<void> {
+    const schedules = [{ name: 'kept', task: { taskType: 'tick', data: {} }, nextAt: null }]
+    await this.sets.insertOne({ _id: OTHER_APP, revision: 1, paused: [], schedules })
+  }
+
+  /** The names of the schedules of this app, and of the other. @throws while mongod is down */
+  async schedules(): Promise<{ readonly own: string; readonly other: string }> {
+    const [own, other] = await Promise.all([APP, OTHER_APP].map(_id => this.sets.findOne({ _id })))
+    const names = (set: StoredSet | null | undefined) =>
+      (set?.schedules ?? []).filter(({ removedAt }) => removedAt === undefined).map(({ name }) => name)
+    return { own: names(own).sort().join(), other: names(other).join() }
   }
 
   /** The pids of the masters that are busy. @throws while mongod is down */
@@ -140,6 +164,10 @@ export class KillableDatabase {
     const exit = once(mongod, 'exit')
     mongod.kill('SIGKILL')
     await within(exit, 'the exit of mongod')
+  }
+
+  private get sets(): Collection<StoredSet> {
+    return this.db.collection<StoredSet>('taskQueueSchedules')
   }
 
   private get tasks(): Collection<LeftTask> {

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
+import { monotonicNow } from '../../common/clock'
 import type { Call, Reply, Request } from '../../tests/chaos/calls'
 import { LOG_VARIABLE, WEB_VARIABLE, type Write } from '../../tests/chaos/log'
 import { SKEW_VARIABLE } from '../../tests/chaos/skew'
@@ -35,6 +36,8 @@ export class Master {
   #isExitPlanned = false
   #isUp = false
   #skew = 0
+  /** On the monotonic clock. */
+  #startedAt = 0
 
   constructor(settings: MasterSettings) {
     this.#settings = settings
@@ -51,6 +54,17 @@ export class Master {
 
   get workerPids(): number[] {
     return workersOf(this.pid)
+  }
+
+  get startedAt(): number {
+    return this.#startedAt
+  }
+
+  /** The names of its schedules. */
+  get schedules(): string {
+    return Object.keys((this.#settings.options.schedules as object | undefined) ?? {})
+      .sort()
+      .join()
   }
 
   /** Milliseconds by which its clock is wrong. */
@@ -71,6 +85,7 @@ export class Master {
     })
     this.watchExit(child)
     await within(Promise.race([started, this.#exit]), 'the start of a master')
+    this.#startedAt = monotonicNow()
     this.#isUp = child.exitCode === null && child.signalCode === null
   }
 

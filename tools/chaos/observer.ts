@@ -84,7 +84,14 @@ export class Observer {
     if (!('documentKey' in change) || !('ns' in change)) return
     const id = String(change.documentKey._id)
     if (change.ns.coll === MARKS) this.#mark = id
+    else if (change.operationType === 'insert') this.noteInsert(id, change)
     else this.noteTask(id, change)
+  }
+
+  private noteInsert(id: string, change: Extract<ChangeStreamDocument, { operationType: 'insert' }>): void {
+    const { schedule } = change.fullDocument as { readonly schedule?: string }
+    if (schedule === undefined) this.noteTask(id, change)
+    else this.#write({ what: 'tick', id, schedule })
   }
 
   private noteTask(id: string, change: ChangeStreamDocument): void {

@@ -9,7 +9,7 @@ import path from 'node:path'
 import { monotonicNow } from '../../common/clock'
 import { type Verdict, check } from '../../tests/chaos/check'
 import { planLoad } from '../../tests/chaos/load'
-import { type Act, RUN_VARIABLE, type Write, openLog, readLog } from '../../tests/chaos/log'
+import { APP, type Act, RUN_VARIABLE, type Write, openLog, readLog } from '../../tests/chaos/log'
 import { planAttacks } from '../../tests/chaos/nemesis'
 import { planVariants } from '../../tests/chaos/settings'
 import { anyPort } from '../../tests/support/ports'
@@ -42,6 +42,8 @@ const ABORT_GRACE = 1000
 const DRAIN_MS = 60_000
 const RESUME: Act = { method: 'resume', name: { id: 'drain', incarnation: 'drain' } }
 const RESUME_EVERY_MS = 1000
+/** Of masters that start within this time, any may be the last. */
+const STARTED_TOGETHER_MS = 10_000
 /** How long a worker may outlive its master. */
 const SURVIVAL_MS = 5000
 
@@ -101,6 +103,7 @@ export class Run {
     write({ what: 'clock', wall: Date.now() })
     const observer = new Observer(database.db, write)
     await observer.start()
+    await database.addOtherApp()
     const watcher = new Watcher(this.log, write)
     const [web, ...masters] = await this.createServers({ ...env, MONGO_URL: database.url }, write)
     const from = monotonicNow()
@@ -114,7 +117,7 @@ export class Run {
     const { seed, masters, workers, lease, server } = this.#settings
     const common = {
       ...{ refreshRate: REFRESH_RATE, abortGrace: ABORT_GRACE, maxCrashes: MAX_CRASHES, leaseDuration: lease },
-      ...{ keepAlive: 'always', maxAvailableWorkers: workers, logs: 'error' },
+      ...{ app: APP, keepAlive: 'always', maxAvailableWorkers: workers, logs: 'error' },
     }
     const create = (options: object, port: number, isWeb: boolean) =>
       new Master({
@@ -135,6 +138,7 @@ export class Run {
     await attackUnderLoad(rig)
     await heal(rig)
     await drain(rig)
+    await readSchedules(rig)
     await rig.observer.stop()
     for (const server of [...rig.masters, rig.web]) await server.end('SIGTERM')
     await findSurvivors(rig)
@@ -180,6 +184,19 @@ async function drain({ database, web, write }: Rig): Promise<void> {
     const failure = error === undefined ? null : { name: error.name, message: error.message }
     write({ what: 'left', id: _id, incarnation: data.incarnation, state, error: failure })
   }
+}
+
+/** Waits until the schedules are those of the master that has started last. */
+async function readSchedules({ database, masters, write }: Rig): Promise<void> {
+  const newest = Math.max(...masters.map(({ startedAt }) => startedAt))
+  const last = masters.filter(({ startedAt }) => newest - startedAt < STARTED_TOGETHER_MS)
+  const expected = last.map(({ schedules }) => schedules)
+  const found = async () => {
+    const { own } = await database.schedules()
+    return expected.includes(own)
+  }
+  await comesTrue(found, DRAIN_MS)
+  write({ what: 'schedules', expected, ...(await database.schedules()) })
 }
 
 async function findSurvivors({ id, database, write }: Rig): Promise<void> {
