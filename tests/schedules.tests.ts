@@ -446,6 +446,28 @@ Tinytest.addAsync('schedules - without a time zone, cron is in UTC, whatever tha
   })
 })
 
+Tinytest.addAsync('schedules - one whose next tick cannot be told stops no other', async test => {
+  await withMaster({ options: options({ broken: never, tick: everySecond }) }, async master => {
+    await declared(master, 'broken,tick')
+    const unknown = { cron: 'of a later version', timeZone: 'UTC' }
+    await change(master.database, 'broken', { timing: unknown, nextAt: ago(1000) })
+    await master.written(/schedule broken: cannot tell its next tick/)
+    const count = ticksOn([master], 'tick').length
+    await ticked([master], 'tick', count + 2)
+    test.equal(master.output.match(/cannot tell/g)?.length, 1)
+    await change(master.database, 'broken', { timing: { cron: '* * * * * *', timeZone: 'UTC' } })
+    await ticked([master], 'broken', 1)
+  })
+})
+
+Tinytest.addAsync('schedules - data with any field names arrives as it was declared', async test => {
+  const data = JSON.parse('{ "a.b": { "__proto__": [1], "c d": "$x" } }') as object
+  await withMaster({ options: options({ odd: { taskType: 'echo', data, every: 1000 } }) }, async master => {
+    const [id = ''] = await ticked([master], 'odd', 1)
+    test.equal(JSON.stringify((await master.ending(id)).value), JSON.stringify(data))
+  })
+})
+
 Tinytest.addAsync('schedules - of two changes to what was read once, the second is not written', async test => {
   await withDatabase(async database => {
     const sets = setsOf(database)

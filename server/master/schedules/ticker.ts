@@ -4,6 +4,7 @@ import type { Log } from '../../../common/log'
 import type { DeclaredSchedule } from '../../../common/schedules'
 import { type Task, createTask } from '../../../common/task'
 import {
+  type LastTask,
   type ScheduleSet,
   type Step,
   type StoredSchedule,
@@ -51,6 +52,8 @@ export class Ticker {
   #startedAt: Date | undefined
   #timer: NodeJS.Timeout | undefined
   #passing: Promise<void> | undefined
+  /** The schedules whose next tick this master cannot tell: another version of the app has declared them. */
+  readonly #unreadable = new Set<string>()
   /** Whether another pass was requested since the last one began. */
   #isAwake = false
 
@@ -151,12 +154,28 @@ export class Ticker {
   /** Adds the task of the tick first: a master that dies before it has noted the tick leaves it to the others. */
   private async advance(schedule: StoredSchedule, now: Date): Promise<[StoredSchedule, StoredSchedule]> {
     const { app, log, sets } = this.#parts
-    const result = step(schedule, await sets.lastTask(app, schedule.name), now)
+    const last = await sets.lastTask(app, schedule.name)
+    const result = this.stepOf(schedule, last, now)
+    if (result === undefined) return [schedule, schedule]
     if (result.skipped !== undefined) {
       const tick = result.skipped.toISOString()
       log.warn(`schedule ${schedule.name}: no task for ${tick}, since the task of the tick before has not ended`)
     }
     return [schedule, await this.addTask(result)]
+  }
+
+  /** Undefined if it cannot be told, for example since its `cron` has a form that only later versions know. */
+  private stepOf(schedule: StoredSchedule, last: LastTask | undefined, now: Date): Step | undefined {
+    const { name } = schedule
+    try {
+      const result = step(schedule, last, now)
+      this.#unreadable.delete(name)
+      return result
+    } catch (error) {
+      if (!this.#unreadable.has(name)) this.#parts.log.error(`schedule ${name}: cannot tell its next tick`, error)
+      this.#unreadable.add(name)
+      return undefined
+    }
   }
 
   private async addTask({ schedule, tick }: Step): Promise<StoredSchedule> {
@@ -201,7 +220,7 @@ export class Ticker {
 
   private delayAfter(set: ScheduleSet, now: Date): number {
     const { leaseDuration, refreshRate } = this.#parts
-    const active = activeOf(set)
+    const active = activeOf(set).filter(({ name }) => !this.#unreadable.has(name))
     const times = active.flatMap(({ nextAt }) => (nextAt === null ? [] : nextAt.getTime() - now.getTime()))
     // Others may declare schedules, resume them, or end the task that a queued tick waits for.
     const lookIn = active.some(({ queuedAt }) => queuedAt !== undefined) ? refreshRate : leaseDuration / 3
