@@ -11,15 +11,19 @@ Meteor.methods({
   async report(args: { requestId: string; year: number }) {
     // Later methods of this client need not wait for this one.
     this.unblock()
+    const { requestId, year } = args
+    // A client that reconnects calls the method again: the second call joins the task of the first.
+    return TaskQueue.run({ taskType: 'report', data: { year }, _id: `report-${requestId}` })
+  },
+
+  /** When the client goes away, the task is cancelled. So it has no `_id` by which another call could join it. */
+  async preview(year: number) {
+    this.unblock()
     const controller = new AbortController()
-    // When the client goes away, the task is cancelled.
     this.connection?.onClose(() => {
       controller.abort()
     })
-    const { requestId, year } = args
-    // A client that reconnects calls the method again: the second call joins the task of the first.
-    const task = { taskType: 'report', data: { year }, _id: `report-${requestId}` }
-    return TaskQueue.run(task, { signal: controller.signal })
+    return TaskQueue.run({ taskType: 'report', data: { year } }, { signal: controller.signal })
   },
 })
 
