@@ -22,7 +22,7 @@ import { type Command, CommandGate } from './support/command-gate'
 import type { TestDatabase } from './support/database'
 import { isAlive, readProcess } from './support/processes'
 import { RemoteMaster, withDatabase, withMaster } from './support/remote-master'
-import { forkedPids } from './support/remote-server'
+import { forkedProcesses } from './support/remote-server'
 import { RETENTION, UNLIMITED, release } from './support/settle'
 import { SteppedClock } from './support/stepped-clock'
 import { eventually, within } from './support/wait'
@@ -255,7 +255,7 @@ async function withOrphan(database: TestDatabase, test: (worker: number) => Prom
   try {
     const _id = await former.addTask({ taskType: 'hold', data: {} })
     worker = await former.held(_id)
-    forkedPids.add(worker)
+    forkedProcesses.add(worker)
     process.kill(worker, 'SIGSTOP')
     former.killAlone()
     await eventually('the master is gone', () => !isAlive(former.pid))
@@ -283,7 +283,7 @@ Tinytest.addAsync(
           ['-e', code, '--', ...readProcess(worker, 'cmdline').slice(1)],
         ].map(args => spawn(process.execPath, args, { env, stdio: 'ignore' }))
         try {
-          for (const { pid = -1 } of helpers) forkedPids.add(pid)
+          for (const { pid = -1 } of helpers) forkedProcesses.add(pid)
           await withMaster({ database }, async master => {
             test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 }, priority: 9 }), { a: 1 })
             test.isFalse(isAlive(worker), 'the worker is ended')
@@ -502,7 +502,7 @@ Tinytest.addAsync('faults - a job that was sent before the machine slept is not 
 Tinytest.addAsync('faults - a job is sent with what tells its worker whether the machine slept', async test => {
   const echo = "process.on('message', message => process.send(message))"
   const child = spawn(process.execPath, ['-e', echo], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
-  forkedPids.add(child.pid ?? -1)
+  forkedProcesses.add(child.pid ?? -1)
   const sent = new Promise<unknown>(resolve => child.once('message', resolve))
   const ended = new Promise<void>(resolve => {
     // What comes back is no message of a worker.
@@ -529,7 +529,7 @@ Tinytest.addAsync(
     const start =
       "process.on('message', raw => { for (const run of raw['nschwarz:cluster']) if (run.kind === 'run') process.send({ 'nschwarz:cluster': [{ kind: 'started', token: run.token }] }) })"
     const child = spawn(process.execPath, ['-e', start], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
-    forkedPids.add(child.pid ?? -1)
+    forkedProcesses.add(child.pid ?? -1)
     const kill = child.kill.bind(child)
     child.kill = () => true
     const end = await new Promise<End>(resolve => {

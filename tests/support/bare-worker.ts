@@ -5,7 +5,7 @@ import { unwrap, wrap } from '../../common/pipe/envelope'
 import { type ToMaster, type ToWorker, WORKER_VARIABLE, isToMaster } from '../../common/pipe/protocol'
 import type { TestDatabase } from './database'
 import { APP_VARIABLE } from './remote-protocol'
-import { forkedPids } from './remote-server'
+import { forkedProcesses } from './remote-server'
 import { serverEnvironment } from './server-environment'
 import { eventually } from './wait'
 
@@ -29,7 +29,7 @@ export class BareWorker {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       serialization: 'json',
     })
-    forkedPids.add(this.#child.pid ?? -1)
+    forkedProcesses.add(this.#child.pid ?? -1)
     this.#child.on('message', raw => this.#messages.push(...unwrap(raw, isToMaster).filter(isToMaster)))
   }
 

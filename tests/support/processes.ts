@@ -43,7 +43,28 @@ export function cpuTimeOf(pid: number): number {
   return statOf(pid)?.cpuTime ?? NaN
 }
 
+/** Processes that are remembered. By the time that one is looked up, its pid may be that of another. */
+export class Processes {
+  /** When each started, by its pid. */
+  readonly #startedAt = new Map<number, string | undefined>()
+
+  add(pid: number): void {
+    this.#startedAt.set(pid, statOf(pid)?.startedAt)
+  }
+
+  get size(): number {
+    return this.#startedAt.size
+  }
+
+  get living(): number[] {
+    const known = [...this.#startedAt]
+    return known.filter(([pid, startedAt]) => isAlive(pid) && statOf(pid)?.startedAt === startedAt).map(([pid]) => pid)
+  }
+}
+
 interface Stat {
+  /** In ticks since the system has booted. */
+  readonly startedAt: string | undefined
   readonly state: string | undefined
   readonly parent: number
   readonly cpuTime: number
@@ -55,7 +76,12 @@ function statOf(pid: number): Stat | undefined {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const [state, parent] = fields
     const [user, system] = fields.slice(11, 13).map(Number)
-    return { state, parent: Number(parent), cpuTime: ((user ?? NaN) + (system ?? NaN)) * TICK_MS }
+    return {
+      startedAt: fields[19],
+      state,
+      parent: Number(parent),
+      cpuTime: ((user ?? NaN) + (system ?? NaN)) * TICK_MS,
+    }
   } catch {
     return undefined
   }

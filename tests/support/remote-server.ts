@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
-import { isAlive, workersOf } from './processes'
+import { Processes, isAlive, workersOf } from './processes'
 import { APP_VARIABLE, type Notice } from './remote-protocol'
 import { serverEnvironment } from './server-environment'
 import { eventually, within } from './wait'
@@ -13,7 +13,7 @@ export type NoticeOf<Event extends Notice['event']> = Extract<Notice, { event: E
 /**
  * Every process that a test forked, or that was forked below it, so that the last test can tell whether one is left.
  */
-export const forkedPids = new Set<number>()
+export const forkedProcesses = new Processes()
 
 /**
  * A whole server in a process of its own, running one of the apps in tests/main.ts: what it writes and what it tells.
@@ -34,7 +34,7 @@ export class RemoteServer {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'advanced',
     })
-    forkedPids.add(this.pid)
+    forkedProcesses.add(this.pid)
     // Unlike `exit`, this comes after all that was written.
     this.#exit = once(this.#child, 'close')
     this.watch()
@@ -55,7 +55,7 @@ export class RemoteServer {
 
   get workerPids(): number[] {
     const pids = workersOf(this.pid)
-    for (const pid of pids) forkedPids.add(pid)
+    for (const pid of pids) forkedProcesses.add(pid)
     return pids
   }
 
