@@ -13,8 +13,9 @@ export type ScheduleTiming =
   | {
       /**
        * A cron expression of five fields (minute, hour, day of the month, month, day of the week), or of six, with the
-       * second first; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. A time that a change of the clocks
-       * leaves out is replaced by the next that exists; one that comes twice counts once.
+       * second first; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. With a single minute and hour, a time
+       * that a change of the clocks leaves out is replaced by the next that exists, and one that comes twice counts once.
+       * With several, such times are left out, or count twice.
        */
       readonly cron: string
       /** The IANA time zone of `cron`, for instance `Europe/Berlin`. Default `UTC`, never that of the machine. */
@@ -28,7 +29,7 @@ export type ScheduleTiming =
       readonly timeZone?: undefined
     }
 
-/** What becomes of ticks that cannot be kept to. */
+/** What happens to missed and overlapping ticks. */
 export interface ScheduleRules {
   /**
    * When no master ran at the time of a tick: `last` makes up for the last of the ticks that were missed, if it is less
@@ -135,7 +136,7 @@ function resolveSchedule(name: string, given: unknown, types: Definitions): Decl
 
 function resolveTask(where: string, given: Readonly<Record<string, unknown>>, types: Definitions): TickTask {
   const fields = Object.fromEntries(Object.entries(given).filter(([field]) => TASK_FIELDS.includes(field)))
-  const task = createTask({ ...fields, data: fields.data ?? {} } as NewTask, where)
+  const task = createTask({ ...fields, data: fields.data === undefined ? {} : fields.data } as NewTask, where)
   const known = [...types.keys()]
   if (!known.includes(task.taskType)) {
     const allowed = known.length === 0 ? 'a type of the task map, which has none' : `one of ${known.join(', ')}`
@@ -149,10 +150,10 @@ function resolveTiming(where: string, given: Readonly<Record<string, unknown>>):
   const { cron, every, timeZone } = given
   if (every === undefined && cron === undefined) throw wrongValue(where, given, TIMING_ALLOWED)
   if (every === undefined) return resolveCron(where, cron, timeZone)
+  if (!isEvery(every)) throw wrongValue(`${where}.every`, every, EVERY_ALLOWED, millisecondsHint(every, isEvery))
   if (cron !== undefined) throw wrongValue(where, given, `${TIMING_ALLOWED}, not with both`)
   if (timeZone !== undefined)
     throw wrongValue(`${where}.timeZone`, timeZone, 'none beside every', 'It belongs to cron.')
-  if (!isEvery(every)) throw wrongValue(`${where}.every`, every, EVERY_ALLOWED, millisecondsHint(every, isEvery))
   return { every }
 }
 
@@ -174,7 +175,7 @@ function isEvery(value: unknown): value is number {
 }
 
 function isTimeZone(value: unknown): value is string {
-  // Later versions of Node take offsets too, this one does not.
+  // Node 22 takes offsets too, Node 20 does not.
   if (typeof value !== 'string' || /^[+-]/.test(value)) return false
   try {
     new Intl.DateTimeFormat('en', { timeZone: value })

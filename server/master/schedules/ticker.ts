@@ -3,12 +3,13 @@ import { DuplicateTaskError } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 import type { DeclaredSchedule } from '../../../common/schedules'
 import { type Task, createTask } from '../../../common/task'
+import { isRefusal } from '../../queue/mongo/documents/schema'
 import {
-  type LastTask,
   type ScheduleSet,
   type Step,
   type StoredSchedule,
   activeOf,
+  corrected,
   declare,
   isDue,
   outcomeOf,
@@ -39,6 +40,18 @@ export interface TickerParts {
 /** How many leases a declaration is valid for without being renewed. */
 const DECLARED_LEASES = 2
 
+/** What a pass did for one schedule. */
+interface Advance {
+  readonly before: StoredSchedule
+  readonly after: StoredSchedule
+  readonly skipped?: Date | undefined
+}
+
+/** Whether an error is about one schedule, and not about the database: Croner, or MongoDB, refuses what it has. */
+function isOfOneSchedule(error: unknown): boolean {
+  return error instanceof RangeError || error instanceof TypeError || isRefusal(error)
+}
+
 /**
  * Adds the tasks of the app's schedules when they are due. Every master does so: a tick's task has the same `_id`
  * whoever adds it, and the change that follows is written only if nobody else has made it. The database's clock
@@ -52,8 +65,12 @@ export class Ticker {
   #startedAt: Date | undefined
   #timer: NodeJS.Timeout | undefined
   #passing: Promise<void> | undefined
-  /** The schedules whose next tick this master cannot tell: another version of the app has declared them. */
-  readonly #unreadable = new Set<string>()
+  /** The schedules whose next tick fails. */
+  readonly #failing = new Set<string>()
+  /** By schedule: the task because of which ticks were skipped last. */
+  readonly #skipped = new Map<string, string | undefined>()
+  /** What the clock of the database said at the last pass. */
+  #seenAt: Date | undefined
   /** Whether another pass was requested since the last one began. */
   #isAwake = false
 
@@ -78,7 +95,7 @@ export class Ticker {
     if (id !== undefined) await this.#parts.sets.renew(this.#parts.app, id, 0).catch(() => undefined)
   }
 
-  /** The schedules have changed: looks what is due. */
+  /** Requests a pass: the schedules have changed. */
   wake(): void {
     if (this.#id === undefined) return
     clearTimeout(this.#timer)
@@ -118,16 +135,19 @@ export class Ticker {
       return 0
     }
     await this.renewIfDue(set, id, now)
-    const due = activeOf(set).filter(schedule => isDue(schedule, now))
-    const stepped = await Promise.all(due.map(schedule => this.advance(schedule, now)))
-    const changes = new Map([...(await this.outcomesOf(set)), ...stepped.filter(([before, after]) => before !== after)])
-    if (changes.size === 0) return this.delayAfter(set, now)
-    // If somebody else has changed the set meanwhile, the next pass finds what is left to do.
-    await sets.replace(set, {
-      paused: set.paused,
-      schedules: set.schedules.map(schedule => changes.get(schedule) ?? schedule),
-    })
-    return 0
+    const results = await Promise.allSettled(activeOf(set).map(schedule => this.advance(schedule, now)))
+    this.#seenAt = now
+    const steps = results.flatMap(result => (result.status === 'fulfilled' ? result.value : []))
+    const changes = new Map(await this.outcomesOf(set))
+    for (const { before, after } of steps) if (before !== after) changes.set(before, after)
+    if (changes.size > 0) {
+      const schedules = set.schedules.map(schedule => changes.get(schedule) ?? schedule)
+      // If somebody else has changed the set meanwhile, the next pass finds what is left to do.
+      if (await sets.replace(set, { paused: set.paused, schedules })) this.logSkipped(steps)
+    }
+    const failed = results.find(result => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    return changes.size === 0 ? this.delayAfter(set, now) : 0
   }
 
   private async declare(set: ScheduleSet, id: string, now: Date): Promise<void> {
@@ -152,29 +172,33 @@ export class Ticker {
   }
 
   /** Adds the task of the tick first: a master that dies before it has noted the tick leaves it to the others. */
-  private async advance(schedule: StoredSchedule, now: Date): Promise<[StoredSchedule, StoredSchedule]> {
+  private async advance(before: StoredSchedule, now: Date): Promise<Advance> {
     const { app, log, sets } = this.#parts
-    const last = await sets.lastTask(app, schedule.name)
-    const result = this.stepOf(schedule, last, now)
-    if (result === undefined) return [schedule, schedule]
-    if (result.skipped !== undefined) {
-      const tick = result.skipped.toISOString()
-      log.warn(`schedule ${schedule.name}: no task for ${tick}, since the task of the tick before has not ended`)
+    const { name } = before
+    try {
+      const wasSetBack = this.#seenAt === undefined || now < this.#seenAt
+      const schedule = wasSetBack ? corrected(before, now) : before
+      if (!isDue(schedule, now)) return { before, after: schedule }
+      const result = step(schedule, await sets.lastTask(app, name), now)
+      const after = await this.addTask(result)
+      this.#failing.delete(name)
+      return { before, after, skipped: result.skipped }
+    } catch (error) {
+      if (!isOfOneSchedule(error)) throw error
+      if (!this.#failing.has(name)) log.error(`schedule ${name}: its next tick fails, trying again`, error)
+      this.#failing.add(name)
+      return { before, after: before }
     }
-    return [schedule, await this.addTask(result)]
   }
 
-  /** Undefined if it cannot be told, for example since its `cron` has a form that only later versions know. */
-  private stepOf(schedule: StoredSchedule, last: LastTask | undefined, now: Date): Step | undefined {
-    const { name } = schedule
-    try {
-      const result = step(schedule, last, now)
-      this.#unreadable.delete(name)
-      return result
-    } catch (error) {
-      if (!this.#unreadable.has(name)) this.#parts.log.error(`schedule ${name}: cannot tell its next tick`, error)
-      this.#unreadable.add(name)
-      return undefined
+  /** One line for all ticks that are skipped because of the same task. */
+  private logSkipped(steps: readonly Advance[]): void {
+    for (const { before, skipped } of steps) {
+      const { last, name } = before
+      if (skipped === undefined || (this.#skipped.has(name) && this.#skipped.get(name) === last?.taskId)) continue
+      this.#skipped.set(name, last?.taskId)
+      const text = `no task from ${skipped.toISOString()} on, until the task of the tick before has ended`
+      this.#parts.log.warn(`schedule ${name}: ${text}`)
     }
   }
 
@@ -220,10 +244,10 @@ export class Ticker {
 
   private delayAfter(set: ScheduleSet, now: Date): number {
     const { leaseDuration, refreshRate } = this.#parts
-    const active = activeOf(set).filter(({ name }) => !this.#unreadable.has(name))
+    const active = activeOf(set).filter(({ name }) => !this.#failing.has(name))
     const times = active.flatMap(({ nextAt }) => (nextAt === null ? [] : nextAt.getTime() - now.getTime()))
     // Others may declare schedules, resume them, or end the task that a queued tick waits for.
-    const lookIn = active.some(({ queuedAt }) => queuedAt !== undefined) ? refreshRate : leaseDuration / 3
-    return Math.max(1, Math.min(lookIn, ...times))
+    const pollIn = active.some(({ queuedAt }) => queuedAt !== undefined) ? refreshRate : leaseDuration / 3
+    return Math.max(1, Math.min(pollIn, ...times))
   }
 }

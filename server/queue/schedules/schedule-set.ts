@@ -59,7 +59,7 @@ export type TickOutcome = 'done' | 'failed' | 'cancelled' | 'removed'
 const REMEMBERED_MS = 3_600_000
 
 /** A tick that is late by no more was not missed: a master was busy, or took over from another. */
-const ON_TIME_MS = 10_000
+const ON_TIME_MS = 60_000
 
 const DAY_MS = 24 * 3_600_000
 
@@ -69,7 +69,10 @@ const KEPT_TICKS = 1000
 /** How many leases it is kept for, at least: a master that was suspended may try to add it again. */
 const KEPT_LEASES = 10
 
-/** The schedules after a declaration. Those that go on keep their next tick, so that a restart loses none. */
+/**
+ * The schedules after a declaration. Those that go on keep their next tick, so that a restart loses none. Those that it
+ * leaves out are remembered for a while, without their data, which may be large.
+ */
 export function declare(
   stored: readonly StoredSchedule[],
   declared: readonly DeclaredSchedule[],
@@ -80,7 +83,7 @@ export function declare(
   const names = new Set(declared.map(({ name }) => name))
   const removed = stored
     .filter(({ name }) => !names.has(name))
-    .map(schedule => ({ ...schedule, removedAt: schedule.removedAt ?? now }))
+    .map(schedule => ({ ...schedule, task: { ...schedule.task, data: {} }, removedAt: schedule.removedAt ?? now }))
   return [...current, ...removed.filter(schedule => isRemembered(schedule, now))]
 }
 
@@ -129,6 +132,20 @@ export function isDue({ nextAt, queuedAt }: StoredSchedule, now: Date): boolean 
   return queuedAt !== undefined || (nextAt !== null && nextAt <= now)
 }
 
+/**
+ * The schedule, or one whose next tick is nearer: while the clock of the database was ahead, that was set too far into
+ * the future.
+ */
+export function corrected(schedule: StoredSchedule, now: Date): StoredSchedule {
+  const { nextAt, timing } = schedule
+  const isAhead = 'anchor' in timing && timing.anchor > now
+  const sure: Timing = isAhead ? { ...timing, anchor: now } : timing
+  const next = tickAfter(sure, now)
+  return next === undefined || nextAt === null || nextAt <= next
+    ? schedule
+    : { ...schedule, timing: sure, nextAt: next }
+}
+
 /** What a schedule that is due does: it adds the task of a tick, skips a tick, or neither. */
 export interface Step {
   readonly schedule: StoredSchedule
@@ -156,6 +173,9 @@ export function step(schedule: StoredSchedule, last: LastTask | undefined, now: 
   const tick = latestOf(nextAt, tickUntil(timing, now))
   const following = { ...same, nextAt: tickAfter(timing, now) ?? null }
   const lateness = now.getTime() - tick.getTime()
+  // This master was suspended, and others have gone on.
+  const isPast = last !== undefined && last.at > tick && last.at <= now
+  if (isPast && queuedAt === undefined) return { schedule: following }
   const isMissed = lateness > (catchUp === 'last' ? DAY_MS : ON_TIME_MS)
   if (isMissed) return { schedule: queuedAt === undefined ? following : { ...following, queuedAt } }
   if (queuedAt !== undefined) return { schedule: { ...following, queuedAt }, skipped: tick }

@@ -4,7 +4,15 @@ import type { Timing } from '../../../common/calendar'
 import type { DeclaredSchedule } from '../../../common/schedules'
 import { type Task, checkText, createTask } from '../../../common/task'
 import type { Signals } from '../signals'
-import { type ScheduleSet, type StoredSchedule, type TickOutcome, outcomeOf, pause, resume } from './schedule-set'
+import {
+  type LastTick,
+  type ScheduleSet,
+  type StoredSchedule,
+  type TickOutcome,
+  outcomeOf,
+  pause,
+  resume,
+} from './schedule-set'
 import type { Changed, StoredSets } from './stored-sets'
 
 /** What `TaskQueue.schedules` says of a schedule. */
@@ -71,8 +79,7 @@ export class Schedules {
     const { sets } = this.#parts
     const { set } = await sets.read(this.app)
     const current = currentOf(set)
-    const unnoticed = current.flatMap(({ last }) => (last === undefined || last.outcome ? [] : last.taskId))
-    const tasks = await sets.tasksOf(unnoticed)
+    const tasks = await sets.tasksOf(current.flatMap(({ last }) => last?.taskId ?? []))
     return current.map(schedule => statusOf(schedule, set.paused.includes(schedule.name), tasks))
   }
 
@@ -138,8 +145,13 @@ function statusOf(
     ...timesOf(timing),
     isPaused,
     nextAt: isPaused ? undefined : (nextAt ?? undefined),
-    last: last && { at: last.at, taskId: last.taskId, outcome: last.outcome ?? outcomeOf(tasks.get(last.taskId)) },
+    last: last && { at: last.at, taskId: last.taskId, outcome: outcomeOfTick(last, tasks.get(last.taskId)) },
   }
+}
+
+/** A failed task may have been retried since; what was noted counts once the task is gone. */
+function outcomeOfTick({ outcome }: LastTick, task: Pick<Task, 'state'> | undefined): TickOutcome | undefined {
+  return task === undefined ? (outcome ?? 'removed') : outcomeOf(task)
 }
 
 function timesOf(timing: Timing): Pick<ScheduleStatus, 'cron' | 'every' | 'timeZone'> {

@@ -91,7 +91,7 @@ export class StoredSets {
   async lastTask(app: string, name: string): Promise<LastTask | undefined> {
     const prefix = tickPrefix(app, name)
     // A range over the `_id`s: `@` is the last character of the prefix, and `A` comes after it.
-    const ofSchedule = { _id: { $gte: prefix, $lt: `${prefix.slice(0, -1)}A` } }
+    const ofSchedule = { _id: { $gte: prefix, $lt: `${prefix.slice(0, -1)}A` }, schedule: name }
     const last = { sort: { _id: -1 }, projection: { state: 1 }, ...COMMITTED } as const
     const found = await this.#tasks().findOne<TickTaskState>(ofSchedule, last)
     if (found === null) return undefined

@@ -13,7 +13,14 @@ const TAKEN_OVER_KEPT_MS = 24 * 3_600_000
 export const FOR_GOOD = literal(null)
 
 /** The fields that only an ended task has. */
-export const OF_AN_END: readonly (keyof StoredTask)[] = ['endedAt', 'failure', 'holdsId', 'result', 'startedAt']
+export const OF_AN_END: readonly (keyof StoredTask)[] = [
+  'endedAt',
+  'failure',
+  'holdsId',
+  'isBare',
+  'result',
+  'startedAt',
+]
 
 const IS_AWAITED = isSet('$awaited')
 
@@ -46,7 +53,9 @@ export function done({ keepDone, value, kept: stored = storedResult(value) }: Do
   const removeAt = inMilliseconds({ $max: keptFor })
   if (keepDone !== undefined) return { state: 'done', ...ENDED, ...content, holdsId: true, removeAt }
   const bare = Object.fromEntries(CONTENT.map(field => [field, { $cond: [IS_HELD_ONLY, '$$REMOVE', `$${field}`] }]))
-  return { state: 'done', ...ENDED, ...bare, ...content, holdsId: { $cond: [HOLDS_ID, true, '$$REMOVE'] }, removeAt }
+  const holdsId = { $cond: [HOLDS_ID, true, '$$REMOVE'] }
+  const isBare = { $cond: [IS_HELD_ONLY, true, '$$REMOVE'] }
+  return { state: 'done', ...ENDED, ...bare, ...content, holdsId, isBare, removeAt }
 }
 
 /** A schedule's tick needs no more than the `_id`, the state and the times of its task, once that is done. */

@@ -22,6 +22,8 @@ export interface StoredTask extends Task {
   readonly settledBy?: string
   /** Set on a done task that was to be kept for its `keepDone`: its `_id` is taken. */
   readonly holdsId?: true
+  /** Set on a done task of which only the `_id` is kept, its state and its times. */
+  readonly isBare?: true
   /**
    * What those who wait for the end get: the error of a failed task, or why the result of a done one could not be
    * stored. A `WireError` as JSON.
@@ -72,6 +74,7 @@ export function toTask(stored: StoredTask): Task {
     cancelRequestedAt: _requested,
     settledBy: _settledBy,
     holdsId: _holdsId,
+    isBare: _isBare,
     failure: _failure,
     replaced: _replaced,
     removeAt: _removeAt,

@@ -89,7 +89,9 @@ export function leaveRunning({ always = {}, otherwise, settledBy, report = {}, k
   )
   const settled = settledBy === undefined ? {} : { settledBy: literal(settledBy) }
   return [
-    { $set: { ...always, ...reported(report), ...chosen, ...settled } },
+    // First, so that what follows reads it.
+    ...(Object.keys(report).length === 0 ? [] : [{ $set: reported(report) }]),
+    { $set: { ...always, ...chosen, ...settled } },
     { $unset: ['claim', 'cancelRequestedAt'] },
   ]
 }
