@@ -42,6 +42,7 @@ for (const { kind, inMemory } of QUEUES) {
     const master = await sharedMaster()
     const data = { values: ['first', 'last'], lines: ['one', 'two'] }
     const kept = await master.addTask({ taskType: 'report', data, keepDone: 3_600_000, inMemory })
+    const followed = await master.addTask({ taskType: 'report', data, audience: 'ada', inMemory })
     const failed = await master.addTask({ taskType: 'report', data: { ...data, fails: true }, inMemory })
     const retried = await master.addTask({
       taskType: 'report',
@@ -52,6 +53,7 @@ for (const { kind, inMemory } of QUEUES) {
     })
     for (const [_id, lines] of [
       [kept, ['one', 'two']],
+      [followed, ['one', 'two']],
       [failed, ['one', 'two']],
       [retried, ['one', 'two', 'one', 'two']],
     ] as const) {

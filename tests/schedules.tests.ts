@@ -161,6 +161,9 @@ Tinytest.addAsync(
           async () => (await statusOf(master, 'hourly'))?.nextAt?.getTime() !== Number(before),
         )
         test.equal(startsOn([master]).get(id), 1)
+        // Only its `_id`, its state and its times are kept.
+        const error = await master.call('result', id).catch((thrown: unknown) => thrown as Error)
+        test.equal((error as Error).name, 'TaskRemovedError')
       })
     })
   },
@@ -465,6 +468,40 @@ Tinytest.addAsync('schedules - data with any field names arrives as it was decla
   await withMaster({ options: options({ odd: { taskType: 'echo', data, every: 1000 } }) }, async master => {
     const [id = ''] = await ticked([master], 'odd', 1)
     test.equal(JSON.stringify((await master.ending(id)).value), JSON.stringify(data))
+  })
+})
+
+Tinytest.addAsync('schedules - a clock of the database that was ahead for a while stops none', async test => {
+  await withDatabase(async database => {
+    const all = options({ tick: everySecond, poll: { taskType: 'echo', every: 1000 } })
+    await withMasters(database, [all], async master => {
+      await declared(master, 'tick,poll')
+    })
+    const later = new Date(Date.now() + 30 * DAY)
+    await change(database, 'tick', { nextAt: later })
+    await change(database, 'poll', { nextAt: later, timing: { every: 1000, anchor: later } })
+    await withMasters(database, [all], async master => {
+      const [tick = ''] = await ticked([master], 'tick', 1)
+      await ticked([master], 'poll', 1)
+      test.isTrue(Date.parse(tick.split('@')[1] ?? '') < Date.now() + HOUR)
+    })
+  })
+})
+
+Tinytest.addAsync('schedules - one whose tasks the database refuses stops no other', async test => {
+  await withDatabase(async database => {
+    await database.tasks.createIndex(
+      { 'data.key': 1 },
+      { unique: true, partialFilterExpression: { 'data.key': 'taken' } },
+    )
+    await database.tasks.insertOne({ _id: 'theirs', taskType: 'of another app', data: { key: 'taken' } })
+    const refused = { taskType: 'echo', data: { key: 'taken' }, cron: '* * * * * *' }
+    await withMasters(database, [options({ refused, tick: everySecond })], async master => {
+      await ticked([master], 'tick', 2)
+      await eventually('it is noted', async () => (await statusOf(master, 'tick'))?.last?.outcome === 'done')
+      await master.written(/schedule refused: its next tick fails, trying again/)
+      test.equal((await statusOf(master, 'refused'))?.last, undefined)
+    })
   })
 })
 

@@ -151,6 +151,53 @@ Tinytest.addAsync('testing - waitFor waits until a task has reached a state', as
   })
 })
 
+Tinytest.addAsync('testing - inline, a listener may add a task and await it', async test => {
+  await inMode('inline', async (master, on) => {
+    await master.call('listen', 'done', 'adding')
+    await master.addTask({ taskType: 'echo', data: {} })
+    await on('drain')
+    await on('waitFor', { taskType: 'nothing' }, 'done')
+    test.equal(await master.database.tasks.countDocuments(), 0)
+  })
+})
+
+Tinytest.addAsync('testing - nothing waits for a cluster that was stopped', async test => {
+  await inMode('inline', async (master, on) => {
+    await master.call('stop')
+    test.matches(await messageOf(master.addTask({ taskType: 'echo', data: {} })), /the cluster does not run/)
+    await on('mode', 'inline')
+    await on('drain')
+    test.equal(master.endings.length, 1)
+  })
+})
+
+Tinytest.addAsync('testing - what was before the mode, and what was not added, does not count', async test => {
+  await inMode('inline', async (master, on) => {
+    await master.addTask({ taskType: 'fail', data: { message: 'broken' }, _id: 'taken' })
+    await on('mode', 'inline')
+    test.matches(await messageOf(on('waitFor', { taskType: 'fail' }, 'failed', 30)), /became failed within 30 ms/)
+    const second = { taskType: 'echo', data: { second: true }, _id: 'taken' }
+    test.matches(await messageOf(master.addTask(second)), /already in the queue/)
+    test.matches(await messageOf(on('assertAdded', { data: { second: true } })), /none was added/)
+  })
+})
+
+Tinytest.addAsync('testing - drain waits for a job of a type that was paused meanwhile', async test => {
+  await withMaster({ options: OPTIONS }, async master => {
+    await master.call('testing', 'mode', 'manual')
+    const _id = await master.addTask({ taskType: 'hold', data: {} })
+    const drained = master.call('testing', 'drain')
+    await master.held(_id)
+    await master.call('pause', 'hold')
+    await master.call('release', _id)
+    await drained
+    test.equal(
+      master.endings.map(({ task }) => task._id),
+      [_id],
+    )
+  })
+})
+
 Tinytest.addAsync('testing - real workers are closed when a mode is set', async test => {
   await withMaster({ options: { keepAlive: 'always' } }, async master => {
     await master.resultOf({ taskType: 'echo', data: {} })
@@ -172,6 +219,13 @@ Tinytest.addAsync('testing - outside of tests, without a cluster, or with a wron
   await withMaster({ options: OPTIONS }, async master => {
     test.matches(await messageOf(master.call('testing', 'mode', 'fake')), /testing\.mode is "fake" \(string\); allowed/)
     test.matches(await messageOf(master.call('testing', 'drain')), /call testing\.mode first/)
-    test.matches(await messageOf(master.call('testing', 'assertAdded', 'echo')), /testing\.assertAdded is "echo"/)
+    for (const [method, args, message] of [
+      ['assertAdded', ['echo'], /testing\.assertAdded is "echo"/],
+      ['assertAdded', [{ type: 'echo' }], /testing\.assertAdded\.type is no field that is compared.* mean taskType\?/],
+      ['waitFor', [{}, 'finished'], /testing\.waitFor: state is "finished"/],
+      ['waitFor', [{}, 'done', Number.NaN], /testing\.waitFor: timeout is NaN/],
+    ] as const) {
+      test.matches(await messageOf(master.call('testing', method, ...args)), message)
+    }
   })
 })

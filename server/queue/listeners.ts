@@ -68,6 +68,8 @@ type AnyListener = (event: never) => unknown
 
 /** The application's event listeners. The same function is called once for an event, however often it was added. */
 export class Listeners {
+  /** Set by the helpers for applications' tests: calls a listener. */
+  within: ((call: () => unknown) => unknown) | undefined
   readonly #listeners = new Map<TaskEventType, Map<AnyListener, Set<Registration>>>()
 
   /**
@@ -114,11 +116,16 @@ export class Listeners {
     for (const [listener, registrations] of this.#listeners.get(type) ?? []) {
       for (const registration of registrations) {
         if (registration.taskType !== undefined && registration.taskType !== taskType) continue
-        found.push(listener as TaskEventListener<Type>)
+        found.push(this.wrapped(listener as TaskEventListener<Type>))
         break
       }
     }
     return found
+  }
+
+  private wrapped<Type extends TaskEventType>(listener: TaskEventListener<Type>): TaskEventListener<Type> {
+    const { within } = this
+    return within === undefined ? listener : event => within(() => listener(event))
   }
 }
 

@@ -27,8 +27,8 @@ const ADD = diagnostics.channel('nschwarz:cluster:add')
 
 /** Both queues of this process. Whatever it changes, it signals to the master. */
 export class Queue implements EndStore {
-  /** Set by the helpers for applications' tests: `add` and `addAll` wait for it. */
-  afterAdd: (() => Promise<void>) | undefined
+  /** Set by the helpers for applications' tests: called with the tasks that were added, which wait for it. */
+  afterAdd: ((added: readonly Task[]) => Promise<void>) | undefined
   readonly #parts: QueueParts
 
   constructor(parts: QueueParts) {
@@ -40,7 +40,7 @@ export class Queue implements EndStore {
     if (ADD.hasSubscribers) ADD.publish({ task })
     if (!inMemory) await this.addPersistent(task)
     else if (this.addInMemory([task]).length > 0) throw new DuplicateTaskError([task._id])
-    await this.afterAdd?.()
+    await this.afterAdd?.([task])
   }
 
   /**
@@ -55,7 +55,7 @@ export class Queue implements EndStore {
     const taken = await addAll(persistent, tasks())
     signals.tasksAdded(without(taken, persistent))
     const duplicates = [...taken, ...this.addInMemory(inMemory)]
-    await this.afterAdd?.()
+    await this.afterAdd?.(without(duplicates, [...persistent, ...inMemory]))
     return duplicates
   }
 

@@ -1,12 +1,23 @@
 /** What `testing` does, in the process of an application's test. */
-import diagnostics from 'node:diagnostics_channel'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { inspect, isDeepStrictEqual } from 'node:util'
-import { InvalidArgumentError, UnknownTaskTypeError, WrongProcessError } from '../../common/errors'
-import { wrongValue } from '../../common/invalid'
+import { UnknownTaskTypeError, WrongProcessError } from '../../common/errors'
+import { checkNames, nameHint, namesOf, wrongValue } from '../../common/invalid'
 import { createLog } from '../../common/log'
 import { isPlainObject } from '../../common/plain'
+import { TIMER_ALLOWED, isTimer } from '../../common/policy'
 import { type Task, type TaskState, createTask } from '../../common/task'
-import { TaskQueue, memoryQueue, queue, results, schemas, storedPauses, storedTasks, waiters } from '../queue/instances'
+import {
+  TaskQueue,
+  listeners,
+  memoryQueue,
+  queue,
+  results,
+  schemas,
+  storedPauses,
+  storedTasks,
+  waiters,
+} from '../queue/instances'
 import { pausedTypes } from '../queue/mongo/pauses'
 import { InProcessWorker } from './in-process-worker'
 import { type ClusterUnderTest, testMode } from './mode'
@@ -19,9 +30,30 @@ export type TaskMatch = Partial<
   Pick<Task, '_id' | 'taskType' | 'data' | 'priority' | 'dueDate' | 'audience' | 'schedule'>
 >
 
+const FIELDS = namesOf<keyof TaskMatch>({
+  _id: true,
+  taskType: true,
+  data: true,
+  priority: true,
+  dueDate: true,
+  audience: true,
+  schedule: true,
+})
+const STATES = namesOf<TaskState>({
+  scheduled: true,
+  waiting: true,
+  running: true,
+  done: true,
+  failed: true,
+  cancelled: true,
+})
+
 /** How often `drain` asks whether it is done, if no event says so. */
-const LOOK_EVERY_MS = 25
+const POLL_EVERY_MS = 25
 const DEFAULT_TIMEOUT_MS = 10_000
+
+/** Set while a listener of an event runs. The event waits for it, so it must not wait for the queue. */
+const inListener = new AsyncLocalStorage<true>()
 
 /** The tasks that were added since the mode was set, and what became of them. */
 let added: Task[] = []
@@ -46,17 +78,24 @@ export async function setMode(mode: unknown): Promise<void> {
   }
   // A job of this process lends its slot while it waits, as one in a worker does.
   results.useSource({ wait: task => (workers.find(({ isInJob }) => isInJob)?.endSource ?? waiters).wait(task) })
-  queue.afterAdd = mode === 'inline' ? () => settle(cluster) : undefined
+  queue.afterAdd = tasks => {
+    added.push(...tasks)
+    return mode === 'inline' && !isInJob() && inListener.getStore() === undefined
+      ? untilIdle(cluster)
+      : Promise.resolve()
+  }
+  listeners.within = call => inListener.run(true, call)
   if (mode === 'inline') cluster.master.start()
 }
 
 export async function drain(): Promise<void> {
   const cluster = clusterUnderTest()
   if (testMode.fork === undefined) throw new WrongProcessError('testing.drain: call testing.mode first.')
-  if (!testMode.isManual) return settle(cluster)
+  if (isInJob()) throw new WrongProcessError('testing.drain: a job cannot wait for all jobs to end.')
+  if (!testMode.isManual) return untilIdle(cluster)
   cluster.master.start()
   try {
-    await settle(cluster)
+    await untilIdle(cluster)
   } finally {
     await cluster.master.stop(0)
   }
@@ -81,10 +120,13 @@ export function assertAdded(expected: TaskMatch): Task {
 
 export async function waitFor(expected: TaskMatch, state: TaskState, timeout = DEFAULT_TIMEOUT_MS): Promise<Task> {
   checkMatch('testing.waitFor', expected)
+  if (!STATES.includes(state))
+    throw wrongValue('testing.waitFor: state', state, STATES.join(', '), nameHint(state, STATES))
+  if (!isTimer(timeout)) throw wrongValue('testing.waitFor: timeout', timeout, TIMER_ALLOWED)
   const deadline = performance.now() + timeout
   for (;;) {
     const found = reached.find(entry => entry.state === state && matches(entry.task, expected))?.task
-    const task = found ?? (await storedTask(expected, state))
+    const task = found ?? (await unendedTask(expected, state))
     if (task !== undefined) return task
     if (performance.now() > deadline) {
       throw new Error(`no task like ${inspect(expected)} became ${state} within ${String(timeout)} ms`)
@@ -99,40 +141,58 @@ function clusterUnderTest(): ClusterUnderTest {
 }
 
 function checkMatch(where: string, expected: unknown): void {
-  if (isPlainObject(expected)) return
-  throw new InvalidArgumentError(where, expected, 'fields of a task: { taskType, data, … }')
+  if (!isPlainObject(expected)) throw wrongValue(where, expected, 'fields of a task: { taskType, data, … }')
+  checkNames(`${where}.`, expected, 'field that is compared', FIELDS)
 }
 
-/** Resolves when no task is left that this process could run now, and all events are emitted. */
-async function settle({ definitions, master }: ClusterUnderTest): Promise<void> {
-  // A job that adds a task, and waits until all have ended, would wait for itself.
-  if (workers.some(({ isInJob }) => isInJob)) return
-  while (await hasWork([...definitions.keys()])) await nextEvent()
+/** Whether the code that runs now belongs to a job, which would wait for itself if it waited for all jobs. */
+function isInJob(): boolean {
+  return workers.some(worker => worker.isInJob)
+}
+
+/**
+ * Resolves when no task is left that this process could run now, and all events are emitted.
+ *
+ * @throws WrongProcessError (rejects) if the cluster has stopped, so that no task would ever run
+ */
+async function untilIdle({ definitions, master, options }: ClusterUnderTest): Promise<void> {
+  while (await hasWork([...definitions.keys()], options.inMemoryOnly)) {
+    if (!master.isRunning) {
+      throw new WrongProcessError(
+        'testing: tasks are due, but the cluster does not run: it was stopped, or its mode changed.',
+      )
+    }
+    await nextEvent()
+  }
   await master.settled()
 }
 
-async function hasWork(known: readonly string[]): Promise<boolean> {
-  const paused = await pausedTypes(storedPauses())
-  const types = known.filter(type => !paused.includes(type))
+async function hasWork(types: readonly string[], inMemoryOnly: boolean): Promise<boolean> {
+  const paused = inMemoryOnly ? [] : await pausedTypes(storedPauses())
+  const runnable = types.filter(type => !paused.includes(type))
+  // A job that runs goes on while its type is paused.
   const isActive = ({ state, taskType }: Task) =>
-    (state === 'running' || state === 'waiting') && types.includes(taskType)
+    (state === 'running' && types.includes(taskType)) || (state === 'waiting' && runnable.includes(taskType))
   if (memoryQueue.countDue(1) > 0 || memoryQueue.tasks().some(isActive)) return true
+  if (inMemoryOnly) return false
   const isDue = { state: 'scheduled' as const, $expr: { $lte: ['$dueDate', '$$NOW'] } }
-  const states = { state: { $in: ['running' as const, 'waiting' as const] } }
-  const filter = { taskType: { $in: types }, $or: [states, isDue] }
-  return (await storedTasks().findOne(filter, { projection: { _id: 1 } })) !== null
+  const running = { state: 'running' as const, taskType: { $in: [...types] } }
+  const ready = { taskType: { $in: runnable }, $or: [{ state: 'waiting' as const }, isDue] }
+  return (await storedTasks().findOne({ $or: [running, ready] }, { projection: { _id: 1 } })) !== null
 }
 
-async function storedTask(expected: TaskMatch, state: TaskState): Promise<Task | undefined> {
+/** One that has not ended. How tasks have ended is known from their events. */
+async function unendedTask(expected: TaskMatch, state: TaskState): Promise<Task | undefined> {
+  if (state !== 'scheduled' && state !== 'waiting' && state !== 'running') return undefined
+  const { _id, taskType } = expected
+  const known = { state, ...(_id === undefined ? {} : { _id }), ...(taskType === undefined ? {} : { taskType }) }
   const inMemory = memoryQueue.tasks().filter(task => task.state === state)
-  const stored = await TaskQueue.find({ state }).fetchAsync()
-  return [...inMemory, ...stored].find(task => matches(task, expected))
+  return [...inMemory, ...(await TaskQueue.find(known).fetchAsync())].find(task => matches(task, expected))
 }
 
 function listenOnce(): void {
   if (isListening) return
   isListening = true
-  diagnostics.subscribe('nschwarz:cluster:add', message => added.push((message as { task: Task }).task))
   const note = (state: TaskState) => (event: { readonly task: Task }) => {
     reached.push({ state, task: event.task })
     for (const watcher of watchers) watcher()
@@ -154,7 +214,7 @@ function nextEvent(): Promise<void> {
       watchers.delete(next)
       resolve()
     }
-    const timer = setTimeout(next, LOOK_EVERY_MS)
+    const timer = setTimeout(next, POLL_EVERY_MS)
     watchers.add(next)
   })
 }

@@ -172,13 +172,15 @@ void test('a first declaration makes up for nothing, and a restart changes no ne
 })
 
 void test('a schedule that an old version leaves out for less than an hour goes on with its next tick', () => {
-  const [first] = declare([], [declared('new')], at(30))
+  const [first] = declare([], [declared('new', { task: { taskType: 'a', data: { large: true } } })], at(30))
   assert.ok(first)
   const without = declare([first], [declared('old')], at(50))
   assert.deepEqual(
     activeOf({ _id: 'app', revision: 0, schedules: without, paused: [] }).map(({ name }) => name),
     ['old'],
   )
+  // Both together may be too large for a document.
+  assert.deepEqual(without[1]?.task, { taskType: 'a', data: {} })
   const [back] = declare(without, [declared('new')], at(70))
   assert.deepEqual([back?.nextAt, back?.removedAt], [at(60), undefined])
   const [late] = declare(without, [declared('new')], at(110))

@@ -61,7 +61,7 @@ if (process.env[PORT_THIEF_VARIABLE] !== undefined && !Cluster.isMaster()) {
   createServer().listen(Number(process.env.PORT), '127.0.0.1').unref()
 }
 
-type Listener = (event: { readonly value: unknown; readonly task: Task }) => void
+type Listener = (event: { readonly value: unknown; readonly task: Task }) => unknown
 
 /** By event type and mode. */
 const listeners = new Map<string, Listener>()
@@ -70,6 +70,8 @@ function listenerFor(type: 'done' | 'error' | 'retry', mode: string): Listener {
   return ({ value, task }) => {
     if (mode === 'throwing') throw new Error('the listener threw')
     notify({ event: type, wire: toWire(value), task, mode })
+    if (mode !== 'adding' || task.taskType !== 'echo') return undefined
+    return TaskQueue.addTask({ taskType: 'nothing', data: {} })
   }
 }
 
