@@ -18,7 +18,7 @@ export class FeedOutage {
     if (this.#isOn) return
     this.#isOn = true
     this.#log.warn(
-      `cannot follow the changes that other processes make, so they are found at each tick only` +
+      `cannot follow the changes that other processes make, so they are found at each poll only` +
         (isFinal ? ' (MongoDB has change streams in replica sets)' : ', trying again') +
         `: ${messageOf(error)}`,
     )

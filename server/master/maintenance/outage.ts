@@ -18,7 +18,7 @@ export class QueueOutage {
     const isNew = this.#failing.size === 0
     this.#failing.add(loop)
     if (!isNew) return
-    this.#log.error('cannot read the queue, trying again at each tick', error)
+    this.#log.error('cannot read the queue, trying again at each poll', error)
   }
 
   succeeded(loop: object): void {
