@@ -5,7 +5,7 @@ import { checkNames, checkReadable, millisecondsHint, nameHint, namesOf, wrongVa
 import { isPlainObject } from './plain'
 import { isIntegerWithin } from './policy'
 import type { DataOf, RegisteredType } from './register'
-import { type NewTask, checkText, createTask } from './task'
+import { NEW_TASK_FIELDS, type NewTask, checkText, createTask } from './task'
 import type { Definitions } from './task-map'
 
 /** When the tasks of a schedule are due. */
@@ -14,8 +14,8 @@ export type ScheduleTiming =
       /**
        * A cron expression of five fields (minute, hour, day of the month, month, day of the week), or of six, with the
        * second first; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. With a single minute and hour, a time
-       * that a change of the clocks leaves out is replaced by the next that exists, and one that comes twice counts once.
-       * With several, such times are left out, or count twice.
+       * that a change of the clocks leaves out is replaced by the next that exists, and one that comes twice counts
+       * once. With several, such times are left out, or count twice.
        */
       readonly cron: string
       /** The IANA time zone of `cron`, for instance `Europe/Berlin`. Default `UTC`, never that of the machine. */
@@ -78,17 +78,7 @@ const TIMING_ALLOWED = 'an object with cron or every'
 /** Five or six fields, or a nickname. Croner also takes dates, which do not recur. */
 const CRON_SHAPE = /^\s*(@\w+|\S+(\s+\S+){4,5})\s*$/
 
-const TASK_FIELDS = namesOf<keyof TickTask>({
-  taskType: true,
-  data: true,
-  priority: true,
-  audience: true,
-  retries: true,
-  backoff: true,
-  timeout: true,
-  keepDone: true,
-  keepFailed: true,
-})
+const TASK_FIELDS = NEW_TASK_FIELDS.filter(field => !['_id', 'dueDate', 'inMemory'].includes(field))
 const FIELDS = [
   ...TASK_FIELDS,
   ...namesOf<'cron' | 'timeZone' | 'every' | keyof ScheduleRules>({

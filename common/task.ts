@@ -111,7 +111,7 @@ export interface NewTask<Data = unknown> extends TaskPolicy {
   readonly inMemory?: boolean
 }
 
-const FIELDS = namesOf<keyof NewTask>({
+export const NEW_TASK_FIELDS = namesOf<keyof NewTask>({
   taskType: true,
   data: true,
   priority: true,
@@ -220,7 +220,7 @@ function checkShape(where: string, given: unknown): void {
     const hint = typeof given === 'string' ? `Use ${where}({ taskType: '${given}', data: {} }).` : ''
     throw wrongValue(where, given, 'an object { taskType, data, … }', hint)
   }
-  checkNames(`${where}.`, given, 'field of a task', FIELDS)
+  checkNames(`${where}.`, given, 'field of a task', NEW_TASK_FIELDS)
   const { inMemory } = given as NewTask
   if (inMemory !== undefined && typeof inMemory !== 'boolean') {
     throw wrongValue(`${where}.inMemory`, inMemory, 'true or false')

@@ -79,7 +79,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
    * or in a worker.
    */
   initialize(): void {
-    if (!testMode.isManual) this.#master?.start()
+    start(this.#master)
   }
 
   /**
@@ -133,6 +133,11 @@ function checkStopOptions(options: unknown): { readonly timeout?: number } {
   return options
 }
 
+/** In an application's test, its helpers may have to start the master. */
+function start(master: Master | undefined): void {
+  if (!testMode.isManual) master?.start()
+}
+
 /** @returns undefined if this process declares none */
 function declaredSchedules(options: ResolvedOptions, definitions: Definitions): DeclaredSchedule[] | undefined {
   if (options.schedules === null) return undefined
@@ -157,7 +162,7 @@ function startMaster(
     lookEvery: options.refreshRate,
     // A startup hook may wait, and dispatching starts after the last of them.
     waitBegins: () => {
-      if (options.autoInitialize && !testMode.isManual) master.start()
+      if (options.autoInitialize) start(master)
     },
   })
   if (options.autoInitialize) {
@@ -165,7 +170,7 @@ function startMaster(
       log.warn(STARTUP_IS_SLOW)
     }
     afterStartup(() => {
-      if (!testMode.isManual) master.start()
+      start(master)
     }, warn)
   }
   return master

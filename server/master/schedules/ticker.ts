@@ -67,8 +67,8 @@ export class Ticker {
   #passing: Promise<void> | undefined
   /** The schedules whose next tick fails. */
   readonly #failing = new Set<string>()
-  /** By schedule: the task because of which ticks were skipped last. */
-  readonly #skipped = new Map<string, string | undefined>()
+  /** By schedule: the task because of which ticks were skipped last; '' if it is not known. */
+  readonly #skipped = new Map<string, string>()
   /** What the clock of the database said at the last pass. */
   #seenAt: Date | undefined
   /** Whether another pass was requested since the last one began. */
@@ -138,8 +138,10 @@ export class Ticker {
     const results = await Promise.allSettled(activeOf(set).map(schedule => this.advance(schedule, now)))
     this.#seenAt = now
     const steps = results.flatMap(result => (result.status === 'fulfilled' ? result.value : []))
-    const changes = new Map(await this.outcomesOf(set))
+    const changes = new Map<StoredSchedule, StoredSchedule>()
     for (const { before, after } of steps) if (before !== after) changes.set(before, after)
+    const others = set.schedules.filter(schedule => !changes.has(schedule))
+    for (const [before, after] of await this.outcomesOf(others)) changes.set(before, after)
     if (changes.size > 0) {
       const schedules = set.schedules.map(schedule => changes.get(schedule) ?? schedule)
       // If somebody else has changed the set meanwhile, the next pass finds what is left to do.
@@ -195,8 +197,9 @@ export class Ticker {
   private logSkipped(steps: readonly Advance[]): void {
     for (const { before, skipped } of steps) {
       const { last, name } = before
-      if (skipped === undefined || (this.#skipped.has(name) && this.#skipped.get(name) === last?.taskId)) continue
-      this.#skipped.set(name, last?.taskId)
+      const taskId = last?.taskId ?? ''
+      if (skipped === undefined || this.#skipped.get(name) === taskId) continue
+      this.#skipped.set(name, taskId)
       const text = `no task from ${skipped.toISOString()} on, until the task of the tick before has ended`
       this.#parts.log.warn(`schedule ${name}: ${text}`)
     }
@@ -230,15 +233,15 @@ export class Ticker {
   }
 
   /** The schedules whose last task has ended since that was last looked up. */
-  private async outcomesOf({ schedules }: ScheduleSet): Promise<[StoredSchedule, StoredSchedule][]> {
-    const open = schedules.filter(({ last }) => last !== undefined && last.outcome === undefined)
-    const tasks = await this.#parts.sets.tasksOf(open.flatMap(({ last }) => last?.taskId ?? []))
-    return open.flatMap(schedule => {
+  private async outcomesOf(schedules: readonly StoredSchedule[]): Promise<[StoredSchedule, StoredSchedule][]> {
+    const open = schedules.flatMap(schedule => {
       const { last } = schedule
-      const outcome = last && outcomeOf(tasks.get(last.taskId))
-      return outcome === undefined || last === undefined
-        ? []
-        : [[schedule, { ...schedule, last: { ...last, outcome } }]]
+      return last === undefined || last.outcome !== undefined ? [] : { schedule, last }
+    })
+    const tasks = await this.#parts.sets.tasksOf(open.map(({ last }) => last.taskId))
+    return open.flatMap(({ last, schedule }) => {
+      const outcome = outcomeOf(tasks.get(last.taskId))
+      return outcome === undefined ? [] : [[schedule, { ...schedule, last: { ...last, outcome } }]]
     })
   }
 

@@ -123,9 +123,14 @@ export function startOf({ declaredBy }: ScheduleSet, now: Date): Date {
   return new Date(Math.max(now.getTime(), (declaredBy?.startedAt.getTime() ?? 0) + 1))
 }
 
+/** The schedules that the last declaration has. */
+export function currentOf({ schedules }: ScheduleSet): StoredSchedule[] {
+  return schedules.filter(({ removedAt }) => removedAt === undefined)
+}
+
 /** The schedules that have ticks. */
-export function activeOf({ paused, schedules }: ScheduleSet): StoredSchedule[] {
-  return schedules.filter(({ name, removedAt }) => removedAt === undefined && !paused.includes(name))
+export function activeOf(set: ScheduleSet): StoredSchedule[] {
+  return currentOf(set).filter(({ name }) => !set.paused.includes(name))
 }
 
 export function isDue({ nextAt, queuedAt }: StoredSchedule, now: Date): boolean {
@@ -165,20 +170,19 @@ export interface LastTask {
  * this one, and the change that notes it was not written
  */
 export function step(schedule: StoredSchedule, last: LastTask | undefined, now: Date): Step {
-  const { catchUp, nextAt, overlap, queuedAt, timing, ...rest } = schedule
-  const same = { ...rest, catchUp, overlap, timing }
+  const { queuedAt, ...rest } = schedule
+  const { catchUp, nextAt, overlap, timing } = rest
   const isBusyAt = (tick: Date) => last !== undefined && !last.hasEnded && last.at < tick
-  if (queuedAt !== undefined && !isBusyAt(queuedAt)) return { schedule: { ...same, nextAt }, tick: queuedAt }
+  if (queuedAt !== undefined && !isBusyAt(queuedAt)) return { schedule: rest, tick: queuedAt }
   if (nextAt === null || nextAt > now) return { schedule }
   const tick = latestOf(nextAt, tickUntil(timing, now))
-  const following = { ...same, nextAt: tickAfter(timing, now) ?? null }
-  const lateness = now.getTime() - tick.getTime()
+  const following = { ...schedule, nextAt: tickAfter(timing, now) ?? null }
   // This master was suspended, and others have gone on.
   const isPast = last !== undefined && last.at > tick && last.at <= now
   if (isPast && queuedAt === undefined) return { schedule: following }
-  const isMissed = lateness > (catchUp === 'last' ? DAY_MS : ON_TIME_MS)
-  if (isMissed) return { schedule: queuedAt === undefined ? following : { ...following, queuedAt } }
-  if (queuedAt !== undefined) return { schedule: { ...following, queuedAt }, skipped: tick }
+  const isMissed = now.getTime() - tick.getTime() > (catchUp === 'last' ? DAY_MS : ON_TIME_MS)
+  if (isMissed) return { schedule: following }
+  if (queuedAt !== undefined) return { schedule: following, skipped: tick }
   if (!isBusyAt(tick)) return { schedule: following, tick }
   return overlap === 'queue' ? { schedule: { ...following, queuedAt: tick } } : { schedule: following, skipped: tick }
 }

@@ -9,6 +9,7 @@ import {
   type ScheduleSet,
   type StoredSchedule,
   type TickOutcome,
+  currentOf,
   outcomeOf,
   pause,
   resume,
@@ -128,10 +129,6 @@ export class Schedules {
     const allowed = names.length === 0 ? 'the name of a schedule, and this app has none' : `one of ${names.join(', ')}`
     throw wrongValue(`${method}.name`, name, allowed, nameHint(name, names))
   }
-}
-
-function currentOf({ schedules }: ScheduleSet): StoredSchedule[] {
-  return schedules.filter(({ removedAt }) => removedAt === undefined)
 }
 
 function statusOf(
