@@ -18,6 +18,7 @@ import {
   storedTasks,
   waiters,
 } from '../queue/instances'
+import { TASK_STATES, hasEnded, isKnownState } from '../queue/mongo/documents/schema'
 import { pausedTypes } from '../queue/mongo/pauses'
 import { InProcessWorker } from './in-process-worker'
 import { type ClusterUnderTest, testMode } from './mode'
@@ -38,14 +39,6 @@ const FIELDS = namesOf<keyof TaskMatch>({
   dueDate: true,
   audience: true,
   schedule: true,
-})
-const STATES = namesOf<TaskState>({
-  scheduled: true,
-  waiting: true,
-  running: true,
-  done: true,
-  failed: true,
-  cancelled: true,
 })
 
 /** How often `drain` asks whether it is done, if no event says so. */
@@ -78,11 +71,9 @@ export async function setMode(mode: unknown): Promise<void> {
   }
   // A job of this process lends its slot while it waits, as one in a worker does.
   results.useSource({ wait: task => (workers.find(({ isInJob }) => isInJob)?.endSource ?? waiters).wait(task) })
-  queue.afterAdd = tasks => {
+  queue.afterAdd = async tasks => {
     added.push(...tasks)
-    return mode === 'inline' && !isInJob() && inListener.getStore() === undefined
-      ? untilIdle(cluster)
-      : Promise.resolve()
+    if (mode === 'inline' && !isInJob() && inListener.getStore() === undefined) await untilIdle(cluster)
   }
   listeners.within = call => inListener.run(true, call)
   if (mode === 'inline') cluster.master.start()
@@ -120,8 +111,9 @@ export function assertAdded(expected: TaskMatch): Task {
 
 export async function waitFor(expected: TaskMatch, state: TaskState, timeout = DEFAULT_TIMEOUT_MS): Promise<Task> {
   checkMatch('testing.waitFor', expected)
-  if (!STATES.includes(state))
-    throw wrongValue('testing.waitFor: state', state, STATES.join(', '), nameHint(state, STATES))
+  if (!isKnownState(state)) {
+    throw wrongValue('testing.waitFor: state', state, TASK_STATES.join(', '), nameHint(state, TASK_STATES))
+  }
   if (!isTimer(timeout)) throw wrongValue('testing.waitFor: timeout', timeout, TIMER_ALLOWED)
   const deadline = performance.now() + timeout
   for (;;) {
@@ -183,7 +175,7 @@ async function hasWork(types: readonly string[], inMemoryOnly: boolean): Promise
 
 /** One that has not ended. How tasks have ended is known from their events. */
 async function unendedTask(expected: TaskMatch, state: TaskState): Promise<Task | undefined> {
-  if (state !== 'scheduled' && state !== 'waiting' && state !== 'running') return undefined
+  if (hasEnded(state)) return undefined
   const { _id, taskType } = expected
   const known = { state, ...(_id === undefined ? {} : { _id }), ...(taskType === undefined ? {} : { taskType }) }
   const inMemory = memoryQueue.tasks().filter(task => task.state === state)

@@ -38,7 +38,7 @@ export const testing = {
    * UnknownTaskTypeError if the task map has no such type
    */
   async perform<Result = unknown, const Type extends string = string>(
-    // eslint-disable-next-line @typescript-eslint/no-duplicate-type-constituents -- they differ once types are registered
+    // eslint-disable-next-line @typescript-eslint/no-duplicate-type-constituents -- they differ with registered types
     taskType: Type & AcceptedType<Type>,
     data: DataOf<Type>,
   ): Promise<ResultOf<Type, Result>> {

@@ -48,18 +48,22 @@ const STATES: Readonly<Record<TaskState, 'unfinished' | 'ended'>> = {
   cancelled: 'ended',
   done: 'ended',
 }
-const KNOWN = Object.keys(STATES) as TaskState[]
-const ENDED = KNOWN.filter(state => STATES[state] === 'ended')
+export const TASK_STATES = Object.keys(STATES) as TaskState[]
+const ENDED = TASK_STATES.filter(hasEnded)
+
+export function hasEnded(state: TaskState): boolean {
+  return STATES[state] === 'ended'
+}
 
 /** Also matches the documents of 2.x and of other code, whose state is missing or unknown. */
 export const HAS_NOT_ENDED = { state: { $nin: ENDED } }
 
 export function isKnownState(state: unknown): boolean {
-  return (KNOWN as unknown[]).includes(state)
+  return (TASK_STATES as unknown[]).includes(state)
 }
 
 /** Documents of 2.x have no state. Any other unknown state is a mistake of other code. */
-export const HAS_UNKNOWN_STATE = { state: { $nin: KNOWN } }
+export const HAS_UNKNOWN_STATE = { state: { $nin: TASK_STATES } }
 
 export const NO_CANCEL_REQUESTED: object = { cancelRequestedAt: null }
 
