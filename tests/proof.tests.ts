@@ -105,7 +105,7 @@ async function allDone(master: RemoteMaster, ids: readonly string[]): Promise<vo
 
 /** How often a job of this task has started so far. */
 function startsOf(master: RemoteMaster, _id: string): number {
-  return [...master.output.matchAll(new RegExp(`:${_id}\tstarted`, 'g'))].length
+  return master.starts.filter(id => id === _id).length
 }
 
 /** As `startsOf`, once the first start is in the log: events come another way. */

@@ -43,11 +43,7 @@ async function withMasters(
 /** How often each task has started, on all of these masters. */
 function startsOn(masters: readonly RemoteMaster[]): ReadonlyMap<string, number> {
   const starts = new Map<string, number>()
-  for (const { output } of masters) {
-    for (const [, id = ''] of output.matchAll(/:nschwarz:cluster:\w+:(\S+)\tstarted/g)) {
-      starts.set(id, (starts.get(id) ?? 0) + 1)
-    }
-  }
+  for (const id of masters.flatMap(master => master.starts)) starts.set(id, (starts.get(id) ?? 0) + 1)
   return starts
 }
 
@@ -56,8 +52,8 @@ function ticksOn(masters: readonly RemoteMaster[], name: string): string[] {
 }
 
 /**
- * From which ticks on some were skipped, since a worker took more than a second for the one before: while it booted, for
- * example.
+ * From which ticks on some were skipped, since a worker took more than a second for the one before: for example, while
+ * it booted.
  */
 function skippedOn(masters: readonly RemoteMaster[]): number[] {
   return masters.flatMap(({ output }) =>

@@ -100,6 +100,11 @@ export class RemoteMaster extends RemoteServer {
   /** The tasks that have started, in that order as far as one worker is concerned, until the last one has. */
   async startedUntil(last: string): Promise<string[]> {
     await this.written(new RegExp(`:${last}\tstarted`))
+    return this.starts
+  }
+
+  /** The `_id`s of the tasks that have started, once for each start. */
+  get starts(): string[] {
     return [...this.output.matchAll(/:nschwarz:cluster:[^:\s]+:(\S+)\tstarted/g)].map(match => match[1] ?? '')
   }
 
