@@ -1,6 +1,6 @@
 // Checks README.md, CONTRIBUTING.md, CHANGELOG.md and docs/:
-// - A code block below `<!-- tests/examples/… -->` must equal that file, which the tests run. `--write` copies the files
-//   in. There is no other block of TypeScript.
+// - A code block below `<!-- tests/examples/… -->` must equal that file, which the tests run. `--write` copies them in.
+//   There is no other block of TypeScript.
 // - A link into this repository must lead to a file, and to a heading of it.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'

@@ -8,7 +8,7 @@ import { outages, pausedWithin } from './pauses'
  */
 const SILENT_MAX_MS = 30_000
 
-/** No tick has two tasks, the ticks go on, and the schedules are those of the newest master; another app keeps its own. */
+/** No tick has two tasks, ticks go on, the schedules are those of the newest master, and another app keeps its own. */
 export const ticked: Rule = history => {
   const ticks = only(history.entries, 'tick')
   return [...addedTwice(ticks), ...silences(history, ticks), ...wrongSchedules(history)]
