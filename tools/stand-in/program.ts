@@ -2,6 +2,7 @@
  * Works out what to load, from the same files that Meteor reads: `package.js`, and an app's `.meteor/packages` and
  * `package.json`. As in Meteor, a package that package.js does not name cannot be imported.
  */
+import { randomUUID } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { runInNewContext } from 'node:vm'
@@ -76,10 +77,16 @@ function programOf(
 ): Program {
   return {
     ...shared(description, uses),
-    appId: readLines(path.join(app, '.meteor/.id')).join(),
+    appId: appIdOf(app),
     modules,
     scopes: [{ prefix: `${app}/`, uses: withImplied(uses) }, packageScope(description)],
   }
+}
+
+/** Meteor writes a random id into an app that has none. */
+function appIdOf(app: string): string {
+  const file = path.join(app, '.meteor/.id')
+  return existsSync(file) ? readLines(file).join() : randomUUID()
 }
 
 function mainOf(app: string, kind: 'mainModule' | 'testModule'): string {
