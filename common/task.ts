@@ -22,8 +22,12 @@ export interface Job<Data = unknown> {
   /** Higher runs first. */
   readonly priority: number
   readonly createdAt: Date
-  /** The task does not start before this date. */
+  /** The task does not start before this date. A retry moves it. */
   readonly dueDate: Date
+  /** The name of the schedule whose tick has added the task. */
+  readonly schedule?: string
+  /** The tick: the time at which the schedule was due. The same in every attempt. */
+  readonly tickAt?: Date
 }
 
 /** A task in the queue: a document of the `taskQueue` collection, or an entry of the in-memory queue. */
@@ -50,8 +54,6 @@ export interface Task<Data = unknown> extends Job<Data>, TaskPolicy {
   readonly log?: readonly LogLine[]
   /** Who may follow the task: see `TaskQueue.findFor`. */
   readonly audience?: string | readonly string[]
-  /** The name of the schedule that has added the task; its `dueDate` is the tick. */
-  readonly schedule?: string
   /** Milliseconds for which its `_id` stays taken once the task has ended: only on a task that a schedule has added. */
   readonly idHeldFor?: number
   /** Only on a cancelled task. */
@@ -170,12 +172,13 @@ export function createTasks(given: readonly NewTask[]): Task[] {
 
 /** The receiver of the copy may change it. */
 export function copyTask(task: Task): Task {
-  const { createdAt, dueDate, error } = task
+  const { createdAt, dueDate, error, tickAt } = task
   const result = copyPlain(task.data)
   return {
     ...task,
     createdAt: copyDate(createdAt),
     dueDate: copyDate(dueDate),
+    ...(tickAt && { tickAt: copyDate(tickAt) }),
     data: 'copy' in result ? result.copy : task.data,
     ...(error && { error: { ...error, failedAt: copyDate(error.failedAt) } }),
   }
@@ -189,7 +192,12 @@ function copyDate(date: Date): Date {
 /** The part of a task that its function sees. */
 export function toJob<Data>(task: Task<Data>): Job<Data> {
   const { _id, taskType, data, priority, createdAt, dueDate } = task
-  return { _id, taskType, data, priority, createdAt, dueDate }
+  return { _id, taskType, data, priority, createdAt, dueDate, ...tickOf(task) }
+}
+
+/** The fields of a task that a schedule's tick has added. Other code may have written anything there. */
+export function tickOf({ schedule, tickAt }: Job): Pick<Job, 'schedule' | 'tickAt'> {
+  return typeof schedule === 'string' && isValidDate(tickAt) ? { schedule, tickAt } : {}
 }
 
 /** How many attempts have failed. Works for malformed tasks, too. */
@@ -250,8 +258,12 @@ function checkInteger(field: string, value: unknown): number {
 }
 
 function checkDate(field: string, value: unknown): Date {
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return value
+  if (isValidDate(value)) return value
   throw wrongValue(field, value, 'a valid Date', dateHint(value))
+}
+
+function isValidDate(value: unknown): value is Date {
+  return value instanceof Date && !Number.isNaN(value.getTime())
 }
 
 function checkData(where: string, value: unknown): PlainObject | PlainValue[] {

@@ -1,5 +1,5 @@
 /** Schedules: tasks that every master adds at the same ticks, once. */
-import type { ClusterOptions, ScheduleStatus } from 'meteor/nschwarz:cluster'
+import type { ClusterOptions, Job, ScheduleStatus } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { Schedules, type SchedulesParts } from '../server/queue/schedules/schedules'
 import type { StoredTask } from '../server/queue/mongo/documents/schema'
@@ -57,7 +57,7 @@ function ticksOn(masters: readonly RemoteMaster[], name: string): string[] {
  */
 function skippedOn(masters: readonly RemoteMaster[]): number[] {
   return masters.flatMap(({ output }) =>
-    [...output.matchAll(/no task from (\S+Z) on/g)].map(([, tick = '']) => Date.parse(tick)),
+    [...output.matchAll(/skipping ticks from (\S+Z) on/g)].map(([, tick = '']) => Date.parse(tick)),
   )
 }
 
@@ -115,6 +115,21 @@ Tinytest.addAsync('schedules - each tick adds one task, and what is kept of it i
     test.equal([state, data, result], ['done', undefined, undefined])
     // 1,000 ticks of a second.
     test.equal(Math.round((Number(removeAt) - Number(endedAt)) / 1000), 1000)
+  })
+})
+
+Tinytest.addAsync('schedules - a job knows its schedule and its tick, in every attempt', async test => {
+  const retried = { taskType: 'tell', cron: '* * * * * *' }
+  await withMaster({ options: options({ retried }) }, async master => {
+    const [first = ''] = await ticked([master], 'retried', 1)
+    const tickAt = new Date(first.slice(`${APP}/retried@`.length))
+    const job = (await master.ending(first)).value as Job
+    test.equal([job.schedule, job.tickAt], ['retried', tickAt])
+    // The retry has moved it.
+    test.isTrue(job.dueDate > tickAt)
+    const requested = (await master.call('onSchedule', 'runSchedule', 'retried')) as string
+    const { schedule, tickAt: none } = (await master.ending(requested)).value as Partial<Job>
+    test.equal([schedule, none], [undefined, undefined])
   })
 })
 
@@ -238,7 +253,7 @@ Tinytest.addAsync('schedules - when an old version restarts last, the new schedu
   })
 })
 
-Tinytest.addAsync('schedules - the last tick that was missed is made up for, if that is wanted', async test => {
+Tinytest.addAsync('schedules - the last missed tick is caught up on, if that is wanted', async test => {
   await withDatabase(async database => {
     const daily = { taskType: 'echo', every: DAY }
     const all = options({ wanted: daily, unwanted: { ...daily, catchUp: 'none' }, late: daily })
@@ -274,7 +289,7 @@ Tinytest.addAsync('schedules - while the last task has not ended, ticks are skip
   await withMaster({ options: options({ holding }) }, async master => {
     const [first = ''] = await ticked([master], 'holding', 1)
     await master.held(first)
-    await master.written(/schedule holding: no task from \S+Z on, until the task of the tick before has ended/)
+    await master.written(/schedule holding: skipping ticks from \S+Z on, until the task of the previous tick has ended/)
     test.equal(await master.database.tasks.countDocuments({ schedule: 'holding' }), 1)
     await master.call('release', first)
     const [, second = ''] = await ticked([master], 'holding', 2)
@@ -288,7 +303,7 @@ Tinytest.addAsync('schedules - with overlap queue, one tick waits for the end of
   await withMaster({ options: both }, async master => {
     const [first = ''] = await ticked([master], 'holding', 1)
     await master.held(first)
-    await master.written(/schedule holding: no task from /)
+    await master.written(/schedule holding: skipping ticks from /)
     test.equal(await master.database.tasks.countDocuments({ schedule: 'holding' }), 1)
     await master.call('release', first)
     const [, second = ''] = await ticked([master], 'holding', 2)
@@ -450,10 +465,10 @@ Tinytest.addAsync('schedules - one whose next tick cannot be told stops no other
     await declared(master, 'broken,tick')
     const unknown = { cron: 'of a later version', timeZone: 'UTC' }
     await change(master.database, 'broken', { timing: unknown, nextAt: ago(1000) })
-    await master.written(/schedule broken: its next tick fails/)
+    await master.written(/schedule broken: its next tick failed/)
     const count = ticksOn([master], 'tick').length
     await ticked([master], 'tick', count + 2)
-    test.equal(master.output.match(/tick fails/g)?.length, 1)
+    test.equal(master.output.match(/tick failed/g)?.length, 1)
     await change(master.database, 'broken', { timing: { cron: '* * * * * *', timeZone: 'UTC' } })
     await ticked([master], 'broken', 1)
   })
@@ -495,7 +510,7 @@ Tinytest.addAsync('schedules - one whose tasks the database refuses stops no oth
     await withMasters(database, [options({ refused, tick: everySecond })], async master => {
       await ticked([master], 'tick', 2)
       await eventually('it is noted', async () => (await statusOf(master, 'tick'))?.last?.outcome === 'done')
-      await master.written(/schedule refused: its next tick fails, trying again/)
+      await master.written(/schedule refused: its next tick failed, retrying/)
       test.equal((await statusOf(master, 'refused'))?.last, undefined)
     })
   })
@@ -542,9 +557,25 @@ Tinytest.addAsync('schedules - an idle master with ten of them sends at most one
   }
 })
 
+Tinytest.addAsync(
+  'schedules - data that does not fit its schema is said at the start, and not only at a tick',
+  async test => {
+    const unfit = { taskType: 'textOnly', data: { text: 5 }, cron: '0 0 1 1 *' }
+    await withMaster({ options: options({ unfit, never }) }, async master => {
+      await master.written(/schedule unfit: all its tasks will fail: InvalidDataError: .*data: Expected text/)
+      await declared(master, 'unfit,never')
+      const refused = master.call('onSchedule', 'runSchedule', 'unfit')
+      test.matches(String(await refused.catch((error: unknown) => error)), /of type "textOnly" does not fit its schema/)
+    })
+  },
+)
+
 Tinytest.add('schedules - without APP_ID and the option app, an error names both', test => {
   const schedules = new Schedules({} as SchedulesParts, undefined)
-  test.throws(() => schedules.app, /nothing says which this is: set the option app of `new Cluster`, or APP_ID/)
+  test.throws(
+    () => schedules.app,
+    /need the name of the app: set the option app of `new Cluster`, or the environment variable APP_ID/,
+  )
   schedules.configure('shop')
   test.equal(schedules.app, 'shop')
 })

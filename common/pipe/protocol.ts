@@ -9,17 +9,18 @@ import { isDelay } from '../delay'
 import { wrongValue } from '../invalid'
 import { copyPlain, findBsonType } from '../plain'
 import type { Report } from '../report'
-import type { Job, TaskSignal } from '../task'
+import { type Job, type TaskSignal, tickOf } from '../task'
 import { type WireError, type WireValue, isRecord, isWireError, isWireValue } from './wire'
 
 /** Set in a worker's environment, and nowhere else: names the master that forked it. */
 export const WORKER_VARIABLE = 'NSCHWARZ_CLUSTER_WORKER'
 
 /** A job as it travels: its data encoded, its dates as milliseconds. */
-export interface WireJob extends Omit<Job, 'data' | 'createdAt' | 'dueDate'> {
+export interface WireJob extends Omit<Job, 'data' | 'createdAt' | 'dueDate' | 'tickAt'> {
   readonly data: Encoded
   readonly createdAt: number
   readonly dueDate: number
+  readonly tickAt?: number
 }
 
 /** A `TaskSignal` as it travels. `dueDate`: milliseconds. */
@@ -130,16 +131,22 @@ export type Answer =
   { readonly kind: 'answered'; readonly value: WireValue } | { readonly kind: 'refused'; readonly error: WireError }
 
 /** @throws if the data contains a value that cannot be sent, or that a task's data may not contain */
-export function jobToWire({ _id, taskType, data, priority, createdAt, dueDate }: Job): WireJob {
+export function jobToWire(job: Job): WireJob {
+  const { _id, taskType, data, priority, createdAt, dueDate } = job
   const encoded = encode(data)
   // Data that travels as JSON has no such key.
   const fault = 'v8' in encoded ? findBsonType(data) : undefined
   if (fault !== undefined) throw wrongValue(`task.data${fault.path}`, fault.value, fault.allowed)
-  return { _id, taskType, data: encoded, priority, createdAt: Number(createdAt), dueDate: Number(dueDate) }
+  const times = { createdAt: Number(createdAt), dueDate: Number(dueDate) }
+  const { schedule, tickAt } = tickOf(job)
+  const ofTick = schedule === undefined ? {} : { schedule, tickAt: Number(tickAt) }
+  return { _id, taskType, data: encoded, priority, ...times, ...ofTick }
 }
 
-export function jobFromWire({ _id, taskType, data, priority, createdAt, dueDate }: WireJob): Job {
-  return { _id, taskType, data: decode(data), priority, createdAt: new Date(createdAt), dueDate: new Date(dueDate) }
+export function jobFromWire({ _id, taskType, data, priority, createdAt, dueDate, schedule, tickAt }: WireJob): Job {
+  const times = { createdAt: new Date(createdAt), dueDate: new Date(dueDate) }
+  const ofTick = schedule === undefined || tickAt === undefined ? {} : { schedule, tickAt: new Date(tickAt) }
+  return { _id, taskType, data: decode(data), priority, ...times, ...ofTick }
 }
 
 type Check = (message: Record<string, unknown>) => boolean
@@ -223,6 +230,7 @@ function isRun({ job, attempt, startBefore, clockOffset }: Record<string, unknow
     isEncoded(job.data) &&
     typeof job.createdAt === 'number' &&
     typeof job.dueDate === 'number' &&
+    isNumberOrNone(job.tickAt) &&
     typeof attempt === 'number' &&
     isNumberOrNone(startBefore) &&
     isNumberOrNone(clockOffset)

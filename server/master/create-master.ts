@@ -17,6 +17,7 @@ import {
   retention,
   scheduleSets,
   schedules,
+  schemas,
   signals,
   storedPauses,
   storedTasks,
@@ -116,7 +117,8 @@ function createTicker(
   const add = (task: Task) => queueOfProcess.add(task, false)
   const isTest = () => testMode.fork !== undefined
   return new Ticker({
-    ...{ add, app: schedules.app, declared, isTest, leaseDuration, log, outage, refreshRate, sets: scheduleSets },
+    ...{ add, app: schedules.app, declared, isTest, leaseDuration, log, outage, refreshRate, schemas },
+    sets: scheduleSets,
   })
 }
 

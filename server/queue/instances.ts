@@ -35,7 +35,7 @@ export const waiters = new Waiters(queue, new MongoEndFeed(storedTasks))
 export const results = new Results(queue, role === 'worker' ? OUTSIDE_OF_JOBS : waiters)
 export const scheduleSets = new StoredSets(storedSets, storedTasks)
 export const schedules = new Schedules(
-  { add: task => queue.add(task, false), sets: scheduleSets, signals },
+  { add: task => queue.add(task, false), schemas, sets: scheduleSets, signals },
   // Meteor sets it alike in all instances and builds of an app.
   process.env.APP_ID,
 )

@@ -13,7 +13,7 @@ export class Schemas {
   }
 
   /** The tasks keep what was given: a schema that changes it does so once, before the run. @throws as `parse` (rejects) */
-  async check(tasks: readonly Task[]): Promise<void> {
+  async check(tasks: readonly Pick<Task, 'data' | 'taskType'>[]): Promise<void> {
     for (const { data, taskType } of tasks) {
       const schema = this.#definitions.get(taskType)?.schema
       if (schema !== undefined) await parse(schema, taskType, copyOf(data))

@@ -4,6 +4,7 @@ import {
   type Job,
   type JobContext,
   type NewTask,
+  type StandardSchema,
   type TaskMap,
   type ToggleIPC,
 } from 'meteor/nschwarz:cluster'
@@ -12,6 +13,16 @@ import type { ScheduleMethod } from './remote-protocol'
 
 /** How many jobs of a limited type one master runs at once. */
 export const LIMIT = 2
+
+/** A schema: the data is `{ text }`. */
+const TEXT_ONLY: StandardSchema = {
+  '~standard': {
+    version: 1,
+    vendor: 'test',
+    validate: value =>
+      typeof (value as { text?: unknown }).text === 'string' ? { value } : { issues: [{ message: 'Expected text' }] },
+  },
+}
 
 /** @returns when it ran: from and to, in milliseconds on a clock that all processes share */
 async function span(job: Job): Promise<[number, number]> {
@@ -36,7 +47,13 @@ function limitedToOne(job: Job, toggleIPC: ToggleIPC, context: JobContext): unkn
   }
 }
 
-/** Types with a limit, and tasks that pause and resume. */
+/** Fails once. @returns which tick of which schedule it is of, and when it was due */
+function tell({ dueDate, schedule, tickAt }: Job, _toggleIPC: ToggleIPC, { attempt }: JobContext): Partial<Job> {
+  if (attempt === 1) throw new Error('the first attempt fails')
+  return { dueDate, schedule, tickAt }
+}
+
+/** Types with a limit, and tasks of schedules and pauses. */
 export const limitTasks: TaskMap = {
   /** `LIMIT` at once on a master. */
   limitedHold: { run: hold, perMaster: LIMIT },
@@ -46,6 +63,8 @@ export const limitTasks: TaskMap = {
     const { method, name } = job.data as { method: ScheduleMethod; name: string }
     return TaskQueue[method](name)
   },
+  tell: { run: tell, retries: 1, backoff: 10 },
+  textOnly: { run: () => undefined, schema: TEXT_ONLY },
   setPaused: job => {
     const { isPaused, taskType } = job.data as { isPaused: boolean; taskType: string }
     return isPaused ? TaskQueue.pause(taskType) : TaskQueue.resume(taskType)

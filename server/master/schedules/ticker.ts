@@ -4,6 +4,7 @@ import type { Log } from '../../../common/log'
 import type { DeclaredSchedule } from '../../../common/schedules'
 import { type Task, createTask } from '../../../common/task'
 import { isRefusal } from '../../queue/mongo/documents/schema'
+import type { Schemas } from '../../queue/schemas'
 import {
   type ScheduleSet,
   type Step,
@@ -34,6 +35,7 @@ export interface TickerParts {
   readonly outage: QueueOutage
   /** Milliseconds. */
   readonly refreshRate: number
+  readonly schemas: Schemas
   readonly sets: StoredSets
 }
 
@@ -47,8 +49,8 @@ interface Advance {
   readonly skipped?: Date | undefined
 }
 
-/** Whether an error is about one schedule, and not about the database: Croner, or MongoDB, refuses what it has. */
-function isOfOneSchedule(error: unknown): boolean {
+/** Whether Croner or MongoDB rejected the values of one schedule. Any other error counts as an outage. */
+function isScheduleError(error: unknown): boolean {
   return error instanceof RangeError || error instanceof TypeError || isRefusal(error)
 }
 
@@ -59,15 +61,15 @@ function isOfOneSchedule(error: unknown): boolean {
  */
 export class Ticker {
   readonly #parts: TickerParts
-  /** Of this start; undefined while the ticker does not run. */
+  /** A random id of this start; undefined while stopped. */
   #id: string | undefined
   /** When this master started, by the database's clock; undefined until it has declared its schedules. */
   #startedAt: Date | undefined
   #timer: NodeJS.Timeout | undefined
   #passing: Promise<void> | undefined
-  /** The schedules whose next tick fails. */
+  /** The schedules whose next tick failed. */
   readonly #failing = new Set<string>()
-  /** By schedule: the task because of which ticks were skipped last; '' if it is not known. */
+  /** By schedule: the task for which a tick was last skipped; '' if it is not known. */
   readonly #skipped = new Map<string, string>()
   /** What the clock of the database said at the last pass. */
   #seenAt: Date | undefined
@@ -82,6 +84,7 @@ export class Ticker {
     if (this.#parts.isTest()) return
     this.#id = createId()
     this.#startedAt = undefined
+    void this.logUnfitData()
     this.wake()
   }
 
@@ -101,6 +104,16 @@ export class Ticker {
     clearTimeout(this.#timer)
     this.#isAwake = true
     this.#passing ??= this.passWhileAwake()
+  }
+
+  /** Such a schedule is declared all the same: each of its tasks fails, as any task with such data. */
+  private async logUnfitData(): Promise<void> {
+    const { declared, log, schemas } = this.#parts
+    for (const { name, task } of declared) {
+      await schemas.check([task]).catch((error: unknown) => {
+        log.error(`schedule ${name}: all its tasks will fail`, error)
+      })
+    }
   }
 
   private async passWhileAwake(): Promise<void> {
@@ -186,8 +199,8 @@ export class Ticker {
       this.#failing.delete(name)
       return { before, after, skipped: result.skipped }
     } catch (error) {
-      if (!isOfOneSchedule(error)) throw error
-      if (!this.#failing.has(name)) log.error(`schedule ${name}: its next tick fails, trying again`, error)
+      if (!isScheduleError(error)) throw error
+      if (!this.#failing.has(name)) log.error(`schedule ${name}: its next tick failed, retrying`, error)
       this.#failing.add(name)
       return { before, after: before }
     }
@@ -200,7 +213,7 @@ export class Ticker {
       const taskId = last?.taskId ?? ''
       if (skipped === undefined || this.#skipped.get(name) === taskId) continue
       this.#skipped.set(name, taskId)
-      const text = `no task from ${skipped.toISOString()} on, until the task of the tick before has ended`
+      const text = `skipping ticks from ${skipped.toISOString()} on, until the task of the previous tick has ended`
       this.#parts.log.warn(`schedule ${name}: ${text}`)
     }
   }
@@ -225,14 +238,14 @@ export class Ticker {
     const where = `schedule ${name}`
     try {
       const created = createTask({ ...task, _id: tickId(app, name, tick), dueDate: tick }, where)
-      return { ...created, schedule: name, idHeldFor: tickHeldFor(schedule, tick, leaseDuration) }
+      return { ...created, schedule: name, tickAt: tick, idHeldFor: tickHeldFor(schedule, tick, leaseDuration) }
     } catch (error) {
-      log.error(`${where}: no task for ${tick.toISOString()}, since it cannot be created`, error)
+      log.error(`${where}: cannot create the task of the tick ${tick.toISOString()}`, error)
       return undefined
     }
   }
 
-  /** The schedules whose last task has ended since that was last looked up. */
+  /** Each schedule whose last task has ended since the last pass, and its updated copy. */
   private async outcomesOf(schedules: readonly StoredSchedule[]): Promise<[StoredSchedule, StoredSchedule][]> {
     const open = schedules.flatMap(schedule => {
       const { last } = schedule

@@ -3,6 +3,7 @@ import { WrongProcessError } from '../../../common/errors'
 import type { Timing } from '../../../common/calendar'
 import type { DeclaredSchedule } from '../../../common/schedules'
 import { type Task, checkText, createTask } from '../../../common/task'
+import type { Schemas } from '../schemas'
 import type { Signals } from '../signals'
 import {
   type LastTick,
@@ -20,13 +21,13 @@ import type { Changed, StoredSets } from './stored-sets'
 export interface ScheduleStatus {
   readonly name: string
   readonly taskType: string
-  /** The cron expression and its time zone; undefined of a schedule with `every`. */
+  /** The cron expression and its time zone; undefined for a schedule with `every`. */
   readonly cron: string | undefined
   readonly timeZone: string | undefined
-  /** Milliseconds; undefined of a schedule with `cron`. */
+  /** Milliseconds; undefined for a schedule with `cron`. */
   readonly every: number | undefined
   readonly isPaused: boolean
-  /** The next tick; undefined if the schedule is paused, or has none any more. */
+  /** The next tick; undefined if the schedule is paused, or has no more. */
   readonly nextAt: Date | undefined
   /** The last tick for which a task was added; undefined before the first. */
   readonly last: ScheduleTick | undefined
@@ -42,6 +43,7 @@ export interface ScheduleTick {
 
 export interface SchedulesParts {
   readonly add: (task: Task) => Promise<void>
+  readonly schemas: Schemas
   readonly sets: StoredSets
   readonly signals: Signals
 }
@@ -60,7 +62,7 @@ export class Schedules {
   /**
    * Called once this process has a cluster.
    *
-   * @param app null: as the environment says
+   * @param app null: APP_ID
    * @param declared the schedules of this process: a master stores them when it starts to dispatch, after this
    */
   configure(app: string | null, declared: readonly DeclaredSchedule[] = []): void {
@@ -68,11 +70,11 @@ export class Schedules {
     this.#declared = declared
   }
 
-  /** @throws WrongProcessError if nothing says which app this is */
+  /** @throws WrongProcessError if the name of the app is not known */
   get app(): string {
     if (this.#app !== undefined && this.#app !== '') return this.#app
     throw new WrongProcessError(
-      'schedules belong to an app, and nothing says which this is: set the option app of `new Cluster`, or APP_ID.',
+      'schedules need the name of the app: set the option app of `new Cluster`, or the environment variable APP_ID.',
     )
   }
 
@@ -89,6 +91,7 @@ export class Schedules {
     checkText('runSchedule.name', name)
     const { set } = await this.#parts.sets.read(this.app)
     const task = createTask(this.find(set, 'runSchedule', name).task, 'runSchedule')
+    await this.#parts.schemas.check([task])
     await this.#parts.add(task)
     return task._id
   }
@@ -113,7 +116,7 @@ export class Schedules {
       this.find(set, method, name)
       const change = changed(set, now)
       if (change === undefined) return false
-      // Otherwise somebody else has changed the set meanwhile.
+      // It is false if somebody else has changed the set since it was read.
       if (await sets.replace(set, change)) break
     }
     signals.master?.schedulesChanged()
@@ -146,7 +149,7 @@ function statusOf(
   }
 }
 
-/** A failed task may have been retried since; what was noted counts once the task is gone. */
+/** While the task exists, its state wins over the recorded outcome: it may have been retried. */
 function outcomeOfTick({ outcome }: LastTick, task: Pick<Task, 'state'> | undefined): TickOutcome | undefined {
   return task === undefined ? (outcome ?? 'removed') : outcomeOf(task)
 }
