@@ -16,6 +16,7 @@ export const examples: Record<string, () => Promise<unknown>> = {
   'recipes/method': () => import('./recipes/method'),
   'recipes/cancel': () => import('./recipes/cancel'),
   'recipes/depth': () => import('./recipes/depth'),
+  'recipes/admin': () => import('./recipes/admin'),
   'recipes/large-file': () => import('./recipes/large-file'),
   'recipes/mail': () => import('./recipes/mail'),
   progress: () => import('./progress'),

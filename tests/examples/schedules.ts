@@ -3,7 +3,9 @@ import { Cluster, TaskQueue, type Job } from 'meteor/nschwarz:cluster'
 
 const taskMap = {
   report: (job: Job<{ kind: string }>) => {
-    console.log(`writing the ${job.data.kind} report of ${job.dueDate.toISOString()}`)
+    // A run that you request has no tick.
+    const at = job.tickAt ?? job.createdAt
+    console.log(`writing the ${job.data.kind} report of ${at.toISOString()}`)
   },
   poll: () => {
     console.log('polling')
@@ -19,9 +21,9 @@ new Cluster(taskMap, {
 
 Meteor.startup(async () => {
   if (!Cluster.isMaster()) return
-  TaskQueue.addEventListener('done', async ({ task }) => {
-    if (task.taskType === 'report') await TaskQueue.pauseSchedule('poll')
+  const listSchedules = async () => {
     for (const { name, nextAt } of await TaskQueue.schedules()) console.log(name, 'is next due at', nextAt)
-  })
+  }
+  TaskQueue.on('done', listSchedules, { taskType: 'report' })
   await TaskQueue.runSchedule('nightly')
 })

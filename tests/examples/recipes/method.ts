@@ -12,8 +12,10 @@ Meteor.methods({
     // Later methods of this client need not wait for this one.
     this.unblock()
     const { requestId, year } = args
-    // A client that reconnects calls the method again: the second call joins the task of the first.
-    return TaskQueue.run({ taskType: 'report', data: { year }, _id: `report-${requestId}` })
+    // A client that reconnects calls the method again: the second call joins the task of the first. The `_id` names
+    // the user, so that nobody else can join it.
+    const _id = `report-${String(this.userId)}-${requestId}`
+    return TaskQueue.run({ taskType: 'report', data: { year }, _id })
   },
 
   /** When the client goes away, the task is cancelled. So it has no `_id` by which another call could join it. */
