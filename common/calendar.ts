@@ -5,19 +5,19 @@ import { Cron } from 'croner'
 export type Timing =
   { readonly cron: string; readonly timeZone: string } | { readonly every: number; readonly anchor: Date }
 
-/** The first tick after `time`; undefined if there is none any more. */
+/** The first tick after `time`; undefined if there are no more. */
 export function tickAfter(timing: Timing, time: Date): Date | undefined {
-  if ('every' in timing) return nthTick(timing, ticksUntil(timing, time) + 1)
+  if ('every' in timing) return nthTick(timing, tickCountAt(timing, time) + 1)
   return parseCron(timing.cron, timing.timeZone).nextRun(time) ?? undefined
 }
 
 /** The last tick at `time` or before; undefined if there is none. */
-export function tickUntil(timing: Timing, time: Date): Date | undefined {
+export function tickAtOrBefore(timing: Timing, time: Date): Date | undefined {
   if ('every' in timing) {
-    const count = ticksUntil(timing, time)
+    const count = tickCountAt(timing, time)
     return count < 1 ? undefined : nthTick(timing, count)
   }
-  // Croner finds those before a time, and its times are whole seconds.
+  // `previousRuns` excludes its argument and works in whole seconds.
   const [tick] = parseCron(timing.cron, timing.timeZone).previousRuns(1, new Date(time.getTime() + 1))
   return tick
 }
@@ -27,7 +27,7 @@ export function parseCron(cron: string, timeZone: string): Cron {
   return new Cron(cron, { mode: '5-or-6-parts', paused: true, timezone: timeZone })
 }
 
-function ticksUntil({ anchor, every }: Extract<Timing, { every: number }>, time: Date): number {
+function tickCountAt({ anchor, every }: Extract<Timing, { every: number }>, time: Date): number {
   return Math.max(0, Math.floor((time.getTime() - anchor.getTime()) / every))
 }
 

@@ -126,12 +126,12 @@ export class WorkerCrashError extends StacklessError {
   /**
    * @param maxCrashes the option
    * @param how the last worker died, for instance `signal SIGKILL`
-   * @param lastWords the last lines that it wrote to stderr
+   * @param stderrTail the last lines that it wrote to stderr
    */
-  constructor(crashes: number, maxCrashes: number, how: string, lastWords: string) {
+  constructor(crashes: number, maxCrashes: number, how: string, stderrTail: string) {
     super(
       `nschwarz:cluster: the worker died while it ran this task (${how}), crash ${String(crashes)} of ${String(maxCrashes)}; ` +
-        `the task is not run again. ${lastWords === '' ? 'It wrote nothing to stderr.' : `Its last lines:\n${lastWords}`}`,
+        `the task is not run again. ${stderrTail === '' ? 'It wrote nothing to stderr.' : `Its last lines:\n${stderrTail}`}`,
     )
     this.crashes = crashes
   }

@@ -16,14 +16,14 @@ export type MessageBroker = (respond: (answer?: unknown) => void, message: IpcMe
 
 /**
  * The second argument of every task function: opens a conversation with the master. `initialize` gets the function that
- * sends a message. `broker` gets the answer. The promise resolves to what `broker` returns, which may be another
+ * sends a message. `onAnswer` gets the answer. The promise resolves to what `onAnswer` returns, which may be another
  * `toggleIPC`. Return the promise from the task function; otherwise the task counts as done before the answer arrives.
  *
- * Rejects with NoMessageBrokerError if the master has no broker, with UnsendableValueError or InvalidArgumentError if a
- * message or an answer cannot be sent, and with what the broker on either side throws.
+ * Rejects with NoMessageBrokerError if the master has no `messageBroker`, with UnsendableValueError or
+ * InvalidArgumentError if a message or an answer cannot be sent, and with what `onAnswer` or the `messageBroker` throws.
  */
 export type ToggleIPC = <Result>(
-  broker: (answer: unknown) => Result | PromiseLike<Result>,
+  onAnswer: (answer: unknown) => Result | PromiseLike<Result>,
   initialize: (sendMessageToMaster: (message: IpcMessage) => void) => unknown,
 ) => Promise<Result>
 

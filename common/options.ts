@@ -79,7 +79,7 @@ export interface ClusterOptions {
   readonly stopTimeout?: number
   /**
    * The scheduling priority of workers, as a nice value: -20 (highest) to 19 (lowest). Default null: 10 above that of
-   * this process, at most 19, so that this process comes before its workers when the cpus are busy.
+   * this process, at most 19, so that this process comes before its workers when the CPUs are busy.
    */
   readonly workerPriority?: number | null
   /**
@@ -88,7 +88,7 @@ export interface ClusterOptions {
    */
   readonly workerExecArgv?: readonly string[]
   /**
-   * Starts dispatching at start-up, after all `Meteor.startup` hooks; otherwise `cluster.initialize()` starts it. With
+   * Starts dispatching at startup, after all `Meteor.startup` hooks; otherwise `cluster.initialize()` starts it. With
    * false in the settings a process is web-only: it adds tasks, but runs none. Default true.
    */
   readonly autoInitialize?: boolean
@@ -111,7 +111,7 @@ const STOP_TIMEOUT_ALLOWED = `milliseconds: an integer from 0 to ${String(MAX_TI
 
 /** What bounds the number of workers. */
 export interface Machine {
-  /** How many cpus this process may use. */
+  /** How many CPUs this process may use. */
   readonly cpus: number
   /** Megabytes that a container grants this process and its workers; Infinity if there is no limit. */
   readonly memory: number
@@ -196,7 +196,7 @@ export function resolveOptions(
   if (maxAvailableWorkers <= machine.cpus) return { options: resolved, notice: undefined }
   const text =
     `maxAvailableWorkers is ${String(maxAvailableWorkers)}; using ${String(machine.cpus)}, ` +
-    'one for each cpu that this process may use'
+    'one for each CPU that this process may use'
   return { options: { ...resolved, maxAvailableWorkers: machine.cpus }, notice: { level: 'warn', text } }
 }
 
@@ -213,10 +213,10 @@ function defaultWorkers({ cpus, memory }: Machine): number {
 function reasonFor(workers: number, { cpus, memory }: Machine): string {
   const most = `at most ${counted(workers, 'worker')}`
   const change = '(maxAvailableWorkers changes that)'
-  if (workers === cpus) return `${most}, one for each cpu that this process may use ${change}`
+  if (workers === cpus) return `${most}, one for each CPU that this process may use ${change}`
   return (
     `${most}: the memory limit of ${String(Math.floor(memory))} MB has room for no more, at ${String(WORKER_MB)} MB a worker ` +
-    `and ${String(WEB_PROCESS_MB)} MB for this process; ${counted(cpus, 'cpu')} could be used ${change}`
+    `and ${String(WEB_PROCESS_MB)} MB for this process; ${counted(cpus, 'CPU')} could be used ${change}`
   )
 }
 

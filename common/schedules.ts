@@ -13,9 +13,9 @@ export type ScheduleTiming =
   | {
       /**
        * A cron expression of five fields (minute, hour, day of the month, month, day of the week), or of six, with the
-       * second first; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. With a single minute and hour, a time
-       * that a change of the clocks leaves out is replaced by the next that exists, and one that comes twice counts
-       * once. With several, such times are left out, or count twice.
+       * second first; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. At a change to or from daylight saving
+       * time, an expression with one minute and one hour runs a skipped time at the next valid time, and a repeated
+       * time once. With several minutes or hours, a skipped time has no tick, and a repeated one may have two.
        */
       readonly cron: string
       /** The IANA time zone of `cron`, for instance `Europe/Berlin`. Default `UTC`, never that of the machine. */
@@ -32,12 +32,12 @@ export type ScheduleTiming =
 /** What happens to missed and overlapping ticks. */
 export interface ScheduleRules {
   /**
-   * When no master ran at the time of a tick: `last` makes up for the last of the ticks that were missed, if it is less
-   * than a day old. `none` makes up for none. Default `last`.
+   * When no master ran at the time of a tick: `last` catches up on the last tick that was missed, if it is less than a
+   * day old. `none` skips missed ticks. Default `last`.
    */
   readonly catchUp?: 'last' | 'none'
   /**
-   * When the task of the tick before has not ended: `skip` adds no task. `queue` adds one when it has ended, however
+   * When the task of the previous tick has not ended: `skip` adds no task. `queue` adds one when it has ended, however
    * many ticks there were meanwhile. Default `skip`.
    */
   readonly overlap?: 'skip' | 'queue'
@@ -72,8 +72,8 @@ export interface DeclaredSchedule extends Required<ScheduleRules> {
 
 const MIN_EVERY_MS = 1000
 const EVERY_ALLOWED = `milliseconds: an integer from ${String(MIN_EVERY_MS)} to 2^52`
-const CRON_ALLOWED = "a cron expression, as '30 2 * * *' (minute, hour, day, month, weekday)"
-const TIMING_ALLOWED = 'an object with cron or every'
+const CRON_ALLOWED = "a cron expression, for example '30 2 * * *' (minute, hour, day, month, weekday)"
+const TIMING_ALLOWED = 'an object with exactly one of cron and every'
 
 /** Five or six fields, or a nickname. Croner also takes dates, which do not recur. */
 const CRON_SHAPE = /^\s*(@\w+|\S+(\s+\S+){4,5})\s*$/
@@ -141,15 +141,16 @@ function resolveTiming(where: string, given: Readonly<Record<string, unknown>>):
   if (every === undefined && cron === undefined) throw wrongValue(where, given, TIMING_ALLOWED)
   if (every === undefined) return resolveCron(where, cron, timeZone)
   if (!isEvery(every)) throw wrongValue(`${where}.every`, every, EVERY_ALLOWED, millisecondsHint(every, isEvery))
-  if (cron !== undefined) throw wrongValue(where, given, `${TIMING_ALLOWED}, not with both`)
-  if (timeZone !== undefined)
-    throw wrongValue(`${where}.timeZone`, timeZone, 'none beside every', 'It belongs to cron.')
+  if (cron !== undefined) throw wrongValue(where, given, TIMING_ALLOWED)
+  if (timeZone !== undefined) {
+    throw wrongValue(`${where}.timeZone`, timeZone, 'no timeZone when every is set', 'Use it with cron.')
+  }
   return { every }
 }
 
 function resolveCron(where: string, cron: unknown, timeZone: unknown = 'UTC'): DeclaredSchedule['timing'] {
   if (!isTimeZone(timeZone)) {
-    throw wrongValue(`${where}.timeZone`, timeZone, "the name of an IANA time zone, as 'Europe/Berlin' or 'UTC'")
+    throw wrongValue(`${where}.timeZone`, timeZone, "the name of an IANA time zone, for example 'Europe/Berlin'")
   }
   if (typeof cron !== 'string' || !CRON_SHAPE.test(cron)) throw wrongValue(`${where}.cron`, cron, CRON_ALLOWED)
   try {
@@ -157,7 +158,7 @@ function resolveCron(where: string, cron: unknown, timeZone: unknown = 'UTC'): D
   } catch (error) {
     throw wrongValue(`${where}.cron`, cron, CRON_ALLOWED, `${(error as Error).message.replace(/^\w+: |\.$/g, '')}.`)
   }
-  throw wrongValue(`${where}.cron`, cron, CRON_ALLOWED, 'There is no such day.')
+  throw wrongValue(`${where}.cron`, cron, CRON_ALLOWED, 'It never matches a date.')
 }
 
 function isEvery(value: unknown): value is number {

@@ -23,7 +23,7 @@ export function afterStartup(callback: () => void, isSlow: () => void = () => un
   })
 }
 
-/** Calls `callback` once the web server listens; in a server without one, after start-up. */
+/** Calls `callback` once the web server listens; in a server without one, after startup. */
 export function onListening(callback: () => void): void {
   afterStartup(() => {
     if (Package.webapp === undefined) callback()

@@ -45,7 +45,7 @@ export class Cluster<Map extends TaskMap = TaskMap> {
     return role === 'master'
   }
 
-  /** The highest number of workers at once: the cpus that this process may use, within a container's quota. */
+  /** The highest number of workers at once: the CPUs that this process may use, within a container's quota. */
   static maxWorkers(): number {
     return availableCpus()
   }
@@ -183,7 +183,7 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
     tasksAdded: tasks => {
       link.send({ kind: 'tasksAdded', tasks: tasks.map(toWireSignal), areNew: true })
     },
-    taskStartedAnew: task => {
+    taskRetried: task => {
       link.send({ kind: 'tasksAdded', tasks: [toWireSignal(task)], areNew: false })
     },
     taskCancelled: ({ task, token }) => {

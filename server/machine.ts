@@ -4,14 +4,14 @@ import type { Machine } from '../common/options'
 
 const MEGABYTE = 1024 * 1024
 
-/** The cpus and the memory that this process and its workers may use. */
+/** The CPUs and the memory that this process and its workers may use. */
 export function machine(): Machine {
   return { cpus: availableCpus(), memory: memoryLimit() }
 }
 
 /**
- * How many cpus this process may use. Before libuv 1.49, Node ignores a container's quota, so the quota is read here:
- * from cgroup v2, otherwise from v1. A quota of one and a half cpus counts as one.
+ * How many CPUs this process may use. Before libuv 1.49, Node ignores a container's quota, so the quota is read here:
+ * from cgroup v2, otherwise from v1. A quota of one and a half CPUs counts as one.
  */
 export function availableCpus(): number {
   return Math.max(1, Math.floor(Math.min(availableParallelism(), quota())))

@@ -116,7 +116,7 @@ Tinytest.addAsync(
       const _id = await master.addTask({ taskType: 'echo', data: {} })
       await outlived(master.database, _id)
       process.kill(worker, 'SIGCONT')
-      await master.written(new RegExp(`echo:${_id}\trequeued: it came too late to its worker to be started`))
+      await master.written(new RegExp(`echo:${_id}\trequeued: it reached its worker too late to be started`))
       test.equal((await master.ending(_id)).event, 'done')
       test.equal(master.output.match(new RegExp(`echo:${_id}\tstarted`, 'g'))?.length, 1)
     })

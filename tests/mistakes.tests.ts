@@ -29,7 +29,7 @@ const OPTIONS =
   'port, maxAvailableWorkers, workerConcurrency, refreshRate, inMemoryOnly, messageBroker, logs, keepAlive, ' +
   'leaseDuration, maxCrashes, abortGrace, startTimeout, keepFailed, maxJobsPerWorker, maxWorkerMemory, stopTimeout, ' +
   'workerPriority, workerExecArgv, autoInitialize, schedules, app'
-const CRON = "a cron expression, as '30 2 * * *' (minute, hour, day, month, weekday)"
+const CRON = "a cron expression, for example '30 2 * * *' (minute, hour, day, month, weekday)"
 const SCHEDULE_FIELDS =
   'taskType, data, priority, audience, retries, backoff, timeout, keepDone, keepFailed, cron, timeZone, every, ' +
   'catchUp, overlap'
@@ -596,12 +596,12 @@ const MISTAKES: readonly Mistake[] = [
   [
     'a schedule without a time',
     schedule({ taskType: 'sum' }),
-    'new Cluster: schedules.nightly is an object; allowed: an object with cron or every.',
+    'new Cluster: schedules.nightly is an object; allowed: an object with exactly one of cron and every.',
   ],
   [
     'a schedule with two',
     schedule({ taskType: 'sum', cron: '@daily', every: 1000 }),
-    'new Cluster: schedules.nightly is an object; allowed: an object with cron or every, not with both.',
+    'new Cluster: schedules.nightly is an object; allowed: an object with exactly one of cron and every.',
   ],
   [
     'cron: minute 61',
@@ -621,12 +621,12 @@ const MISTAKES: readonly Mistake[] = [
   [
     'cron: 30 February',
     schedule({ taskType: 'sum', cron: '0 0 30 2 *' }),
-    `new Cluster: schedules.nightly.cron is "0 0 30 2 *" (string); allowed: ${CRON}. There is no such day.`,
+    `new Cluster: schedules.nightly.cron is "0 0 30 2 *" (string); allowed: ${CRON}. It never matches a date.`,
   ],
   [
     'timeZone: an offset',
     schedule({ taskType: 'sum', cron: '@daily', timeZone: '+02:00' }),
-    `new Cluster: schedules.nightly.timeZone is "+02:00" (string); allowed: the name of an IANA time zone, as 'Europe/Berlin' or 'UTC'.`,
+    `new Cluster: schedules.nightly.timeZone is "+02:00" (string); allowed: the name of an IANA time zone, for example 'Europe/Berlin'.`,
   ],
   [
     'timezone',
@@ -636,7 +636,7 @@ const MISTAKES: readonly Mistake[] = [
   [
     'timeZone beside every',
     schedule({ taskType: 'sum', every: 1000, timeZone: 'UTC' }),
-    'new Cluster: schedules.nightly.timeZone is "UTC" (string); allowed: none beside every. It belongs to cron.',
+    'new Cluster: schedules.nightly.timeZone is "UTC" (string); allowed: no timeZone when every is set. Use it with cron.',
   ],
   [
     'every: half a second',

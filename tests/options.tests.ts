@@ -32,7 +32,7 @@ Tinytest.add('options - the defaults are those of the guide', test => {
     },
     notice: {
       level: 'info',
-      text: 'at most 4 workers, one for each cpu that this process may use (maxAvailableWorkers changes that)',
+      text: 'at most 4 workers, one for each CPU that this process may use (maxAvailableWorkers changes that)',
     },
   })
 })
@@ -47,7 +47,7 @@ Tinytest.add('options - settings go over defaults, and the constructor over sett
 Tinytest.add('options - more workers than cpus are cut to the cpus, with a warning', test => {
   const { options, notice } = resolve({ maxAvailableWorkers: 9 })
   test.equal(options.maxAvailableWorkers, CPUS)
-  const text = 'maxAvailableWorkers is 9; using 4, one for each cpu that this process may use'
+  const text = 'maxAvailableWorkers is 9; using 4, one for each CPU that this process may use'
   test.equal(notice, { level: 'warn', text })
   test.isUndefined(resolve({ maxAvailableWorkers: 4 }).notice)
 })
@@ -59,7 +59,7 @@ Tinytest.add("options - a container's memory limit bounds the default number of 
     level: 'info',
     text:
       'at most 2 workers: the memory limit of 640 MB has room for no more, at 192 MB a worker and 256 MB for this ' +
-      'process; 4 cpus could be used (maxAvailableWorkers changes that)',
+      'process; 4 CPUs could be used (maxAvailableWorkers changes that)',
   })
   const { options } = resolve({ maxAvailableWorkers: 3 }, undefined, { cpus: CPUS, memory: 512 })
   test.equal(options.maxAvailableWorkers, 3, 'what is asked for is not cut')

@@ -118,7 +118,7 @@ for (const kind of ['done', 'error'] as const) {
         const [held] = fetched.claims
         if (held === undefined) throw new Error('nothing to claim')
         held.moveTo('sent')
-        outcomes.jobEnded(held, { outcome: OUTCOMES[kind], milliseconds: 1, aborted: undefined })
+        outcomes.jobEnded(held, { outcome: OUTCOMES[kind], milliseconds: 1, abortReason: undefined })
         await settler.idle()
         test.equal([told, held.isOver, claims.get(held.claim.token)], [[task._id], true, undefined])
       })

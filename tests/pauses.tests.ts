@@ -223,7 +223,7 @@ Tinytest.addAsync('pauses - no reader of the tasks meets a pause', async test =>
 Tinytest.add('pauses - what was read before a type was paused here does not resume it', test => {
   const admission = new Admission(new Map())
   const changes: unknown[] = []
-  admission.listen({ roomMade: () => undefined, pausesChanged: (...types) => changes.push(types) })
+  admission.listen({ capacityFreed: () => undefined, pausesChanged: (...types) => changes.push(types) })
   const early = admission.readPauses()
   admission.setPaused('A', true)
   early(['B'])

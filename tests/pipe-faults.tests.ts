@@ -96,7 +96,9 @@ for (const what of Object.keys(UNREADABLE_OUTCOMES)) {
     const master = await sharedMaster()
     const { event, value, task } = await runUnharmed(test, master, { taskType: 'forge', data: { what }, retries: 3 })
     test.equal([event, (value as Error).name, task.attempts], ['error', UNSENDABLE, 1])
-    await master.written(new RegExp(`ERROR\tworker on port \\d+: the job of forge:${task._id} fails: .*cannot be read`))
+    await master.written(
+      new RegExp(`ERROR\tworker on port \\d+: the job of forge:${task._id} failed: .*cannot be read`),
+    )
   })
 }
 

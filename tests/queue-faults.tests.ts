@@ -12,7 +12,7 @@ import { DueTimer } from '../server/master/dispatch/due-timer'
 import { isOrphan } from '../server/master/maintenance/orphans'
 import { workerMark } from '../server/pool/fork/worker-mark'
 import { Worker } from '../server/pool/workers/worker'
-import { type End, type WorkerListener, deathOf } from '../server/pool/workers/worker-exit'
+import { type ExitReport, type WorkerListener, deathOf } from '../server/pool/workers/worker-exit'
 import { MemoryQueue } from '../server/queue/memory/memory-queue'
 import { MongoClaims } from '../server/queue/mongo/claims/claim'
 import { currentOwner, keyOf } from '../server/queue/mongo/documents/owner'
@@ -532,7 +532,7 @@ Tinytest.addAsync(
     forkedProcesses.add(child.pid ?? -1)
     const kill = child.kill.bind(child)
     child.kill = () => true
-    const end = await new Promise<End>(resolve => {
+    const end = await new Promise<ExitReport>(resolve => {
       let started = 0
       const listener: Partial<WorkerListener> = {
         jobStarted: () => {
@@ -551,7 +551,7 @@ Tinytest.addAsync(
       }
     })
     test.equal(
-      end.jobs.map(({ aborted }) => aborted),
+      end.jobs.map(({ abortReason }) => abortReason),
       [undefined, undefined],
     )
     test.equal(deathOf(end).blame, 'none')

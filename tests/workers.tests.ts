@@ -166,7 +166,7 @@ Tinytest.addAsync('workers - isMaster is right before any new Cluster', async te
   test.isTrue(Cluster.isMaster())
 })
 
-Tinytest.addAsync('workers - maxWorkers is the number of cpus that this process may use', async test => {
+Tinytest.addAsync('workers - maxWorkers is the number of CPUs that this process may use', async test => {
   const { maxWorkers } = await (await sharedMaster()).call('whatAmI')
   test.equal(maxWorkers, Cluster.maxWorkers())
   test.isTrue(Number.isInteger(maxWorkers) && maxWorkers >= 1)

@@ -7,7 +7,7 @@ import type { WorkerExit } from '../../common/stats'
 import type { Task, TaskSignal } from '../../common/task'
 import type { Pool } from '../pool/pool'
 import type { PoolListener } from '../pool/pool-options'
-import type { Death, JobEnd, Question } from '../pool/workers/worker-exit'
+import type { Death, JobOutcome, Question } from '../pool/workers/worker-exit'
 import type { Cancellation, Claim, Loss } from '../queue/claim'
 import type { ChangeFeed, FeedListener } from '../queue/mongo/feeds/change-feed'
 import type { Waiters } from '../queue/results/waiters'
@@ -83,7 +83,7 @@ export class Reactions
     events.emitAdded(tasks)
   }
 
-  taskStartedAnew(task: TaskSignal): void {
+  taskRetried(task: TaskSignal): void {
     this.#parts.dispatcher.taskAdded(task)
   }
 
@@ -93,7 +93,7 @@ export class Reactions
     this.#parts.events.emitAdded(tasks)
   }
 
-  inMemoryTaskStartedAnew(): void {
+  inMemoryTaskRetried(): void {
     this.#parts.dispatcher.wake()
   }
 
@@ -143,7 +143,7 @@ export class Reactions
   }
 
   foreignTaskAdded(hasState: boolean): void {
-    // A tick finds documents without a state by an index. To find any other, it must read the collection.
+    // The maintenance finds documents without a state by an index. To find any other, it must read the collection.
     if (hasState) this.#parts.maintenance.adoptSoon()
     else this.#parts.maintenance.wake()
   }
@@ -176,16 +176,16 @@ export class Reactions
     this.ifHeld(token, held => this.#parts.reports.jobReported(held, report))
   }
 
-  jobEnded({ token }: Claim, end: JobEnd): void {
-    this.ifHeld(token, held => this.#parts.outcomes.jobEnded(held, end))
+  jobEnded({ token }: Claim, outcome: JobOutcome): void {
+    this.ifHeld(token, held => this.#parts.outcomes.jobEnded(held, outcome))
   }
 
   jobReturned({ token }: Claim, reason?: string): void {
     this.ifHeld(token, held => this.#parts.localQueue.takeBack(held, reason))
   }
 
-  workerDied({ token }: Claim, death: Death, aborted: Error | undefined): void {
-    this.ifHeld(token, held => this.#parts.outcomes.workerDied(held, death, aborted))
+  workerDied({ token }: Claim, death: Death, abortReason: Error | undefined): void {
+    this.ifHeld(token, held => this.#parts.outcomes.workerDied(held, death, abortReason))
   }
 
   workerDiedBefore({ token }: Claim, death: Death): void {
@@ -206,7 +206,7 @@ export class Reactions
     return wait
   }
 
-  /** A worker requested the cancel of a running task, which any master may hold. */
+  /** A worker requested cancellation of a running task, which any master may hold. */
   workerRequestedCancel(token: string): void {
     this.#parts.claims.requestCancel(token)
   }
@@ -223,7 +223,7 @@ export class Reactions
 
   pausesChanged(paused: readonly string[], resumed: readonly string[]): void {
     const { claims, dispatcher, localQueue, log, pool } = this.#parts
-    for (const taskType of paused) log.info(`${taskType} is paused: no task of it starts until TaskQueue.resume`)
+    for (const taskType of paused) log.info(`${taskType} is paused: none of its tasks start until TaskQueue.resume`)
     for (const taskType of resumed) log.info(`${taskType} is resumed`)
     localQueue.releasePaused()
     for (const claim of claims.sentOf(paused)) pool.recall(claim)
@@ -232,18 +232,18 @@ export class Reactions
     else dispatcher.wake()
   }
 
-  roomMade(): void {
+  capacityFreed(): void {
     this.#parts.dispatcher.tasksFound(false)
   }
 
   // Events of a claim.
 
   claimToCancel(held: HeldClaim): void {
-    this.end(held, new TaskCancelledError())
+    this.abortJob(held, new TaskCancelledError())
   }
 
   claimLost(held: HeldClaim, loss: Loss): void {
-    this.end(held, new LeaseLostError())
+    this.abortJob(held, new LeaseLostError())
     this.#parts.settler.lost(held, loss)
   }
 
@@ -282,7 +282,7 @@ export class Reactions
     return isDue && admission.isUnlimited(taskType) && dispatcher.isIdle
   }
 
-  private end(held: HeldClaim, reason: Error): void {
+  private abortJob(held: HeldClaim, reason: Error): void {
     if (held.place === 'buffered') {
       this.#parts.localQueue.drop(held)
       // A worker may have been reserved for it.

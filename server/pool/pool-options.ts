@@ -5,7 +5,7 @@ import type { Task, TaskSignal } from '../../common/task'
 import type { Claim } from '../queue/claim'
 import type { ForkerOptions } from './fork/forker'
 import type { SchedulerOptions } from './scheduler'
-import type { Death, JobEnd, Question } from './workers/worker-exit'
+import type { Death, JobOutcome, Question } from './workers/worker-exit'
 
 export interface PoolOptions extends SchedulerOptions, ForkerOptions {
   /** How many workers may live at once. */
@@ -22,7 +22,7 @@ export interface PoolListener {
   jobStarted(claim: Claim): void
   /** This job reports its progress, or lines of its log. */
   jobReported(claim: Claim, report: Report): void
-  jobEnded(claim: Claim, end: JobEnd): void
+  jobEnded(claim: Claim, end: JobOutcome): void
   /** A worker has not started this job, and will not. @param reason for the log; undefined when the job was recalled */
   jobReturned(claim: Claim, reason?: string): void
   /** A worker died while it ran this job. @param aborted why the job was aborted, or why the pool closes, if so */
@@ -39,8 +39,8 @@ export interface PoolListener {
   addClaimed(task: Task): Promise<boolean>
   /** Tasks were added in a worker. */
   tasksAdded(tasks: readonly TaskSignal[]): void
-  taskStartedAnew(task: TaskSignal): void
-  /** A worker requested the cancel of a running task, which any master may hold. */
+  taskRetried(task: TaskSignal): void
+  /** A worker requested cancellation of a running task, which any master may hold. */
   workerRequestedCancel(token: string): void
   /** A worker cancelled a task that was not running. */
   workerCancelled(task: Task): void

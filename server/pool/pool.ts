@@ -8,7 +8,7 @@ import type { PoolListener, PoolOptions } from './pool-options'
 import { Scheduler } from './scheduler'
 import { StartWatch } from './start-watch'
 import type { Limits, SentJob } from './workers/job'
-import { type End, deathOf, isOwnFault, momentOf } from './workers/worker-exit'
+import { type ExitReport, deathOf, isOwnFault, momentOf } from './workers/worker-exit'
 import { Worker } from './workers/worker'
 
 const USUAL_BOOT_TIME_MS = 1500
@@ -124,7 +124,7 @@ export class Pool {
     this.#closing = reason
     this.#forker.cancelPending()
     for (const worker of this.#workers) {
-      worker.recallWaiting()
+      worker.recallUnstarted()
       if (worker.isEmpty) worker.close()
     }
     this.abortThenKill(timeout, grace, reason)
@@ -160,7 +160,7 @@ export class Pool {
         this.#bootTime = bootTime
         listener.poolChanged()
       },
-      spokeAgain: () => listener.poolChanged(),
+      becameResponsive: () => listener.poolChanged(),
       jobStarted: claim => listener.jobStarted(claim),
       jobReported: (claim, report) => listener.jobReported(claim, report),
       jobEnded: (claim, end) => {
@@ -174,11 +174,11 @@ export class Pool {
         this.jobLeft(worker)
       },
       questionAsked: question => listener.questionAsked(question),
-      waits: task => listener.taskAwaited(task),
+      waitRequested: task => listener.taskAwaited(task),
       slotLent: () => listener.poolChanged(),
-      adds: task => listener.addClaimed(task),
+      addRequested: task => listener.addClaimed(task),
       tasksAdded: tasks => listener.tasksAdded(tasks),
-      taskStartedAnew: task => listener.taskStartedAnew(task),
+      taskRetried: task => listener.taskRetried(task),
       cancelRequested: token => listener.workerRequestedCancel(token),
       taskCancelled: task => listener.workerCancelled(task),
       typePaused: (taskType, isPaused) => listener.typePaused(taskType, isPaused),
@@ -203,11 +203,11 @@ export class Pool {
   private jobLeft(worker: Worker): void {
     const isLeaving = this.#closing !== undefined || this.scheduler.isWornOut(worker)
     if (isLeaving && worker.isEmpty) worker.close()
-    else if (isLeaving) worker.recallWaiting()
+    else if (isLeaving) worker.recallUnstarted()
     this.listener.poolChanged()
   }
 
-  private workerGone(worker: Worker, end: End): void {
+  private workerGone(worker: Worker, end: ExitReport): void {
     this.#workers.delete(worker)
     this.scheduler.forget(worker)
     this.reportJobs(end)
@@ -216,19 +216,19 @@ export class Pool {
     if (this.#workers.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve()
   }
 
-  private reportJobs(end: End): void {
+  private reportJobs(end: ExitReport): void {
     const death = deathOf(end)
     for (const job of end.jobs) {
       // While the pool closes, a death is no fault of the job: the worker may have been signalled together with its
       // master.
-      if (job.hasStarted) this.listener.workerDied(job.claim, death, job.aborted ?? this.#closing)
+      if (job.hasStarted) this.listener.workerDied(job.claim, death, job.abortReason ?? this.#closing)
       else if (end.jobs.length === 1 && this.#closing === undefined && end.state !== 'closing')
         this.listener.workerDiedBefore(job.claim, death)
       else this.listener.jobReturned(job.claim, 'its worker died before it had started')
     }
   }
 
-  private countFailure({ port }: Worker, end: End): void {
+  private countFailure({ port }: Worker, end: ExitReport): void {
     if (this.#closing !== undefined || !isOwnFault(end)) return
     this.#forker.failed(`a worker on port ${String(port)} ended ${momentOf(end)} (${deathOf(end).how})`)
   }

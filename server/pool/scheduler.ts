@@ -95,9 +95,9 @@ export class Scheduler {
   }
 
   /** Whether a worker is to be recycled once it has no jobs. */
-  isWornOut({ ended, rss }: Worker): boolean {
+  isWornOut({ jobsDone, rss }: Worker): boolean {
     const { maxJobs, maxMemory } = this.#options
-    return ended >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
+    return jobsDone >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
   }
 
   /** @param duration milliseconds that a job of this type took */
@@ -124,8 +124,8 @@ export class Scheduler {
     return this.isOpen(worker) ? Math.max(0, Math.min(this.#options.slots, this.jobsLeft(worker)) - worker.load) : 0
   }
 
-  private jobsLeft({ ended }: Worker): number {
-    return (this.#options.maxJobs ?? Infinity) - ended
+  private jobsLeft({ jobsDone }: Worker): number {
+    return (this.#options.maxJobs ?? Infinity) - jobsDone
   }
 
   private sum(count: (worker: Worker) => number): number {

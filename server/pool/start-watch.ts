@@ -47,17 +47,17 @@ export class StartWatch {
   }
 
   private check(): void {
-    const waited = [...this.#workers].filter(({ waiting }) => waiting.length > 0)
+    const waited = [...this.#workers].filter(({ unstarted }) => unstarted.length > 0)
     if (waited.length > 0) this.begin()
     // With an inspector in use, somebody may have stopped a worker at a breakpoint.
     if (inspector.url() === undefined) for (const worker of waited) this.checkWorker(worker)
   }
 
   private checkWorker(worker: Worker): void {
-    const { isBusy, waiting } = worker
-    for (const job of waiting) job.addListeningTime(CHECK_EVERY_MS)
-    if (isBusy) for (const job of waiting) takeBackIfLate(worker, job)
-    else if (!this.#hanging.has(worker) && waiting.some(job => isOverdue(job, this.#startTimeout))) {
+    const { isBusy, unstarted } = worker
+    for (const job of unstarted) job.addListeningTime(CHECK_EVERY_MS)
+    if (isBusy) for (const job of unstarted) takeBackIfLate(worker, job)
+    else if (!this.#hanging.has(worker) && unstarted.some(job => isOverdue(job, this.#startTimeout))) {
       this.#hanging.add(worker)
       this.#late.hangs(worker)
     }

@@ -72,11 +72,11 @@ export class Queue implements EndStore {
     const { memory, signals, tasks } = this.#parts
     const inMemory = memory.startAnew(_id)
     if (inMemory !== undefined) {
-      signals.master?.inMemoryTaskStartedAnew()
+      signals.master?.inMemoryTaskRetried()
       return true
     }
     const task = await startAnew(tasks(), _id)
-    if (task !== undefined) signals.taskStartedAnew(task)
+    if (task !== undefined) signals.taskRetried(task)
     return task !== undefined
   }
 

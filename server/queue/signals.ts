@@ -6,7 +6,7 @@ export interface QueueListener {
   /** Persistent tasks were added. */
   tasksAdded(tasks: readonly TaskSignal[]): void
   /** A failed or cancelled persistent task was started anew. */
-  taskStartedAnew(task: TaskSignal): void
+  taskRetried(task: TaskSignal): void
   /**
    * Stores this new task already claimed, if a worker could start it at once and before all others.
    *
@@ -25,7 +25,7 @@ export interface MasterListener extends QueueListener {
   /** In-memory tasks were added. */
   inMemoryTasksAdded(tasks: readonly TaskSignal[]): void
   /** A failed or cancelled in-memory task was started anew. */
-  inMemoryTaskStartedAnew(): void
+  inMemoryTaskRetried(): void
   /** An in-memory task was removed while it was running. */
   inMemoryTaskRemoved(token: string): void
   /** A schedule was paused or resumed. */
@@ -63,8 +63,8 @@ export class Signals {
     if (tasks.length > 0) this.#listener?.tasksAdded(tasks)
   }
 
-  taskStartedAnew(task: TaskSignal): void {
-    this.#listener?.taskStartedAnew(task)
+  taskRetried(task: TaskSignal): void {
+    this.#listener?.taskRetried(task)
   }
 
   taskCancelled(cancellation: Cancellation): void {

@@ -169,7 +169,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Pauses a task type, from any process and for every master: no task of it starts until `resume` is called. Running
+   * Pauses a task type, from any process and for every master: none of its tasks start until `resume` is called. Running
    * jobs go on, and tasks may be added. The master of this process and its workers knows of it at once, the others
    * within two `refreshRate`s.
    *
@@ -201,18 +201,19 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   /**
    * The schedules of this app, from any process.
    *
-   * @throws WrongProcessError (rejects) if nothing says which app this is: neither the option `app` nor `APP_ID`
+   * @throws WrongProcessError (rejects) if the name of the app is not known: neither the option `app` nor `APP_ID` is set
    */
   async schedules(): Promise<ScheduleStatus[]> {
     return this.#parts.schedules.list()
   }
 
   /**
-   * Adds a task as the schedule does, now: from any process, also while the schedule is paused or its last task has not
+   * Adds a task as the schedule does, now: from any process, even while the schedule is paused or its last task has not
    * ended. Its ticks are not changed.
    *
    * @returns the `_id` of the task, which is a new one
    * @throws InvalidArgumentError (rejects) if this app has no schedule of this name
+   * @throws InvalidDataError (rejects) as `addTask`
    * @throws WrongProcessError (rejects) as `schedules`
    */
   async runSchedule(name: string): Promise<string>
@@ -235,7 +236,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Resumes a schedule, from any process and for every master. Ticks of the pause are not made up for. The master of
+   * Resumes a schedule, from any process and for every master. Ticks missed during the pause are skipped. The master of
    * this process knows of it at once, the others within a third of their `leaseDuration`.
    *
    * @returns whether the schedule was paused
@@ -290,12 +291,12 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     eventType: Event,
     listener: TaskEventListener<Event, Type>,
     options?: ListenerOptions<Type> & { readonly taskType?: AcceptedType<Type> },
-  ): { stop(): void }
+  ): { readonly stop: () => void }
   on(
     eventType: TaskEventType,
     listener: TaskEventListener<TaskEventType>,
     options?: ListenerOptions,
-  ): { stop(): void } {
+  ): { readonly stop: () => void } {
     return { stop: this.#parts.listeners.add(eventType, listener, options) }
   }
 

@@ -67,7 +67,7 @@ export async function setMode(mode: unknown): Promise<void> {
     const { definitions, options } = cluster
     const worker = new InProcessWorker(definitions, options.workerConcurrency, createLog(options.logs))
     workers.push(worker)
-    return worker.child
+    return worker.createChild()
   }
   // A job of this process lends its slot while it waits, as one in a worker does.
   results.useSource({ wait: task => (workers.find(({ isInJob }) => isInJob)?.endSource ?? waiters).wait(task) })

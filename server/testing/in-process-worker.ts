@@ -12,7 +12,7 @@ import { AddedTasks } from '../worker/added-tasks'
 import { JobRunner } from '../worker/job-runner'
 import type { LinkEvents } from '../worker/parent-link'
 
-/** What comes through the pipe belongs to no job, although jobs of this process send it. */
+/** Messages are delivered outside the async context of every job, even if a job of this process sent them. */
 const OUTSIDE_OF_JOBS = new AsyncResource('nschwarz:cluster:testing')
 
 /** A worker without a process of its own, for tests of applications: it stands at the other end of `child`. */
@@ -23,7 +23,7 @@ export class InProcessWorker {
   #isConnected = true
 
   constructor(definitions: Definitions, slots: number, log: Log) {
-    const link = this.link
+    const link = this.createLink()
     this.#runner = new JobRunner(definitions, link, new AddedTasks(link), log, { slots, reportsMemory: false })
     this.#runner.trackJobs()
     // The other end does not listen yet.
@@ -40,7 +40,7 @@ export class InProcessWorker {
   }
 
   /** What the pool gets in place of a forked process. A function cannot be killed: what it still does is ignored. */
-  get child(): ChildProcess {
+  createChild(): ChildProcess {
     const send = (message: object, sent?: () => void) => {
       this.deliver(this.#events, message)
       if (sent !== undefined) setImmediate(sent)
@@ -61,7 +61,7 @@ export class InProcessWorker {
     }) as unknown as ChildProcess
   }
 
-  private get link(): ConstructorParameters<typeof JobRunner>[1] {
+  private createLink(): ConstructorParameters<typeof JobRunner>[1] {
     const write = (message: object) => this.deliver(this.#child, message)
     let events: LinkEvents | undefined
     const outgoing = new Batch<ToMaster>(messages => {
@@ -83,7 +83,7 @@ export class InProcessWorker {
     }
   }
 
-  /** As the pipe does: the other end gets a copy, later. @throws if the message cannot be copied */
+  /** Delivers a copy asynchronously, as the real pipe does. @throws if the message cannot be copied */
   private deliver(to: EventEmitter, message: object): void {
     const bytes = serialize(message)
     setImmediate(() => {

@@ -14,7 +14,7 @@ import { InProcessWorker } from './in-process-worker'
 /** Runs one attempt at a task that is in no queue. @returns its result, as it comes through the pipe */
 export async function performJob(task: Task, definitions: Definitions, broker: MessageBroker | null): Promise<unknown> {
   const log = createLog('error')
-  const { child } = new InProcessWorker(definitions, 1, log)
+  const child = new InProcessWorker(definitions, 1, log).createChild()
   const token = createId()
   const claim = { task, token, inMemory: true, isTakenOver: false, isCancelRequested: false }
   const send = (message: ToWorker) => child.send(wrap([message]))

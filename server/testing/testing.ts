@@ -11,7 +11,7 @@ import type * as Helpers from './helpers'
  */
 export const testing = {
   /**
-   * Says when tasks run, and forgets what was added before. Real workers that run are killed.
+   * Sets when tasks run, and forgets what was added before. Real workers that run are killed.
    *
    * @param mode `inline`: `addTask` and `addTasks` resolve when all tasks that are due have run; within a job they do
    * not wait. `manual`: tasks run when `drain` is called
@@ -22,7 +22,7 @@ export const testing = {
   },
 
   /**
-   * Runs all tasks that are due, also those that they add, and waits for them. Retries that are due later, and paused
+   * Runs all tasks that are due, including those that they add, and waits for them. Retries that are due later, and paused
    * types, are left.
    */
   async drain(): Promise<void> {
@@ -31,7 +31,7 @@ export const testing = {
 
   /**
    * Runs a task function once, outside of the queue, as a worker would: with its schema, a context, the messageBroker,
-   * and with data and result that have come through the pipe.
+   * and with data and result copied as through the pipe.
    *
    * @returns what the function returns
    * @throws what the function throws (rejects); InvalidArgumentError or InvalidDataError for wrong data;
@@ -48,7 +48,7 @@ export const testing = {
   /**
    * @param expected fields of a task; objects within it may have more fields than expected
    * @returns the first task that was added since `mode`, and that has these fields
-   * @throws an Error that lists the tasks that were added, if none has (rejects)
+   * @throws an Error that lists the tasks that were added (rejects), if none matches
    */
   async assertAdded(expected: Helpers.TaskMatch): Promise<Task> {
     return (await helpers()).assertAdded(expected)
@@ -67,7 +67,7 @@ export const testing = {
 
 /** Loaded when it is first used. */
 async function helpers(): Promise<typeof Helpers> {
-  // Meteor's types do not declare the last.
+  // Meteor's types lack `isPackageTest`.
   const { isAppTest, isPackageTest = false, isTest } = Meteor as typeof Meteor & { readonly isPackageTest?: boolean }
   if (isTest || isAppTest || isPackageTest) return import('./helpers')
   throw new WrongProcessError(

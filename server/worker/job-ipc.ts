@@ -38,9 +38,9 @@ export class JobIpc {
   /** Makes the second argument of the task function, for the job with this token. */
   jobStarted(job: Job, token: string): ToggleIPC {
     this.#running.add(token)
-    return (broker, initialize) => {
-      checkFunctions(broker, initialize)
-      const conversation = this.converse(job, token, initialize).then(broker)
+    return (onAnswer, initialize) => {
+      checkFunctions(onAnswer, initialize)
+      const conversation = this.converse(job, token, initialize).then(onAnswer)
       // A task need not await it: even then, a rejection must not end the worker.
       conversation.catch(() => undefined)
       return conversation
@@ -120,9 +120,9 @@ export class JobIpc {
 }
 
 /** Thrown where `toggleIPC` is called: nothing could be said, or the answer would be lost. */
-function checkFunctions(broker: unknown, initialize: unknown): void {
+function checkFunctions(onAnswer: unknown, initialize: unknown): void {
   const use = 'Use toggleIPC(answer => …, sendMessageToMaster => …).'
-  if (typeof broker !== 'function') throw wrongValue('toggleIPC.broker', broker, 'a function', use)
+  if (typeof onAnswer !== 'function') throw wrongValue('toggleIPC.onAnswer', onAnswer, 'a function', use)
   if (typeof initialize !== 'function') throw wrongValue('toggleIPC.initialize', initialize, 'a function', use)
 }
 

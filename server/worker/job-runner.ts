@@ -173,7 +173,7 @@ export class JobRunner {
 
   private reportUnsent(message: OutcomeMessage, error: unknown): void {
     const outcome = unsendable(RESULT, error)
-    this.#log.error(`the outcome of a job cannot be sent, so the job fails: ${messageOf(error)}`)
+    this.#log.error(`the outcome of a job cannot be sent, so the job failed: ${messageOf(error)}`)
     this.#link.send({ ...message, outcome })
   }
 

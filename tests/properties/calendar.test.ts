@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseCron, tickAfter, tickUntil } from '../../common/calendar'
+import { parseCron, tickAfter, tickAtOrBefore } from '../../common/calendar'
 import { DAY, cronTiming, ticks, time, timing, zone } from './ticks'
 
 void test('in every time zone, the ticks are those that croner enumerates, each later than the one before', () => {
@@ -20,8 +20,8 @@ void test('a tick is the last one until the millisecond before the next', () => 
     fc.property(timing, time, (of, after) => {
       const [first, second] = ticks(of, after, 2)
       if (first === undefined || second === undefined) return
-      assert.deepEqual(tickUntil(of, first), first)
-      assert.deepEqual(tickUntil(of, new Date(second.getTime() - 1)), first)
+      assert.deepEqual(tickAtOrBefore(of, first), first)
+      assert.deepEqual(tickAtOrBefore(of, new Date(second.getTime() - 1)), first)
       assert.deepEqual(tickAfter(of, new Date(first.getTime() - 1)), first)
     }),
     { numRuns: 400 },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Timing, tickAfter, tickUntil } from '../../common/calendar'
+import { type Timing, tickAfter, tickAtOrBefore } from '../../common/calendar'
 import type { DeclaredSchedule } from '../../common/schedules'
 import {
   type ScheduleSet,
@@ -66,13 +66,13 @@ void test('masters that look in time add one task for each tick, at whatever mom
   )
 })
 
-void test('of the ticks that were missed only the last is made up for, within a day, and only if it is wanted', () => {
+void test('only the last missed tick is caught up on, within a day, and only if that is wanted', () => {
   fc.assert(
     fc.property(timing, time, fc.integer({ min: 0, max: 4 * DAY }), fc.boolean(), (of, after, gap, isWanted) => {
       const start = schedule(of, after, { catchUp: isWanted ? 'last' : 'none' })
       fc.pre(start.nextAt !== null)
       const now = new Date(Number(start.nextAt) + gap)
-      const last = tickUntil(of, now)
+      const last = tickAtOrBefore(of, now)
       const lateness = now.getTime() - (last?.getTime() ?? 0)
       const isMadeUpFor = lateness <= (isWanted ? DAY : MINUTE)
       assert.deepEqual(run(start, [now]), isMadeUpFor ? [last] : [])
@@ -147,13 +147,13 @@ const declared = (name: string, more: Partial<DeclaredSchedule> = {}): DeclaredS
   ...more,
 })
 
-void test('a first declaration makes up for nothing, and a restart changes no next tick', () => {
+void test('a first declaration catches up on nothing, and a restart changes no next tick', () => {
   const first = declare([], [declared('a'), declared('b', { timing: { every: HOUR } })], at(30))
   assert.deepEqual(
     first.map(({ nextAt }) => nextAt),
     [at(60), at(90)],
   )
-  // A day later, with other data and rules: what was missed is still to be made up for.
+  // A day later, with other data and rules: what was missed is still to be caught up on.
   const changed = { task: { taskType: 'a', data: { n: 2 } }, overlap: 'queue' } as const
   const again = declare(
     first,
@@ -191,7 +191,7 @@ void test('a schedule that an old version leaves out for less than an hour goes 
   )
 })
 
-void test('a pause survives declarations, and its ticks are not made up for', () => {
+void test('a pause survives declarations, and its ticks are skipped', () => {
   const set: ScheduleSet = { _id: 'app', revision: 0, schedules: declare([], [declared('a')], at(0)), paused: [] }
   const paused = { ...set, ...pause(set, 'a') }
   assert.equal(pause(paused, 'a'), undefined)

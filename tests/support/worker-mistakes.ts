@@ -49,7 +49,7 @@ export const workerMistakes: Readonly<Record<string, WorkerMistake>> = {
   },
   'toggleIPC with a message': {
     make: toggleIPC => toggleIPC(any({ status: 2 }), () => undefined),
-    message: `toggleIPC.broker is an object; allowed: a function. ${USE_TOGGLE}`,
+    message: `toggleIPC.onAnswer is an object; allowed: a function. ${USE_TOGGLE}`,
   },
   'a message that is a text': {
     make: send('ping'),

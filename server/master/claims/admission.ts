@@ -4,7 +4,7 @@ import type { Rooms } from '../../queue/claim'
 /** Hears what changes which tasks may be claimed. */
 export interface AdmissionListener {
   /** Tasks that were left waiting may be claimed. */
-  roomMade(): void
+  capacityFreed(): void
   pausesChanged(paused: readonly string[], resumed: readonly string[]): void
 }
 
@@ -53,7 +53,7 @@ export class Admission implements Rooms {
   left(taskType: string): void {
     if (this.limitOf(taskType) === undefined) return
     this.#held.set(taskType, this.heldOf(taskType) - 1)
-    this.#listener?.roomMade()
+    this.#listener?.capacityFreed()
   }
 
   /** The types that are paused, as far as this master knows. */

@@ -3,7 +3,7 @@ import type { Log, TaskEntry } from '../../../common/log'
 import { type WireValue, errorFromWire, errorToWire } from '../../../common/pipe/wire'
 import { type Task, type TaskFailure, failuresOf } from '../../../common/task'
 import { type Definitions, policyOf } from '../../../common/task-map'
-import type { Death, JobEnd } from '../../pool/workers/worker-exit'
+import type { Death, JobOutcome } from '../../pool/workers/worker-exit'
 import type { Counts, Release, Settlement } from '../../queue/claim'
 import { revive } from '../../revive'
 import { isResultWanted, storedResult } from '../../queue/stored-result'
@@ -52,11 +52,11 @@ export class Outcomes {
     this.#parts = parts
   }
 
-  jobEnded(held: HeldClaim, { outcome, milliseconds, aborted }: JobEnd): void {
+  jobEnded(held: HeldClaim, { outcome, milliseconds, abortReason }: JobOutcome): void {
     if (isDecided(held)) this.cancel(held, true)
     else if (outcome.kind === 'done') this.complete(held, outcome.value, milliseconds)
-    else if (aborted instanceof ClusterStoppedError) this.releaseForStop(held)
-    else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, aborted))
+    else if (abortReason instanceof ClusterStoppedError) this.releaseForStop(held)
+    else if (abortReason instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, abortReason))
     else if (outcome.kind === 'postponed') this.postpone(held, outcome.delay)
     else this.retryOrFail(held, failureCause(revive(errorFromWire(outcome.error)), milliseconds), outcome.isFinal)
   }
@@ -65,11 +65,11 @@ export class Outcomes {
    * The worker died while it ran the job. The job is to blame, unless the worker was killed because a job did not
    * finish.
    */
-  workerDied(held: HeldClaim, death: Death, aborted?: Error): void {
+  workerDied(held: HeldClaim, death: Death, abortReason?: Error): void {
     const { blame, how, pid } = death
     if (isDecided(held)) this.cancel(held, true)
-    else if (aborted instanceof ClusterStoppedError) this.releaseForStop(held)
-    else if (aborted instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, aborted, pid))
+    else if (abortReason instanceof ClusterStoppedError) this.releaseForStop(held)
+    else if (abortReason instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, abortReason, pid))
     else if (blame === 'certain') this.countCrash(held, death)
     else if (blame === 'none')
       this.release(held, { hasStarted: true }, `its worker was killed for another job (${how})`)
@@ -180,7 +180,7 @@ export class Outcomes {
     this.release(held, { hasStarted, isSuspect: true }, `${reason}: it runs alone from now on`)
   }
 
-  private countCrash(held: HeldClaim, { how, lastWords, pid }: Death, hasStarted = true): void {
+  private countCrash(held: HeldClaim, { how, stderrTail, pid }: Death, hasStarted = true): void {
     const { maxCrashes } = this.#parts
     const { task } = held.claim
     const crashes = (task.crashes ?? 0) + 1
@@ -191,7 +191,7 @@ export class Outcomes {
       this.settle(held, { kind: 'released', hasStarted, crashes, delay: CRASH_PAUSE_MS }, { entry })
       return
     }
-    const error = new WorkerCrashError(crashes, maxCrashes, how, lastWords)
+    const error = new WorkerCrashError(crashes, maxCrashes, how, stderrTail)
     this.fail(held, error, { crashes, attempts }, finalCrashEntry(error, pid, how, crashes))
   }
 

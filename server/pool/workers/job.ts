@@ -32,7 +32,7 @@ export class SentJob {
   #startedAt: number | undefined
   /** Undefined until its `run` message has left. */
   #silentMs: number | undefined
-  #aborted: Error | undefined
+  #abortReason: Error | undefined
   #timeout: NodeJS.Timeout | undefined
   readonly #judging: NodeJS.Immediate[] = []
   #kill: NodeJS.Timeout | undefined
@@ -61,8 +61,8 @@ export class SentJob {
     return this.#silentMs ?? 0
   }
 
-  /** Its `run` message has left. */
-  left(): void {
+  /** Its `run` message has left this process. */
+  flushed(): void {
     this.#silentMs = 0
   }
 
@@ -71,14 +71,14 @@ export class SentJob {
     if (this.#silentMs !== undefined) this.#silentMs += milliseconds
   }
 
-  get aborted(): Error | undefined {
-    return this.#aborted
+  get abortReason(): Error | undefined {
+    return this.#abortReason
   }
 
   started(): void {
     this.#startedAt = performance.now()
     const { timeout, grace } = this.#limits
-    if (this.#aborted !== undefined) this.tellToEnd(this.#aborted)
+    if (this.#abortReason !== undefined) this.requestAbort(this.#abortReason)
     else if (timeout !== undefined) {
       this.#timeout = setTimeout(() => {
         this.onceRead(() => this.abort(new TaskTimeoutError(timeout), grace))
@@ -93,9 +93,9 @@ export class SentJob {
    * @param grace milliseconds after which the worker is killed if the job has started and is not over
    */
   abort(reason: Error, grace: number): void {
-    this.#aborted ??= reason
+    this.#abortReason ??= reason
     this.#grace = Math.min(this.#grace, grace)
-    if (this.hasStarted) this.tellToEnd(this.#aborted)
+    if (this.hasStarted) this.requestAbort(this.#abortReason)
     else this.recall()
   }
 
@@ -119,7 +119,7 @@ export class SentJob {
     this.#judging.push(setImmediate(run))
   }
 
-  private tellToEnd(reason: Error): void {
+  private requestAbort(reason: Error): void {
     this.#commands.abort(this.claim.token, reason)
     const killAt = performance.now() + this.#grace
     if (killAt >= this.#killAt) return

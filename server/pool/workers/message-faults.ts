@@ -13,7 +13,7 @@ export interface FaultHandling {
   readonly log: (text: string) => void
 }
 
-/** Hints are made of what other code may have written. The queue is polled anyway. A report is no outcome. */
+/** Safe to drop: hints, since the poll finds the same work, and reports, which carry no outcome. */
 const IGNORED: ReadonlySet<unknown> = new Set<ToMaster['kind']>([
   'tasksAdded',
   'taskCancelled',

@@ -15,12 +15,12 @@ export interface Exit {
 }
 
 /** The outcome that a job reported. */
-export interface JobEnd {
+export interface JobOutcome {
   readonly outcome: Outcome
   /** How long its function ran. */
   readonly milliseconds: number
-  /** Why it had been aborted, if it had. */
-  readonly aborted: Error | undefined
+  /** Why the job had been aborted, if it had. */
+  readonly abortReason: Error | undefined
 }
 
 /** How a worker died while it ran a job. */
@@ -30,7 +30,7 @@ export interface Death {
   /** `exit code 1` or `signal SIGKILL`. */
   readonly how: string
   /** The last lines that it wrote to stderr. */
-  readonly lastWords: string
+  readonly stderrTail: string
   /**
    * Whether the job is to blame. `certain`: no other job ran. `possible`: the worker ran other jobs too. `none`: the
    * worker was killed because another job did not finish.
@@ -50,11 +50,11 @@ export interface WorkerListener {
   /** @param bootTime milliseconds since it was forked */
   ready(bootTime: number): void
   /** It was silent, and has sent a message: jobs may be sent to it again. */
-  spokeAgain(): void
+  becameResponsive(): void
   /** The function of this job is about to be called. */
   jobStarted(claim: Claim): void
   jobReported(claim: Claim, report: Report): void
-  jobEnded(claim: Claim, end: JobEnd): void
+  jobEnded(claim: Claim, end: JobOutcome): void
   /**
    * The worker has not started this job, and will not.
    *
@@ -63,15 +63,15 @@ export interface WorkerListener {
   jobReturned(claim: Claim, reason?: string): void
   questionAsked(question: Question): void
   /** A job waits for the end of this task. */
-  waits(task: Incarnation): Wait
+  waitRequested(task: Incarnation): Wait
   /** A job waits, and lends its slot: another job may be sent. */
   slotLent(): void
   /** The worker adds this task. @returns whether it was stored (may reject); if not, the worker stores it */
-  adds(task: Task): Promise<boolean>
+  addRequested(task: Task): Promise<boolean>
   /** Tasks were added in the worker. */
   tasksAdded(tasks: readonly TaskSignal[]): void
-  taskStartedAnew(task: TaskSignal): void
-  /** The worker requested the cancel of a running task, which any master may hold. */
+  taskRetried(task: TaskSignal): void
+  /** The worker requested cancellation of a running task, which any master may hold. */
   cancelRequested(token: string): void
   /** The worker cancelled a task that was not running. */
   taskCancelled(task: Task): void
@@ -80,34 +80,34 @@ export interface WorkerListener {
   /** A message to or from the worker is faulty. @param text for the log */
   faulty(text: string): void
   /** The process is gone and its pipe is read to the end. */
-  gone(end: End): void
+  gone(report: ExitReport): void
 }
 
 /** How a worker exited, and what it was doing. */
-export interface End {
+export interface ExitReport {
   readonly exit: Exit
   /** The end of what it wrote to stderr. */
-  readonly lastWords: string
+  readonly stderrTail: string
   /** The jobs that it had. */
   readonly jobs: readonly SentJob[]
   readonly state: WorkerState
 }
 
-export function deathOf({ exit: { code, pid, signal }, lastWords, jobs, state }: End): Death {
+export function deathOf({ exit: { code, pid, signal }, stderrTail, jobs, state }: ExitReport): Death {
   const how = signal === null ? `exit code ${String(code)}` : `signal ${signal}`
   // Invariant 9: only a job that ran when its worker died is blamed.
   const started = jobs.filter(({ hasStarted }) => hasStarted)
-  const isKilled = state === 'closing' || started.some(({ aborted }) => aborted !== undefined)
-  return { pid, how, lastWords, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
+  const isKilled = state === 'closing' || started.some(({ abortReason }) => abortReason !== undefined)
+  return { pid, how, stderrTail, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
 }
 
 /** Whether it died on its own: it was not closed, and no job in it had started or been aborted. */
-export function isOwnFault({ jobs, state }: End): boolean {
-  return state !== 'closing' && jobs.every(({ aborted, hasStarted }) => aborted === undefined && !hasStarted)
+export function isOwnFault({ jobs, state }: ExitReport): boolean {
+  return state !== 'closing' && jobs.every(({ abortReason, hasStarted }) => abortReason === undefined && !hasStarted)
 }
 
 /** At what point of its life it died, for the log. */
-export function momentOf({ jobs, state }: End): string {
+export function momentOf({ jobs, state }: ExitReport): string {
   if (state === 'booting') return 'before it was ready'
   return jobs.length === 0 ? 'without a job in it' : 'before it had started its job'
 }

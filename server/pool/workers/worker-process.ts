@@ -7,7 +7,7 @@ import { stderr } from './serial-writer'
 import type { Exit } from './worker-exit'
 
 /**
- * How long a worker may take to boot before it is killed: a start-up hook that never returns would silently stop the
+ * How long a worker may take to boot before it is killed: a startup hook that never returns would silently stop the
  * queue.
  */
 const BOOT_DEADLINE_MS = 120_000
@@ -29,7 +29,7 @@ export interface ProcessEvents {
   /** The process is gone. Its last messages may still be in the pipe. */
   readonly exited: () => void
   /** Once: the process is gone and its pipe is read to the end. */
-  readonly end: (exit: Exit, lastWords: string) => void
+  readonly end: (exit: Exit, stderrTail: string) => void
 }
 
 /** The process of a worker: the master's end of its pipe, and its life from the fork to the exit. */
@@ -130,7 +130,7 @@ export class WorkerProcess {
   private end(exit: Exit): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    const lastWords = this.#breach === undefined ? this.#stderr.text : `${this.#breach}\n${this.#stderr.text}`
-    this.#events.end(exit, lastWords.trimEnd())
+    const stderrTail = this.#breach === undefined ? this.#stderr.text : `${this.#breach}\n${this.#stderr.text}`
+    this.#events.end(exit, stderrTail.trimEnd())
   }
 }

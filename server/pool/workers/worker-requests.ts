@@ -71,19 +71,19 @@ export class WorkerRequests {
   }
 
   private async add(offer: number, task: Task): Promise<void> {
-    this.#parts.send({ kind: 'added', offer, outcome: await addOutcomeOf(this.#parts.listener.adds(task)) })
+    this.#parts.send({ kind: 'added', offer, outcome: await addOutcomeOf(this.#parts.listener.addRequested(task)) })
   }
 
   private addedTasks({ areNew, tasks }: Extract<Request, { kind: 'tasksAdded' }>): void {
     const signals = tasks.map(({ dueDate, ...task }) => ({ ...task, dueDate: new Date(dueDate) }))
     if (areNew) this.#parts.listener.tasksAdded(signals)
-    else for (const signal of signals) this.#parts.listener.taskStartedAnew(signal)
+    else for (const signal of signals) this.#parts.listener.taskRetried(signal)
   }
 
   private await({ wait: id, token, _id, createdAt, sequence }: Extract<Request, { kind: 'await' }>): void {
     // The job may be over by now.
     if (this.#parts.claimOf(token) === undefined) return
-    const wait = this.#parts.listener.waits({ _id, createdAt: new Date(createdAt), sequence })
+    const wait = this.#parts.listener.waitRequested({ _id, createdAt: new Date(createdAt), sequence })
     this.#waits.add(id, token, wait)
     this.#parts.listener.slotLent()
     void wait.ending.then(ending => {

@@ -21,7 +21,7 @@ export class Worker implements JobCommands {
   #state: WorkerState = 'booting'
   /** By token, in the order in which they are started. */
   readonly #jobs = new Map<string, SentJob>()
-  #ended = 0
+  #jobsDone = 0
   #rss = 0
   /** The token of a job that is to run alone. */
   #alone: string | undefined
@@ -34,19 +34,19 @@ export class Worker implements JobCommands {
     this.#listener = listener
     this.#process = new WorkerProcess(child, {
       message: message => {
-        if (this.#state === 'silent') this.spokeAgain()
+        if (this.#state === 'silent') this.becameResponsive()
         if (message.kind === 'ready') this.becomeReady(performance.now() - forkedAt)
         else if (message.kind === 'unreadable') handleUnreadable(message, this.faultHandling)
         else this.receive(message)
       },
       left: messages => {
-        for (const message of messages) if (message.kind === 'run') this.#jobs.get(message.token)?.left()
+        for (const message of messages) if (message.kind === 'run') this.#jobs.get(message.token)?.flushed()
       },
       unsent: (message, error) => handleUnsent(message, error, this.faultHandling),
       exited: () => {
         for (const job of this.jobs) job.clearTimers()
       },
-      end: (exit, lastWords) => this.end(exit, lastWords),
+      end: (exit, stderrTail) => this.processExited(exit, stderrTail),
     })
     this.#requests = new WorkerRequests({
       listener,
@@ -60,7 +60,7 @@ export class Worker implements JobCommands {
     return this.#state
   }
 
-  /** How many slots its jobs take, also those that it has not started. A job that waits for another lends its slot. */
+  /** How many slots its jobs take, including those that it has not started. A job that waits for another lends its slot. */
   get load(): number {
     return this.#jobs.size - this.#requests.lentSlots
   }
@@ -75,8 +75,8 @@ export class Worker implements JobCommands {
   }
 
   /** How many of its jobs have reported an outcome. */
-  get ended(): number {
-    return this.#ended
+  get jobsDone(): number {
+    return this.#jobsDone
   }
 
   /** Its resident memory in bytes when its last job was over; 0 when memory is not limited. */
@@ -89,7 +89,7 @@ export class Worker implements JobCommands {
   }
 
   /** The jobs that it has not started. */
-  get waiting(): readonly SentJob[] {
+  get unstarted(): readonly SentJob[] {
     return this.jobs.filter(({ hasStarted }) => !hasStarted)
   }
 
@@ -111,7 +111,7 @@ export class Worker implements JobCommands {
       port: this.port,
       state: this.#state,
       jobs: this.#jobs.size,
-      jobsDone: this.#ended,
+      jobsDone: this.#jobsDone,
       rss: measured?.rss,
       eventLoopUtilization: measured?.eventLoopUtilization,
     }
@@ -152,8 +152,8 @@ export class Worker implements JobCommands {
   }
 
   /** Recalls the jobs that it has not started. It returns them when it reads the message. */
-  recallWaiting(): void {
-    for (const { claim } of this.waiting) this.recall(claim.token)
+  recallUnstarted(): void {
+    for (const { claim } of this.unstarted) this.recall(claim.token)
   }
 
   /**
@@ -173,13 +173,13 @@ export class Worker implements JobCommands {
     this.#process.send({ kind: 'abort', token, reason: errorToWire(reason) })
   }
 
-  /** From now on, no job of it is judged by its timeout: it cannot finish any more. */
+  /** The timeouts of its jobs no longer apply: they cannot finish. */
   kill(): void {
     for (const job of this.jobs) job.clearTimers()
     this.#process.kill()
   }
 
-  /** One of its jobs did not end in time. No other job is to blame. */
+  /** Kills it because a job did not finish in time; its other jobs are not blamed. */
   killForJob(): void {
     this.#state = 'closing'
     this.kill()
@@ -207,7 +207,7 @@ export class Worker implements JobCommands {
         this.jobEnded(message)
         return
       case 'expired':
-        this.returned(message.token, 'it came too late to its worker to be started')
+        this.returned(message.token, 'it reached its worker too late to be started')
         return
       case 'recalled':
         this.recalled(message.token)
@@ -234,7 +234,7 @@ export class Worker implements JobCommands {
   private failForGood(token: string, error: Error): void {
     const task = this.#jobs.get(token)?.claim.task
     const subject = task === undefined ? 'a job that it does not have' : `the job of ${task.taskType}:${task._id}`
-    this.#listener.faulty(`${subject} fails: ${error.message}`)
+    this.#listener.faulty(`${subject} failed: ${error.message}`)
     this.jobEnded({ token, outcome: { kind: 'failed', error: errorToWire(error), isFinal: true }, duration: 0 })
   }
 
@@ -246,9 +246,9 @@ export class Worker implements JobCommands {
     this.#listener.ready(bootTime)
   }
 
-  private spokeAgain(): void {
+  private becameResponsive(): void {
     this.#state = 'ready'
-    this.#listener.spokeAgain()
+    this.#listener.becameResponsive()
   }
 
   private jobStarted(token: string): void {
@@ -259,23 +259,23 @@ export class Worker implements JobCommands {
   }
 
   private jobEnded({ token, outcome, duration }: Omit<Extract<ToMaster, { kind: 'outcome' }>, 'kind'>): void {
-    const job = this.take(token)
+    const job = this.removeJob(token)
     if (job === undefined) return
-    this.#ended++
-    this.#listener.jobEnded(job.claim, { outcome, milliseconds: duration, aborted: job.aborted })
+    this.#jobsDone++
+    this.#listener.jobEnded(job.claim, { outcome, milliseconds: duration, abortReason: job.abortReason })
   }
 
   private recalled(token: string): void {
     if (this.#jobs.get(token)?.hasStarted !== true) this.returned(token)
-    else this.#process.rejectFor('The master killed it: it returned a job that it had started.')
+    else this.#process.rejectFor('The master killed it: it returned a job that it had already started.')
   }
 
   private returned(token: string, reason?: string): void {
-    const job = this.take(token)
+    const job = this.removeJob(token)
     if (job !== undefined) this.#listener.jobReturned(job.claim, reason)
   }
 
-  private take(token: string): SentJob | undefined {
+  private removeJob(token: string): SentJob | undefined {
     const job = this.#jobs.get(token)
     job?.clearTimers()
     this.#jobs.delete(token)
@@ -285,13 +285,13 @@ export class Worker implements JobCommands {
     return job
   }
 
-  private end(exit: Exit, lastWords: string): void {
+  private processExited(exit: Exit, stderrTail: string): void {
     const { jobs } = this
     const state = this.#state
     for (const job of jobs) job.clearTimers()
     this.#state = 'gone'
     this.#jobs.clear()
     this.#requests.jobOver()
-    this.#listener.gone({ exit, lastWords, jobs, state })
+    this.#listener.gone({ exit, stderrTail, jobs, state })
   }
 }

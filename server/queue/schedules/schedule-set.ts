@@ -1,6 +1,6 @@
 /** The schedules of an app as they are stored, and what becomes of them. It reads no clock and no database. */
 import { isDeepStrictEqual } from 'node:util'
-import { type Timing, tickAfter, tickUntil } from '../../../common/calendar'
+import { type Timing, tickAfter, tickAtOrBefore } from '../../../common/calendar'
 import type { DeclaredSchedule, TickTask } from '../../../common/schedules'
 import type { Task, TaskState } from '../../../common/task'
 
@@ -18,7 +18,7 @@ export interface ScheduleSet {
 }
 
 export interface Declaration {
-  /** Random; of one start of a master. */
+  /** A random id, unique to one start of a master. */
   readonly id: string
   /** When that master started to dispatch, by the database's clock. */
   readonly startedAt: Date
@@ -32,9 +32,9 @@ export interface StoredSchedule {
   readonly timing: Timing
   readonly catchUp: 'last' | 'none'
   readonly overlap: 'skip' | 'queue'
-  /** The next tick; null if there is none any more. */
+  /** The next tick; null if there are no more. */
   readonly nextAt: Date | null
-  /** A tick whose task is added once that of the tick before has ended. */
+  /** A tick whose task is added once that of the previous tick has ended. */
   readonly queuedAt?: Date
   readonly last?: LastTick
   /** When a declaration left it out. It has no ticks from then on. */
@@ -53,20 +53,20 @@ export interface LastTick {
 export type TickOutcome = 'done' | 'failed' | 'cancelled' | 'removed'
 
 /**
- * How long a schedule is remembered that a declaration has left out. When an old version of the app restarts during a
+ * How long a schedule that a declaration left out is remembered. When an old version of the app restarts during a
  * deployment, it may leave out new schedules for a while; these then go on as if nothing had happened.
  */
 const REMEMBERED_MS = 3_600_000
 
-/** A tick that is late by no more was not missed: a master was busy, or took over from another. */
+/** A tick at most this late was not missed: a master was busy, or took over from another. */
 const ON_TIME_MS = 60_000
 
 const DAY_MS = 24 * 3_600_000
 
-/** How many ticks the task of a tick is kept for, at most. */
+/** The task of a tick is kept for at most this many ticks. */
 const KEPT_TICKS = 1000
 
-/** How many leases it is kept for, at least: a master that was suspended may try to add it again. */
+/** It is kept for at least this many leases: a master that was suspended may try to add it again. */
 const KEPT_LEASES = 10
 
 /**
@@ -106,7 +106,7 @@ function hasSameTiming(stored: Timing, declared: DeclaredSchedule['timing']): bo
   return isDeepStrictEqual(stored, declared)
 }
 
-/** Whether this master is to declare its schedules: it is the newest of those that live. */
+/** Whether this master should declare its schedules: it is the newest live one. */
 export function shouldDeclare(
   { declaredBy }: ScheduleSet,
   id: string,
@@ -137,18 +137,15 @@ export function isDue({ nextAt, queuedAt }: StoredSchedule, now: Date): boolean 
   return queuedAt !== undefined || (nextAt !== null && nextAt <= now)
 }
 
-/**
- * The schedule, or one whose next tick is nearer: while the clock of the database was ahead, that was set too far into
- * the future.
- */
+/** Brings forward a next tick that was set too late, because the clock of the database was ahead. */
 export function corrected(schedule: StoredSchedule, now: Date): StoredSchedule {
   const { nextAt, timing } = schedule
   const isAhead = 'anchor' in timing && timing.anchor > now
-  const sure: Timing = isAhead ? { ...timing, anchor: now } : timing
-  const next = tickAfter(sure, now)
+  const correctedTiming: Timing = isAhead ? { ...timing, anchor: now } : timing
+  const next = tickAfter(correctedTiming, now)
   return next === undefined || nextAt === null || nextAt <= next
     ? schedule
-    : { ...schedule, timing: sure, nextAt: next }
+    : { ...schedule, timing: correctedTiming, nextAt: next }
 }
 
 /** What a schedule that is due does: it adds the task of a tick, skips a tick, or neither. */
@@ -166,8 +163,8 @@ export interface LastTask {
 }
 
 /**
- * @param last undefined if there is none. It may be that of the very tick that is due: another master has added it, or
- * this one, and the change that notes it was not written
+ * @param last undefined if there is none. It may be the task of the tick that is due: a master added it, but its write
+ * of the schedule failed
  */
 export function step(schedule: StoredSchedule, last: LastTask | undefined, now: Date): Step {
   const { queuedAt, ...rest } = schedule
@@ -175,9 +172,9 @@ export function step(schedule: StoredSchedule, last: LastTask | undefined, now: 
   const isBusyAt = (tick: Date) => last !== undefined && !last.hasEnded && last.at < tick
   if (queuedAt !== undefined && !isBusyAt(queuedAt)) return { schedule: rest, tick: queuedAt }
   if (nextAt === null || nextAt > now) return { schedule }
-  const tick = latestOf(nextAt, tickUntil(timing, now))
+  const tick = latestOf(nextAt, tickAtOrBefore(timing, now))
   const following = { ...schedule, nextAt: tickAfter(timing, now) ?? null }
-  // This master was suspended, and others have gone on.
+  // Others have added a later tick while this master was suspended.
   const isPast = last !== undefined && last.at > tick && last.at <= now
   if (isPast && queuedAt === undefined) return { schedule: following }
   const isMissed = now.getTime() - tick.getTime() > (catchUp === 'last' ? DAY_MS : ON_TIME_MS)
@@ -197,7 +194,7 @@ export function pause(set: ScheduleSet, name: string): Pick<ScheduleSet, 'paused
   return { paused: [...set.paused, name], schedules: set.schedules }
 }
 
-/** Ticks of the pause are not made up for. @returns undefined if it is not paused */
+/** Ticks missed during the pause are skipped. @returns undefined if it is not paused */
 export function resume(
   { paused, schedules }: ScheduleSet,
   name: string,

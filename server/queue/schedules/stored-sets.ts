@@ -18,7 +18,7 @@ import { type LastTask, type ScheduleSet, outcomeOf, tickPrefix } from './schedu
 
 export type SetCollection = ReturnType<Mongo.Collection<ScheduleSet>['rawCollection']>
 
-/** A document may have 16 MB. The rest is for what masters note of each schedule. */
+/** MongoDB limits a document to 16 MB; 4 MB are left for the state that masters record. */
 const MAX_BYTES = 12 * 1024 * 1024
 
 export type Changed = Pick<ScheduleSet, 'paused' | 'schedules'>
@@ -30,7 +30,7 @@ export function checkSetSize(schedules: readonly DeclaredSchedule[]): void {
   const bytes = sizeOf({ schedules })
   if (bytes <= MAX_BYTES) return
   const allowed = `at most ${String(MAX_BYTES)} bytes of BSON for all of them (these have ${String(bytes)})`
-  throw wrongValue('new Cluster: schedules', schedules, allowed, 'Store large data elsewhere, and give its key.')
+  throw wrongValue('new Cluster: schedules', schedules, allowed, 'Store large data elsewhere, and pass its key.')
 }
 
 export class StoredSets {
@@ -62,7 +62,7 @@ export class StoredSets {
   /**
    * Replaces the schedules as they were read.
    *
-   * @param declaration of the master whose schedules they are from now on, and for how many milliseconds
+   * @param declaration the master that declares these schedules, and its lease in milliseconds
    * @returns false if somebody has changed them since; nothing is written then
    */
   async replace(
@@ -92,8 +92,8 @@ export class StoredSets {
     const prefix = tickPrefix(app, name)
     // A range over the `_id`s: `@` is the last character of the prefix, and `A` comes after it.
     const ofSchedule = { _id: { $gte: prefix, $lt: `${prefix.slice(0, -1)}A` }, schedule: name }
-    const last = { sort: { _id: -1 }, projection: { state: 1 }, ...COMMITTED } as const
-    const found = await this.#tasks().findOne<TickTaskState>(ofSchedule, last)
+    const newestFirst = { sort: { _id: -1 }, projection: { state: 1 }, ...COMMITTED } as const
+    const found = await this.#tasks().findOne<TickTaskState>(ofSchedule, newestFirst)
     if (found === null) return undefined
     return { at: new Date(found._id.slice(prefix.length)), hasEnded: outcomeOf(found) !== undefined }
   }
