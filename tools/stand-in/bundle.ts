@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync }
 import path from 'node:path'
 import { type BuildResult, type Metafile, type OutputFile, buildSync } from 'esbuild'
 import { ROOT } from '../setup.js'
+import { bundleDrivers } from './drivers'
 import { type Program, readProgram } from './program'
 
 const HERE = import.meta.dirname
@@ -46,6 +47,7 @@ function build(program: Program, app?: string): string {
   // The source maps hold paths relative to a folder of this depth.
   const { metafile, outputFiles } = compile(program, path.join(parent, 'any/programs/server'))
   checkImports(metafile, program)
+  bundleDrivers(parent)
   const hash = createHash('sha256').update(MAIN)
   for (const { path: file, contents } of outputFiles) hash.update(path.basename(file)).update(contents)
   const folder = path.join(parent, hash.digest('hex').slice(0, 16))

@@ -1,0 +1,38 @@
+/**
+ * MongoDB's drivers, each bundled into one file beside the bundles of servers: to load its hundreds of files takes a
+ * server nearly as long as the rest of its boot.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import path from 'node:path'
+import { buildSync } from 'esbuild'
+import { ROOT } from '../setup.js'
+
+const DRIVERS = ['mongodb', 'mongodb-4']
+
+/** @param parent the folder of the bundles */
+export function bundleDrivers(parent: string): void {
+  mkdirSync(path.join(parent, 'drivers'), { recursive: true })
+  for (const name of DRIVERS) {
+    const manifest = readFileSync(path.join(ROOT, 'node_modules', name, 'package.json'), 'utf8')
+    const banner = `// ${name} ${(JSON.parse(manifest) as { version: string }).version}\n`
+    const file = path.join(parent, 'drivers', `${name}.cjs`)
+    if (!existsSync(file) || !readFileSync(file, 'utf8').startsWith(banner)) bundleDriver(name, banner, file)
+  }
+}
+
+function bundleDriver(name: string, banner: string, file: string): void {
+  const unfinished = `${file}-${String(process.pid)}`
+  buildSync({
+    stdin: { contents: `module.exports = require('${name}')`, resolveDir: ROOT },
+    outfile: unfinished,
+    banner: { js: banner },
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    minifyWhitespace: true,
+    logLevel: 'error',
+  })
+  // Another process may be reading it.
+  renameSync(unfinished, file)
+}
