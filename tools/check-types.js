@@ -1,6 +1,6 @@
 /**
- * Compiles tests/types/registered as applications do: against the declarations that zodern:types makes of the package,
- * strictly with `bundler`, and not strictly with `node`.
+ * Compiles what zodern:types compiles when the package is published. Then compiles tests/types/registered as
+ * applications do: against those declarations, strictly with `bundler`, and not strictly with `node`.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -15,7 +15,8 @@ function tsc(...args) {
   if (status !== 0) process.exit(1)
 }
 
-tsc('-p', '.', '--noEmit', 'false', '--noCheck', '--declaration', '--emitDeclarationOnly', '--outDir', OUT)
+const emit = ['--noEmit', 'false', '--declaration', '--emitDeclarationOnly', '--outDir', OUT]
+tsc('-p', '.', ...emit, '--incremental', '--tsBuildInfoFile', path.join(OUT, 'package.tsbuildinfo'))
 mkdirSync(OUT, { recursive: true })
 for (const [moduleResolution, strict] of [
   ['bundler', true],
