@@ -3,7 +3,7 @@ import { Cluster, TaskQueue } from 'meteor/nschwarz:cluster'
 
 new Cluster({ report: () => 'done' })
 
-/** Only who may follow a task may cancel it. */
+/** Only a user who may follow a task may cancel it. */
 async function cancelOwn(userId: string | null, taskId: string): Promise<boolean> {
   if (userId === null || (await TaskQueue.findOneAsync({ _id: taskId, audience: userId })) === undefined) {
     throw new Meteor.Error('no-such-task', 'You have no such task')

@@ -12,7 +12,7 @@ import {
 
 const SentMails = new Mongo.Collection<{ _id: string; sentAt: Date }>('sentMails')
 
-/** In place of the mail provider's client: it is busy at first, and knows no such address as `nobody`. */
+/** Stands in for the email provider's client: it is busy at first, and knows no such address as `nobody`. */
 function send(to: string, attempt: number): void {
   if (to === 'nobody') throw Object.assign(new Error('no such address'), { status: 550 })
   if (attempt === 1) throw Object.assign(new Error('too many requests'), { status: 429 })
