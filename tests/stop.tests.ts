@@ -80,6 +80,18 @@ Tinytest.addAsync('stop - the last word counts, and a second stop may hurry the 
   })
 })
 
+for (const when of ['at once', 'after its jobs were aborted']) {
+  Tinytest.addAsync(`stop - a second stop never lengthens the first: ${when}`, async test => {
+    await withWork({ options: { abortGrace: 500 } }, 'outliveAbort', async (master, running) => {
+      const stopped = [master.call('stop', { timeout: 100 })]
+      if (when !== 'at once') await master.written(/was aborted/)
+      stopped.push(master.call('stop', { timeout: 3_600_000 }))
+      await Promise.all(stopped)
+      test.equal((await master.database.tasks.findOne({ _id: running }))?.state, 'waiting')
+    })
+  })
+}
+
 Tinytest.addAsync('stop - what is claimed while it begins is released, as if it had not been', async test => {
   const options = { workerConcurrency: 4, maxAvailableWorkers: 1, leaseDuration: 600_000, refreshRate: 3_600_000 }
   await behindGate(options, async (master, gate) => {

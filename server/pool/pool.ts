@@ -26,6 +26,9 @@ export class Pool {
   /** Set once the pool closes: the reason with which running jobs are aborted. */
   #closing: Error | undefined
   #bootTime = USUAL_BOOT_TIME_MS
+  /** When running jobs are aborted, and when all workers are killed, while the pool closes (performance.now). */
+  #abortAt = Infinity
+  #killAt = Infinity
   #endTimers: NodeJS.Timeout[] = []
   /** Called when the last worker is gone. */
   readonly #whenEmpty: (() => void)[] = []
@@ -111,11 +114,13 @@ export class Pool {
   open(listener: PoolListener): void {
     this.#listener = listener
     this.#closing = undefined
+    this.#abortAt = Infinity
+    this.#killAt = Infinity
   }
 
   /**
    * Closes all workers. Running jobs may finish for a while, are then aborted, and then their workers are killed. A
-   * second call restarts both periods.
+   * second call may shorten both periods, and never lengthens them.
    *
    * @param timeout milliseconds until running jobs are aborted
    * @param grace milliseconds from then until all workers are killed; 0: at once
@@ -127,21 +132,26 @@ export class Pool {
       worker.recallUnstarted()
       if (worker.isEmpty) worker.close()
     }
-    this.abortThenKill(timeout, grace, reason)
+    const now = performance.now()
+    this.#abortAt = Math.min(this.#abortAt, now + timeout)
+    this.#killAt = Math.min(this.#killAt, now + timeout + grace)
+    this.abortThenKill(now, reason)
     if (this.#workers.size > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve))
     this.cancelEnd()
   }
 
   /** Applies to every worker that is left by then: booting, idle, hung or exiting. */
-  private abortThenKill(timeout: number, grace: number, reason: Error): void {
+  private abortThenKill(now: number, reason: Error): void {
     this.cancelEnd()
     const abort = () => {
+      const grace = Math.max(0, this.#killAt - performance.now())
       for (const job of [...this.#workers].flatMap(({ jobs }) => jobs)) job.abort(reason, grace)
     }
     const kill = () => {
       for (const worker of this.#workers) worker.kill()
     }
-    this.#endTimers = [setTimeout(abort, timeout), setTimeout(kill, Math.min(timeout + grace, MAX_TIMER_MS))]
+    const delayUntil = (time: number) => Math.min(Math.max(0, time - now), MAX_TIMER_MS)
+    this.#endTimers = [setTimeout(abort, delayUntil(this.#abortAt)), setTimeout(kill, delayUntil(this.#killAt))]
   }
 
   private cancelEnd(): void {
