@@ -7,7 +7,7 @@ const EVERY_MS = 10_000
 
 /** How many tasks wait, for how many seconds the oldest has waited, and how busy the workers are. */
 async function depth() {
-  const { failed, oldestDueDate, waiting } = await TaskQueue.counts()
+  const { failed, oldestDueDate, waiting } = await TaskQueue.counts({ limit: 1_000_000 })
   const { workers } = await cluster.stats()
   const oldest = oldestDueDate === undefined ? 0 : (Date.now() - Number(oldestDueDate)) / 1000
   return { waiting, failed, oldest, workers: workers.map(({ jobs, rss }) => ({ jobs, rss })) }

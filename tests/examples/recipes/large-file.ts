@@ -5,7 +5,7 @@ import { Meteor } from 'meteor/meteor'
 import { MongoInternals } from 'meteor/mongo'
 import { Cluster, TaskQueue, type Job } from 'meteor/nschwarz:cluster'
 
-/** Files of any size, in the app's own database: a task may have 15 MB, and a result 1 MB. */
+/** Files of any size, in the app's own database. */
 function files() {
   const { GridFSBucket } = MongoInternals.NpmModules.mongodb.module
   return new GridFSBucket(MongoInternals.defaultRemoteCollectionDriver().mongo.client.db())
