@@ -257,6 +257,7 @@ Tinytest.addAsync('workers - a worker is replaced after maxJobsPerWorker jobs', 
       pids.push(((await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }).pid)
     }
     test.equal([pids[0] === pids[1], pids[1] === pids[2], pids[2] === pids[3]], [true, false, true])
+    await master.written(/worker on port \d+: recycled, after 2 jobs\n/)
     test.notMatches(master.output, /ERROR/)
   })
 })
@@ -266,6 +267,7 @@ Tinytest.addAsync('workers - a worker with more memory than maxWorkerMemory is r
     const first = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
     const second = (await master.resultOf({ taskType: 'process', data: {} })) as { pid: number }
     test.notEqual(first.pid, second.pid)
+    await master.written(/worker on port \d+: recycled, after 1 job and with \d{2,} MB\n/)
   })
 })
 

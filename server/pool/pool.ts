@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { MAX_TIMER_MS } from '../../common/policy'
 import type { WorkerStats } from '../../common/stats'
+import { counted } from '../../common/text'
 import type { Claim } from '../queue/claim'
 import { PREFETCHED_START_WITHIN_MS } from '../tuning'
 import { Forker } from './fork/forker'
@@ -12,6 +13,7 @@ import { type ExitReport, deathOf, isOwnFault, momentOf } from './workers/worker
 import { Worker } from './workers/worker'
 
 const USUAL_BOOT_TIME_MS = 1500
+const MEGABYTE = 2 ** 20
 
 /** Forks the workers, sends them jobs, and closes them. */
 export class Pool {
@@ -211,10 +213,19 @@ export class Pool {
   }
 
   private jobLeft(worker: Worker): void {
-    const isLeaving = this.#closing !== undefined || this.scheduler.isWornOut(worker)
-    if (isLeaving && worker.isEmpty) worker.close()
-    else if (isLeaving) worker.recallUnstarted()
+    const isWornOut = this.scheduler.isWornOut(worker)
+    if (isWornOut || this.#closing !== undefined) {
+      worker.recallUnstarted()
+      if (isWornOut && worker.isEmpty) this.logRecycled(worker)
+      if (worker.isEmpty) worker.close()
+    }
     this.listener.poolChanged()
+  }
+
+  private logRecycled({ jobsDone, port, rss }: Worker): void {
+    // The memory is known only if it is limited.
+    const memory = rss === 0 ? '' : ` and with ${String(Math.round(rss / MEGABYTE))} MB`
+    this.#options.log.info(`worker on port ${String(port)}: recycled, after ${counted(jobsDone, 'job')}${memory}`)
   }
 
   private workerGone(worker: Worker, end: ExitReport): void {
