@@ -42,9 +42,9 @@ export async function allSuites(database: Database, filter: string): Promise<Cou
   return Promise.all([...onDriver4, ...ofExample, ...inShards(database, filter)])
 }
 
-/** Much of the time is spent waiting: four processes share the tests, unless there are only a few. */
+/** Much of the time is spent waiting: six processes share the tests, unless there are only a few. */
 function inShards(database: Database, filter: string): Promise<Count>[] {
-  const shards = filter === '' ? ['1/4', '2/4', '3/4', '4/4'] : ['1/1']
+  const shards = filter === '' ? ['1/6', '2/6', '3/6', '4/6', '5/6', '6/6'] : ['1/1']
   return shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard }))
 }
 
