@@ -1,9 +1,11 @@
 // Checks README.md, CONTRIBUTING.md, CHANGELOG.md and docs/:
 // - A code block below `<!-- tests/examples/… -->` must equal that file, which the tests run. `--write` copies them in.
 //   There is no other block of TypeScript.
+// - Other code blocks (for browsers, mongosh and settings) must parse.
 // - A link into this repository must lead to a file, and to a heading of it.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { transformSync } from 'esbuild'
 import { ROOT } from './setup.js'
 
 const BLOCK = /<!-- (tests\/examples\/\S+) -->\n\n```ts\n([\s\S]*?)```\n/g
@@ -20,6 +22,18 @@ function pages() {
 function withExamples(text) {
   return text.replace(BLOCK, (_block, example) => {
     return `<!-- ${example} -->\n\n\`\`\`ts\n${readFileSync(path.join(ROOT, example), 'utf8')}\`\`\`\n`
+  })
+}
+
+/** What is wrong with the code blocks that no test runs. */
+function syntaxErrorsIn(text) {
+  return [...text.matchAll(/^```(jsx?|json)\n([\s\S]*?)^```$/gm)].flatMap(([, loader, code]) => {
+    try {
+      transformSync(code, { loader, logLevel: 'silent' })
+      return []
+    } catch (error) {
+      return [error.message]
+    }
   })
 }
 
@@ -68,6 +82,7 @@ for (const page of pages()) {
       `${page}: each example must equal a file of tests/examples; \`node tools/check-docs.js --write\` copies them in.`,
     )
   }
+  for (const error of syntaxErrorsIn(right)) fail(`${page}: a code block does not parse: ${error}`)
   for (const link of linksIn(right)) if (isBroken(link, page)) fail(`${page}: the link ${link} leads nowhere.`)
   for (const name of brokenReferences(right)) fail(`${page}: the reference [${name}] is not defined, or not used.`)
 }
