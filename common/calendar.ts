@@ -17,7 +17,7 @@ export function tickAtOrBefore(timing: Timing, time: Date): Date | undefined {
     const count = tickCountAt(timing, time)
     return count < 1 ? undefined : nthTick(timing, count)
   }
-  // `previousRuns` excludes its argument and works in whole seconds.
+  // `previousRuns` excludes its argument, so a tick at `time` itself needs a later one. Ticks are whole seconds.
   const [tick] = parseCron(timing.cron, timing.timeZone).previousRuns(1, new Date(time.getTime() + 1))
   return tick
 }

@@ -14,8 +14,8 @@ export type ScheduleTiming =
       /**
        * A cron expression of five fields (minute, hour, day of the month, month, day of the week), or of six, with the
        * second first; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. At a change to or from daylight saving
-       * time, an expression with one minute and one hour runs a skipped time at the next valid time, and a repeated
-       * time once. With several minutes or hours, a skipped time has no tick, and a repeated one may have two.
+       * time, an expression with one minute and one hour shifts a skipped time by the length of the gap, and runs a
+       * repeated time once. With several minutes or hours, a skipped time has no tick, and a repeated one may have two.
        */
       readonly cron: string
       /** The IANA time zone of `cron`, for instance `Europe/Berlin`. Default `UTC`, never that of the machine. */
@@ -23,7 +23,10 @@ export type ScheduleTiming =
       readonly every?: undefined
     }
   | {
-      /** Milliseconds between two ticks, from 1000. The first is that long after the first start of the schedule. */
+      /**
+       * Milliseconds between two ticks, from 1000. The first is that long after the schedule was first declared, or
+       * after its `every` changed.
+       */
       readonly every: number
       readonly cron?: undefined
       readonly timeZone?: undefined
@@ -33,7 +36,7 @@ export type ScheduleTiming =
 export interface ScheduleRules {
   /**
    * When no master ran at the time of a tick: `last` catches up on the last tick that was missed, if it is less than a
-   * day old. `none` skips missed ticks. Default `last`.
+   * day old. `none` skips ticks that are more than a minute late. Default `last`.
    */
   readonly catchUp?: 'last' | 'none'
   /**

@@ -159,7 +159,7 @@ function startMaster(
   testMode.cluster = { definitions, master, options }
   waiters.useMaster({
     mayRun: () => master.isRunning,
-    lookEvery: options.refreshRate,
+    pollEvery: options.refreshRate,
     // A startup hook may wait, and dispatching starts after the last of them.
     waitBegins: () => {
       if (options.autoInitialize) start(master)

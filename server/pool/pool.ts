@@ -142,7 +142,7 @@ export class Pool {
     this.cancelEnd()
   }
 
-  /** Applies to every worker that is left by then: booting, idle, hung or exiting. */
+  /** Applies to every worker that remains at these times: booting, idle, hung or exiting. */
   private abortThenKill(now: number, reason: Error): void {
     this.cancelEnd()
     const abort = () => {

@@ -1,6 +1,6 @@
 /**
- * MongoDB's drivers, each bundled into one file beside the bundles of servers: to load its hundreds of files takes a
- * server nearly as long as the rest of its boot.
+ * Bundles each MongoDB driver into one file, beside the bundles of servers. Loading a driver's hundreds of files takes
+ * nearly as long as the rest of a server's boot.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import path from 'node:path'

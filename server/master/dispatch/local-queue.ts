@@ -76,7 +76,7 @@ export class LocalQueue {
     // A suspect waits for a worker without other jobs: it takes none of the idle slots.
     const missing = Math.max(scheduler.idleSlots - this.#buffer.size, this.#mode === 'ahead' ? this.missingAhead : 0)
     const wanted = Math.max(missing, this.isOvertaken ? scheduler.readySlots : 0)
-    // No more than were announced: claiming one task takes one command, claiming several takes three.
+    // Never more than were announced: a claim of one task takes one command, a claim of several takes three.
     return Math.min(wanted, MAX_TASKS_PER_CLAIM, this.knownToWait)
   }
 
@@ -100,7 +100,7 @@ export class LocalQueue {
   /**
    * Reports that any number of tasks may be claimed.
    *
-   * @param areNew whether some of them were not waiting at the last fetch
+   * @param areNew whether some began to wait after the last fetch
    */
   announceUnknown(areNew: boolean): void {
     this.#announced = Infinity

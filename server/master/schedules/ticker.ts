@@ -56,8 +56,8 @@ function isScheduleError(error: unknown): boolean {
 
 /**
  * Adds the tasks of the app's schedules when they are due. Every master does so: a tick's task has the same `_id`
- * whoever adds it, and the change that follows is written only if nobody else has made it. The database's clock
- * decides what is due.
+ * whoever adds it, and the set is written only if nobody has changed it since it was read. The database's clock decides
+ * what is due.
  */
 export class Ticker {
   readonly #parts: TickerParts
@@ -69,7 +69,7 @@ export class Ticker {
   #passing: Promise<void> | undefined
   /** The schedules whose next tick failed. */
   readonly #failing = new Set<string>()
-  /** By schedule: the task for which a tick was last skipped; '' if it is not known. */
+  /** By schedule: the unfinished task because of which a tick was last skipped; '' if it is not known. */
   readonly #skipped = new Map<string, string>()
   /** What the clock of the database said at the last pass. */
   #seenAt: Date | undefined
@@ -88,7 +88,7 @@ export class Ticker {
     this.wake()
   }
 
-  /** Resolves when no operation is in flight. Another master may declare its schedules at once. */
+  /** Resolves when no operation is in flight. After it, any other live master may declare its schedules at once. */
   async stop(): Promise<void> {
     const id = this.#id
     this.#id = undefined
@@ -106,7 +106,7 @@ export class Ticker {
     this.#passing ??= this.passWhileAwake()
   }
 
-  /** Such a schedule is declared all the same: each of its tasks fails, as any task with such data. */
+  /** Logs schedules whose data does not fit their type's schema. They are declared all the same; their tasks fail. */
   private async logUnfitData(): Promise<void> {
     const { declared, log, schemas } = this.#parts
     for (const { name, task } of declared) {
@@ -231,7 +231,7 @@ export class Ticker {
     return { ...schedule, last: { taskId: task._id, at: tick } }
   }
 
-  /** The stored schedule may be that of another version, or other code may have changed it. */
+  /** @returns undefined, and logs why, if the stored schedule is invalid: other code, or another version, wrote it */
   private createTask(schedule: StoredSchedule, tick: Date): Task | undefined {
     const { app, leaseDuration, log } = this.#parts
     const { name, task } = schedule

@@ -24,7 +24,7 @@ export interface JobCommands {
 /** A job that was sent to a worker: whether it has started, and why it was aborted, if it was. */
 export class SentJob {
   readonly claim: Claim
-  /** Milliseconds, from when its `run` message has left, within which the job must start; a later start is refused. */
+  /** Milliseconds after its `run` message has left within which the job must start. The worker refuses a later start. */
   readonly startsWithin: number
   readonly #limits: Limits
   readonly #commands: JobCommands
@@ -56,7 +56,7 @@ export class SentJob {
     return this.#startedAt === undefined ? 0 : performance.now() - this.#startedAt
   }
 
-  /** For how many milliseconds this process has listened and heard of no start, since the `run` message left. */
+  /** Milliseconds that this process has listened since the `run` message left, without hearing of a start. */
   get silentMs(): number {
     return this.#silentMs ?? 0
   }
@@ -99,7 +99,7 @@ export class SentJob {
     else this.recall()
   }
 
-  /** Asks the worker to return it, if it has not started it. */
+  /** Asks the worker to return the job, unless the worker has started it. */
   recall(): void {
     this.#commands.recall(this.claim.token)
   }
@@ -112,8 +112,8 @@ export class SentJob {
   }
 
   /**
-   * Runs this once the pipe was read: if this process was blocked, the outcome or the worker's exit may be there
-   * already.
+   * Runs this after the pipe's pending input was read: if this process was blocked, the outcome or the worker's exit
+   * may be there already.
    */
   private onceRead(run: () => void): void {
     this.#judging.push(setImmediate(run))

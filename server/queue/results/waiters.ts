@@ -21,8 +21,8 @@ export interface EndFeed {
 export interface MasterOfWaiters {
   /** Whether it runs tasks, and learns of most ends itself. */
   readonly mayRun: () => boolean
-  /** Milliseconds between two looks at the queue. */
-  readonly lookEvery: number
+  /** Milliseconds between two polls of the queue. */
+  readonly pollEvery: number
   /** Somebody begins to wait. */
   readonly waitBegins: () => void
 }
@@ -30,19 +30,19 @@ export interface MasterOfWaiters {
 interface Waiter {
   readonly task: Incarnation
   readonly resolve: (ending: Ending) => void
-  /** Whether the task is in the queue; before that, a look would not find it. */
+  /** Whether the task is in the queue; before that, a poll would not find it. */
   isAdded: boolean
 }
 
 /** In a process without a master. */
-const DEFAULT_LOOK_EVERY_MS = 1000
+const DEFAULT_POLL_EVERY_MS = 1000
 
 /** A feed stays open for this long after its last waiter: the next may come soon, and to open one takes milliseconds. */
 const FEED_LINGERS_MS = 60_000
 
 /**
  * Who waits in this process for the end of a task. A waiter learns of it from the master of this process, which has
- * settled the task; from a feed, if another master did; or from a look at the queue, which finds what no other reported.
+ * settled the task; from a feed, if another master did; or from a poll of the queue, which finds what no other reported.
  */
 export class Waiters implements EndSource {
   readonly #store: EndStore
@@ -51,7 +51,7 @@ export class Waiters implements EndSource {
   #master: MasterOfWaiters | undefined
   #interval: number | undefined
   readonly #toLookFor = new Set<Waiter>()
-  #isLooking = false
+  #isPolling = false
   #feedLingers: NodeJS.Timeout | undefined
   #isFeedOpen = false
 
@@ -76,7 +76,7 @@ export class Waiters implements EndSource {
       ending,
       taskAdded: mayHaveEnded => {
         waiter.isAdded = true
-        if (mayHaveEnded) this.lookFor([waiter])
+        if (mayHaveEnded) this.pollFor([waiter])
       },
       stop: () => this.remove(waiter),
     }
@@ -91,13 +91,13 @@ export class Waiters implements EndSource {
   }
 
   /** Looks at the queue soon for the ends of these tasks, all of them in one query. */
-  private lookFor(waiters: Iterable<Waiter>): void {
+  private pollFor(waiters: Iterable<Waiter>): void {
     for (const waiter of waiters) if (waiter.isAdded) this.#toLookFor.add(waiter)
-    if (!this.#isLooking) void this.lookForAll()
+    if (!this.#isPolling) void this.pollAll()
   }
 
-  private async lookForAll(): Promise<void> {
-    this.#isLooking = true
+  private async pollAll(): Promise<void> {
+    this.#isPolling = true
     while (this.#toLookFor.size > 0) {
       const waiters = [...this.#toLookFor]
       this.#toLookFor.clear()
@@ -108,10 +108,10 @@ export class Waiters implements EndSource {
           if (ending !== undefined) this.settle(waiter, ending)
         }
       } catch {
-        // The database is away, as the master's poll reports. The next look tries again.
+        // The database is away, as the master's poll reports. The next poll tries again.
       }
     }
-    this.#isLooking = false
+    this.#isPolling = false
   }
 
   private begin(): void {
@@ -119,18 +119,18 @@ export class Waiters implements EndSource {
     this.#feedLingers = undefined
     this.#interval ??= Meteor.setInterval(() => {
       this.openFeed()
-      for (const ofId of this.#waiting.values()) this.lookFor(ofId)
-    }, this.#master?.lookEvery ?? DEFAULT_LOOK_EVERY_MS)
+      for (const ofId of this.#waiting.values()) this.pollFor(ofId)
+    }, this.#master?.pollEvery ?? DEFAULT_POLL_EVERY_MS)
     this.#master?.waitBegins()
     if (this.#master?.mayRun() !== true) this.openFeed()
   }
 
-  /** A task that the own master runs has mostly ended before the first look, and needs no feed. */
+  /** A task that this process's master runs has mostly ended before the first poll, and needs no feed. */
   private openFeed(): void {
     if (this.#isFeedOpen) return
     this.#isFeedOpen = true
     this.#feed.open(_id => {
-      this.lookFor(this.#waiting.get(_id) ?? [])
+      this.pollFor(this.#waiting.get(_id) ?? [])
     })
   }
 

@@ -58,7 +58,7 @@ export type TickOutcome = 'done' | 'failed' | 'cancelled' | 'removed'
  */
 const REMEMBERED_MS = 3_600_000
 
-/** A tick at most this late was not missed: a master was busy, or took over from another. */
+/** With `catchUp: 'none'`, a tick that is at most this late still adds its task: a master was busy, or took over. */
 const ON_TIME_MS = 60_000
 
 const DAY_MS = 24 * 3_600_000
@@ -106,7 +106,7 @@ function hasSameTiming(stored: Timing, declared: DeclaredSchedule['timing']): bo
   return isDeepStrictEqual(stored, declared)
 }
 
-/** Whether this master should declare its schedules: it is the newest live one. */
+/** Whether this master must declare its schedules: it has not yet, or the last declarer has expired or is older. */
 export function shouldDeclare(
   { declaredBy }: ScheduleSet,
   id: string,
@@ -118,7 +118,7 @@ export function shouldDeclare(
   return declaredBy.expiresAt <= now || declaredBy.startedAt < startedAt
 }
 
-/** When a master that declares its schedules has started: later than all others, even if the clock was set back. */
+/** The start time to record for a declaring master: later than the last declarer's, even if the clock was set back. */
 export function startOf({ declaredBy }: ScheduleSet, now: Date): Date {
   return new Date(Math.max(now.getTime(), (declaredBy?.startedAt.getTime() ?? 0) + 1))
 }
@@ -163,6 +163,8 @@ export interface LastTask {
 }
 
 /**
+ * Decides what a due schedule does now.
+ *
  * @param last undefined if there is none. It may be the task of the tick that is due: a master added it, but its write
  * of the schedule failed
  */
@@ -174,7 +176,7 @@ export function step(schedule: StoredSchedule, last: LastTask | undefined, now: 
   if (nextAt === null || nextAt > now) return { schedule }
   const tick = latestOf(nextAt, tickAtOrBefore(timing, now))
   const following = { ...schedule, nextAt: tickAfter(timing, now) ?? null }
-  // Others have added a later tick while this master was suspended.
+  // Another master has already added the task of a later tick.
   const isPast = last !== undefined && last.at > tick && last.at <= now
   if (isPast && queuedAt === undefined) return { schedule: following }
   const isMissed = now.getTime() - tick.getTime() > (catchUp === 'last' ? DAY_MS : ON_TIME_MS)
