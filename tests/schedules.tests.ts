@@ -560,9 +560,9 @@ Tinytest.addAsync('schedules - an idle master with ten of them sends at most one
 Tinytest.addAsync(
   'schedules - data that does not fit its schema is said at the start, and not only at a tick',
   async test => {
-    const unfit = { taskType: 'textOnly', data: { text: 5 }, cron: '0 0 1 1 *' }
+    const unfit = { taskType: 'textOnly', data: { at: 5 }, cron: '0 0 1 1 *' }
     await withMaster({ options: options({ unfit, never }) }, async master => {
-      await master.written(/schedule unfit: all its tasks will fail: InvalidDataError: .*data: Expected text/)
+      await master.written(/schedule unfit: all its tasks will fail: InvalidDataError: .*data\.at\.0: Expected text/)
       await declared(master, 'unfit,never')
       const refused = master.call('onSchedule', 'runSchedule', 'unfit')
       test.matches(String(await refused.catch((error: unknown) => error)), /of type "textOnly" does not fit its schema/)

@@ -18,6 +18,9 @@ const ON_DRIVER_4 = ['storage - ', 'faults - persistent: a document ']
 const EXAMPLE = 'example - '
 const EXAMPLE_APP = path.join(ROOT, 'example')
 
+/** How many processes share all tests. */
+const SHARDS = 6
+
 /** Nothing listens there: the suites of pure modules never connect. */
 const NO_DATABASE = 'mongodb://127.0.0.1:1/none'
 
@@ -42,10 +45,12 @@ export async function allSuites(database: Database, filter: string): Promise<Cou
   return Promise.all([...onDriver4, ...ofExample, ...inShards(database, filter)])
 }
 
-/** Much of the time is spent waiting: six processes share the tests, unless there are only a few. */
+/** Much of the time is spent waiting: several processes share the tests, unless there are only a few. */
 function inShards(database: Database, filter: string): Promise<Count>[] {
-  const shards = filter === '' ? ['1/6', '2/6', '3/6', '4/6', '5/6', '6/6'] : ['1/1']
-  return shards.map(shard => onStandIn(database, filter, { [SHARD_VARIABLE]: shard }))
+  const shards = filter === '' ? SHARDS : 1
+  return Array.from({ length: shards }, (_, index) => {
+    return onStandIn(database, filter, { [SHARD_VARIABLE]: `${String(index + 1)}/${String(shards)}` })
+  })
 }
 
 /** @param app whose tests to run; without one, those of the package */

@@ -22,11 +22,11 @@ export interface PoolListener {
   jobStarted(claim: Claim): void
   /** This job reports its progress, or lines of its log. */
   jobReported(claim: Claim, report: Report): void
-  jobEnded(claim: Claim, end: JobOutcome): void
+  jobEnded(claim: Claim, outcome: JobOutcome): void
   /** A worker has not started this job, and will not. @param reason for the log; undefined when the job was recalled */
   jobReturned(claim: Claim, reason?: string): void
-  /** A worker died while it ran this job. @param aborted why the job was aborted, or why the pool closes, if so */
-  workerDied(claim: Claim, death: Death, aborted: Error | undefined): void
+  /** A worker died while it ran this job. @param abortReason why the job was aborted, or why the pool closes, if so */
+  workerDied(claim: Claim, death: Death, abortReason: Error | undefined): void
   /** A worker died, or hung and was killed, before it had started its only job. */
   workerDiedBefore(claim: Claim, death: Death): void
   /** The process of a worker is gone. What becomes of its jobs was reported before. */

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { MAX_TIMER_MS } from '../../common/policy'
 import type { WorkerStats } from '../../common/stats'
 import { counted } from '../../common/text'
+import { MEGABYTE } from '../machine'
 import type { Claim } from '../queue/claim'
 import { PREFETCHED_START_WITHIN_MS } from '../tuning'
 import { Forker } from './fork/forker'
@@ -13,7 +14,6 @@ import { type ExitReport, deathOf, isOwnFault, momentOf } from './workers/worker
 import { Worker } from './workers/worker'
 
 const USUAL_BOOT_TIME_MS = 1500
-const MEGABYTE = 2 ** 20
 
 /** Forks the workers, sends them jobs, and closes them. */
 export class Pool {

@@ -1,7 +1,6 @@
+import { MEGABYTE } from '../machine'
 import { type Ahead, Prefetch } from './prefetch'
 import type { Worker } from './workers/worker'
-
-const MEGABYTE = 1024 * 1024
 
 export interface SchedulerOptions {
   /** How many jobs a worker runs at once. */

@@ -1,5 +1,6 @@
 import inspector from 'node:inspector'
 import { serialize } from 'node:v8'
+import { MEGABYTE } from '../machine'
 import type { SentJob } from './workers/job'
 import type { Worker } from './workers/worker'
 
@@ -10,7 +11,6 @@ const MARGIN_MS = 1000
 
 /** Added for each megabyte of a job's data, which its worker has to read first. */
 const PER_MEGABYTE_MS = 1000
-const MEGABYTE = 2 ** 20
 
 /** What to do about a worker that is late. */
 export interface LateStarts {

@@ -4,25 +4,15 @@ import {
   type Job,
   type JobContext,
   type NewTask,
-  type StandardSchema,
   type TaskMap,
   type ToggleIPC,
 } from 'meteor/nschwarz:cluster'
 import { failUntil, hold } from './attempt-tasks'
 import type { ScheduleMethod } from './remote-protocol'
+import { schemaOf } from './result-tasks'
 
 /** How many jobs of a limited type one master runs at once. */
 export const LIMIT = 2
-
-/** A schema: the data is `{ text }`. */
-const TEXT_ONLY: StandardSchema = {
-  '~standard': {
-    version: 1,
-    vendor: 'test',
-    validate: value =>
-      typeof (value as { text?: unknown }).text === 'string' ? { value } : { issues: [{ message: 'Expected text' }] },
-  },
-}
 
 /** @returns when it ran: from and to, in milliseconds on a clock that all processes share */
 async function span(job: Job): Promise<[number, number]> {
@@ -64,7 +54,7 @@ export const limitTasks: TaskMap = {
     return TaskQueue[method](name)
   },
   tell: { run: tell, retries: 1, backoff: 10 },
-  textOnly: { run: () => undefined, schema: TEXT_ONLY },
+  textOnly: { run: () => undefined, schema: schemaOf(false) },
   setPaused: job => {
     const { isPaused, taskType } = job.data as { isPaused: boolean; taskType: string }
     return isPaused ? TaskQueue.pause(taskType) : TaskQueue.resume(taskType)

@@ -15,7 +15,7 @@ async function runOther(job: Job, _toggleIPC: ToggleIPC, { signal }: JobContext)
 }
 
 /** A schema as libraries have them: `{ at: text }` becomes `{ at: Date }`. */
-function schemaOf(isAsynchronous: boolean): StandardSchema<{ at: string }, { at: Date }> {
+export function schemaOf(isAsynchronous: boolean): StandardSchema<{ at: string }, { at: Date }> {
   const validate = (value: unknown) => {
     const { at } = value as { at?: unknown }
     if (at === 'throw') throw new Error('the schema is broken')

@@ -54,7 +54,7 @@ export interface WorkerListener {
   /** The function of this job is about to be called. */
   jobStarted(claim: Claim): void
   jobReported(claim: Claim, report: Report): void
-  jobEnded(claim: Claim, end: JobOutcome): void
+  jobEnded(claim: Claim, outcome: JobOutcome): void
   /**
    * The worker has not started this job, and will not.
    *
