@@ -1,7 +1,9 @@
 import js from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
-/** The arrows of docs/architecture.md: what each room may not import. A group of patterns is matched as in .gitignore. */
+/**
+ * The arrows of docs/architecture.md: what each room may not import. A group of patterns is matched as in .gitignore.
+ */
 function room(files, ...forbidden) {
   const patterns = forbidden.map(([group, message]) => ({ group: [group].flat(), message }))
   return { files, rules: { 'no-restricted-imports': ['error', { patterns }] } }
@@ -10,6 +12,8 @@ function room(files, ...forbidden) {
 export default tseslint.config(
   { ignores: ['**/node_modules/', '.cache/', '**/.meteor/local/', 'example/packages/', '**/package.js'] },
   js.configs.recommended,
+  // Prettier wraps the code.
+  { rules: { 'max-len': ['error', { code: 1000, comments: 120, ignoreUrls: true }] } },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],
@@ -53,8 +57,8 @@ export default tseslint.config(
     },
   },
   {
-    // The libraries of the peers are installed by `npm run bench` only, so there are no types to go by. The other folder
-    // has types of its own, which tools/check-types.js checks.
+    // The libraries of the peers are installed by `npm run bench` only, so there are no types to go by. The other
+    // folder has types of its own, which tools/check-types.js checks.
     files: ['bench/peers/**/*.ts', 'tests/types/registered/*.ts'],
     extends: [tseslint.configs.disableTypeChecked],
     languageOptions: { parserOptions: { project: null } },

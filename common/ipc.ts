@@ -20,7 +20,8 @@ export type MessageBroker = (respond: (answer?: unknown) => void, message: IpcMe
  * `toggleIPC`. Return the promise from the task function; otherwise the task counts as done before the answer arrives.
  *
  * Rejects with NoMessageBrokerError if the master has no `messageBroker`, with UnsendableValueError or
- * InvalidArgumentError if a message or an answer cannot be sent, and with what `onAnswer` or the `messageBroker` throws.
+ * InvalidArgumentError if a message or an answer cannot be sent, and with what `onAnswer` or the `messageBroker`
+ * throws.
  */
 export type ToggleIPC = <Result>(
   onAnswer: (answer: unknown) => Result | PromiseLike<Result>,

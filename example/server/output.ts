@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 
 /**
- * Pixels. The largest is what takes the time: about 80 ms for a flag, against a few for taking its task from the queue and
- * writing down that it is done.
+ * Pixels. The largest is what takes the time: about 80 ms for a flag, against a few for taking its task from the queue
+ * and writing down that it is done.
  */
 export const WIDTHS = [160, 640, 1920] as const
 

@@ -12,7 +12,9 @@ export class Schemas {
     this.#definitions = definitions
   }
 
-  /** The tasks keep what was given: a schema that changes it does so once, before the run. @throws as `parse` (rejects) */
+  /**
+   * The tasks keep what was given: a schema that changes it does so once, before the run. @throws as `parse` (rejects)
+   */
   async check(tasks: readonly Pick<Task, 'data' | 'taskType'>[]): Promise<void> {
     for (const { data, taskType } of tasks) {
       const schema = this.#definitions.get(taskType)?.schema

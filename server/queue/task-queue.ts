@@ -169,9 +169,9 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   }
 
   /**
-   * Pauses a task type, from any process and for every master: none of its tasks start until `resume` is called. Running
-   * jobs go on, and tasks may be added. The master of this process and its workers knows of it at once, the others
-   * within two `refreshRate`s.
+   * Pauses a task type, from any process and for every master: none of its tasks start until `resume` is called.
+   * Running jobs go on, and tasks may be added. The master of this process and its workers knows of it at once, the
+   * others within two `refreshRate`s.
    *
    * @returns whether the type was not paused before, once a majority of MongoDB's members has acknowledged the pause
    * @throws InvalidArgumentError (rejects) if `taskType` is not a non-empty string
@@ -201,7 +201,8 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
   /**
    * The schedules of this app, from any process.
    *
-   * @throws WrongProcessError (rejects) if the name of the app is not known: neither the option `app` nor `APP_ID` is set
+   * @throws WrongProcessError (rejects) if the name of the app is not known: neither the option `app` nor `APP_ID` is
+   * set
    */
   async schedules(): Promise<ScheduleStatus[]> {
     return this.#parts.schedules.list()

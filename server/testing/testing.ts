@@ -22,8 +22,8 @@ export const testing = {
   },
 
   /**
-   * Runs all tasks that are due, including those that they add, and waits for them. Retries that are due later, and paused
-   * types, are left.
+   * Runs all tasks that are due, including those that they add, and waits for them. Retries that are due later, and
+   * paused types, are left.
    */
   async drain(): Promise<void> {
     await (await helpers()).drain()

@@ -45,8 +45,8 @@ interface TimedOutcome {
 const STARTED: TaskEntry = { level: 'info', event: 'started', text: 'started' }
 
 /**
- * For tracing: gets `{ job, context }` in the worker, right before the task function is called. Stores that are bound to
- * the channel count within the function.
+ * For tracing: gets `{ job, context }` in the worker, right before the task function is called. Stores that are bound
+ * to the channel count within the function.
  */
 const RUN = diagnostics.channel('nschwarz:cluster:run')
 

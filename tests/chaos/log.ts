@@ -125,7 +125,9 @@ export type Fact =
     } & TaskName)
   /** A process waits for the end of a task; `wait`: which of its waiters. */
   | ({ readonly what: 'awaiting'; readonly wait: number } & TaskName)
-  /** What a waiter was told. `token`: what a done job returned. `error`: `Unsettled` if it was told nothing for long. */
+  /**
+   * What a waiter was told. `token`: what a done job returned. `error`: `Unsettled` if it was told nothing for long.
+   */
   | ({
       readonly what: 'learned'
       readonly wait: number

@@ -2,7 +2,10 @@
 import type { Plan } from '../chaos/log'
 import { DRIVER, type Story, caught, passes } from './chaos-story'
 
-/** Two jobs: one from 6000 to 6100, whose start was told at `toldAt`, and from 6500 on another, after which the task is done. */
+/**
+ * Two jobs: one from 6000 to 6100, whose start was told at `toldAt`, and from 6500 on another, after which the task is
+ * done.
+ */
 function runsAgain(story: Story, how?: 'done' | 'failed' | 'aborted', more: Partial<Plan> = {}, toldAt = 6000): Plan {
   const plan = story.add(5000, 'again', 'long', more)
   story.say(toldAt, 11, { what: 'told', token: story.job(plan, 6000, 100, how) })

@@ -57,7 +57,8 @@ if (killer !== undefined && !Cluster.isMaster()) {
 }
 
 if (process.env[PORT_THIEF_VARIABLE] !== undefined && !Cluster.isMaster()) {
-  // It listens before any startup hook runs. Not awaited: Meteor cannot import() a module with `await` at its top level.
+  // It listens before any startup hook runs. Not awaited: Meteor cannot import() a module with `await` at its top
+  // level.
   createServer().listen(Number(process.env.PORT), '127.0.0.1').unref()
 }
 

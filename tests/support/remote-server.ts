@@ -100,7 +100,10 @@ export class RemoteServer {
     }
   }
 
-  /** Reads nothing more of what the server and its workers write to stderr, until the function that it returns is called. */
+  /**
+   * Reads nothing more of what the server and its workers write to stderr, until the function that it returns is
+   * called.
+   */
   leaveStderrUnread(): () => void {
     this.#child.stderr?.pause()
     return () => this.#child.stderr?.resume()

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 /**
- * Generous, for slow and for loaded machines: a test that fails waits this long, one that passes never does. Meteor ends
- * a test after three minutes. TEST_PATIENCE is a factor.
+ * Generous, for slow and for loaded machines: a test that fails waits this long, one that passes never does. Meteor
+ * ends a test after three minutes. TEST_PATIENCE is a factor.
  */
 export const PATIENCE_MS = 80_000 * Number(process.env.TEST_PATIENCE ?? 1)
 

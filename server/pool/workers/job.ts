@@ -24,7 +24,9 @@ export interface JobCommands {
 /** A job that was sent to a worker: whether it has started, and why it was aborted, if it was. */
 export class SentJob {
   readonly claim: Claim
-  /** Milliseconds after its `run` message has left within which the job must start. The worker refuses a later start. */
+  /**
+   * Milliseconds after its `run` message has left within which the job must start. The worker refuses a later start.
+   */
   readonly startsWithin: number
   readonly #limits: Limits
   readonly #commands: JobCommands

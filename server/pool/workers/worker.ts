@@ -60,7 +60,9 @@ export class Worker implements JobCommands {
     return this.#state
   }
 
-  /** How many slots its jobs take, including those that it has not started. A job that waits for another lends its slot. */
+  /**
+   * How many slots its jobs take, including those that it has not started. A job that waits for another lends its slot.
+   */
   get load(): number {
     return this.#jobs.size - this.#requests.lentSlots
   }

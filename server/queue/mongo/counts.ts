@@ -6,7 +6,9 @@ import type { Filter, RawCollection } from './documents/schema'
 
 /** How many persistent tasks there are in each state. A number that is equal to the limit means at least so many. */
 export interface TaskCounts extends Readonly<Record<TaskState, number>> {
-  /** When the oldest of the waiting tasks was due; undefined if none waits. Of more than the limit: of those counted. */
+  /**
+   * When the oldest of the waiting tasks was due; undefined if none waits. Of more than the limit: of those counted.
+   */
   readonly oldestDueDate: Date | undefined
 }
 
@@ -36,7 +38,9 @@ export function checkCountOptions(options: unknown): CountOptions {
   return options
 }
 
-/** Each state is counted by its index. With a `taskType`, the scheduled and running tasks of other types are read, too. */
+/**
+ * Each state is counted by its index. With a `taskType`, the scheduled and running tasks of other types are read, too.
+ */
 export async function countTasks(
   tasks: RawCollection,
   { limit = DEFAULT_LIMIT, taskType }: CountOptions,

@@ -37,12 +37,15 @@ interface Waiter {
 /** In a process without a master. */
 const DEFAULT_POLL_EVERY_MS = 1000
 
-/** A feed stays open for this long after its last waiter: the next may come soon, and to open one takes milliseconds. */
+/**
+ * A feed stays open for this long after its last waiter: the next may come soon, and to open one takes milliseconds.
+ */
 const FEED_LINGERS_MS = 60_000
 
 /**
  * Who waits in this process for the end of a task. A waiter learns of it from the master of this process, which has
- * settled the task; from a feed, if another master did; or from a poll of the queue, which finds what no other reported.
+ * settled the task; from a feed, if another master did; or from a poll of the queue, which finds what no other
+ * reported.
  */
 export class Waiters implements EndSource {
   readonly #store: EndStore
@@ -50,7 +53,7 @@ export class Waiters implements EndSource {
   readonly #waiting = new Map<string, Set<Waiter>>()
   #master: MasterOfWaiters | undefined
   #interval: number | undefined
-  readonly #toLookFor = new Set<Waiter>()
+  readonly #toPoll = new Set<Waiter>()
   #isPolling = false
   #feedLingers: NodeJS.Timeout | undefined
   #isFeedOpen = false
@@ -90,17 +93,17 @@ export class Waiters implements EndSource {
     for (const waiter of ofId) if (isSame(waiter.task, task)) this.settle(waiter, ending)
   }
 
-  /** Looks at the queue soon for the ends of these tasks, all of them in one query. */
+  /** Polls the queue soon for the ends of these tasks, all of them in one query. */
   private pollFor(waiters: Iterable<Waiter>): void {
-    for (const waiter of waiters) if (waiter.isAdded) this.#toLookFor.add(waiter)
+    for (const waiter of waiters) if (waiter.isAdded) this.#toPoll.add(waiter)
     if (!this.#isPolling) void this.pollAll()
   }
 
   private async pollAll(): Promise<void> {
     this.#isPolling = true
-    while (this.#toLookFor.size > 0) {
-      const waiters = [...this.#toLookFor]
-      this.#toLookFor.clear()
+    while (this.#toPoll.size > 0) {
+      const waiters = [...this.#toPoll]
+      this.#toPoll.clear()
       try {
         const endings = await this.#store.endingsOf(waiters.map(({ task }) => task))
         for (const [index, waiter] of waiters.entries()) {

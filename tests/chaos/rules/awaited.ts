@@ -2,8 +2,9 @@ import { type History, type Rule, type TaskHistory, only } from '../history'
 import type { EntryOf } from '../log'
 
 /**
- * Whoever waits for a task is told how it ended, unless its own process dies: with the result of a job that was done, the
- * same for all who wait, for the event and in the queue if it is kept. Who waits for a task of the same `_id` joins it.
+ * Whoever waits for a task is told how it ended, unless its own process dies: with the result of a job that was done,
+ * the same for all who wait, for the event and in the queue if it is kept. Who waits for a task of the same `_id` joins
+ * it.
  */
 export const awaited: Rule = history =>
   history.tasks.flatMap(task => {
