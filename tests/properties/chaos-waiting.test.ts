@@ -69,6 +69,31 @@ passes('a task that waits beside workers that could, were they not blocked', sto
   busy(story, 4900, LONG, 20, 'blocking')
   waits(story, LONG)
 })
+/** A task that killed its worker, and that master 10 holds from 5000 on, until a worker has no other job. */
+function suspect(story: Story, waitsFor: number): void {
+  const plan = story.add(3000, 'suspect', 'dying')
+  story.job(plan, 3100, 10)
+  story.replaceWorker(3200)
+  story.say(3300, 11, { what: 'ready', bootedIn: 500, workers: 1, slots: 2, maxJobs: null })
+  story.stored(5000, plan, 'running', { token: 'alone', owner: 10 })
+  const { id, incarnation } = plan
+  story.say(5000 + waitsFor, 11, { what: 'start', id, incarnation, token: 'alone', attempt: 2 })
+  story.say(5010 + waitsFor, 11, { what: 'end', token: 'alone', how: 'done' })
+  story.event(5020 + waitsFor, plan, 'done', { token: 'alone' }).stored(5015 + waitsFor, plan, null)
+}
+passes('a task that waits while a worker is kept for a task that must run alone', story => {
+  ready(story, [11, 21], 2)
+  for (const master of [10, 20] as const) busy(story, 4900, LONG, master)
+  busy(story, 4950, LONG, 20)
+  suspect(story, LONG)
+  waits(story, LONG)
+})
+caught('waiting', 'a task that must run alone and waits beside a worker without jobs', story => {
+  ready(story, [11, 21], 2)
+  for (const from of [4900, 4950]) busy(story, from, LONG, 20)
+  suspect(story, LONG)
+})
+
 passes('a task that waits beside workers that were stopped', story => {
   ready(story)
   waits(story, LONG)

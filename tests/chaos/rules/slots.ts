@@ -49,9 +49,34 @@ function idleIn(history: History, ready: Ready, canShare: boolean): Pause[] {
   const gone = workerGoneFrom(history, worker)
   const until = Math.min(gone ?? Infinity, endingOf(history, master) ?? Infinity, last ?? Infinity, endOfRun(history))
   const slots = canShare ? ready.slots : 1
-  const busy = [...whenFull(jobs, slots), ...jobs.filter(job => runsAlone(history, job)).map(spanOf)]
+  const busy = [
+    ...whenFull(jobs, slots),
+    ...jobs.filter(job => runsAlone(history, job)).map(spanOf),
+    ...(canShare ? whenReserved(history, master) : []),
+  ]
   const idle = without([{ from: ready.at, until }], [...busy, ...unable(history, master), ...stopsOf(history, worker)])
   return idle.filter(({ from, until: end }) => end - from >= MIN_IDLE_MS * history.slowness)
+}
+
+/**
+ * When this master held a task that must run alone, until its job started: a worker gets no other jobs until those that
+ * it has are done. (For the task itself, a worker without jobs counts as idle all the same, by `alone`.)
+ */
+function whenReserved({ tasks }: History, master: Life): Pause[] {
+  return tasks.flatMap(({ plan, stored, jobs }) =>
+    stored
+      .filter(({ token, owner, from }) => token !== null && owner === master.pid && master.from <= from)
+      .filter(({ from }) =>
+        lostWorker(
+          jobs.filter(job => job.startedAt < from),
+          plan.incarnation,
+        ),
+      )
+      .map(({ from, until, token }) => {
+        const started = jobs.find(job => job.token === token)?.startedAt
+        return { from, until: Math.min(until, started ?? Infinity) }
+      }),
+  )
 }
 
 /** When this master should have had another worker. It should always have all of them. */
