@@ -19,11 +19,11 @@ const CHECKS: readonly Command[] = [
   ['node', 'tools/check-types.js'],
 ]
 
-/** By Node's own runner, each file by itself. */
+/** With Node's own `node:test`, each file by itself. */
 function propertyTests(): Command[] {
   const folder = 'tests/properties'
   const files = readdirSync(path.join(ROOT, folder)).filter(name => name.endsWith('.test.ts'))
-  return files.map(name => ['node', '--import', 'tsx', '--test', path.join(folder, name)])
+  return files.map(name => ['node', '--import', 'tsx', path.join(folder, name)])
 }
 
 const PATH_WITH_TOOLS = [path.join(ROOT, 'node_modules/.bin'), process.env.PATH].join(path.delimiter)

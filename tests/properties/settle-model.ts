@@ -101,15 +101,16 @@ const START: State = {
 
 /**
  * What may happen in one search, beside two claims: all of it at once would be millions of states, and no more rules.
+ * First those that find the most broken variants among the fewest states.
  */
 const SCENARIOS: readonly Partial<State['left']>[] = [
-  { await: 1, remove: 1, expire: 1 },
+  { cancel: 1, retry: 1, remove: 1, expire: 1 },
+  { await: 1, cancel: 1, loseAck: 1, failover: 1 },
   { loseAck: 1, failover: 1, expire: 1 },
   { remove: 1, add: 1, failover: 1, expire: 1 },
-  { cancel: 1, retry: 1, loseAck: 1, expire: 1 },
-  { cancel: 1, retry: 1, remove: 1, expire: 1 },
+  { await: 1, remove: 1, expire: 1 },
   { cancel: 1, remove: 1, add: 1, failover: 1 },
-  { await: 1, cancel: 1, loseAck: 1, failover: 1 },
+  { cancel: 1, retry: 1, loseAck: 1, expire: 1 },
 ]
 
 /** Visits every state of every scenario, until a rule is broken. */

@@ -1,6 +1,6 @@
 /** The checker of the crash suite: what a cancellation, and a removal, have to bring about. */
-import type { Plan } from '../chaos/log'
-import { DRIVER, type Story, caught, passes } from './chaos-story'
+import type { Plan } from '../../chaos/log'
+import { DRIVER, type Story, caught, passes } from './story'
 
 const WEB = 30
 

@@ -1,6 +1,6 @@
 /** The checker of the crash suite: what explains that a task runs again, and which number its attempts have. */
-import type { Plan } from '../chaos/log'
-import { DRIVER, type Story, caught, passes } from './chaos-story'
+import type { Plan } from '../../chaos/log'
+import { DRIVER, type Story, caught, passes } from './story'
 
 /**
  * Two jobs: one from 6000 to 6100, whose start was told at `toldAt`, and from 6500 on another, after which the task is

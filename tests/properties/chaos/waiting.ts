@@ -1,6 +1,6 @@
 /** The checker of the crash suite: which waits beside an idle worker count. */
-import type { Plan } from '../chaos/log'
-import { DRIVER, LEASE, type Story, WALL, caught, passes } from './chaos-story'
+import type { Plan } from '../../chaos/log'
+import { DRIVER, LEASE, type Story, WALL, caught, passes } from './story'
 
 /** What a task may wait: its lease, two looks at the queue and the repetition of a write. */
 const BOUND = LEASE + 500 + 5000

@@ -1,6 +1,6 @@
 /** The checker of the crash suite: what counts as lost, and what does not. */
-import { PLANNED_ERROR } from '../chaos/planned'
-import { type Story, caught, passes } from './chaos-story'
+import { PLANNED_ERROR } from '../../chaos/planned'
+import { type Story, caught, passes } from './story'
 
 caught('lost', 'a task that was acknowledged and never ran', story => {
   story.add(5000, 'gone')

@@ -1,5 +1,5 @@
 /** The checker of the crash suite: schedules. */
-import { type Story, DRIVER, caught, passes } from './chaos-story'
+import { type Story, DRIVER, caught, passes } from './story'
 
 /** A tick of the schedule `tick` each second, from 1000 to `until`, apart from those in the gap. */
 function ticks(story: Story, until: number, gap: { readonly from: number; readonly until: number }): void {

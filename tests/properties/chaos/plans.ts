@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
-import { isPayload, payloadOf } from '../chaos/bulk'
-import { planLoad } from '../chaos/load'
-import { planAttacks } from '../chaos/nemesis'
-import { planVariants } from '../chaos/settings'
-import { LEASE, WALL } from './chaos-story'
+import { isPayload, payloadOf } from '../../chaos/bulk'
+import { planLoad } from '../../chaos/load'
+import { planAttacks } from '../../chaos/nemesis'
+import { planVariants } from '../../chaos/settings'
+import { LEASE, WALL } from './story'
 
 void test('a plan of attacks is the same for the same seed, and has each kind of attack within 20 seconds', () => {
   const take = (seed: number) => {

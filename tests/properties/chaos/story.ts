@@ -1,10 +1,10 @@
 /** Histories of crash runs, written by hand, for the tests of the checker. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { check } from '../chaos/check'
-import type { Settings } from '../chaos/history'
-import type { Act, Attack, Entry, EntryOf, Fact, Kind, Plan, TaskEventName } from '../chaos/log'
-import { PLANNED_ERROR } from '../chaos/planned'
+import { check } from '../../chaos/check'
+import type { Settings } from '../../chaos/history'
+import type { Act, Attack, Entry, EntryOf, Fact, Kind, Plan, TaskEventName } from '../../chaos/log'
+import { PLANNED_ERROR } from '../../chaos/planned'
 
 export const LEASE = 3000
 const SETTINGS: Settings = { lease: LEASE, maxCrashes: 3, refreshRate: 250, abortGrace: 1000, hasNemesis: true }

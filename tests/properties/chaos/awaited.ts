@@ -1,6 +1,6 @@
 /** The checker of the crash suite: what waiters are told, and what they must not be. */
-import type { Plan } from '../chaos/log'
-import { type Story, caught, passes } from './chaos-story'
+import type { Plan } from '../../chaos/log'
+import { type Story, caught, passes } from './story'
 
 /** A waiter of master 10, which begins to wait; it learns something if `more` says what. */
 function waiter(story: Story, plan: Plan, wait: number, more?: { token?: string; error?: string }): void {

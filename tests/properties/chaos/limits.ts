@@ -1,7 +1,7 @@
 /** The checker of the crash suite: limits, pauses, and what jobs report. */
-import type { Plan } from '../chaos/log'
-import { PLANNED_ERROR } from '../chaos/planned'
-import { type Story, caught, passes } from './chaos-story'
+import type { Plan } from '../../chaos/log'
+import { PLANNED_ERROR } from '../../chaos/planned'
+import { type Story, caught, passes } from './story'
 
 /** Two jobs of this kind on master 10, the second of which starts `gap` milliseconds after the end of the first. */
 function two(story: Story, kind: 'limited' | 'short', gap: number, master: 10 | 20 = 10): void {
