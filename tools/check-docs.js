@@ -1,14 +1,14 @@
 // Checks README.md, CONTRIBUTING.md, CHANGELOG.md and docs/:
 // - A code block below `<!-- tests/examples/… -->` must equal that file, which the tests run. `--write` copies them in.
 //   There is no other block of TypeScript.
-// - Other code blocks (for browsers, mongosh and settings) must parse.
+// - Other code blocks (for mongosh and settings) must parse.
 // - A link into this repository must lead to a file, and to a heading of it.
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { transformSync } from 'esbuild'
 import { ROOT } from './setup.js'
 
-const BLOCK = /<!-- (tests\/examples\/\S+) -->\n\n```ts\n([\s\S]*?)```\n/g
+const BLOCK = /<!-- (tests\/examples\/\S+) -->\n\n```(\w+)\n([\s\S]*?)```\n/g
 
 /** How the README, which is also shown without the repository, links to its files. */
 const REPOSITORY =
@@ -20,8 +20,8 @@ function pages() {
 }
 
 function withExamples(text) {
-  return text.replace(BLOCK, (_block, example) => {
-    return `<!-- ${example} -->\n\n\`\`\`ts\n${readFileSync(path.join(ROOT, example), 'utf8')}\`\`\`\n`
+  return text.replace(BLOCK, (_block, example, language) => {
+    return `<!-- ${example} -->\n\n\`\`\`${language}\n${readFileSync(path.join(ROOT, example), 'utf8')}\`\`\`\n`
   })
 }
 

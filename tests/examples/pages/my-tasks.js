@@ -1,0 +1,7 @@
+import { Template } from 'meteor/templating'
+import { TaskQueue } from 'meteor/nschwarz:cluster'
+
+Template.myTasks.onCreated(function () {
+  this.subscribe('myTasks')
+})
+Template.myTasks.helpers({ tasks: () => TaskQueue.find({}, { sort: { createdAt: -1 } }) })
