@@ -121,7 +121,7 @@ const WEB_ONLY = 'no task runs in this process before cluster.initialize() is ca
 
 const STARTUP_IS_SLOW =
   'a Meteor.startup hook has not returned for 10 s, and no task runs before all hooks have returned. A hook that waits ' +
-  'for an event of a task waits for ever: wait by TaskQueue.run or TaskQueue.result, or call cluster.initialize() first.'
+  'for an event of a task waits for ever: wait with TaskQueue.run or TaskQueue.result, or call cluster.initialize() first.'
 
 function checkStopOptions(options: unknown): { readonly timeout?: number } {
   if (!isPlainObject(options)) {
@@ -133,12 +133,12 @@ function checkStopOptions(options: unknown): { readonly timeout?: number } {
   return options
 }
 
-/** In an application's test, its helpers may have to start the master. */
+/** In an application's test with `testing.mode('manual')`, only the helpers start the master. */
 function start(master: Master | undefined): void {
   if (!testMode.isManual) master?.start()
 }
 
-/** @returns undefined if this process declares none */
+/** @returns undefined without the option `schedules`; an empty array, for `{}`, removes those that are stored */
 function declaredSchedules(options: ResolvedOptions, definitions: Definitions): DeclaredSchedule[] | undefined {
   if (options.schedules === null) return undefined
   const declared = resolveSchedules(options.schedules, definitions)
@@ -158,9 +158,9 @@ function startMaster(
   const master = createMaster(definitions, options, log, declared)
   testMode.cluster = { definitions, master, options }
   waiters.useMaster({
-    mayRun: () => master.isRunning,
+    isRunning: () => master.isRunning,
     pollEvery: options.refreshRate,
-    // A startup hook may wait, and dispatching starts after the last of them.
+    // A startup hook may wait for a task: dispatching must not wait for the end of all hooks.
     waitBegins: () => {
       if (options.autoInitialize) start(master)
     },

@@ -331,7 +331,7 @@ Tinytest.add('batches - a buffered claim that is dropped leaves no priority behi
   Object.assign(scheduler, { idleSlots: 0 })
   queue.open()
   const held = heldClaim(0)
-  queue.take(held)
+  queue.accept(held)
   queue.drop(held)
   queue.announce(1)
   test.equal(queue.wanted, 0)

@@ -56,8 +56,8 @@ export class Ahead {
 }
 
 /**
- * Says how many jobs to prefetch and to buffer, by how long jobs take and how large they are. Otherwise, short jobs
- * would wait for messages and for the database. Long jobs are better left to whoever is free first.
+ * Says how many jobs to prefetch and to buffer, by how long jobs take and how large they are. Without prefetching,
+ * short jobs would wait for messages and for the database. Long jobs are better left to whoever is free first.
  */
 export class Prefetch {
   /** Mean milliseconds, by task type. */

@@ -16,7 +16,7 @@ export class Scheduler {
   readonly #workers: ReadonlySet<Worker>
   readonly #options: SchedulerOptions
   readonly #prefetch = new Prefetch()
-  /** Gets no other job until it is idle, and then one that is to run alone. */
+  /** The worker that gets no further jobs until it is idle, and then one that is to run alone. */
   #reserved: Worker | undefined
 
   constructor(workers: ReadonlySet<Worker>, options: SchedulerOptions) {
@@ -88,7 +88,7 @@ export class Scheduler {
 
   /** Whether jobs may be sent to a worker, now or once it has booted. */
   isOpen(worker: Worker): boolean {
-    const isKept = worker === this.#reserved || worker.isReserved
+    const isKept = worker === this.#reserved || worker.runsAlone
     const { state } = worker
     return (state === 'booting' || state === 'ready') && !isKept && !this.isWornOut(worker)
   }

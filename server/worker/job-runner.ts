@@ -41,12 +41,12 @@ interface TimedOutcome {
   readonly duration: number
 }
 
-/** The master logs the outcome of each job. */
+/** Only the start is logged here: the master logs the outcome. */
 const STARTED: TaskEntry = { level: 'info', event: 'started', text: 'started' }
 
 /**
  * For tracing: gets `{ job, context }` in the worker, right before the task function is called. Stores that are bound
- * to the channel count within the function.
+ * to the channel are set while the function runs.
  */
 const RUN = diagnostics.channel('nschwarz:cluster:run')
 
@@ -61,7 +61,7 @@ export class JobRunner {
   readonly #current: CurrentJob
   readonly #waits: Waits
   /** In the order in which they are started. */
-  readonly #waiting: RunMessage[] = []
+  readonly #unstarted: RunMessage[] = []
   /** The jobs that are running, by token. */
   readonly #running = new Map<string, JobAbort>()
   /**
@@ -117,8 +117,8 @@ export class JobRunner {
   private receive(message: ToWorker): void {
     switch (message.kind) {
       case 'run':
-        this.#waiting.push(message)
-        if (this.#waiting.length === 1) this.startSoon()
+        this.#unstarted.push(message)
+        if (this.#unstarted.length === 1) this.startSoon()
         return
       case 'recall':
         this.returnRecalled(message.token)
@@ -190,7 +190,7 @@ export class JobRunner {
 
   private startNext(): void {
     while (this.#starting === undefined && this.#running.size < this.#options.slots + this.#waits.lentSlots) {
-      const next = this.#waiting.shift()
+      const next = this.#unstarted.shift()
       if (next === undefined) return
       if (isInTime(next)) void this.run(next)
       else this.refuse(next)
@@ -198,9 +198,9 @@ export class JobRunner {
   }
 
   private returnRecalled(token: string): void {
-    const index = this.#waiting.findIndex(message => message.token === token)
+    const index = this.#unstarted.findIndex(message => message.token === token)
     if (index === -1) return
-    this.#waiting.splice(index, 1)
+    this.#unstarted.splice(index, 1)
     this.#link.send({ kind: 'recalled', token })
   }
 
@@ -257,7 +257,7 @@ export class JobRunner {
     let outcome: Outcome
     try {
       const parsing = this.withParsedData(job)
-      // A short job takes no longer than to wait for a promise that is settled.
+      // Awaiting data that is no promise would take as long as a short job.
       const checked = parsing instanceof Promise ? await parsing : parsing
       outcome = 'outcome' in checked ? checked.outcome : done(await this.call(checked.job, toggleIPC, context))
     } catch (thrown) {

@@ -38,7 +38,8 @@ class Client {
 /** Runs an example whose imports are these modules, or installed. @returns its exports */
 function run(file: string, modules: Readonly<Record<string, object>>): Record<string, unknown> {
   const source = readFileSync(new URL(`../examples/pages/${file}`, import.meta.url), 'utf8')
-  const { code } = transformSync(source, { loader: 'jsx', format: 'cjs', jsx: 'automatic' })
+  // Like Meteor's compiler, which makes of an element a call of `React.createElement`.
+  const { code } = transformSync(source, { loader: 'jsx', format: 'cjs', jsx: 'transform' })
   const module = { exports: {} }
   const load = (id: string): unknown => modules[id] ?? installed(id)
   const start = compileFunction(code, ['module', 'require']) as (module: object, require: typeof load) => void
@@ -73,6 +74,7 @@ void test('the Blaze example subscribes with its template, and hands it a cursor
     helpers: (helpers: typeof given.helpers) => (given.helpers = helpers),
   }
   run('my-tasks.js', {
+    './my-tasks.html': {},
     'meteor/templating': { Template: { myTasks } },
     'meteor/nschwarz:cluster': { TaskQueue: client },
   })

@@ -6,7 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Settlement, Verdict } from '../../server/queue/claim'
-import { type Found, findingOf, lossAmong } from '../../server/queue/mongo/claims/verdict'
+import { type FoundTask, findingOf, lossIn } from '../../server/queue/mongo/claims/verdict'
 
 /** One rule of the design each, left out. The first is the design itself. */
 export const VARIANTS = [
@@ -323,7 +323,7 @@ function learnOfRequest(state: State, index: 0 | 1): boolean {
 /** A renewal that finds another token: the claim is void, and `stalled` is no end of the task. */
 function renew(state: State, index: 0 | 1): boolean {
   const master = state.masters[index]
-  if (lossAmong(claimOf(master), foundOf(state.committed)) === undefined) return false
+  if (lossIn(claimOf(master), foundOf(state.committed)) === undefined) return false
   state.masters[index] = { phase: 'idle' }
   return true
 }
@@ -495,7 +495,7 @@ function claimOf({ incarnation = 0, token = '' }: Master): Parameters<typeof fin
   return { token, task: { createdAt: new Date(incarnation), sequence: incarnation } as never }
 }
 
-function foundOf(doc: Doc | null): Found | null {
+function foundOf(doc: Doc | null): FoundTask | null {
   if (doc === null) return null
   const { incarnation, isAwaited, isRequested, replaced, settledBy, state, token } = doc
   return {

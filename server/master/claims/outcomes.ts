@@ -62,8 +62,8 @@ export class Outcomes {
   }
 
   /**
-   * The worker died while it ran the job. The job is to blame, unless the worker was killed because a job did not
-   * finish.
+   * The worker died while it ran the job. A crash is counted only if no other job ran. If others did, the job becomes a
+   * suspect. If the worker was killed for another job, nothing is held against this one.
    */
   workerDied(held: HeldClaim, death: Death, abortReason?: Error): void {
     const { blame, how, pid } = death

@@ -32,7 +32,7 @@ export interface Aftermath {
   readonly emit?: () => Promise<void> | undefined
 }
 
-/** Settles a claim whose job has left; then logs the outcome and emits its event. */
+/** Settles a claim once no worker and no buffer has its job. Then logs the outcome and emits its event. */
 export class Settler {
   readonly #parts: SettlerParts
   #listener: SettlerListener | undefined

@@ -17,7 +17,7 @@ import type { Outcomes } from '../claims/outcomes'
  *
  * | mode     | entered                                          | it fetches                                      |
  * | -------- | ------------------------------------------------ | ----------------------------------------------- |
- * | closed   | initially; by `close`, which releases all claims | nothing; it releases a fetch in flight          |
+ * | closed   | initially; by `close`, which releases all claims | nothing; it releases what is still fetched      |
  * | onDemand | by `open`; when fewer tasks waited than a fetch  | what was announced, for idle slots              |
  * |          | asked for; when nothing was sent for a second    |                                                 |
  * | ahead    | when as many tasks waited as a fetch asked for:  | also what the workers need soon, once half of   |
@@ -127,7 +127,7 @@ export class LocalQueue {
       this.announceUnknown(true)
       throw error
     })
-    for (const held of claims) this.take(held)
+    for (const held of claims) this.accept(held)
     // More tasks may wait that come before those in the buffer.
     if (isOvertaken && mayBeMore) this.noteAnnounced(claims.at(-1)?.claim.task.priority ?? Infinity)
     this.followUp(wanted, mayBeMore)
@@ -137,11 +137,11 @@ export class LocalQueue {
 
   /** Stores a new task already claimed. @throws DuplicateTaskError (rejects) */
   async addClaimed(task: Task): Promise<void> {
-    this.take(await this.#parts.claims.addClaimed(task))
+    this.accept(await this.#parts.claims.addClaimed(task))
   }
 
   /** Buffers a claim that no worker has, or settles it if its job must not start. */
-  take(held: HeldClaim): void {
+  accept(held: HeldClaim): void {
     // Its task may have been cancelled or lost since it was fetched.
     if (held.place !== 'buffered') return
     const { task } = held.claim
@@ -239,7 +239,7 @@ export class LocalQueue {
     const { feed, pool } = this.#parts
     const { bufferLimit, idleSlots } = pool.scheduler
     if (this.#buffer.size <= 2 * bufferLimit + idleSlots) return
-    // The feed would report the released tasks as new, and of any priority.
+    // The feed would report the released tasks as new, at an unknown priority, and this master would fetch them again.
     void feed.stop()
     for (const held of this.removeAllBut(bufferLimit + idleSlots)) this.release(held)
   }

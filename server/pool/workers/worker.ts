@@ -101,7 +101,7 @@ export class Worker implements JobCommands {
   }
 
   /** Whether it has a job that is to run alone, and that does not wait for another. */
-  get isReserved(): boolean {
+  get runsAlone(): boolean {
     return this.#alone !== undefined && !this.#requests.isLent(this.#alone)
   }
 

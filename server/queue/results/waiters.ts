@@ -20,7 +20,7 @@ export interface EndFeed {
 /** The master of this process. */
 export interface MasterOfWaiters {
   /** Whether it runs tasks, and learns of most ends itself. */
-  readonly mayRun: () => boolean
+  readonly isRunning: () => boolean
   /** Milliseconds between two polls of the queue. */
   readonly pollEvery: number
   /** Somebody begins to wait. */
@@ -34,23 +34,22 @@ interface Waiter {
   isAdded: boolean
 }
 
-/** In a process without a master. */
+/** The pause between two polls in a process without a master. */
 const DEFAULT_POLL_EVERY_MS = 1000
 
 /**
- * A feed stays open for this long after its last waiter: the next may come soon, and to open one takes milliseconds.
+ * A feed stays open for this long after its last waiter: the next may come soon, and opening a feed takes milliseconds.
  */
 const FEED_LINGERS_MS = 60_000
 
 /**
  * Who waits in this process for the end of a task. A waiter learns of it from the master of this process, which has
- * settled the task; from a feed, if another master did; or from a poll of the queue, which finds what no other
- * reported.
+ * settled the task; from a feed, if another master did; or from a poll, which finds what neither of them reported.
  */
 export class Waiters implements EndSource {
   readonly #store: EndStore
   readonly #feed: EndFeed
-  readonly #waiting = new Map<string, Set<Waiter>>()
+  readonly #waitersById = new Map<string, Set<Waiter>>()
   #master: MasterOfWaiters | undefined
   #interval: number | undefined
   readonly #toPoll = new Set<Waiter>()
@@ -72,8 +71,8 @@ export class Waiters implements EndSource {
     let resolve!: (ending: Ending) => void
     const ending = new Promise<Ending>(settle => (resolve = settle))
     const waiter: Waiter = { task, resolve, isAdded: false }
-    const ofId = this.#waiting.get(task._id) ?? new Set()
-    this.#waiting.set(task._id, ofId.add(waiter))
+    const ofId = this.#waitersById.get(task._id) ?? new Set()
+    this.#waitersById.set(task._id, ofId.add(waiter))
     this.begin()
     return {
       ending,
@@ -87,10 +86,10 @@ export class Waiters implements EndSource {
 
   /** A task has ended. Its event comes after this. */
   ended(task: Incarnation, endingOf: () => Ending): void {
-    const ofId = this.#waiting.get(task._id)
+    const ofId = this.#waitersById.get(task._id)
     if (ofId === undefined) return
     const ending = endingOf()
-    for (const waiter of ofId) if (isSame(waiter.task, task)) this.settle(waiter, ending)
+    for (const waiter of ofId) if (isSame(waiter.task, task)) this.resolveWaiter(waiter, ending)
   }
 
   /** Polls the queue soon for the ends of these tasks, all of them in one query. */
@@ -108,7 +107,7 @@ export class Waiters implements EndSource {
         const endings = await this.#store.endingsOf(waiters.map(({ task }) => task))
         for (const [index, waiter] of waiters.entries()) {
           const ending = endings[index]
-          if (ending !== undefined) this.settle(waiter, ending)
+          if (ending !== undefined) this.resolveWaiter(waiter, ending)
         }
       } catch {
         // The database is away, as the master's poll reports. The next poll tries again.
@@ -122,31 +121,31 @@ export class Waiters implements EndSource {
     this.#feedLingers = undefined
     this.#interval ??= Meteor.setInterval(() => {
       this.openFeed()
-      for (const ofId of this.#waiting.values()) this.pollFor(ofId)
+      for (const ofId of this.#waitersById.values()) this.pollFor(ofId)
     }, this.#master?.pollEvery ?? DEFAULT_POLL_EVERY_MS)
     this.#master?.waitBegins()
-    if (this.#master?.mayRun() !== true) this.openFeed()
+    if (this.#master?.isRunning() !== true) this.openFeed()
   }
 
-  /** A task that this process's master runs has mostly ended before the first poll, and needs no feed. */
+  /** Not before the first poll, if this process's master runs tasks: most have ended by then. */
   private openFeed(): void {
     if (this.#isFeedOpen) return
     this.#isFeedOpen = true
     this.#feed.open(_id => {
-      this.pollFor(this.#waiting.get(_id) ?? [])
+      this.pollFor(this.#waitersById.get(_id) ?? [])
     })
   }
 
-  private settle(waiter: Waiter, ending: Ending): void {
+  private resolveWaiter(waiter: Waiter, ending: Ending): void {
     this.remove(waiter)
     waiter.resolve(ending)
   }
 
   private remove(waiter: Waiter): void {
-    const ofId = this.#waiting.get(waiter.task._id)
+    const ofId = this.#waitersById.get(waiter.task._id)
     ofId?.delete(waiter)
-    if (ofId?.size === 0) this.#waiting.delete(waiter.task._id)
-    if (this.#waiting.size === 0) this.rest()
+    if (ofId?.size === 0) this.#waitersById.delete(waiter.task._id)
+    if (this.#waitersById.size === 0) this.rest()
   }
 
   private rest(): void {

@@ -1,5 +1,6 @@
 import { Template } from 'meteor/templating'
 import { TaskQueue } from 'meteor/nschwarz:cluster'
+import './my-tasks.html'
 
 Template.myTasks.onCreated(function () {
   this.subscribe('myTasks')

@@ -1,3 +1,4 @@
+import React from 'react'
 import { Meteor } from 'meteor/meteor'
 import { useTracker } from 'meteor/react-meteor-data'
 import { TaskQueue } from 'meteor/nschwarz:cluster'

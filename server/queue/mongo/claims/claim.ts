@@ -23,7 +23,7 @@ import {
 } from '../documents/schema'
 import { heldByAny } from './settle'
 import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, renewed } from '../documents/updates'
-import { FOUND_FIELDS, lossAmong } from './verdict'
+import { FOUND_FIELDS, lossIn } from './verdict'
 
 /**
  * MongoDB merges the sorted index scans of at most 200 types (internalQueryMaxScansToExplode). Above that, it would
@@ -170,7 +170,7 @@ export class MongoClaims {
     const byId = new Map(found.map(task => [task._id, task]))
     return new Map(
       claims.flatMap(claim => {
-        const loss = lossAmong(claim, byId.get(claim.task._id) ?? null)
+        const loss = lossIn(claim, byId.get(claim.task._id) ?? null)
         return loss === undefined ? [] : [[claim.token, loss] as const]
       }),
     )

@@ -8,7 +8,7 @@ import { isWatched } from '../../retention'
 import type { StoredTask } from '../documents/schema'
 
 /** The fields that the rules read. */
-export type Found = Partial<
+export type FoundTask = Partial<
   Pick<
     StoredTask,
     'state' | 'createdAt' | 'sequence' | 'settledBy' | 'replaced' | 'cancelRequestedAt' | 'awaited' | 'audience'
@@ -48,7 +48,7 @@ export interface Unanswered {
 export function findingOf(
   claim: Pick<Claim, 'task' | 'token'>,
   kind: Settlement['kind'],
-  found: Found | null,
+  found: FoundTask | null,
   unanswered?: Unanswered,
 ): Finding {
   if (found === null) return kind === 'done' ? goneUnless(unanswered) : 'removed'
@@ -62,17 +62,17 @@ export function findingOf(
 }
 
 /** What a look-up says about a claim for which nothing was written; undefined while it holds the task. */
-export function lossAmong(claim: Pick<Claim, 'task' | 'token'>, found: Found | null): Loss | undefined {
+export function lossIn(claim: Pick<Claim, 'task' | 'token'>, found: FoundTask | null): Loss | undefined {
   if (found === null || !isSame(claim.task, found)) return 'removed'
   return found.claim?.token === claim.token ? undefined : lossOf(found)
 }
 
 /** Null and missing count as no request. */
-export function hasCancelRequest({ cancelRequestedAt }: Found): boolean {
+export function hasCancelRequest({ cancelRequestedAt }: FoundTask): boolean {
   return (cancelRequestedAt ?? undefined) !== undefined
 }
 
-function lossOf({ state }: Found): Loss {
+function lossOf({ state }: FoundTask): Loss {
   return state === 'cancelled' ? 'cancelledElsewhere' : 'takenOver'
 }
 
@@ -89,7 +89,7 @@ function goneUnless(unanswered: Unanswered | undefined): Verdict {
  * As `goneUnless`. But a done task that was taken over is kept, and the task that replaces it names the token that
  * settled it.
  */
-function replacedBy({ replaced }: Found, token: string, unanswered: Unanswered | undefined): Verdict {
+function replacedBy({ replaced }: FoundTask, token: string, unanswered: Unanswered | undefined): Verdict {
   if (replaced === token) return 'settled'
   return replaced === undefined ? goneUnless(unanswered) : 'takenOver'
 }
