@@ -141,6 +141,11 @@ Tinytest.addAsync('conformance - a port in use ends a server', async test => {
   taken.close()
 })
 
+Tinytest.addAsync('conformance - a server exits when the database is away at its start', async () => {
+  const MONGO_URL = 'mongodb://127.0.0.1:1/none?serverSelectionTimeoutMS=100'
+  await new RemoteServer('remote', { MONGO_URL }).exited()
+})
+
 Tinytest.addAsync('conformance - a server exits when the process that METEOR_PARENT_PID names is gone', async test => {
   const server = new RemoteServer('remote', { METEOR_PARENT_PID: String(2 ** 22 + 1) })
   await server.exited()

@@ -36,7 +36,7 @@ export class Gate {
   /** The way through this gate, to this database. Direct, since a replica set would tell its own addresses. */
   urlOf(database: string): string {
     const { port } = this.#server.address() as { port: number }
-    return `mongodb://127.0.0.1:${String(port)}/${database}?directConnection=true&serverSelectionTimeoutMS=500`
+    return `mongodb://127.0.0.1:${String(port)}/${database}?directConnection=true&serverSelectionTimeoutMS=2000`
   }
 
   shut(): void {

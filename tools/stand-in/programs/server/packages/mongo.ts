@@ -33,7 +33,13 @@ const mongo = connect()
 function connect(): { readonly client: MongoClient } {
   const { MONGO_URL } = process.env
   if (MONGO_URL === undefined) throw new Error('MONGO_URL must be set in environment')
-  return { client: new driver.MongoClient(MONGO_URL, { ignoreUndefined: true }) }
+  const client = new driver.MongoClient(MONGO_URL, { ignoreUndefined: true })
+  // The driver does not try again if its first connection fails. Meteor's server then dies in a startup hook.
+  client.once('topologyClosed', () => {
+    console.error('cannot connect to', MONGO_URL)
+    process.exit(1)
+  })
+  return { client }
 }
 
 class Cursor {
