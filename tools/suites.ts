@@ -4,7 +4,7 @@ import type { Count } from './count'
 import { execute } from './execute'
 import { type Database, onDatabaseOfItsOwn } from './mongod'
 import { ROOT, hasMeteor } from './setup.js'
-import { DRIVER_VARIABLE, SHARD_VARIABLE } from './stand-in/programs/server/variables'
+import { DRIVER_VARIABLE, NO_DATABASE_VARIABLE, SHARD_VARIABLE } from './stand-in/programs/server/variables'
 import { standInForAppTests, standInForTests } from './stand-in/start'
 import { SUITES_VARIABLE } from '../tests/support/remote-protocol'
 
@@ -27,7 +27,8 @@ const NO_DATABASE = 'mongodb://127.0.0.1:1/none'
 /** The suites of pure modules, without a database. */
 export function pureSuites(): Promise<Count> {
   const { command, args, env } = standInForTests()
-  return count(command, args, { ...env, [SUITES_VARIABLE]: 'pure', MONGO_URL: NO_DATABASE, PORT: '0' })
+  const needsNone = { [SUITES_VARIABLE]: 'pure', [NO_DATABASE_VARIABLE]: '1', MONGO_URL: NO_DATABASE }
+  return count(command, args, { ...env, ...needsNone, PORT: '0' })
 }
 
 /** @param filter part of the names of the tests to run; '' runs all */

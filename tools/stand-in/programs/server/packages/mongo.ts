@@ -7,7 +7,7 @@ import path from 'node:path'
 import type { Collection as RawCollection, Document, Filter, MongoClient, UpdateFilter } from 'mongodb'
 import type * as Driver from 'mongodb'
 import type { Mongo as Real } from 'meteor/mongo'
-import { DRIVER_VARIABLE } from '../variables'
+import { DRIVER_VARIABLE, NO_DATABASE_VARIABLE } from '../variables'
 import { Meteor } from './meteor'
 import { Random } from './random'
 
@@ -34,11 +34,8 @@ function connect(): { readonly client: MongoClient } {
   const { MONGO_URL } = process.env
   if (MONGO_URL === undefined) throw new Error('MONGO_URL must be set in environment')
   const client = new driver.MongoClient(MONGO_URL, { ignoreUndefined: true })
-  // The driver does not try again if its first connection fails. Meteor's server then dies in a startup hook.
-  client.once('topologyClosed', () => {
-    console.error('cannot connect to', MONGO_URL)
-    process.exit(1)
-  })
+  // As Meteor does: a server that cannot connect dies. The driver does not try again if its first connection fails.
+  if (process.env[NO_DATABASE_VARIABLE] === undefined) Meteor.startup(() => client.connect())
   return { client }
 }
 
