@@ -635,7 +635,7 @@ storage('a task of a process whose clock is ahead waits again when it is release
 storage('many tasks that could not be stored are not taken for stored', async (test, { database }) => {
   const gate = await Gate.open(process.env.MONGO_URL ?? '')
   const { MongoClient } = MongoInternals.NpmModules.mongodb.module
-  const client = new MongoClient(gate.urlOf(database.name), { serverSelectionTimeoutMS: 100 })
+  const client = new MongoClient(gate.urlOf(database.name))
   const tasks = client.db().collection('taskQueue') as unknown as Raw
   try {
     await tasks.findOne()
