@@ -300,9 +300,10 @@ for (const inMemory of [false, true]) {
         await blocked
         await master.written(new RegExp(`hold:${killed}\tworker ${String(pid)} died .*crash 1 of 3`))
         const data = { message: 'its own error', milliseconds: 100 }
-        const failed = await master.addTask({ taskType: 'throwAfter', data, timeout: 1500, inMemory })
+        // On a loaded machine, the worker may take seconds for these 100 ms.
+        const failed = await master.addTask({ taskType: 'throwAfter', data, timeout: 4000, inMemory })
         await master.written(new RegExp(`throwAfter:${failed}\tstarted`))
-        await master.call('block', 2500)
+        await master.call('block', 5000)
         const { value } = await master.ending(failed)
         assert.equal((value as Error).message, 'its own error')
       })
