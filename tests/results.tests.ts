@@ -1,6 +1,9 @@
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Tinytest, type TestCaseResults } from 'meteor/tinytest'
-import { CommandGate } from './support/command-gate'
+import { createTask } from '../common/task'
+import { Waiters } from '../server/queue/results/waiters'
+import { behindCommandGate } from './support/behind-command-gate'
+import { type Command, CommandGate } from './support/command-gate'
 import { RUNNING_HOOK_VARIABLE } from './support/remote-protocol'
 import { type RemoteMaster, behindGate, sharedMaster, withDatabase, withMaster } from './support/remote-master'
 import { QUEUES, cancelledEvents } from './support/queues'
@@ -377,6 +380,52 @@ Tinytest.addAsync('results - a waiter outlives the death of the master that runs
       })
     })
   })
+})
+
+Tinytest.addAsync(
+  'results - the end of a task that runs here is not looked up, even while a feed is open',
+  async test => {
+    const isFeed = ({ name, body }: Command) => name === 'aggregate' && JSON.stringify(body).includes('"ended"')
+    /** A poll looks up the ends of all tasks that are waited for. */
+    const looksUpOne = ({ name, body }: Command) => {
+      const text = JSON.stringify(body)
+      return name === 'find' && text.includes('"awaited"') && !text.includes('"tomorrow"')
+    }
+    await behindCommandGate(
+      () => 'pass',
+      { keepAlive: 'always', refreshRate: 100 },
+      async (master, gate) => {
+        await waitForLater(master, { ...TOMORROW, _id: 'tomorrow' })
+        await eventually('a feed is open', () => gate.commands.some(isFeed))
+        for (let n = 0; n < 20; n++) await master.call('run', { taskType: 'echo', data: {} })
+        test.equal(gate.commands.filter(looksUpOne).length, 0)
+      },
+    )
+  },
+)
+
+Tinytest.addAsync('results - no feed is open while all that is waited for runs here', async test => {
+  let polls = 0
+  const endingsOf = () => {
+    polls++
+    return Promise.resolve([])
+  }
+  let isOpen = false
+  const feed = { open: () => (isOpen = true), close: () => (isOpen = false) }
+  const waiters = new Waiters({ endingsOf }, feed)
+  let runsHere = true
+  const mayHold = () => runsHere
+  waiters.useMaster({ isRunning: () => true, mayHold, pollEvery: 10, waitBegins: () => undefined })
+  const wait = waiters.wait(createTask({ taskType: 'echo', data: {} }))
+  try {
+    wait.taskAdded(false)
+    await eventually('it is polled for', () => polls >= 3)
+    test.isFalse(isOpen)
+    runsHere = false
+    await eventually('a feed is open', () => isOpen)
+  } finally {
+    wait.stop()
+  }
 })
 
 Tinytest.addAsync('results - a waiter outlives an outage of the database', async test => {

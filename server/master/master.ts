@@ -89,6 +89,11 @@ export class Master {
     return this.#mode === 'running'
   }
 
+  /** Whether it may hold a claim on a task of this `_id`. */
+  mayHold(_id: string): boolean {
+    return this.#parts.claims.mayHold(_id)
+  }
+
   async stats(): Promise<ClusterStats> {
     const { admission, claims, pool } = this.#parts
     return { workers: await pool.stats(), buffered: claims.buffered, paused: admission.paused }

@@ -21,6 +21,8 @@ export interface EndFeed {
 export interface MasterOfWaiters {
   /** Whether it runs tasks, and learns of most ends itself. */
   readonly isRunning: () => boolean
+  /** Whether it may hold a claim on a task of this `_id`: then it reports the end itself. */
+  readonly mayHold: (_id: string) => boolean
   /** Milliseconds between two polls of the queue. */
   readonly pollEvery: number
   /** Somebody begins to wait. */
@@ -38,7 +40,8 @@ interface Waiter {
 const DEFAULT_POLL_EVERY_MS = 1000
 
 /**
- * A feed stays open for this long after its last waiter: the next may come soon, and opening a feed takes milliseconds.
+ * A feed stays open for this long after a waiter last needed it: the next may come soon, and opening a feed takes
+ * milliseconds.
  */
 const FEED_LINGERS_MS = 60_000
 
@@ -117,23 +120,42 @@ export class Waiters implements EndSource {
   }
 
   private begin(): void {
-    clearTimeout(this.#feedLingers)
-    this.#feedLingers = undefined
     this.#interval ??= Meteor.setInterval(() => {
-      this.openFeed()
-      for (const ofId of this.#waitersById.values()) this.pollFor(ofId)
+      this.tick()
     }, this.#master?.pollEvery ?? DEFAULT_POLL_EVERY_MS)
     this.#master?.waitBegins()
     if (this.#master?.isRunning() !== true) this.openFeed()
   }
 
-  /** Not before the first poll, if this process's master runs tasks: most have ended by then. */
+  private tick(): void {
+    const waiters = [...this.#waitersById.values()].flatMap(ofId => [...ofId])
+    if (waiters.some(({ isAdded, task }) => isAdded && !this.isReported(task._id))) this.openFeed()
+    else this.closeFeedSoon()
+    this.pollFor(waiters)
+  }
+
+  /** Whether the master of this process reports the end of the task, so that nobody else need. */
+  private isReported(_id: string): boolean {
+    return this.#master?.mayHold(_id) === true
+  }
+
   private openFeed(): void {
+    clearTimeout(this.#feedLingers)
+    this.#feedLingers = undefined
     if (this.#isFeedOpen) return
     this.#isFeedOpen = true
     this.#feed.open(_id => {
-      this.pollFor(this.#waitersById.get(_id) ?? [])
+      if (!this.isReported(_id)) this.pollFor(this.#waitersById.get(_id) ?? [])
     })
+  }
+
+  private closeFeedSoon(): void {
+    if (!this.#isFeedOpen) return
+    this.#feedLingers ??= setTimeout(() => {
+      this.#feedLingers = undefined
+      this.#isFeedOpen = false
+      this.#feed.close()
+    }, FEED_LINGERS_MS).unref()
   }
 
   private resolveWaiter(waiter: Waiter, ending: Ending): void {
@@ -151,11 +173,6 @@ export class Waiters implements EndSource {
   private rest(): void {
     if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
     this.#interval = undefined
-    if (!this.#isFeedOpen) return
-    this.#feedLingers ??= setTimeout(() => {
-      this.#feedLingers = undefined
-      this.#isFeedOpen = false
-      this.#feed.close()
-    }, FEED_LINGERS_MS).unref()
+    this.closeFeedSoon()
   }
 }
