@@ -1,5 +1,5 @@
 import diagnostics from 'node:diagnostics_channel'
-// The global one has other types in an app that also has those of browsers.
+// In an app that has the types of browsers, the global one has theirs.
 import { performance } from 'node:perf_hooks'
 import type { EndSource } from '../../common/ending'
 import { clockOffset, hasJumped, monotonicNow } from '../../common/clock'
@@ -224,8 +224,8 @@ export class JobRunner {
     this.#starting = undefined
     // Invariant 2: if the start left too late, another master may run the task by now.
     if (isInTime(message)) {
-      const ending = await this.begin(job, message, abort)
-      this.report(message, ending)
+      const timed = await this.begin(job, message, abort)
+      this.report(message, timed)
     } else this.refuse(message)
     this.#running.delete(token)
     // Starts the next job in the turn of the report, so that both travel in one message.
@@ -235,9 +235,9 @@ export class JobRunner {
 
   /** Calls the function, and then starts the next job, if there is a slot for it. */
   private begin(job: Job, message: RunMessage, abort: JobAbort): Promise<TimedOutcome> {
-    const ending = this.execute(job, message, abort)
+    const timed = this.execute(job, message, abort)
     this.startNext()
-    return ending
+    return timed
   }
 
   private async execute(job: Job, { token, attempt }: RunMessage, abort: JobAbort): Promise<TimedOutcome> {
@@ -293,9 +293,9 @@ export class JobRunner {
     return definition.run
   }
 
-  private report({ token }: RunMessage, ending: TimedOutcome): void {
+  private report({ token }: RunMessage, timed: TimedOutcome): void {
     const memory = this.#options.reportsMemory ? { rss: process.memoryUsage.rss() } : {}
-    this.#link.send({ kind: 'outcome', token, ...ending, ...memory })
+    this.#link.send({ kind: 'outcome', token, ...timed, ...memory })
   }
 }
 
