@@ -159,7 +159,7 @@ function startMaster(
   testMode.cluster = { definitions, master, options }
   waiters.useMaster({
     isRunning: () => master.isRunning,
-    mayHold: _id => master.mayHold(_id),
+    holds: _id => master.holds(_id),
     pollEvery: options.refreshRate,
     // A startup hook may wait for a task: dispatching must not wait for the end of all hooks.
     waitBegins: () => {

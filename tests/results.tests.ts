@@ -1,6 +1,10 @@
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Tinytest, type TestCaseResults } from 'meteor/tinytest'
+import { createLog } from '../common/log'
 import { createTask } from '../common/task'
+import { Admission } from '../server/master/claims/admission'
+import { Claims } from '../server/master/claims/claims'
+import type { MongoClaims } from '../server/queue/mongo/claims/claim'
 import { Waiters } from '../server/queue/results/waiters'
 import { behindCommandGate } from './support/behind-command-gate'
 import { type Command, CommandGate } from './support/command-gate'
@@ -414,8 +418,8 @@ Tinytest.addAsync('results - no feed is open while all that is waited for runs h
   const feed = { open: () => (isOpen = true), close: () => (isOpen = false) }
   const waiters = new Waiters({ endingsOf }, feed)
   let runsHere = true
-  const mayHold = () => runsHere
-  waiters.useMaster({ isRunning: () => true, mayHold, pollEvery: 10, waitBegins: () => undefined })
+  const holds = () => runsHere
+  waiters.useMaster({ isRunning: () => true, holds, pollEvery: 10, waitBegins: () => undefined })
   const wait = waiters.wait(createTask({ taskType: 'echo', data: {} }))
   try {
     wait.taskAdded(false)
@@ -426,6 +430,14 @@ Tinytest.addAsync('results - no feed is open while all that is waited for runs h
   } finally {
     wait.stop()
   }
+})
+
+Tinytest.add('results - a fetch in flight may hold a task, and does not count as reporting its end', test => {
+  const queue = { claim: () => new Promise(() => undefined) } as unknown as MongoClaims
+  const log = createLog('error')
+  const claims = new Claims({ admission: new Admission(new Map()), queue, leaseDuration: 15_000, log })
+  void claims.fetch(1)
+  test.equal([claims.holds('elsewhere'), claims.mayHold('elsewhere')], [false, true])
 })
 
 Tinytest.addAsync('results - a waiter outlives an outage of the database', async test => {

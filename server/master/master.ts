@@ -89,9 +89,9 @@ export class Master {
     return this.#mode === 'running'
   }
 
-  /** Whether it may hold a claim on a task of this `_id`. */
-  mayHold(_id: string): boolean {
-    return this.#parts.claims.mayHold(_id)
+  /** Whether it holds a claim on a task of this `_id`. */
+  holds(_id: string): boolean {
+    return this.#parts.claims.holds(_id)
   }
 
   async stats(): Promise<ClusterStats> {

@@ -84,9 +84,14 @@ export class Claims {
     return this.#held.get(token)
   }
 
+  /** Whether a persistent task of this `_id` is held. */
+  holds(_id: string): boolean {
+    return this.leased().some(({ claim }) => claim.task._id === _id)
+  }
+
   /** Whether a task of this `_id` is held, or may be in a fetch in flight. */
   mayHold(_id: string): boolean {
-    return this.#fetches.size > 0 || this.leased().some(({ claim }) => claim.task._id === _id)
+    return this.#fetches.size > 0 || this.holds(_id)
   }
 
   /** Whether a job waits for a worker. */

@@ -21,8 +21,8 @@ export interface EndFeed {
 export interface MasterOfWaiters {
   /** Whether it runs tasks, and learns of most ends itself. */
   readonly isRunning: () => boolean
-  /** Whether it may hold a claim on a task of this `_id`: then it reports the end itself. */
-  readonly mayHold: (_id: string) => boolean
+  /** Whether it holds a claim on a task of this `_id`: then it reports the end itself. */
+  readonly holds: (_id: string) => boolean
   /** Milliseconds between two polls of the queue. */
   readonly pollEvery: number
   /** Somebody begins to wait. */
@@ -136,7 +136,7 @@ export class Waiters implements EndSource {
 
   /** Whether the master of this process reports the end of the task, so that nobody else need. */
   private isReported(_id: string): boolean {
-    return this.#master?.mayHold(_id) === true
+    return this.#master?.holds(_id) === true
   }
 
   private openFeed(): void {
