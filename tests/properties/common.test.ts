@@ -135,7 +135,9 @@ const monster: fc.Arbitrary<Error> = fc
   )
   .map(([parts, links, value]) => {
     const errors = parts.map(([Class, fields]) => Object.assign(new Class('message'), fields))
-    for (const [from, to, field] of links) {
+    // Replacing a stack formats the old one, which throws once the name or the message cannot be converted.
+    const stacksFirst = [...links].sort(([, , a], [, , b]) => Number(b === 'stack') - Number(a === 'stack'))
+    for (const [from, to, field] of stacksFirst) {
       const target = errors[to % errors.length]
       const given = field === 'cause' ? target : field === 'errors' ? Array(40).fill(target) : value
       Object.defineProperty(errors[from % errors.length], field, { value: given, configurable: true, enumerable: true })
