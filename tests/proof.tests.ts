@@ -9,6 +9,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { MongoInternals } from 'meteor/mongo'
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
+import { Prefetch } from '../server/pool/prefetch'
+import type { Claim } from '../server/queue/claim'
 import { behindTap, isClaim, isOnQueue, isRenewal, isSettlement, isWrite, tapped, withTap } from './support/behind-tap'
 import type { TestDatabase } from './support/database'
 import { isAlive } from './support/processes'
@@ -89,18 +91,29 @@ async function startsMeanwhile(master: RemoteMaster, _id: string, before = 0): P
   return hasStarted()
 }
 
-/** Whether the mean duration of jobs is below what is worth prefetching for, by what the worker has logged. */
-function lastJobsWereShort(master: RemoteMaster): boolean {
-  const durations = [...master.output.matchAll(/\tdone in (\d+) ms/g)].map(([, duration]) => Number(duration))
-  return durations.slice(-20).every(duration => duration <= 1)
-}
-
 /** Until all of these are done: one look at the events for all. */
 async function allDone(master: RemoteMaster, ids: readonly string[]): Promise<void> {
   await master.until('the ends of many tasks', () => {
     const done = new Set(master.notices('done').map(({ task }) => task._id))
     return ids.every(_id => done.has(_id))
   })
+}
+
+/**
+ * Whether other jobs are sent ahead behind one of type `blockUntil`, by the durations in the log. It comes another way
+ * than events, so this waits for the lines of `ids`.
+ */
+async function arePrefetched(master: RemoteMaster, ids: readonly string[]): Promise<boolean> {
+  const lines = () => [...master.output.matchAll(/:blockUntil:(\S+)\tdone in (\d+) ms/g)]
+  await master.until('the ends of many tasks in the log', () => {
+    const done = new Set(lines().map(([, _id = '']) => _id))
+    return ids.every(_id => done.has(_id))
+  })
+  const prefetch = new Prefetch()
+  // The log has rounded them.
+  for (const [, , duration] of lines()) prefetch.record('blockUntil', Number(duration) + 0.5)
+  const claim = { task: { taskType: 'blockUntil' } } as Claim
+  return prefetch.aheadIfLow({ load: 1, jobs: [{ claim, runningFor: 0 }] }, 1) !== undefined
 }
 
 /** How often a job of this task has started so far. */
@@ -546,8 +559,7 @@ for (const inMemory of [false, true]) {
           await master.resultOf({ taskType: 'echo', data: {} })
           const short = { taskType: 'blockUntil', data: { file: present }, inMemory }
           // Jobs are prefetched while the last ones were short.
-          do await allDone(master, await master.call('addTasks', Array<NewTask>(50).fill(short)))
-          while (!lastJobsWereShort(master))
+          while (!(await arePrefetched(master, await master.call('addTasks', Array<NewTask>(20).fill(short)))));
           const stored = async () => (inMemory ? master.call('tasks') : tasks.find().toArray())
           const blocking = { ...short, data: { file: missing }, priority: 9 }
           const [blocked = '', ...ids] = await master.call('addTasks', [blocking, ...Array<NewTask>(20).fill(short)])
