@@ -2,18 +2,18 @@
  * meteor/mongo on a server: the asynchronous collection methods over MongoDB's own driver, in the version that
  * DRIVER_VARIABLE selects.
  */
-import { createRequire } from 'node:module'
 import path from 'node:path'
 import type { Collection as RawCollection, Document, Filter, MongoClient, UpdateFilter } from 'mongodb'
 import type * as Driver from 'mongodb'
 import type { Mongo as Real } from 'meteor/mongo'
+import { runCached } from '../cached-script'
 import { DRIVER_VARIABLE, NO_DATABASE_VARIABLE } from '../variables'
 import { Meteor } from './meteor'
 import { Random } from './random'
 
 const driverName = process.env[DRIVER_VARIABLE] === '4' ? 'mongodb-4' : 'mongodb'
 const driverFile = path.join(__meteor_bootstrap__.serverDir, '../../../drivers', `${driverName}.cjs`)
-const driver = createRequire(import.meta.url)(driverFile) as typeof Driver
+const driver = runCached(driverFile) as typeof Driver
 
 type Selector = string | Filter<Document>
 type FindOptions = Pick<Driver.FindOptions, 'sort' | 'skip' | 'limit' | 'projection'> & { readonly fields?: Document }
