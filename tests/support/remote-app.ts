@@ -19,6 +19,7 @@ import {
 import { errorToWire, toWire } from '../../common/pipe/wire'
 import { held, messageBroker } from './broker'
 import { skew } from '../chaos/skew'
+import { blockFor } from './block-for'
 import { hasMasterImports } from './has-master-imports'
 import {
   type Call,
@@ -220,10 +221,7 @@ const calls: Calls = {
     return [ids, await Promise.all(ids.map(_id => TaskQueue.cancel(_id)))]
   },
   cancelThenRetry: async _id => [await TaskQueue.cancel(_id), await TaskQueue.retry(_id)],
-  block: milliseconds => {
-    const end = performance.now() + milliseconds
-    while (performance.now() < end);
-  },
+  block: blockFor,
   stop: async options => cluster?.stop(options),
   listen: (type, mode, options) => {
     const listener = listeners.get(type + mode) ?? listenerFor(type, mode)

@@ -3,6 +3,7 @@ import { existsSync, writeSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { foreign, forged } from './forgeries'
 import { faultyTasks } from './faulty-tasks'
+import { blockFor } from './block-for'
 import { limitTasks } from './limit-tasks'
 import { hasMasterImports } from './has-master-imports'
 import { attemptTasks, hold } from './attempt-tasks'
@@ -21,6 +22,11 @@ export class ApplicationError extends Error {
     super(message, { cause: new RangeError('the reason') })
     this.name = 'ApplicationError'
   }
+}
+
+/** Blocks the event loop until a file is there. */
+function blockUntilExists({ data }: Job): void {
+  while (!existsSync((data as { file: string }).file)) blockFor(5)
 }
 
 function converse(
@@ -97,14 +103,14 @@ export const taskMap: TaskMap = {
     isMasterBeforeCluster,
     hasMasterImports: hasMasterImports(),
   }),
-  /** Blocks the event loop until a file is there. @returns which attempt it was */
+  /** @returns which attempt it was */
   blockUntil: (job, _toggleIPC, { attempt }) => {
-    while (!existsSync((job.data as { file: string }).file));
+    blockUntilExists(job)
     return attempt
   },
   /** As `blockUntil`, and then holds without blocking. */
   blockThenHold: async (job, toggleIPC) => {
-    while (!existsSync((job.data as { file: string }).file));
+    blockUntilExists(job)
     await hold(job, toggleIPC)
   },
   holdThenFail: async (job, toggleIPC) => {
@@ -173,8 +179,7 @@ export const taskMap: TaskMap = {
     ),
   /** Blocks the event loop of its worker. */
   block: job => {
-    const end = performance.now() + (job.data as { milliseconds: number }).milliseconds
-    while (performance.now() < end);
+    blockFor((job.data as { milliseconds: number }).milliseconds)
     return process.pid
   },
   /** Its worker is idle, and hears nothing any more. */

@@ -36,8 +36,10 @@ export async function eventually(
   patience = PATIENCE_MS,
 ): Promise<void> {
   const deadline = performance.now() + patience
+  let delay = 10
   while (!(await isSo())) {
     if (performance.now() > deadline) throw new Error(`waited ${String(patience)} ms until ${what}`)
-    await pause(10)
+    await pause(delay)
+    delay = Math.min(1.2 * delay, 50)
   }
 }
