@@ -44,28 +44,30 @@ export interface ResolvedDefinition extends Omit<TaskPolicy, 'backoff'> {
   readonly perMaster?: number
 }
 
-/** The policy that counts for a task. */
-export interface Policy {
+/** How a task is tried again. */
+export interface RetryPolicy {
   readonly retries: number
   readonly backoff: Backoff | BackoffFunction
-  /** Milliseconds; undefined for no limit. */
-  readonly timeout: number | undefined
-  /** Milliseconds; undefined if a done task is not kept. */
-  readonly keepDone: number | undefined
 }
 
 /** By `taskType`. A Map, since an object would have an entry for `constructor`. */
 export type Definitions = ReadonlyMap<string, ResolvedDefinition>
 
-/** The policy that counts for this task: each value is its own, else its type's, else the default. */
-export function policyOf(task: TaskPolicy & Job, definitions: Definitions): Policy {
-  const { retries = 0, backoff = DEFAULT_BACKOFF, timeout, keepDone } = definitions.get(task.taskType) ?? {}
-  return {
-    retries: task.retries ?? retries,
-    backoff: task.backoff ?? backoff,
-    timeout: task.timeout ?? timeout,
-    keepDone: task.keepDone ?? keepDone,
-  }
+// What counts for a task: its own value, else its type's, else the default.
+
+export function retryPolicyOf(task: TaskPolicy & Job, definitions: Definitions): RetryPolicy {
+  const { retries = 0, backoff = DEFAULT_BACKOFF } = definitions.get(task.taskType) ?? {}
+  return { retries: task.retries ?? retries, backoff: task.backoff ?? backoff }
+}
+
+/** @returns milliseconds; undefined for no limit */
+export function timeoutOf(task: TaskPolicy & Job, definitions: Definitions): number | undefined {
+  return task.timeout ?? definitions.get(task.taskType)?.timeout
+}
+
+/** @returns milliseconds; undefined if a done task is not kept */
+export function keepDoneOf(task: TaskPolicy & Job, definitions: Definitions): number | undefined {
+  return task.keepDone ?? definitions.get(task.taskType)?.keepDone
 }
 
 const FIELDS = namesOf<keyof TaskDefinition>({

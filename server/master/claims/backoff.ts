@@ -3,13 +3,13 @@ import type { Log } from '../../../common/log'
 import { isDelay } from '../../../common/delay'
 import { DEFAULT_BACKOFF, delayOf } from '../../../common/policy'
 import type { Task } from '../../../common/task'
-import type { Policy } from '../../../common/task-map'
+import type { RetryPolicy } from '../../../common/task-map'
 
 /**
  * Milliseconds until the next attempt, after this many failed ones. If the application's own function fails, the
  * default is used, so that the task keeps its retry.
  */
-export function delayAfter({ backoff }: Policy, task: Task, failures: number, error: Error, log: Log): number {
+export function delayAfter({ backoff }: RetryPolicy, task: Task, failures: number, error: Error, log: Log): number {
   if (typeof backoff !== 'function') return delayOf(backoff, failures, Math.random())
   try {
     const delay: unknown = backoff(failures, error)

@@ -2,7 +2,7 @@ import { ClusterStoppedError, TaskTimeoutError, WorkerCrashError, textOf } from 
 import type { Log, TaskEntry } from '../../../common/log'
 import { type WireValue, errorFromWire, errorToWire } from '../../../common/pipe/wire'
 import { type Task, type TaskFailure, failuresOf } from '../../../common/task'
-import { type Definitions, policyOf } from '../../../common/task-map'
+import { type Definitions, keepDoneOf, retryPolicyOf, timeoutOf } from '../../../common/task-map'
 import type { Death, JobOutcome } from '../../pool/workers/worker-exit'
 import type { Counts, Release, Settlement } from '../../queue/claim'
 import { revive } from '../../revive'
@@ -56,7 +56,7 @@ export class Outcomes {
     if (isDecided(held)) this.cancel(held, true)
     else if (outcome.kind === 'done') this.complete(held, outcome.value, milliseconds)
     else if (abortReason instanceof ClusterStoppedError) this.releaseForStop(held)
-    else if (abortReason instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, abortReason))
+    else if (abortReason instanceof TaskTimeoutError) this.retryOrFail(held, this.causeOf(held, abortReason))
     else if (outcome.kind === 'postponed') this.postpone(held, outcome.delay)
     else this.retryOrFail(held, failureCause(revive(errorFromWire(outcome.error)), milliseconds), outcome.isFinal)
   }
@@ -69,7 +69,7 @@ export class Outcomes {
     const { blame, how, pid } = death
     if (isDecided(held)) this.cancel(held, true)
     else if (abortReason instanceof ClusterStoppedError) this.releaseForStop(held)
-    else if (abortReason instanceof TaskTimeoutError) this.retryOrFail(held, this.timeoutOf(held, abortReason, pid))
+    else if (abortReason instanceof TaskTimeoutError) this.retryOrFail(held, this.causeOf(held, abortReason, pid))
     else if (blame === 'certain') this.countCrash(held, death)
     else if (blame === 'none')
       this.release(held, { hasStarted: true }, `its worker was killed for another job (${how})`)
@@ -114,7 +114,7 @@ export class Outcomes {
 
   private complete(held: HeldClaim, value: WireValue, milliseconds: number): void {
     const { task } = held.claim
-    const { keepDone } = policyOf(task, this.#parts.definitions)
+    const keepDone = keepDoneOf(task, this.#parts.definitions)
     const kept = isResultWanted(task, keepDone) ? storedResult(value) : undefined
     if (kept !== undefined && 'error' in kept) {
       this.retryOrFail(held, failureCause(kept.error, milliseconds), true)
@@ -139,7 +139,7 @@ export class Outcomes {
     const { task } = held.claim
     const { error } = cause
     const counts = { failures: failuresOf(task) + 1 }
-    const policy = policyOf(task, this.#parts.definitions)
+    const policy = retryPolicyOf(task, this.#parts.definitions)
     if (isFinal || counts.failures > policy.retries) {
       this.fail(held, error, counts, finalEntry(cause, task.attempts ?? 1))
       return
@@ -172,8 +172,8 @@ export class Outcomes {
   }
 
   /** @param killed the pid of the worker that was killed, since the job did not finish within its grace */
-  private timeoutOf({ claim: { task } }: HeldClaim, error: TaskTimeoutError, killed?: number): Cause {
-    return timeoutCause(error, policyOf(task, this.#parts.definitions).timeout, killed)
+  private causeOf({ claim: { task } }: HeldClaim, error: TaskTimeoutError, killed?: number): Cause {
+    return timeoutCause(error, timeoutOf(task, this.#parts.definitions), killed)
   }
 
   private releaseAsSuspect(held: HeldClaim, hasStarted: boolean, reason: string): void {

@@ -1,5 +1,5 @@
 import { UnsendableValueError } from '../../../common/errors'
-import { type Definitions, policyOf } from '../../../common/task-map'
+import { type Definitions, timeoutOf } from '../../../common/task-map'
 import type { Limits } from '../../pool/workers/job'
 import type { Pool } from '../../pool/pool'
 import type { Ahead } from '../../pool/prefetch'
@@ -103,7 +103,6 @@ export class Assigner {
 
   private limitsOf({ claim, lease }: HeldClaim): Limits {
     const { abortGrace, definitions } = this.#parts
-    const { timeout } = policyOf(claim.task, definitions)
-    return { startBefore: lease?.endsAt, timeout, grace: abortGrace }
+    return { startBefore: lease?.endsAt, timeout: timeoutOf(claim.task, definitions), grace: abortGrace }
   }
 }

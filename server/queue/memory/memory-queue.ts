@@ -113,21 +113,20 @@ export class MemoryQueue implements InMemoryTasks {
   settle({ claim, report, settlement }: SettleRequest): Verdict {
     const entry = this.#entries.get(claim.task._id)
     if (entry?.token !== claim.token) return 'removed'
-    delete entry.token
-    this.addReport(entry, report)
     if (entry.isCancelRequested === true || settlement.kind === 'cancelled') {
-      delete entry.isCancelRequested
-      this.keepEnded({ task: cancelledTask(entry.task, !('hasStarted' in settlement) || settlement.hasStarted) })
+      const hasStarted = !('hasStarted' in settlement) || settlement.hasStarted
+      this.keepEnded({ task: cancelledTask({ ...entry.task, ...report }, hasStarted) })
       return 'cancelled'
     }
-    this.leave(entry, settlement)
+    if (settlement.kind === 'done' && settlement.kept === undefined && !isWatched(entry.task)) this.drop(entry)
+    else this.leave({ ...entry.task, ...report }, settlement)
     return 'settled'
   }
 
   /** Changes nothing if the task no longer carries the token of the claim. */
   report({ task: { _id }, token }: Claim, fields: ReportFields): void {
     const entry = this.#entries.get(_id)
-    if (entry?.token === token) this.addReport(entry, fields)
+    if (entry?.token === token) entry.task = { ...entry.task, ...fields }
   }
 
   /**
@@ -195,26 +194,21 @@ export class MemoryQueue implements InMemoryTasks {
     this.#queued.add(entry)
   }
 
-  private leave(entry: Entry, settlement: Exclude<Settlement, { kind: 'cancelled' }>): void {
+  /** Makes a new entry, which has no token. */
+  private leave(task: Task, settlement: Exclude<Settlement, { kind: 'cancelled' }>): void {
     switch (settlement.kind) {
       case 'done':
-        if (settlement.kept !== undefined || isWatched(entry.task)) {
-          this.keep(doneEntry(entry.task, settlement), Math.max(settlement.keepDone ?? 0, watchedFor(entry.task)))
-        } else this.drop(entry)
+        this.keep(doneEntry(task, settlement), Math.max(settlement.keepDone ?? 0, watchedFor(task)))
         return
       case 'failed':
-        this.keepEnded(failedEntry(entry.task, settlement))
+        this.keepEnded(failedEntry(task, settlement))
         return
       case 'retried':
-        this.enqueue(retriedTask(entry.task, settlement), settlement.delay)
+        this.enqueue(retriedTask(task, settlement), settlement.delay)
         return
       case 'released':
-        this.enqueue(releasedTask(entry.task, settlement), settlement.delay)
+        this.enqueue(releasedTask(task, settlement), settlement.delay)
     }
-  }
-
-  private addReport(entry: Entry, fields: ReportFields): void {
-    entry.task = { ...entry.task, ...fields }
   }
 
   private drop(entry: Entry): void {
