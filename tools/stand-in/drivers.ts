@@ -37,7 +37,7 @@ function bundleDriver(name: string, banner: string, file: string): void {
     minifyWhitespace: true,
     logLevel: 'error',
   })
-  writeCacheOf(unfinished)
+  writeCacheOf(unfinished, file)
   // Another process may be reading them. A file without its cache counts as missing.
   renameSync(cacheOf(unfinished), cacheOf(file))
   renameSync(unfinished, file)

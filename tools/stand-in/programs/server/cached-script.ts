@@ -11,23 +11,28 @@ export function cacheOf(file: string): string {
 
 /** @returns what the file exports */
 export function runCached(file: string): unknown {
-  return run(file, compile(file, readFileSync(cacheOf(file))))
+  const options = { filename: file, cachedData: readFileSync(cacheOf(file)) }
+  return run(file, new Script(wrapped(file), options))
 }
 
-/** Runs the file once, so that the functions that this needs are in the cache. */
-export function writeCacheOf(file: string): void {
-  const script = compile(file)
+/**
+ * Runs the file once, so that the functions that this needs are in the cache.
+ *
+ * @param name what the file will be called: stacks take it from the cache
+ */
+export function writeCacheOf(file: string, name: string): void {
+  const script = new Script(wrapped(file), { filename: name })
   run(file, script)
   writeFileSync(cacheOf(file), script.createCachedData())
 }
 
-function compile(filename: string, cachedData?: Buffer): Script {
-  return new Script(Module.wrap(readFileSync(filename, 'utf8')), { filename, cachedData })
+function wrapped(file: string): string {
+  return Module.wrap(readFileSync(file, 'utf8'))
 }
 
 function run(file: string, script: Script): unknown {
   const module = { exports: {} }
-  const wrapped = script.runInThisContext() as (...args: unknown[]) => void
-  wrapped(module.exports, createRequire(file), module, file, path.dirname(file))
+  const load = script.runInThisContext() as (...args: unknown[]) => void
+  load(module.exports, createRequire(file), module, file, path.dirname(file))
   return module.exports
 }
