@@ -349,8 +349,11 @@ const MOST_COMMANDS = 60
 Tinytest.addAsync('faults - 5,000 tasks that were moved to tomorrow do not hold up one that is due', async test => {
   const run = async (master: RemoteMaster, gate: CommandGate) => {
     test.equal((await master.ending('due')).event, 'done')
-    const sent = gate.sent('find', 'findAndModify', 'update', 'aggregate', 'delete').length
-    test.isTrue(sent < MOST_COMMANDS, `${String(sent)} commands`)
+    const writes = gate.sent('findAndModify', 'update', 'delete').length
+    test.isTrue(writes < MOST_COMMANDS, `${String(writes)} writes`)
+    // How often the change stream has the queue polled meanwhile depends on the machine, but not on each task.
+    const reads = gate.sent('find', 'aggregate').length
+    test.isTrue(reads < 500, `${String(reads)} reads`)
     test.equal(await master.database.tasks.countDocuments({ priority: 5, state: 'scheduled' }), 5000)
   }
   await behindCommandGate(passAll, NO_TICKS, run, addMoved)
