@@ -3,11 +3,21 @@
  * many modules are compiled one by one, and it takes four times as long to boot.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { type BuildResult, type Metafile, type OutputFile, buildSync } from 'esbuild'
 import { ROOT } from '../setup.js'
-import { bundleDrivers } from './drivers'
+import { DRIVERS, bundleDrivers } from './drivers'
 import { type Program, readProgram } from './program'
 
 const HERE = import.meta.dirname
@@ -55,8 +65,21 @@ function build(program: Program, app?: string): string {
   const hash = createHash('sha256').update(MAIN)
   for (const { path: file, contents } of outputFiles) hash.update(path.basename(file)).update(contents)
   const folder = path.join(parent, hash.digest('hex').slice(0, 16))
-  if (!existsSync(folder)) write(folder, outputFiles)
+  if (existsSync(folder)) utimesSync(folder, new Date(), new Date())
+  else write(folder, outputFiles)
+  removeUnused(parent)
   return path.join(folder, 'main.js')
+}
+
+const DAY_MS = 86_400_000
+
+/** Removes the bundles that were last started more than a day ago. */
+function removeUnused(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const folder = path.join(parent, name)
+    const isOld = Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) > DAY_MS
+    if (name !== DRIVERS && isOld) rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 function write(folder: string, files: readonly OutputFile[]): void {

@@ -8,16 +8,19 @@ import { buildSync } from 'esbuild'
 import { ROOT } from '../setup.js'
 import { cacheOf, writeCacheOf } from './programs/server/cached-script'
 
-const DRIVERS = ['mongodb', 'mongodb-4']
+/** The folder of the drivers, beside the bundles. */
+export const DRIVERS = 'drivers'
+
+const PACKAGES = ['mongodb', 'mongodb-4']
 
 /** @param parent the folder of the bundles */
 export function bundleDrivers(parent: string): void {
-  mkdirSync(path.join(parent, 'drivers'), { recursive: true })
-  for (const name of DRIVERS) {
+  mkdirSync(path.join(parent, DRIVERS), { recursive: true })
+  for (const name of PACKAGES) {
     const manifest = readFileSync(path.join(ROOT, 'node_modules', name, 'package.json'), 'utf8')
     const { version } = JSON.parse(manifest) as { version: string }
     const banner = `// ${name} ${version}, Node ${process.version}\n`
-    const file = path.join(parent, 'drivers', `${name}.cjs`)
+    const file = path.join(parent, DRIVERS, `${name}.cjs`)
     if (!existsSync(file) || !readFileSync(file, 'utf8').startsWith(banner)) bundleDriver(name, banner, file)
   }
 }
