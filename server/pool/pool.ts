@@ -10,7 +10,7 @@ import type { PoolListener, PoolOptions } from './pool-options'
 import { Scheduler } from './scheduler'
 import { StartWatch } from './start-watch'
 import type { Limits, SentJob } from './workers/job'
-import { type ExitReport, deathOf, isOwnFault, momentOf } from './workers/worker-exit'
+import { type ExitReport, deathOf, howOf, isOwnFault, momentOf } from './workers/worker-exit'
 import { Worker } from './workers/worker'
 
 const USUAL_BOOT_TIME_MS = 1500
@@ -238,12 +238,14 @@ export class Pool {
   }
 
   private reportJobs(end: ExitReport): void {
-    const death = deathOf(end)
+    // Then any of them may have killed it.
+    const isUnstarted = end.jobs.every(({ hasStarted }) => !hasStarted)
     for (const job of end.jobs) {
+      const death = deathOf(job, end)
       // While the pool closes, a death is no fault of the job: the worker may have been signalled together with its
       // master.
       if (job.hasStarted) this.listener.workerDied(job.claim, death, job.abortReason ?? this.#closing)
-      else if (end.jobs.length === 1 && this.#closing === undefined && end.state !== 'closing')
+      else if (isUnstarted && this.#closing === undefined && end.state !== 'closing')
         this.listener.workerDiedBefore(job.claim, death)
       else this.listener.jobReturned(job.claim, 'its worker died before it had started')
     }
@@ -251,7 +253,7 @@ export class Pool {
 
   private countFailure({ port }: Worker, end: ExitReport): void {
     if (this.#closing !== undefined || !isOwnFault(end)) return
-    this.#forker.failed(`a worker on port ${String(port)} ended ${momentOf(end)} (${deathOf(end).how})`)
+    this.#forker.failed(`a worker on port ${String(port)} ended ${momentOf(end)} (${howOf(end.exit)})`)
   }
 
   private jobWith(token: string): SentJob | undefined {

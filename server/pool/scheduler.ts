@@ -93,10 +93,13 @@ export class Scheduler {
     return (state === 'booting' || state === 'ready') && !isKept && !this.isWornOut(worker)
   }
 
-  /** Whether a worker is to be recycled once it has no jobs. */
-  isWornOut({ jobsDone, rss }: Worker): boolean {
+  /**
+   * Whether a worker is to be recycled once it has no jobs. While a job in it waits for another task, it is not: no
+   * other worker may be left for that task.
+   */
+  isWornOut({ jobsDone, lentSlots, rss }: Worker): boolean {
     const { maxJobs, maxMemory } = this.#options
-    return jobsDone >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE
+    return lentSlots === 0 && (jobsDone >= (maxJobs ?? Infinity) || rss > (maxMemory ?? Infinity) * MEGABYTE)
   }
 
   /** @param duration milliseconds that a job of this type took */
@@ -123,8 +126,8 @@ export class Scheduler {
     return this.isOpen(worker) ? Math.max(0, Math.min(this.#options.slots, this.jobsLeft(worker)) - worker.load) : 0
   }
 
-  private jobsLeft({ jobsDone }: Worker): number {
-    return (this.#options.maxJobs ?? Infinity) - jobsDone
+  private jobsLeft({ jobsDone, lentSlots }: Worker): number {
+    return Math.max((this.#options.maxJobs ?? Infinity) - jobsDone, lentSlots)
   }
 
   private sum(count: (worker: Worker) => number): number {

@@ -72,11 +72,11 @@ export class Outcomes {
     else if (abortReason instanceof TaskTimeoutError) this.retryOrFail(held, this.causeOf(held, abortReason, pid))
     else if (blame === 'certain') this.countCrash(held, death)
     else if (blame === 'none')
-      this.release(held, { hasStarted: true }, `its worker was killed for another job (${how})`)
+      this.release(held, { hasStarted: true }, `its worker died or was killed because of another job (${how})`)
     else this.releaseAsSuspect(held, true, `its worker died (${how}) while it ran others too`)
   }
 
-  /** The worker died, or hung and was killed, before it had started the only job that it had. */
+  /** The worker died, or hung and was killed, before it had started any of its jobs. */
   workerDiedBefore(held: HeldClaim, death: Death): void {
     const { _id, isSuspect } = held.claim.task
     const deaths = (this.#diedBefore.get(_id) ?? 0) + 1

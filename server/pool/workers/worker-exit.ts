@@ -33,7 +33,7 @@ export interface Death {
   readonly stderrTail: string
   /**
    * Whether the job is to blame. `certain`: no other job ran. `possible`: the worker ran other jobs too. `none`: the
-   * worker was killed because another job did not finish.
+   * worker was killed because another job did not finish, or died while this job waited for another task.
    */
   readonly blame: 'certain' | 'possible' | 'none'
 }
@@ -90,15 +90,29 @@ export interface ExitReport {
   readonly stderrTail: string
   /** The jobs that it had. */
   readonly jobs: readonly SentJob[]
+  /** Those of them that waited for the end of another task. */
+  readonly waiting: ReadonlySet<SentJob>
   readonly state: WorkerState
 }
 
-export function deathOf({ exit: { code, pid, signal }, stderrTail, jobs, state }: ExitReport): Death {
-  const how = signal === null ? `exit code ${String(code)}` : `signal ${signal}`
-  // Invariant 9: only a job that ran when its worker died is blamed.
+/** How a worker died, as far as this one of its jobs is concerned. */
+export function deathOf(job: SentJob, report: ExitReport): Death {
+  const { exit, stderrTail } = report
+  return { pid: exit.pid, how: howOf(exit), stderrTail, blame: blameOf(job, report) }
+}
+
+// Invariant 9: only a job that ran when its worker died is blamed.
+function blameOf(job: SentJob, { jobs, state, waiting }: ExitReport): Death['blame'] {
   const started = jobs.filter(({ hasStarted }) => hasStarted)
-  const isKilled = state === 'closing' || started.some(({ abortReason }) => abortReason !== undefined)
-  return { pid, how, stderrTail, blame: isKilled ? 'none' : started.length > 1 ? 'possible' : 'certain' }
+  if (state === 'closing' || started.some(({ abortReason }) => abortReason !== undefined)) return 'none'
+  const active = started.filter(other => !waiting.has(other))
+  const suspects = active.length === 0 ? started : active
+  if (!suspects.includes(job)) return job.hasStarted ? 'none' : 'certain'
+  return suspects.length > 1 ? 'possible' : 'certain'
+}
+
+export function howOf({ code, signal }: Exit): string {
+  return signal === null ? `exit code ${String(code)}` : `signal ${signal}`
 }
 
 /** Whether it died on its own: it was not closed, and no job in it had started or been aborted. */

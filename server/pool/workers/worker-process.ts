@@ -59,6 +59,8 @@ export class WorkerProcess {
     child.on('error', () => {
       if (child.pid === undefined) this.end({ pid: undefined, code: null, signal: null })
     })
+    // A worker exits when its pipe closes. One that cannot would never be heard of again.
+    child.once('disconnect', () => this.killAfter(CLOSE_GRACE_MS))
     this.awaitEnd()
     this.killAfter(BOOT_DEADLINE_MS)
   }

@@ -64,7 +64,12 @@ export class Worker implements JobCommands {
    * How many slots its jobs take, including those that it has not started. A job that waits for another lends its slot.
    */
   get load(): number {
-    return this.#jobs.size - this.#requests.lentSlots
+    return this.#jobs.size - this.lentSlots
+  }
+
+  /** How many of its jobs wait for another task. */
+  get lentSlots(): number {
+    return this.#requests.lentSlots
   }
 
   /** Whether it has no job. */
@@ -289,11 +294,12 @@ export class Worker implements JobCommands {
 
   private processExited(exit: Exit, stderrTail: string): void {
     const { jobs } = this
+    const waiting = new Set(jobs.filter(({ claim }) => this.#requests.isLent(claim.token)))
     const state = this.#state
     for (const job of jobs) job.clearTimers()
     this.#state = 'gone'
     this.#jobs.clear()
     this.#requests.jobOver()
-    this.#listener.gone({ exit, stderrTail, jobs, state })
+    this.#listener.gone({ exit, stderrTail, jobs, waiting, state })
   }
 }
