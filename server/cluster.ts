@@ -113,7 +113,9 @@ export class Cluster<Map extends TaskMap = TaskMap> {
    */
   setRefreshRate(refreshRate: number): void {
     checkOption('cluster.setRefreshRate', 'refreshRate', refreshRate)
-    this.#master?.setRefreshRate(refreshRate)
+    if (this.#master === undefined) return
+    this.#master.setRefreshRate(refreshRate)
+    waiters.setPollEvery(refreshRate)
   }
 }
 
@@ -133,9 +135,14 @@ function checkStopOptions(options: unknown): { readonly timeout?: number } {
   return options
 }
 
-/** In an application's test with `testing.mode('manual')`, only the helpers start the master. */
+// In an application's test with `testing.mode('manual')`, only the helpers start the master.
+
 function start(master: Master | undefined): void {
   if (!testMode.isManual) master?.start()
+}
+
+function startFirst(master: Master): void {
+  if (!testMode.isManual) master.startFirst()
 }
 
 /** @returns undefined without the option `schedules`; an empty array, for `{}`, removes those that are stored */
@@ -157,21 +164,21 @@ function startMaster(
   if (!options.autoInitialize) log.info(WEB_ONLY)
   const master = createMaster(definitions, options, log, declared)
   testMode.cluster = { definitions, master, options }
-  waiters.useMaster({
+  const masterOfWaiters = {
     isRunning: () => master.isRunning,
-    holds: _id => master.holds(_id),
-    pollEvery: options.refreshRate,
+    holds: (_id: string) => master.holds(_id),
     // A startup hook may wait for a task: dispatching must not wait for the end of all hooks.
     waitBegins: () => {
-      if (options.autoInitialize) start(master)
+      if (options.autoInitialize) startFirst(master)
     },
-  })
+  }
+  waiters.useMaster(masterOfWaiters, options.refreshRate)
   if (options.autoInitialize) {
     const warn = () => {
       log.warn(STARTUP_IS_SLOW)
     }
     afterStartup(() => {
-      start(master)
+      startFirst(master)
     }, warn)
   }
   return master

@@ -49,15 +49,26 @@ type Mode = 'stopped' | 'running' | 'stopping' | 'restarting' | 'ending'
 export class Master {
   readonly #parts: MasterParts
   #mode: Mode = 'stopped'
+  /** Whether it was neither started nor stopped yet. */
+  #isUntouched = true
+  /** Milliseconds. */
+  #refreshRate: number
   #stopping: Promise<void> | undefined
   #ignoreSignals: () => void = () => undefined
 
   constructor(parts: MasterParts) {
     this.#parts = parts
+    this.#refreshRate = parts.options.refreshRate
+  }
+
+  /** Starts dispatching, unless it was started or stopped before. */
+  startFirst(): void {
+    if (this.#isUntouched) this.start()
   }
 
   /** Starts dispatching. Does nothing while the master is running; during a stop, restarts once that is over. */
   start(): void {
+    this.#isUntouched = false
     if (this.#mode === 'stopping') this.#mode = 'restarting'
     if (this.#mode !== 'stopped') return
     this.#mode = 'running'
@@ -77,6 +88,7 @@ export class Master {
    * @param grace milliseconds from then until they are killed
    */
   async stop(timeout: number, grace = timeout === 0 ? 0 : this.#parts.options.abortGrace): Promise<void> {
+    this.#isUntouched = false
     if (this.#mode === 'stopped') return
     if (this.#mode !== 'ending') this.#mode = 'stopping'
     const closed = this.#parts.pool.close(timeout, grace, new ClusterStoppedError())
@@ -100,14 +112,20 @@ export class Master {
   }
 
   setRefreshRate(milliseconds: number): void {
+    this.#refreshRate = milliseconds
     this.#parts.dispatcher.setRefreshRate(milliseconds)
+    this.#parts.ticker?.setRefreshRate(milliseconds)
   }
 
   private async finishStop(closed: Promise<void>): Promise<void> {
-    const dispatched = Promise.all([this.#parts.dispatcher.stop(), this.#parts.ticker?.stop()])
+    const { claims, dispatcher, ticker } = this.#parts
+    const dispatched = Promise.all([dispatcher.stop(), ticker?.stop()])
+    // Jobs that may still finish can be cancelled. If the database is away, the next look finds the requests.
+    const looking = setInterval(() => void claims.findCancelRequests().catch(() => undefined), this.#refreshRate)
     await closed
+    clearInterval(looking)
     await Promise.race([this.settled(dispatched), pause(SETTLE_WAIT_MAX_MS)])
-    this.#parts.claims.stop()
+    claims.stop()
     this.#stopping = undefined
     if (this.#mode === 'ending') return
     this.#ignoreSignals()

@@ -65,6 +65,8 @@ export class Ticker {
   #id: string | undefined
   /** When this master started, by the database's clock; undefined until it has declared its schedules. */
   #startedAt: Date | undefined
+  /** Milliseconds. */
+  #refreshRate: number
   #timer: NodeJS.Timeout | undefined
   #passing: Promise<void> | undefined
   /** The schedules whose next tick failed. */
@@ -78,6 +80,13 @@ export class Ticker {
 
   constructor(parts: TickerParts) {
     this.#parts = parts
+    this.#refreshRate = parts.refreshRate
+  }
+
+  /** Takes effect at once: wakes the ticker. */
+  setRefreshRate(milliseconds: number): void {
+    this.#refreshRate = milliseconds
+    this.wake()
   }
 
   start(): void {
@@ -129,14 +138,14 @@ export class Ticker {
 
   /** @returns milliseconds until the next pass */
   private async tryPass(id: string): Promise<number> {
-    const { outage, refreshRate } = this.#parts
+    const { outage } = this.#parts
     try {
       const delay = await this.pass(id)
       outage.succeeded(this)
       return delay
     } catch (error) {
       outage.failed(this, error)
-      return refreshRate
+      return this.#refreshRate
     }
   }
 
@@ -259,11 +268,11 @@ export class Ticker {
   }
 
   private delayAfter(set: ScheduleSet, now: Date): number {
-    const { leaseDuration, refreshRate } = this.#parts
+    const { leaseDuration } = this.#parts
     const active = activeOf(set).filter(({ name }) => !this.#failing.has(name))
     const times = active.flatMap(({ nextAt }) => (nextAt === null ? [] : nextAt.getTime() - now.getTime()))
     // Others may declare schedules, resume them, or end the task that a queued tick waits for.
-    const pollIn = active.some(({ queuedAt }) => queuedAt !== undefined) ? refreshRate : leaseDuration / 3
+    const pollIn = active.some(({ queuedAt }) => queuedAt !== undefined) ? this.#refreshRate : leaseDuration / 3
     return Math.max(1, Math.min(pollIn, ...times))
   }
 }

@@ -23,8 +23,6 @@ export interface MasterOfWaiters {
   readonly isRunning: () => boolean
   /** Whether it holds a claim on a task of this `_id`: then it reports the end itself. */
   readonly holds: (_id: string) => boolean
-  /** Milliseconds between two polls of the queue. */
-  readonly pollEvery: number
   /** Somebody begins to wait. */
   readonly waitBegins: () => void
 }
@@ -54,6 +52,8 @@ export class Waiters implements EndSource {
   readonly #feed: EndFeed
   readonly #waitersById = new Map<string, Set<Waiter>>()
   #master: MasterOfWaiters | undefined
+  /** Milliseconds between two polls of the queue. */
+  #pollEvery = DEFAULT_POLL_EVERY_MS
   #interval: number | undefined
   readonly #toPoll = new Set<Waiter>()
   #isPolling = false
@@ -65,9 +65,16 @@ export class Waiters implements EndSource {
     this.#feed = feed
   }
 
-  /** This process has a master. */
-  useMaster(master: MasterOfWaiters): void {
+  /** This process has a master. @param pollEvery milliseconds between two polls of the queue */
+  useMaster(master: MasterOfWaiters, pollEvery: number): void {
     this.#master = master
+    this.#pollEvery = pollEvery
+  }
+
+  /** @param milliseconds between two polls of the queue */
+  setPollEvery(milliseconds: number): void {
+    this.#pollEvery = milliseconds
+    if (this.#interval !== undefined) this.startTicks()
   }
 
   wait(task: Incarnation): Wait {
@@ -87,12 +94,11 @@ export class Waiters implements EndSource {
     }
   }
 
-  /** A task has ended. Its event comes after this. */
+  /** A task has ended. Its event comes after this. @param endingOf makes a copy for each waiter */
   ended(task: Incarnation, endingOf: () => Ending): void {
-    const ofId = this.#waitersById.get(task._id)
-    if (ofId === undefined) return
-    const ending = endingOf()
-    for (const waiter of ofId) if (isSame(waiter.task, task)) this.resolveWaiter(waiter, ending)
+    for (const waiter of this.#waitersById.get(task._id) ?? []) {
+      if (isSame(waiter.task, task)) this.resolveWaiter(waiter, endingOf())
+    }
   }
 
   /** Polls the queue soon for the ends of these tasks, all of them in one query. */
@@ -120,11 +126,21 @@ export class Waiters implements EndSource {
   }
 
   private begin(): void {
-    this.#interval ??= Meteor.setInterval(() => {
-      this.tick()
-    }, this.#master?.pollEvery ?? DEFAULT_POLL_EVERY_MS)
+    if (this.#interval === undefined) this.startTicks()
     this.#master?.waitBegins()
     if (this.#master?.isRunning() !== true) this.openFeed()
+  }
+
+  private startTicks(): void {
+    this.stopTicks()
+    this.#interval = Meteor.setInterval(() => {
+      this.tick()
+    }, this.#pollEvery)
+  }
+
+  private stopTicks(): void {
+    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
+    this.#interval = undefined
   }
 
   private tick(): void {
@@ -171,8 +187,7 @@ export class Waiters implements EndSource {
   }
 
   private rest(): void {
-    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
-    this.#interval = undefined
+    this.stopTicks()
     this.closeFeedSoon()
   }
 }
