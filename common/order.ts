@@ -18,14 +18,19 @@ export interface Ordered {
 /** Negative if `a` comes before `b`. Written out for speed, since heaps call it all the time. */
 export function compareTasks(a: Ordered, b: Ordered): number {
   return (
-    b.priority - a.priority ||
+    numberOf(b.priority) - numberOf(a.priority) ||
     timeOf(a.dueDate) - timeOf(b.dueDate) ||
     timeOf(a.createdAt) - timeOf(b.createdAt) ||
-    a.sequence - b.sequence
+    numberOf(a.sequence) - numberOf(b.sequence)
   )
 }
 
-/** A document that other code wrote may hold any value here. */
+// A document that other code wrote may hold any value here.
+
+function numberOf(value: unknown): number {
+  return typeof value === 'number' ? value : Number.NaN
+}
+
 function timeOf(date: unknown): number {
   return date instanceof Date ? date.getTime() : Number.NaN
 }

@@ -3,7 +3,7 @@ import type { LogLine, Task } from '../../../common/task'
 import type { PlainValue } from '../../../common/plain'
 import type { ReportFields } from '../../queue/claim'
 
-const MAX_LOG_CHARACTERS = 64 * 1024
+const MAX_LOG_BYTES = 64 * 1024
 
 /** A task's log is written at most once in this many milliseconds: it is written as a whole. */
 const LOG_EVERY_MS = 2000
@@ -14,13 +14,15 @@ export class JobReport {
   #startedAt: Date | undefined
   #log: readonly LogLine[]
   #unsaved: { startedAt?: Date; progress?: PlainValue } = {}
+  /** What is being written. The settlement may overtake that write, so it writes this again. */
+  #inFlight: ReportFields = {}
   #isLogUnsaved = false
   /** On performance.now. */
   #logSavedAt = -Infinity
 
   constructor(task: Task) {
     this.#task = task
-    this.#log = task.log ?? []
+    this.#log = linesIn(task.log)
   }
 
   /** Its function is about to be called. Only who follows a task wants to know that before it has ended. */
@@ -55,28 +57,43 @@ export class JobReport {
       this.#isLogUnsaved = false
       this.#logSavedAt = performance.now()
     }
+    this.#inFlight = fields
     return Object.keys(fields).length === 0 ? undefined : fields
   }
 
-  /** A write of these fields has failed. What was reported since is newer. */
-  putBack({ log, ...fields }: ReportFields): void {
+  /** The write of what was taken is acknowledged. */
+  saved(): void {
+    this.#inFlight = {}
+  }
+
+  /** The write of what was taken has failed. What was reported since is newer. */
+  putBack(): void {
+    const { log, ...fields } = this.#inFlight
     this.#unsaved = { ...fields, ...this.#unsaved }
     if (log !== undefined) this.#isLogUnsaved = true
+    this.#inFlight = {}
   }
 
   /** What the settlement writes with the outcome. */
   get last(): ReportFields {
     const started = this.#startedAt === undefined ? {} : { startedAt: this.#startedAt }
-    return { ...started, ...this.#unsaved, ...(this.#isLogUnsaved ? { log: this.#log } : {}) }
+    const log = this.#isLogUnsaved ? { log: this.#log } : {}
+    return { ...started, ...this.#inFlight, ...this.#unsaved, ...log }
   }
 }
 
+/** Other code may have written anything there. */
+function linesIn(log: unknown): readonly LogLine[] {
+  const isLine = (line: Partial<LogLine> | null) => line?.at instanceof Date && typeof line.text === 'string'
+  return Array.isArray(log) ? (log as LogLine[]).filter(isLine) : []
+}
+
 function lastOf(lines: readonly LogLine[]): readonly LogLine[] {
-  let characters = 0
+  let bytes = 0
   let first = lines.length
   while (first > Math.max(0, lines.length - MAX_LOG_LINES)) {
-    characters += lines[first - 1]?.text.length ?? 0
-    if (characters > MAX_LOG_CHARACTERS) break
+    bytes += Buffer.byteLength(lines[first - 1]?.text ?? '')
+    if (bytes > MAX_LOG_BYTES) break
     first--
   }
   return lines.slice(first)

@@ -1,3 +1,4 @@
+import { type PlainValue, copyOfPlain } from '../../../common/plain'
 import { type Report, linesOf, progressOf } from '../../../common/report'
 import type { ReportStore } from '../../queue/claim'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
@@ -35,7 +36,8 @@ export class Reports {
     const lines = linesOf(report)
     if (lines.length > 0) held.report.logged(lines)
     const progress = progressOf(report)
-    if (progress !== undefined) held.report.progressed(progress.value)
+    // A copy, since the listeners below may change theirs.
+    if (progress !== undefined) held.report.progressed(copyOfPlain(progress.value) as PlainValue)
     this.save(held)
     // If the lease has expired, another master may run the task. Whether it does, the write finds out.
     if (progress === undefined || held.lease?.isOver === true) return
@@ -47,6 +49,7 @@ export class Reports {
     if (held.claim.inMemory) {
       const fields = held.report.takeUnsaved(true)
       if (fields !== undefined) this.#parts.memory.report(held.claim, fields)
+      held.report.saved()
       return
     }
     this.#unsaved.add(held)
@@ -62,9 +65,14 @@ export class Reports {
     })
     try {
       if (reports.length > 0) await this.#parts.store.report(reports)
+      for (const { held } of reports) held.report.saved()
     } catch (error) {
       // Either a document has no room for its report, which is dropped; or the database is away, as the poll reports.
-      if (!('writeErrors' in (error as object))) for (const { held, fields } of reports) held.report.putBack(fields)
+      const isDropped = 'writeErrors' in (error as object)
+      for (const { held } of reports) {
+        if (isDropped) held.report.saved()
+        else held.report.putBack()
+      }
     }
     this.#isScheduled = false
     for (const held of [...this.#unsaved]) {

@@ -57,7 +57,7 @@ export class IndexMaintenance {
   private warnOf(names: string, error: unknown): void {
     this.#parts.log.warn(
       `cannot create the index ${names} of the queue: tasks run all the same, but more slowly, the more there are. ` +
-        `Allow it, or create it with these keys (server/queue/mongo/indexes.ts): ${messageOf(error)}`,
+        `Allow it, or create it with these keys (server/queue/mongo/documents/indexes.ts): ${messageOf(error)}`,
     )
   }
 }

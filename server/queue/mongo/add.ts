@@ -54,11 +54,11 @@ function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined 
 }
 
 /**
- * Whether this new task may replace a done one, which the expression is about: its `_id` is free unless it is kept for
- * its `keepDone`. A task of `TaskQueue.run` does not replace one that is watched: its caller gets that result.
+ * Whether this new task may replace a done one, which the expression is about: its `_id` is taken until its `keepDone`
+ * is over. A task of `TaskQueue.run` does not replace one that is watched: its caller gets that result.
  */
 export function isReplaceableBy({ awaited }: Task): object {
-  const isFree = [{ $eq: ['$state', 'done'] }, { $ne: ['$holdsId', true] }]
+  const isFree = [{ $eq: ['$state', 'done'] }, { $not: { $gt: ['$idHeldUntil', '$$NOW'] } }]
   return {
     $and: awaited === undefined ? isFree : [...isFree, { $not: { $or: [isSet('$awaited'), isSet('$audience')] } }],
   }

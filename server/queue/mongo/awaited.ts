@@ -31,7 +31,7 @@ const FIELDS = {
   error: 1,
   awaited: 1,
   audience: 1,
-  holdsId: 1,
+  idHeldUntil: 1,
   isBare: 1,
 } as const
 const READ = { projection: FIELDS, ...AS_IN_MEMORY }
@@ -64,14 +64,14 @@ export async function endingsOf(
 }
 
 function endingOf(task: StoredTask): Ending | undefined {
-  const { _id, error, failure, holdsId, isBare, result, state } = task
+  const { _id, error, failure, idHeldUntil, isBare, result, state } = task
   if (state === 'cancelled') return cancelled()
   if (failure !== undefined && (state === 'done' || state === 'failed')) return failedWith(parsed(failure))
   if (state === 'failed') return failedWith(errorOf(error))
   if (state !== 'done') return undefined
   // One that is kept for its former holder only has no result.
   if (isBare === true) return removed(_id)
-  return !isWatched(task) && holdsId === undefined ? removed(_id) : { kind: 'done', value: result }
+  return !isWatched(task) && idHeldUntil === undefined ? removed(_id) : { kind: 'done', value: result }
 }
 
 function failedWith(error: Error): Ending {

@@ -1,4 +1,5 @@
 /** Cancels tasks of the persistent queue, and starts them anew, from any process. */
+import type { Incarnation } from '../../../common/ending'
 import type { TaskSignal } from '../../../common/task'
 import type { Cancellation } from '../claim'
 import type { Retention } from '../retention'
@@ -10,14 +11,15 @@ import { START_ANEW, cancelled } from './documents/updates'
  * Cancels a task that is not running, or asks the holder of a running one to settle it as cancelled. Since this is one
  * write, the state in the database decides which.
  *
- * @returns undefined when no task of this `_id` could be cancelled
+ * @param which its `_id`, and what tells it from another of the same `_id`
+ * @returns undefined when no such task could be cancelled
  */
 export async function cancelTask(
   tasks: RawCollection,
-  _id: string,
+  which: Pick<Incarnation, '_id'> & Partial<Incarnation>,
   retention: Retention,
 ): Promise<Cancellation | undefined> {
-  const task = await findOneAndUpdate(tasks, { _id, ...HAS_NOT_ENDED }, cancelled(retention.keepFailedExpression))
+  const task = await findOneAndUpdate(tasks, { ...which, ...HAS_NOT_ENDED }, cancelled(retention.keepFailedExpression))
   if (task === null) return undefined
   // Other code may have written a running task without a claim: it expires, and whoever rescues it cancels it.
   return { task: toTask(task), token: task.state === 'running' ? (task.claim?.token ?? '') : undefined }

@@ -1,4 +1,6 @@
 import { monotonicNow } from '../../../../common/clock'
+import { isSame } from '../../../../common/ending'
+import { UnsendableValueError } from '../../../../common/errors'
 import type { Claim, ClaimStore, ReportFields, ReportStore, SettleRequest, Verdict } from '../../claim'
 import { findOneAndUpdate } from '../documents/driver'
 import type { Retention } from '../../retention'
@@ -10,6 +12,7 @@ import {
   IS_UNWATCHED,
   NO_CANCEL_REQUESTED,
   type RawCollection,
+  inOneReply,
   isTooLarge,
 } from '../documents/schema'
 import { type Pipeline, type Settler, failedWithoutError, reported, settledAs } from '../documents/updates'
@@ -95,8 +98,10 @@ export class MongoSettler implements ClaimStore, ReportStore {
     const { deletedCount } = await this.#tasks.deleteMany(filter, DURABLE)
     if (deletedCount === requests.length) return { settled: new Set(requests), isKnown: true }
     const ids = { _id: { $in: requests.map(({ claim }) => claim.task._id) } }
-    const left = new Set(await this.#tasks.distinct('_id', ids, COMMITTED))
-    const gone = requests.filter(({ claim }) => !left.has(claim.task._id))
+    const options = { projection: { createdAt: 1, sequence: 1 }, ...COMMITTED, ...inOneReply(requests.length) }
+    const left = new Map((await this.#tasks.find(ids, options).toArray()).map(task => [task._id, task]))
+    // Another task may have been added under the same `_id` meanwhile.
+    const gone = requests.filter(({ claim: { task } }) => !isSame(task, left.get(task._id) ?? {}))
     return gone.length === deletedCount ? { settled: new Set(gone), isKnown: true } : UNKNOWN
   }
 
@@ -122,13 +127,29 @@ export class MongoSettler implements ClaimStore, ReportStore {
       const { deletedCount } = await this.#tasks.deleteOne({ ...heldBy(request.claim), ...IS_UNWATCHED }, DURABLE)
       return deletedCount === 1 ? 'settled' : undefined
     }
-    try {
-      return await this.update(request, this.updateFor(request))
-    } catch (error) {
-      const { kind } = request.settlement
-      if (!isTooLarge(error) || (kind !== 'failed' && kind !== 'retried')) throw error
-      // There is no room for the error: another attempt could not be recorded, either.
-      return this.update(request, failedWithoutError(this.leavingOf(request)))
+    let tooLarge: unknown
+    for (const update of this.updatesFor(request)) {
+      try {
+        return await this.update(request, update)
+      } catch (error) {
+        if (!isTooLarge(error)) throw error
+        tooLarge = error
+      }
+    }
+    throw tooLarge
+  }
+
+  /** Each is smaller than the one before it: a document may have no room for all. */
+  private *updatesFor(request: SettleRequest): Generator<Pipeline> {
+    const { claim, leaseEndsAt, settlement } = request
+    yield this.updateFor(request)
+    const withoutReport = { claim, leaseEndsAt, settlement, report: {} }
+    yield this.updateFor(withoutReport)
+    if (settlement.kind === 'done') {
+      yield this.updateFor({ ...withoutReport, settlement: { ...settlement, kept: { error: noRoomForResult() } } })
+    } else if (settlement.kind === 'failed' || settlement.kind === 'retried') {
+      // Another attempt could not be recorded, either.
+      yield failedWithoutError(this.leavingOf(withoutReport))
     }
   }
 
@@ -173,6 +194,10 @@ function heldBy({ task, token }: Claim): Filter {
 function isDeletion({ claim, settlement }: SettleRequest): boolean {
   const isKept = claim.isTakenOver || claim.task.idHeldFor !== undefined
   return settlement.kind === 'done' && settlement.kept === undefined && !isKept
+}
+
+function noRoomForResult(): UnsendableValueError {
+  return new UnsendableValueError('the result of the task', 'its document has no room for it', 'a document of 16 MB')
 }
 
 function asCancelled(request: SettleRequest): SettleRequest {

@@ -16,7 +16,7 @@ export const FOR_GOOD = literal(null)
 export const OF_AN_END: readonly (keyof StoredTask)[] = [
   'endedAt',
   'failure',
-  'holdsId',
+  'idHeldUntil',
   'isBare',
   'result',
   'startedAt',
@@ -51,11 +51,12 @@ export function done({ keepDone, value, kept: stored = storedResult(value) }: Do
       : { result: stored.result === undefined ? '$$REMOVE' : wanted(literal(stored.result)) }
   const keptFor = [keepDone ?? 0, WATCHED_FOR, ID_HELD_FOR, { $cond: ['$isTakenOver', TAKEN_OVER_KEPT_MS, 0] }]
   const removeAt = inMilliseconds({ $max: keptFor })
-  if (keepDone !== undefined) return { state: 'done', ...ENDED, ...content, holdsId: true, removeAt }
+  const idHeldUntil = inMilliseconds({ $max: [keepDone ?? 0, ID_HELD_FOR] })
+  if (keepDone !== undefined) return { state: 'done', ...ENDED, ...content, idHeldUntil, removeAt }
   const bare = Object.fromEntries(CONTENT.map(field => [field, { $cond: [IS_HELD_ONLY, '$$REMOVE', `$${field}`] }]))
-  const holdsId = { $cond: [HOLDS_ID, true, '$$REMOVE'] }
   const isBare = { $cond: [IS_HELD_ONLY, true, '$$REMOVE'] }
-  return { state: 'done', ...ENDED, ...bare, ...content, holdsId, isBare, removeAt }
+  const held = { idHeldUntil: { $cond: [HOLDS_ID, idHeldUntil, '$$REMOVE'] }, isBare }
+  return { state: 'done', ...ENDED, ...bare, ...content, ...held, removeAt }
 }
 
 /** A schedule's tick needs no more than the `_id`, the state and the times of its task, once that is done. */

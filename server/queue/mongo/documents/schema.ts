@@ -20,8 +20,8 @@ export interface StoredTask extends Task {
   readonly cancelRequestedAt?: Date
   /** The token of the claim that was settled last, by which a master recognises its own write. */
   readonly settledBy?: string
-  /** Set on a done task that was to be kept for its `keepDone`: its `_id` is taken. */
-  readonly holdsId?: true
+  /** Set on a done task that is kept for its `keepDone`, or for its schedule: until then, its `_id` is taken. */
+  readonly idHeldUntil?: Date
   /** Set on a done task of which only the `_id` is kept, its state and its times. */
   readonly isBare?: true
   /**
@@ -77,7 +77,7 @@ export function toTask(stored: StoredTask): Task {
     claim: _claim,
     cancelRequestedAt: _requested,
     settledBy: _settledBy,
-    holdsId: _holdsId,
+    idHeldUntil: _idHeldUntil,
     isBare: _isBare,
     failure: _failure,
     replaced: _replaced,
@@ -134,11 +134,12 @@ export function tokensOf(batch: string): { readonly $gte: string; readonly $lt: 
   return { $gte: batch + TOKEN_SEPARATOR, $lt: `${batch};` }
 }
 
-/** MongoDB's code for an update whose result would be larger than a document may be. */
-const TOO_LARGE = 17_419
+/** MongoDB's codes for an update whose result, or an intermediate one, would be larger than a document may be. */
+const TOO_LARGE: readonly unknown[] = [17_419, 10_334]
 
+/** Whether a write was refused because of its size: by MongoDB, or by the driver, whose buffer ends at 17 MB. */
 export function isTooLarge(error: unknown): boolean {
-  return (error as { code?: unknown }).code === TOO_LARGE
+  return error instanceof RangeError || TOO_LARGE.includes((error as { code?: unknown }).code)
 }
 
 /** MongoDB's codes for a member that is no longer the primary, or is shutting down: another member will answer. */

@@ -177,8 +177,19 @@ export function cancelled(keepFailed: object): Pipeline {
  * may still be alive.
  */
 export const START_ANEW: Pipeline = [
-  { $set: { state: 'waiting', dueDate: '$$NOW', failures: 0, crashes: 0 } },
-  { $unset: ['error', 'cancelledAt', 'removeAt', 'isSuspect', 'settledBy', 'awaited', 'progress', ...OF_AN_END] },
+  {
+    $set: {
+      state: 'waiting',
+      dueDate: '$$NOW',
+      failures: 0,
+      crashes: 0,
+      // Who has not noticed the first end yet waits for the next one.
+      awaited: ifAwaited('result'),
+      // The master that has failed the task may still have to find out that its write was the one.
+      settledBy: orElse({ $eq: ['$state', 'failed'] }, '$settledBy', '$$REMOVE'),
+    },
+  },
+  { $unset: ['error', 'cancelledAt', 'removeAt', 'isSuspect', 'progress', ...OF_AN_END] },
 ]
 
 /** Turns a document of 2.x or of other code into a task. Each field that is missing or wrong gets its default. */
