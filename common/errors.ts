@@ -80,11 +80,12 @@ export class InvalidDataError extends TypeError {
   /** What is wrong, for instance `data.numbers.0: Expected number`. */
   readonly issues: readonly string[]
 
-  constructor(taskType: string, issues: readonly string[]) {
+  /** @param where the call and the index, if several tasks were given */
+  constructor(taskType: string, issues: readonly string[], where?: string) {
     const named = issues.slice(0, NAMED_ISSUES).join('; ')
     const more = issues.length > NAMED_ISSUES ? `; and ${String(issues.length - NAMED_ISSUES)} more` : ''
     super(
-      `nschwarz:cluster: the data of a task of type ${quote(taskType)} does not fit its schema (${named}${more}); ` +
+      `nschwarz:cluster: ${where === undefined ? '' : `${where}: `}the data of a task of type ${quote(taskType)} does not fit its schema (${named}${more}); ` +
         'give what the schema takes.',
     )
     this.issues = issues

@@ -53,6 +53,12 @@ export function copyPlain(value: unknown): { readonly copy: PlainValue } | { rea
   }
 }
 
+/** A copy if the value is plain, otherwise the value itself. */
+export function copyOfPlain(value: unknown): unknown {
+  const result = copyPlain(value)
+  return 'copy' in result ? result.copy : value
+}
+
 /**
  * Finds what MongoDB would take for a type of its own, in a value that did not come through `copyPlain`; undefined if
  * there is none.

@@ -28,10 +28,18 @@ export function encodeProgress(value: unknown): Encoded {
     const { path, value: item, allowed, hint } = result.fault
     throw wrongValue(`context.progress${path}`, item, allowed, hint)
   }
+  const encoded = encodeWithin(MAX_PROGRESS_BYTES, result.copy)
+  if (encoded !== undefined) return encoded
+  throw new InvalidArgumentError('context.progress', value, 'at most 16 KB', 'Store it elsewhere, and give its key.')
+}
+
+function encodeWithin(maxBytes: number, value: PlainValue): Encoded | undefined {
   try {
-    return encode(result.copy, MAX_PROGRESS_BYTES)
+    const encoded = encode(value, maxBytes)
+    // What travels as JSON was measured in characters.
+    return 'v8' in encoded || Buffer.byteLength(JSON.stringify(value)) <= maxBytes ? encoded : undefined
   } catch {
-    throw new InvalidArgumentError('context.progress', value, 'at most 16 KB', 'Store it elsewhere, and give its key.')
+    return undefined
   }
 }
 

@@ -12,14 +12,15 @@ export function isSchema(value: unknown): value is StandardSchema {
 }
 
 /**
+ * @param where as in InvalidDataError
  * @returns what the schema makes of the data
  * @throws InvalidDataError (rejects) if the data does not fit, or what the schema itself throws
  */
-export async function parse(schema: StandardSchema, taskType: string, data: unknown): Promise<unknown> {
+export async function parse(schema: StandardSchema, taskType: string, data: unknown, where?: string): Promise<unknown> {
   const checked = schema['~standard'].validate(data)
   const result: SchemaResult = isThenable(checked) ? await checked : checked
   if (result.issues === undefined) return result.value
-  throw new InvalidDataError(taskType, result.issues.map(textOf))
+  throw new InvalidDataError(taskType, result.issues.map(textOf), where)
 }
 
 function textOf({ message, path = [] }: SchemaIssue): string {

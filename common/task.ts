@@ -2,7 +2,7 @@ import type { InvalidArgumentError } from './errors'
 import { createId } from './id'
 import { isThenable } from './inspect'
 import { type TaskPolicy, checkPolicy } from './policy'
-import { type PlainObject, type PlainValue, copyPlain, isPlainObject } from './plain'
+import { type PlainObject, type PlainValue, copyOfPlain, copyPlain, isPlainObject } from './plain'
 import { checkNames, dateHint, namesOf, numberHint, textHint, wrongValue } from './invalid'
 import { toWellFormed } from './text'
 
@@ -172,21 +172,9 @@ export function createTasks(given: readonly NewTask[]): Task[] {
 
 /** The receiver of the copy may change it. */
 export function copyTask(task: Task): Task {
-  const { createdAt, dueDate, error, tickAt } = task
-  const result = copyPlain(task.data)
-  return {
-    ...task,
-    createdAt: copyDate(createdAt),
-    dueDate: copyDate(dueDate),
-    ...(tickAt && { tickAt: copyDate(tickAt) }),
-    data: 'copy' in result ? result.copy : task.data,
-    ...(error && { error: { ...error, failedAt: copyDate(error.failedAt) } }),
-  }
-}
-
-/** A malformed task may have anything there. */
-function copyDate(date: Date): Date {
-  return (date as unknown) instanceof Date ? new Date(date) : date
+  return Object.fromEntries(
+    Object.entries(task).map(([field, value]) => [field, copyOfPlain(value)]),
+  ) as unknown as Task
 }
 
 /** The part of a task that its function sees. */

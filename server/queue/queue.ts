@@ -2,6 +2,7 @@ import diagnostics from 'node:diagnostics_channel'
 import type { Awaited, Ending, Incarnation } from '../../common/ending'
 import { DuplicateTaskError } from '../../common/errors'
 import type { Task } from '../../common/task'
+import type { Cancellation } from './claim'
 import type { MemoryQueue } from './memory/memory-queue'
 import { add, addAll } from './mongo/add'
 import { endingsOf, markAwaited } from './mongo/awaited'
@@ -25,10 +26,17 @@ export interface QueueParts {
 /** For tracing: gets `{ task }` in the process and the asynchronous context of the call, before the task is stored. */
 const ADD = diagnostics.channel('nschwarz:cluster:add')
 
+/** What the helpers for applications' tests do when tasks are added. */
+export interface AddHooks {
+  readonly added: (tasks: readonly Task[]) => void
+  /** Resolves when the tasks that are due have run, if whoever adds tasks is to wait for that. */
+  readonly idle: () => Promise<void>
+}
+
 /** Both queues of this process. Whatever it changes, it signals to the master. */
 export class Queue implements EndStore {
-  /** Set by the helpers for applications' tests: called with the tasks that were added, which wait for it. */
-  afterAdd: ((added: readonly Task[]) => Promise<void>) | undefined
+  /** Set by the helpers for applications' tests. */
+  hooks: AddHooks | undefined
   readonly #parts: QueueParts
 
   constructor(parts: QueueParts) {
@@ -37,10 +45,16 @@ export class Queue implements EndStore {
 
   /** @throws DuplicateTaskError, or WrongProcessError as `MemoryQueue.add` (rejects) */
   async add(task: Task, inMemory: boolean): Promise<void> {
+    await this.store(task, inMemory)
+    await this.hooks?.idle()
+  }
+
+  /** As `add`, but does not wait for the task to run in an application's test. */
+  async store(task: Task, inMemory: boolean): Promise<void> {
     if (ADD.hasSubscribers) ADD.publish({ task })
     if (!inMemory) await this.addPersistent(task)
     else if (this.addInMemory([task]).length > 0) throw new DuplicateTaskError([task._id])
-    await this.afterAdd?.([task])
+    this.hooks?.added([task])
   }
 
   /**
@@ -55,16 +69,23 @@ export class Queue implements EndStore {
     const taken = await addAll(persistent, tasks())
     signals.tasksAdded(without(taken, persistent))
     const duplicates = [...taken, ...this.addInMemory(inMemory)]
-    await this.afterAdd?.(without(duplicates, [...persistent, ...inMemory]))
+    this.hooks?.added(without(duplicates, [...persistent, ...inMemory]))
+    await this.hooks?.idle()
     return duplicates
   }
 
   /** @returns whether there was such an unfinished task */
   async cancel(_id: string): Promise<boolean> {
-    const { memory, retention, signals, tasks } = this.#parts
-    const cancellation = memory.cancel(_id) ?? (await cancelTask(tasks(), _id, retention))
-    if (cancellation !== undefined) signals.taskCancelled(cancellation)
-    return cancellation !== undefined
+    const { memory, retention, tasks } = this.#parts
+    return this.signalCancelled(memory.cancel(_id) ?? (await cancelTask(tasks(), { _id }, retention)))
+  }
+
+  /** As `cancel`, but leaves other tasks of the same `_id` alone. */
+  async cancelOnly(task: Incarnation): Promise<boolean> {
+    const { memory, retention, tasks } = this.#parts
+    const { _id, createdAt, sequence } = task
+    const inMemory = memory.endingOf(task) === 'unended' ? memory.cancel(_id) : undefined
+    return this.signalCancelled(inMemory ?? (await cancelTask(tasks(), { _id, createdAt, sequence }, retention)))
   }
 
   /** @returns whether there was such a failed or cancelled task */
@@ -109,6 +130,11 @@ export class Queue implements EndStore {
       const ending = inMemory.get(task) ?? persistent.get(task)
       return ending === 'unended' ? undefined : ending
     })
+  }
+
+  private signalCancelled(cancellation: Cancellation | undefined): boolean {
+    if (cancellation !== undefined) this.#parts.signals.taskCancelled(cancellation)
+    return cancellation !== undefined
   }
 
   /** @returns and throws as `MemoryQueue.add` */

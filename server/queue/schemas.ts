@@ -1,4 +1,4 @@
-import { copyPlain } from '../../common/plain'
+import { copyOfPlain } from '../../common/plain'
 import { parse } from '../../common/schema'
 import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
@@ -13,18 +13,17 @@ export class Schemas {
   }
 
   /**
-   * The tasks keep what was given: a schema that changes it does so once, before the run. @throws as `parse` (rejects)
+   * The tasks keep what was given: a schema that changes it does so once, before the run.
+   *
+   * @param where the call that gave the tasks as a list, for errors
+   * @throws as `parse` (rejects)
    */
-  async check(tasks: readonly Pick<Task, 'data' | 'taskType'>[]): Promise<void> {
-    for (const { data, taskType } of tasks) {
+  async check(tasks: readonly Pick<Task, 'data' | 'taskType'>[], where?: string): Promise<void> {
+    for (const [index, { data, taskType }] of tasks.entries()) {
       const schema = this.#definitions.get(taskType)?.schema
-      if (schema !== undefined) await parse(schema, taskType, copyOf(data))
+      // A copy, since the schema is of the application, and may change what it checks.
+      const at = where === undefined ? undefined : `${where}[${String(index)}]`
+      if (schema !== undefined) await parse(schema, taskType, copyOfPlain(data), at)
     }
   }
-}
-
-/** The schema is of the application, and may change what it checks. */
-function copyOf(data: unknown): unknown {
-  const copied = copyPlain(data)
-  return 'copy' in copied ? copied.copy : data
 }

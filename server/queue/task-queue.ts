@@ -87,7 +87,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
       if (!isInMemory) checkSize(`addTasks[${String(index)}]`, task)
       ;(isInMemory ? inMemory : persistent).push(task)
     }
-    await this.#parts.schemas.check(tasks)
+    await this.#parts.schemas.check(tasks, 'addTasks')
     const duplicates = await this.#parts.queue.addAll(persistent, inMemory)
     if (duplicates.length > 0) throw new DuplicateTaskError(duplicates)
     return tasks.map(({ _id }) => _id)

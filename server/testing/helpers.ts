@@ -71,9 +71,13 @@ export async function setMode(mode: unknown): Promise<void> {
   }
   // A job of this process lends its slot while it waits, as one in a worker does.
   results.useSource({ wait: task => (workers.find(({ isInJob }) => isInJob)?.endSource ?? waiters).wait(task) })
-  queue.afterAdd = async tasks => {
-    added.push(...tasks)
-    if (mode === 'inline' && !isInJob() && inListener.getStore() === undefined) await untilIdle(cluster)
+  queue.hooks = {
+    added: tasks => {
+      added.push(...tasks)
+    },
+    idle: async () => {
+      if (mode === 'inline' && !isInJob() && inListener.getStore() === undefined) await untilIdle(cluster)
+    },
   }
   listeners.within = call => inListener.run(true, call)
   if (mode === 'inline') cluster.master.start()
@@ -185,8 +189,10 @@ async function unendedTask(expected: TaskMatch, state: TaskState): Promise<Task 
 function listenOnce(): void {
   if (isListening) return
   isListening = true
-  const note = (state: TaskState) => (event: { readonly task: Task }) => {
-    reached.push({ state, task: event.task })
+  const note = (state: TaskState) => (event: { readonly task: Task; readonly value?: unknown }) => {
+    // The event of a done task has the task as it ran.
+    const task: Task = state === 'done' ? { ...event.task, state, result: event.value } : event.task
+    reached.push({ state, task })
     for (const watcher of watchers) watcher()
   }
   for (const [event, state] of [

@@ -1,5 +1,6 @@
 import { isThenable } from '../../../common/inspect'
 import type { Log } from '../../../common/log'
+import { copyOfPlain } from '../../../common/plain'
 import { type WireValue, fromWire } from '../../../common/pipe/wire'
 import type { WorkerExit } from '../../../common/stats'
 import { type Task, type TaskSignal, copyTask } from '../../../common/task'
@@ -67,8 +68,8 @@ export class Events {
   }
 
   /**
-   * Each listener gets its own copy of the task. Only the single listener of a done task gets the task itself, since
-   * nothing else uses it any more.
+   * Each listener gets its own copy of the event, except for an error. Only the single listener of a done task gets the
+   * task itself, since nothing else uses it any more.
    *
    * @returns a promise, which never rejects, if a listener has not finished yet
    */
@@ -77,7 +78,7 @@ export class Events {
     if (listeners.length === 0) return undefined
     const isOwn = type === 'done' && listeners.length === 1
     const pending = listeners.flatMap(
-      listener => this.call(listener, type, isOwn ? event : { ...event, task: copyTask(event.task) }, event.task) ?? [],
+      listener => this.call(listener, type, isOwn ? event : copyOf(event), event.task) ?? [],
     )
     return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined)
   }
@@ -111,6 +112,11 @@ export class Events {
     if (task === undefined) this.#log.error(text, thrown)
     else this.#log.taskError(task, text, thrown)
   }
+}
+
+function copyOf<Event extends { readonly task: Task }>(event: Event): Event {
+  const copies = Object.entries(event).map(([field, value]) => [field, copyOfPlain(value)] as const)
+  return { ...(Object.fromEntries(copies) as Event), task: copyTask(event.task) }
 }
 
 /** The events about a task that this master runs or has run. */

@@ -10,8 +10,8 @@ export interface Entry {
   token?: string
   /** Set while the task is running: `TaskQueue.cancel` was called. */
   isCancelRequested?: true
-  /** Set on a done task that is kept for its `keepDone`: its `_id` is taken. */
-  holdsId?: boolean
+  /** Set on a done task that is kept for its `keepDone`: until then its `_id` is taken (performance.now). */
+  idHeldUntil?: number
   /** What those who wait for the end get: the error of a failed task, or why a done one has no result. */
   failure?: Error
   /** When a task that was delayed is due (performance.now), so that setting the clock changes nothing. */

@@ -152,7 +152,6 @@ export class MemoryQueue implements InMemoryTasks {
     this.dropSurplus()
     const entry = this.#entries.get(_id)
     if (entry === undefined || !mayStartAnew(entry.task)) return undefined
-    this.#kept.delete(_id)
     const anew = startedAnew(entry.task)
     this.enqueue(anew)
     return anew
@@ -191,6 +190,8 @@ export class MemoryQueue implements InMemoryTasks {
   private enqueue(task: Task, delay?: number): void {
     const entry: Entry = delay === undefined ? { task } : { task, dueAt: performance.now() + delay }
     this.#entries.set(task._id, entry)
+    // It may replace one that was kept.
+    this.#kept.delete(task._id)
     this.#queued.add(entry)
   }
 
@@ -258,8 +259,9 @@ function mayStartAnew({ state }: Task): boolean {
 }
 
 /** As in the persistent queue. */
-function isReplaceable({ holdsId, task }: Entry, { awaited }: Task): boolean {
-  return task.state === 'done' && holdsId !== true && (awaited === undefined || !isWatched(task))
+function isReplaceable({ idHeldUntil = 0, task }: Entry, { awaited }: Task): boolean {
+  const isIdFree = task.state === 'done' && performance.now() >= idHeldUntil
+  return isIdFree && (awaited === undefined || !isWatched(task))
 }
 
 function watchedFor(task: Task): number {

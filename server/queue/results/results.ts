@@ -14,12 +14,14 @@ export interface WaitOptions {
   readonly timeout?: number
 }
 
+type ResultQueue = Pick<Queue, 'cancelOnly' | 'hooks' | 'markAwaited' | 'store'>
+
 /** Waits for the results of tasks. */
 export class Results {
-  readonly #queue: Pick<Queue, 'add' | 'cancel' | 'markAwaited'>
+  readonly #queue: ResultQueue
   #source: EndSource
 
-  constructor(queue: Pick<Queue, 'add' | 'cancel' | 'markAwaited'>, source: EndSource) {
+  constructor(queue: ResultQueue, source: EndSource) {
     this.#queue = queue
     this.#source = source
   }
@@ -36,10 +38,12 @@ export class Results {
       // Before the task is added, so that its end cannot be missed.
       const wait = this.#source.wait(task)
       try {
-        const duplicate = await this.add(task, inMemory)
+        const duplicate = await this.store(task, inMemory)
         if (duplicate === undefined) {
           wait.taskAdded(false)
-          return valueOf(await within(wait.ending, task._id, options, () => this.#queue.cancel(task._id)))
+          const ending = await within(wait.ending, task._id, options, () => this.#queue.cancelOnly(task))
+          await this.#queue.hooks?.idle()
+          return valueOf(ending)
         }
         const other = await this.#queue.markAwaited(task._id)
         if (other !== undefined && other.taskType !== task.taskType) throw duplicate
@@ -52,9 +56,9 @@ export class Results {
   }
 
   /** @returns the error if the `_id` is taken */
-  private async add(task: Task, inMemory: boolean): Promise<DuplicateTaskError | undefined> {
+  private async store(task: Task, inMemory: boolean): Promise<DuplicateTaskError | undefined> {
     try {
-      await this.#queue.add(task, inMemory)
+      await this.#queue.store(task, inMemory)
       return undefined
     } catch (error) {
       if (error instanceof DuplicateTaskError) return error

@@ -125,7 +125,8 @@ export class Schedules {
 
   /** @throws InvalidArgumentError naming the schedules that there are */
   private find(set: ScheduleSet, method: string, name: string): Pick<StoredSchedule, 'task'> {
-    const known = new Map([...this.#declared, ...currentOf(set)].map(schedule => [schedule.name, schedule]))
+    // What this process declares comes last: it wins, even before its master has stored it.
+    const known = new Map([...currentOf(set), ...this.#declared].map(schedule => [schedule.name, schedule]))
     const schedule = known.get(name)
     if (schedule !== undefined) return schedule
     const names = [...known.keys()]
