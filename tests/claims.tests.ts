@@ -106,6 +106,35 @@ async function claimed(claims: MongoClaims): Promise<Claim> {
   return claim
 }
 
+/** With these data, a document has room for little else. */
+const LARGE_DATA = { text: 'x'.repeat(15 * 2 ** 20) }
+const LONG_LOG = [{ at: new Date(0), text: 'x'.repeat(2 ** 19) }]
+
+for (const [what, log] of Object.entries({ 'its result': [], 'its result or its log': LONG_LOG.concat(LONG_LOG) })) {
+  storage(
+    `a done task whose document has no room for ${what} is done, and says so to who waits`,
+    async (test, queue) => {
+      const _id = await queue.add({ data: LARGE_DATA, keepDone: 3_600_000 })
+      const claim = await claimed(queue.claims())
+      const settlement = { ...DONE, keepDone: 3_600_000, kept: { result: 'x'.repeat(2 ** 20) } }
+      test.equal(await queue.settler.settleOne({ ...requestFor(claim, settlement), report: { log } }), 'settled')
+      test.equal((await queue.find(_id))?.state, 'done')
+      const ending = (await markAwaited(queue.raw, _id))?.ending
+      test.equal(ending?.kind === 'failed' && ending.error.name, 'UnsendableValueError')
+    },
+  )
+}
+
+storage('a task whose error is larger than the driver can send is failed without it', async (test, queue) => {
+  const _id = await queue.add()
+  const claim = await claimed(queue.claims())
+  const error = { name: 'Error', message: 'broken', stack: null, failedAt: new Date() }
+  const wire = { ...WIRE, message: '\u0001'.repeat(3 * 2 ** 20) }
+  const settlement = { kind: 'failed' as const, error, wire, counts: {} }
+  test.equal(await settle(queue.settler, claim, settlement), 'settled')
+  test.equal((await queue.find(_id))?.state, 'failed')
+})
+
 storage(
   'claims come in the order of both queues, first come first served within a millisecond',
   async (test, queue) => {
@@ -396,7 +425,7 @@ storage('a request to cancel one of many wins, whatever becomes of the others', 
     await queue.add()
     const [asked, other] = (await queue.claims().claim(Random.id(), 2)).claims
     if (asked === undefined || other === undefined) throw new Error('too few claims')
-    const cancellation = await cancelTask(queue.raw, asked.task._id, RETENTION)
+    const cancellation = await cancelTask(queue.raw, { _id: asked.task._id }, RETENTION)
     test.equal([cancellation?.token, cancellation?.task.state], [asked.token, 'running'])
     test.isUndefined(await startAnew(queue.raw, asked.task._id), 'it has not ended')
     const requests = [asked, other].map(claim => requestFor(claim, settlement))
@@ -543,7 +572,7 @@ storage('whoever takes over a task with a request to cancel it cancels it, once'
   await queue.add({ priority: 2 })
   await queue.add()
   const [asked, other] = [await claimed(claims), await claimed(claims)]
-  await cancelTask(queue.raw, asked.task._id, RETENTION)
+  await cancelTask(queue.raw, { _id: asked.task._id }, RETENTION)
   const cancelled: unknown[] = []
   const maintenance = queue.maintenance(({ _id, state }) => cancelled.push([_id, state]))
   await eventually('both are taken over', async () => {

@@ -557,7 +557,10 @@ Tinytest.addAsync(
       end.jobs.map(({ abortReason }) => abortReason),
       [undefined, undefined],
     )
-    test.equal(deathOf(end).blame, 'none')
+    test.equal(
+      end.jobs.map(job => deathOf(job, end).blame),
+      ['none', 'none'],
+    )
   },
 )
 

@@ -1,4 +1,14 @@
 import { Tinytest } from 'meteor/tinytest'
+import { createLog } from '../common/log'
+import { encodeProgress } from '../common/report'
+import { createTask } from '../common/task'
+import { Events } from '../server/master/claims/events'
+import { HeldClaim } from '../server/master/claims/held-claim'
+import { Reports } from '../server/master/claims/reports'
+import { Listeners } from '../server/queue/listeners'
+import { MemoryQueue } from '../server/queue/memory/memory-queue'
+import { Waiters } from '../server/queue/results/waiters'
+import { RETENTION, UNLIMITED } from './support/settle'
 import { behindTap, isOnQueue } from './support/behind-tap'
 import { QUEUES } from './support/queues'
 import { type RemoteMaster, behindGate, sharedMaster, withDatabase, withMaster } from './support/remote-master'
@@ -90,6 +100,10 @@ for (const { kind, inMemory } of QUEUES) {
     const lines = (await master.find(large, inMemory))?.log ?? []
     test.equal([lines.length, lines.at(-1)?.text.slice(0, 3)], [15, '39x'])
     test.isTrue(lines.every(({ text }) => text.length < 4200))
+    const euros = Array.from({ length: 40 }, () => '€'.repeat(4000))
+    const wide = await master.addTask({ taskType: 'report', data: { lines: euros, fails: true }, inMemory })
+    await master.ending(wide)
+    test.equal((await master.find(wide, inMemory))?.log?.length, 5, 'each of 12,000 bytes')
   })
 }
 
@@ -104,6 +118,37 @@ for (const [what, message] of [
     test.matches(String(await master.resultOf({ taskType: 'reportWrongly', data: { what } })), message)
   })
 }
+
+Tinytest.add('reports - the 16 KB of a progress are bytes', test => {
+  const refused = (value: string) => {
+    test.throws(() => encodeProgress(value), /at most 16 KB/)
+  }
+  encodeProgress('€'.repeat(5400))
+  refused('€'.repeat(5500))
+  refused('x'.repeat(16_500))
+})
+
+Tinytest.addAsync('reports - what a listener changes is neither stored nor given to others', async test => {
+  const seen: unknown[] = []
+  const listeners = new Listeners()
+  listeners.add('progress', ({ value }) => (value as { list: number[] }).list.push(2))
+  listeners.add('progress', ({ task, value }) => seen.push(value, task.progress))
+  const log = createLog('error')
+  const waiters = new Waiters(
+    { endingsOf: () => Promise.resolve([]) },
+    { open: () => undefined, close: () => undefined },
+  )
+  const queue = new MemoryQueue('queue', RETENTION)
+  queue.open(() => undefined, UNLIMITED)
+  queue.add([createTask({ taskType: 'TEST', data: {}, _id: 'reporting' })])
+  const claim = queue.claim()
+  if (claim === undefined) throw new Error('nothing to claim')
+  const store = { report: () => Promise.resolve() }
+  const reports = new Reports({ events: new Events(listeners, waiters, log), memory: queue, store })
+  reports.jobReported(new HeldClaim(claim, undefined), { progress: encodeProgress({ list: [1] }) })
+  await Promise.resolve()
+  test.equal([...seen, queue.findById('reporting')?.progress], Array(3).fill({ list: [1] }))
+})
 
 Tinytest.addAsync('reports - a report after the end of its job is dropped, with a warning', async test => {
   const master = await sharedMaster()

@@ -419,7 +419,7 @@ Tinytest.addAsync('results - no feed is open while all that is waited for runs h
   const waiters = new Waiters({ endingsOf }, feed)
   let runsHere = true
   const holds = () => runsHere
-  waiters.useMaster({ isRunning: () => true, holds, pollEvery: 10, waitBegins: () => undefined })
+  waiters.useMaster({ isRunning: () => true, holds, waitBegins: () => undefined }, 10)
   const wait = waiters.wait(createTask({ taskType: 'echo', data: {} }))
   try {
     wait.taskAdded(false)
@@ -427,6 +427,24 @@ Tinytest.addAsync('results - no feed is open while all that is waited for runs h
     test.isFalse(isOpen)
     runsHere = false
     await eventually('a feed is open', () => isOpen)
+  } finally {
+    wait.stop()
+  }
+})
+
+Tinytest.addAsync('results - setRefreshRate also changes how often those who wait poll', async () => {
+  let polls = 0
+  const endingsOf = () => {
+    polls++
+    return Promise.resolve([])
+  }
+  const waiters = new Waiters({ endingsOf }, { open: () => undefined, close: () => undefined })
+  waiters.useMaster({ isRunning: () => true, holds: () => true, waitBegins: () => undefined }, 3_600_000)
+  const wait = waiters.wait(createTask({ taskType: 'echo', data: {} }))
+  try {
+    wait.taskAdded(false)
+    waiters.setPollEvery(10)
+    await eventually('it is polled for', () => polls >= 3)
   } finally {
     wait.stop()
   }

@@ -1,8 +1,10 @@
 /** `testing`: the helpers for the tests of applications. */
-import type { NewTask, testing } from 'meteor/nschwarz:cluster'
+import type { NewTask, Task, testing } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
-import { type RemoteMaster, withMaster } from './support/remote-master'
+import { type RemoteMaster, withDatabase, withMaster } from './support/remote-master'
 import { QUEUES } from './support/queues'
+import { refused } from './support/refused'
+import { eventually } from './support/wait'
 
 const OPTIONS = { autoInitialize: false, withLimits: true } as const
 
@@ -91,6 +93,23 @@ Tinytest.addAsync('testing - a paused type and what is due later are left, and s
     test.equal(await master.call('schedules'), [])
     await master.call('onSchedule', 'runSchedule', 'tick')
     test.equal(master.endings.length, 1)
+  })
+})
+
+Tinytest.addAsync('testing - runSchedule uses the schedule of the code, not the one that is stored', async test => {
+  await withDatabase(async database => {
+    const optionsOf = (n: number) => ({
+      app: 'shop',
+      schedules: { tick: { taskType: 'echo', data: { n }, every: 3_600_000 } },
+    })
+    await withMaster({ database, options: optionsOf(1) }, async master => {
+      await eventually('it is stored', async () => (await master.call('schedules')).length === 1)
+    })
+    await withMaster({ database, options: { ...optionsOf(2), autoInitialize: false } }, async master => {
+      await master.call('testing', 'mode', 'inline')
+      await master.call('onSchedule', 'runSchedule', 'tick')
+      test.equal(master.endings[0]?.task.data, { n: 2 })
+    })
   })
 })
 
@@ -227,5 +246,26 @@ Tinytest.addAsync('testing - outside of tests, without a cluster, or with a wron
     ] as const) {
       test.matches(await messageOf(master.call('testing', method, ...args)), message)
     }
+  })
+})
+
+Tinytest.addAsync(
+  'testing - inline, run ends at its timeout, and cancels its task when its signal is aborted',
+  async test => {
+    await inMode('inline', async master => {
+      const task = { taskType: 'holdUntilAborted', data: {} }
+      await refused(test, master.call('run', { ...task, _id: 'slow' }, { timeout: 300 }), 'WaitTimeoutError', /slow/)
+      await master.call('cancel', 'slow')
+      await refused(test, master.call('run', { ...task, _id: 'aborted' }, { abortAfter: 300 }), 'Error', /by the test/)
+      await master.notice('cancelled', ended => ended.task._id === 'aborted')
+    })
+  },
+)
+
+Tinytest.addAsync('testing - waitFor gives a done task its state and its result', async test => {
+  await inMode('inline', async (master, on) => {
+    const _id = await master.addTask({ taskType: 'echo', data: { n: 1 } })
+    const { state, result } = (await on('waitFor', { _id }, 'done')) as Task
+    test.equal([state, result], ['done', { n: 1 }])
   })
 })

@@ -45,6 +45,14 @@ function tell({ dueDate, schedule, tickAt }: Job, _toggleIPC: ToggleIPC, { attem
 
 /** Types with a limit, and tasks of schedules and pauses. */
 export const limitTasks: TaskMap = {
+  /** Its worker closes its pipe when the job is over, and does not exit. @returns the worker's pid */
+  disconnects: () => {
+    process.removeAllListeners('disconnect')
+    setTimeout(() => {
+      process.disconnect()
+    }, 50)
+    return process.pid
+  },
   /** `LIMIT` at once on a master. */
   limitedHold: { run: hold, perMaster: LIMIT },
   limitedSpan: { run: span, perMaster: LIMIT },

@@ -29,6 +29,7 @@ import {
   OPTIONS_VARIABLE,
   OWN_TASKS,
   PORT_THIEF_VARIABLE,
+  STOPPING_HOOK_VARIABLE,
   RUNNING_HOOK_VARIABLE,
   WAITING_HOOK_VARIABLE,
   notify,
@@ -49,6 +50,8 @@ const isMasterBeforeCluster = Cluster.isMaster()
 const cluster = withoutCluster
   ? undefined
   : new Cluster(withLimits ? limitedTaskMap : taskMap, { ...options, ...(withoutBroker ? {} : { messageBroker }) })
+
+if (process.env[STOPPING_HOOK_VARIABLE] !== undefined) Meteor.startup(() => cluster?.stop())
 
 const killer = process.env[KILLER_VARIABLE]
 if (killer !== undefined && !Cluster.isMaster()) {

@@ -27,6 +27,8 @@ export const PORT_THIEF_VARIABLE = 'CLUSTER_TEST_PORT_THIEF'
 export const WAITING_HOOK_VARIABLE = 'CLUSTER_TEST_WAITING_HOOK'
 /** Set where a startup hook is to run a task, and to wait for its result. */
 export const RUNNING_HOOK_VARIABLE = 'CLUSTER_TEST_RUNNING_HOOK'
+/** Set where a startup hook is to stop the cluster. */
+export const STOPPING_HOOK_VARIABLE = 'CLUSTER_TEST_STOPPING_HOOK'
 /** Before the name of an example of the documentation. */
 export const EXAMPLE_PREFIX = 'example:'
 /** The options of the remote app's cluster, as JSON. */
