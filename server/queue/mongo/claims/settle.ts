@@ -132,7 +132,8 @@ export class MongoSettler implements ClaimStore, ReportStore {
       try {
         return await this.update(request, update)
       } catch (error) {
-        if (!isTooLarge(error)) throw error
+        // The driver's own buffer ends at 17 MB.
+        if (!isTooLarge(error) && !(error instanceof RangeError)) throw error
         tooLarge = error
       }
     }

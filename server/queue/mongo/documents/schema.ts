@@ -137,9 +137,8 @@ export function tokensOf(batch: string): { readonly $gte: string; readonly $lt: 
 /** MongoDB's codes for an update whose result, or an intermediate one, would be larger than a document may be. */
 const TOO_LARGE: readonly unknown[] = [17_419, 10_334]
 
-/** Whether a write was refused because of its size: by MongoDB, or by the driver, whose buffer ends at 17 MB. */
 export function isTooLarge(error: unknown): boolean {
-  return error instanceof RangeError || TOO_LARGE.includes((error as { code?: unknown }).code)
+  return TOO_LARGE.includes((error as { code?: unknown }).code)
 }
 
 /** MongoDB's codes for a member that is no longer the primary, or is shutting down: another member will answer. */
