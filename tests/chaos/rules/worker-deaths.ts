@@ -35,7 +35,9 @@ export function hasCauseOfDeath(history: History, worker: Life): boolean {
   if (deathOf(history, worker) !== undefined) return true
   const master = history.lives.at(worker.parent, worker.from)
   if (master === undefined || (endingOf(history, master) ?? Infinity) <= worker.goneAt) return true
-  const jobs = history.jobs.filter(job => job.worker === worker && job.end === undefined)
+  // A job may have ended because it was aborted, and its outcome may not have left: then its worker is killed for it.
+  const isLeft = ({ end }: Job) => end === undefined || gone - end.at < IN_THE_WORKER_MS
+  const jobs = history.jobs.filter(job => job.worker === worker && isLeft(job))
   const disturbances = [...outages(history), ...stopsOf(history, master)]
   const lately = { from: gone - history.settings.lease - KILLED_WITHIN_MS, until: gone }
   return jobs.some(job => endsItsWorker(history, job, gone)) || disturbances.some(pause => overlap(pause, lately) > 0)

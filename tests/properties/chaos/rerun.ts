@@ -75,6 +75,13 @@ passes('a second job after one whose worker was killed since the job beside it i
   runsAgain(story)
   story.replaceWorker(6110)
 })
+passes('a second job after one whose worker was killed before the outcome of the job beside it had left', story => {
+  const neighbour = story.add(5000, 'overrunning', 'overrunning', { timeout: 60 })
+  story.job(neighbour, 6020, 70, 'aborted')
+  story.failed(6130, neighbour, 'TaskTimeoutError')
+  runsAgain(story)
+  story.replaceWorker(6110)
+})
 
 passes('a second job after one whose master was killed', story => {
   runsAgain(story, 'done')
