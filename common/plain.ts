@@ -59,6 +59,11 @@ export function copyOfPlain(value: unknown): unknown {
   return 'copy' in result ? result.copy : value
 }
 
+/** A copy of the object, and of each field that is plain. */
+export function copyFields<Fields extends object>(object: Fields): Fields {
+  return Object.fromEntries(Object.entries(object).map(([field, value]) => [field, copyOfPlain(value)])) as Fields
+}
+
 /**
  * Finds what MongoDB would take for a type of its own, in a value that did not come through `copyPlain`; undefined if
  * there is none.

@@ -2,7 +2,7 @@ import type { InvalidArgumentError } from './errors'
 import { createId } from './id'
 import { isThenable } from './inspect'
 import { type TaskPolicy, checkPolicy } from './policy'
-import { type PlainObject, type PlainValue, copyOfPlain, copyPlain, isPlainObject } from './plain'
+import { type PlainObject, type PlainValue, copyFields, copyPlain, isPlainObject } from './plain'
 import { checkNames, dateHint, namesOf, numberHint, textHint, wrongValue } from './invalid'
 import { toWellFormed } from './text'
 
@@ -172,9 +172,7 @@ export function createTasks(given: readonly NewTask[]): Task[] {
 
 /** The receiver of the copy may change it. */
 export function copyTask(task: Task): Task {
-  return Object.fromEntries(
-    Object.entries(task).map(([field, value]) => [field, copyOfPlain(value)]),
-  ) as unknown as Task
+  return copyFields(task)
 }
 
 /** The part of a task that its function sees. */

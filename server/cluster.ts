@@ -164,15 +164,17 @@ function startMaster(
   if (!options.autoInitialize) log.info(WEB_ONLY)
   const master = createMaster(definitions, options, log, declared)
   testMode.cluster = { definitions, master, options }
-  const masterOfWaiters = {
-    isRunning: () => master.isRunning,
-    holds: (_id: string) => master.holds(_id),
-    // A startup hook may wait for a task: dispatching must not wait for the end of all hooks.
-    waitBegins: () => {
-      if (options.autoInitialize) startFirst(master)
+  waiters.useMaster(
+    {
+      isRunning: () => master.isRunning,
+      holds: _id => master.holds(_id),
+      // A startup hook may wait for a task: dispatching must not wait for the end of all hooks.
+      waitBegins: () => {
+        if (options.autoInitialize) startFirst(master)
+      },
     },
-  }
-  waiters.useMaster(masterOfWaiters, options.refreshRate)
+    options.refreshRate,
+  )
   if (options.autoInitialize) {
     const warn = () => {
       log.warn(STARTUP_IS_SLOW)

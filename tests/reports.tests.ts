@@ -1,14 +1,11 @@
 import { Tinytest } from 'meteor/tinytest'
 import { createLog } from '../common/log'
 import { encodeProgress } from '../common/report'
-import { createTask } from '../common/task'
 import { Events } from '../server/master/claims/events'
 import { HeldClaim } from '../server/master/claims/held-claim'
 import { Reports } from '../server/master/claims/reports'
 import { Listeners } from '../server/queue/listeners'
-import { MemoryQueue } from '../server/queue/memory/memory-queue'
-import { Waiters } from '../server/queue/results/waiters'
-import { RETENTION, UNLIMITED } from './support/settle'
+import { claimedInMemory, waiters } from './support/settle'
 import { behindTap, isOnQueue } from './support/behind-tap'
 import { QUEUES } from './support/queues'
 import { type RemoteMaster, behindGate, sharedMaster, withDatabase, withMaster } from './support/remote-master'
@@ -133,18 +130,10 @@ Tinytest.addAsync('reports - what a listener changes is neither stored nor given
   const listeners = new Listeners()
   listeners.add('progress', ({ value }) => (value as { list: number[] }).list.push(2))
   listeners.add('progress', ({ task, value }) => seen.push(value, task.progress))
-  const log = createLog('error')
-  const waiters = new Waiters(
-    { endingsOf: () => Promise.resolve([]) },
-    { open: () => undefined, close: () => undefined },
-  )
-  const queue = new MemoryQueue('queue', RETENTION)
-  queue.open(() => undefined, UNLIMITED)
-  queue.add([createTask({ taskType: 'TEST', data: {}, _id: 'reporting' })])
-  const claim = queue.claim()
-  if (claim === undefined) throw new Error('nothing to claim')
+  const { queue, claim } = claimedInMemory({ _id: 'reporting' })
   const store = { report: () => Promise.resolve() }
-  const reports = new Reports({ events: new Events(listeners, waiters, log), memory: queue, store })
+  const events = new Events(listeners, waiters, createLog('error'))
+  const reports = new Reports({ events, memory: queue, store })
   reports.jobReported(new HeldClaim(claim, undefined), { progress: encodeProgress({ list: [1] }) })
   await Promise.resolve()
   test.equal([...seen, queue.findById('reporting')?.progress], Array(3).fill({ list: [1] }))

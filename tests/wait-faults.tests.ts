@@ -2,14 +2,13 @@
 import type { NewTask } from 'meteor/nschwarz:cluster'
 import { Tinytest } from 'meteor/tinytest'
 import { createTask } from '../common/task'
-import { MemoryQueue } from '../server/queue/memory/memory-queue'
 import { doneWith } from '../server/queue/results/ending'
 import { Waiters } from '../server/queue/results/waiters'
 import { QUEUES } from './support/queues'
 import { refused } from './support/refused'
 import { STOPPING_HOOK_VARIABLE } from './support/remote-protocol'
 import { type RemoteMaster, withDatabase, withMaster } from './support/remote-master'
-import { RETENTION, UNLIMITED, requestFor } from './support/settle'
+import { claimedInMemory, requestFor } from './support/settle'
 import { ticks } from './support/ticks'
 import { eventually } from './support/wait'
 
@@ -165,16 +164,6 @@ Tinytest.addAsync('faults - each of those who wait for a task gets a result of i
   test.equal(first, second)
   test.isFalse(first?.kind === 'done' && second?.kind === 'done' && first.value === second.value)
 })
-
-/** A queue in memory that has claimed a task. */
-function claimedInMemory(given: Partial<NewTask>) {
-  const queue = new MemoryQueue('queue', RETENTION)
-  queue.open(() => undefined, UNLIMITED)
-  queue.add([createTask({ taskType: 'TEST', data: { list: [1] }, _id: 'kept', ...given })])
-  const claim = queue.claim()
-  if (claim === undefined) throw new Error('nothing to claim')
-  return { queue, claim }
-}
 
 Tinytest.add('faults - what is kept in memory is given out as copies, and the done task is one', test => {
   const { queue, claim } = claimedInMemory({ keepDone: 3_600_000 })

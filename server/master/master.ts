@@ -51,14 +51,11 @@ export class Master {
   #mode: Mode = 'stopped'
   /** Whether it was neither started nor stopped yet. */
   #isUntouched = true
-  /** Milliseconds. */
-  #refreshRate: number
   #stopping: Promise<void> | undefined
   #ignoreSignals: () => void = () => undefined
 
   constructor(parts: MasterParts) {
     this.#parts = parts
-    this.#refreshRate = parts.options.refreshRate
   }
 
   /** Starts dispatching, unless it was started or stopped before. */
@@ -112,7 +109,6 @@ export class Master {
   }
 
   setRefreshRate(milliseconds: number): void {
-    this.#refreshRate = milliseconds
     this.#parts.dispatcher.setRefreshRate(milliseconds)
     this.#parts.ticker?.setRefreshRate(milliseconds)
   }
@@ -121,7 +117,7 @@ export class Master {
     const { claims, dispatcher, ticker } = this.#parts
     const dispatched = Promise.all([dispatcher.stop(), ticker?.stop()])
     // Jobs that may still finish can be cancelled. If the database is away, the next look finds the requests.
-    const looking = setInterval(() => void claims.findCancelRequests().catch(() => undefined), this.#refreshRate)
+    const looking = setInterval(() => void claims.findCancelRequests().catch(() => undefined), dispatcher.refreshRate)
     await closed
     clearInterval(looking)
     await Promise.race([this.settled(dispatched), pause(SETTLE_WAIT_MAX_MS)])

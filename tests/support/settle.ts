@@ -1,4 +1,4 @@
-import type { TaskFailure } from '../../common/task'
+import { type NewTask, type TaskFailure, createTask } from '../../common/task'
 import type { WireError } from '../../common/pipe/wire'
 import { waiters } from '../../server/queue/instances'
 import type {
@@ -12,7 +12,7 @@ import type {
   Settlement,
   Verdict,
 } from '../../server/queue/claim'
-import type { MemoryQueue } from '../../server/queue/memory/memory-queue'
+import { MemoryQueue } from '../../server/queue/memory/memory-queue'
 import { Retention } from '../../server/queue/retention'
 
 /** Either queue. */
@@ -59,4 +59,14 @@ export async function fail(store: Store, claim: Claim, error: TaskFailure, count
 
 export async function release(store: Store, claim: Claim, change: Release): Promise<boolean> {
   return (await settle(store, claim, { kind: 'released', ...change })) === 'settled'
+}
+
+/** A queue in memory that has claimed a task. */
+export function claimedInMemory(given: Partial<NewTask>): { queue: MemoryQueue; claim: Claim } {
+  const queue = new MemoryQueue('queue', RETENTION)
+  queue.open(() => undefined, UNLIMITED)
+  queue.add([createTask({ taskType: 'TEST', data: { list: [1] }, _id: 'kept', ...given })])
+  const claim = queue.claim()
+  if (claim === undefined) throw new Error('nothing to claim')
+  return { queue, claim }
 }

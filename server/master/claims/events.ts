@@ -1,6 +1,6 @@
 import { isThenable } from '../../../common/inspect'
 import type { Log } from '../../../common/log'
-import { copyOfPlain } from '../../../common/plain'
+import { copyFields } from '../../../common/plain'
 import { type WireValue, fromWire } from '../../../common/pipe/wire'
 import type { WorkerExit } from '../../../common/stats'
 import { type Task, type TaskSignal, copyTask } from '../../../common/task'
@@ -115,8 +115,8 @@ export class Events {
 }
 
 function copyOf<Event extends { readonly task: Task }>(event: Event): Event {
-  const copies = Object.entries(event).map(([field, value]) => [field, copyOfPlain(value)] as const)
-  return { ...(Object.fromEntries(copies) as Event), task: copyTask(event.task) }
+  const { task, ...others } = event
+  return { ...copyFields(others), task: copyTask(task) } as unknown as Event
 }
 
 /** The events about a task that this master runs or has run. */

@@ -75,6 +75,11 @@ export class Dispatcher {
     await Promise.all([feed.stop(), this.#passing, maintenance.stop()])
   }
 
+  /** Milliseconds between two ticks. */
+  get refreshRate(): number {
+    return this.#refreshRate
+  }
+
   /** Takes effect at once while dispatching, otherwise at the next start. */
   setRefreshRate(milliseconds: number): void {
     this.#refreshRate = milliseconds
