@@ -98,6 +98,7 @@ for (const [how, hang] of Object.entries(HANGING)) {
       await withMaster({ options: QUICK_START }, async master => {
         await hang(master)
         const _id = await master.addTask({ taskType: 'hold', data: {}, inMemory })
+        await eventually('it is claimed', () => master.isRunning(_id, inMemory))
         assert.equal(await master.call('cancel', _id), true)
         const { task } = await master.notice('cancelled', notice => notice.task._id === _id)
         assert.equal(task.attempts ?? 0, 0)

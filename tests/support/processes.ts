@@ -31,6 +31,15 @@ export function isAlive(pid: number): boolean {
   return stat !== undefined && stat.state !== 'Z'
 }
 
+/** Lets a process that was suspended go on, unless it is gone. */
+export function resume(pid: number): void {
+  try {
+    process.kill(pid, 'SIGCONT')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
+
 export function parentOf(pid: number): number | undefined {
   return statOf(pid)?.parent
 }

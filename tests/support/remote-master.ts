@@ -68,9 +68,9 @@ export class RemoteMaster extends RemoteServer {
     return (await this.database.tasks.findOne({ _id })) ?? undefined
   }
 
-  /** Whether a persistent task is claimed. */
-  async isRunning(_id: string): Promise<boolean> {
-    return (await this.find(_id, false))?.state === 'running'
+  /** Whether a task is claimed. */
+  async isRunning(_id: string, inMemory = false): Promise<boolean> {
+    return (await this.find(_id, inMemory))?.state === 'running'
   }
 
   /** Adds a task and waits for the event with which it ends. */

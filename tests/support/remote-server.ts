@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
-import { Processes, isAlive, workersOf } from './processes'
+import { Processes, isAlive, resume, workersOf } from './processes'
 import { APP_VARIABLE, type Notice } from './remote-protocol'
 import { serverEnvironment } from './server-environment'
 import { eventually, within } from './wait'
@@ -121,6 +121,8 @@ export class RemoteServer {
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const workers = this.workerPids
     this.#child.kill(signal)
+    // One that a test has suspended would not notice that its master is gone.
+    for (const pid of workers) resume(pid)
     await this.exited()
     await eventually('the workers of the server are gone', () => !workers.some(isAlive))
   }
