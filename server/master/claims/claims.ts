@@ -1,10 +1,10 @@
-import { Meteor } from 'meteor/meteor'
 import { messageOf } from '../../../common/errors'
 import { createId } from '../../../common/id'
 import type { Log } from '../../../common/log'
 import type { Task } from '../../../common/task'
 import type { Claim, Loss } from '../../queue/claim'
 import type { MongoClaims } from '../../queue/mongo/claims/claim'
+import { Ticks } from '../../ticks'
 import type { Admission } from './admission'
 import { HeldClaim } from './held-claim'
 import { Lease } from './lease'
@@ -46,7 +46,7 @@ export class Claims {
   readonly #held = new Map<string, HeldClaim>()
   #listener: ClaimsListener | undefined
   readonly #fetches = new Set<Promise<unknown>>()
-  #interval: number | undefined
+  readonly #renewals = new Ticks(() => void this.renew())
   #renewing: Promise<void> | undefined
   /** The look-up of cancel requests that is in flight, and the next one. */
   #finding: { readonly inFlight?: Promise<void>; next?: Promise<void> } = {}
@@ -197,12 +197,11 @@ export class Claims {
 
   /** Starts renewing the leases. */
   start(): void {
-    this.#interval ??= Meteor.setInterval(() => void this.renew(), this.#parts.leaseDuration / RENEWALS_PER_LEASE)
+    this.#renewals.start(this.#parts.leaseDuration / RENEWALS_PER_LEASE)
   }
 
   stop(): void {
-    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
-    this.#interval = undefined
+    this.#renewals.stop()
   }
 
   /** @param fetch claims tasks, and adds the claims to the registry */

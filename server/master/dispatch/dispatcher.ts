@@ -1,10 +1,11 @@
-import { Meteor } from 'meteor/meteor'
 import { oncePerTurn } from '../../../common/batch'
 import type { ResolvedOptions } from '../../../common/options'
 import type { Task, TaskSignal } from '../../../common/task'
+import { PassLoop } from '../../pass-loop'
 import type { Pool } from '../../pool/pool'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import type { ChangeFeed } from '../../queue/mongo/feeds/change-feed'
+import { Ticks } from '../../ticks'
 import type { Admission } from '../claims/admission'
 import type { Maintenance } from '../maintenance/maintenance'
 import type { QueueOutage } from '../maintenance/outage'
@@ -35,11 +36,8 @@ export interface DispatcherParts {
 export class Dispatcher {
   readonly #parts: DispatcherParts
   #refreshRate: number
-  #interval: number | undefined
-  /** The pass in progress, if there is one. */
-  #passing: Promise<void> | undefined
-  /** Whether another pass was requested since the last one began. */
-  #isAwake = false
+  readonly #ticks = new Ticks(() => void this.tick())
+  readonly #loop = new PassLoop(() => this.tryPass())
   /** How many new tasks are being stored already claimed, for idle slots. */
   #adding = 0
 
@@ -54,7 +52,7 @@ export class Dispatcher {
   }
 
   private get isRunning(): boolean {
-    return this.#interval !== undefined
+    return this.#ticks.areOn
   }
 
   start(): void {
@@ -68,11 +66,11 @@ export class Dispatcher {
   /** Stops claiming. Resolves when the database operations in flight have returned. */
   async stop(): Promise<void> {
     const { dueTimer, feed, localQueue, maintenance, memoryTimer } = this.#parts
-    this.stopTicks()
+    this.#ticks.stop()
     dueTimer.stop()
     memoryTimer.stop()
     localQueue.close()
-    await Promise.all([feed.stop(), this.#passing, maintenance.stop()])
+    await Promise.all([feed.stop(), this.#loop.settled(), maintenance.stop()])
   }
 
   /** Milliseconds between two ticks. */
@@ -89,7 +87,7 @@ export class Dispatcher {
   /** Whether a task that is added now would start at once, before all others. */
   get isIdle(): boolean {
     const { localQueue, memory, pool } = this.#parts
-    const isFree = this.isRunning && this.#passing === undefined && pool.scheduler.idleSlots > this.#adding
+    const isFree = this.isRunning && !this.#loop.isPassing && pool.scheduler.idleSlots > this.#adding
     return isFree && localQueue.isDry && localQueue.size === 0 && memory.countDue(1) === 0
   }
 
@@ -149,18 +147,11 @@ export class Dispatcher {
     assigner.assign()
     scaling.growForMemory()
     if (!this.canClaim && !scaling.canGrow) return
-    this.#isAwake = true
-    this.#passing ??= this.passWhileAwake()
-  }
-
-  private stopTicks(): void {
-    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
-    this.#interval = undefined
+    this.#loop.request()
   }
 
   private startTicks(): void {
-    this.stopTicks()
-    this.#interval = Meteor.setInterval(() => void this.tick(), this.#refreshRate)
+    this.#ticks.start(this.#refreshRate)
     if (!this.#parts.options.inMemoryOnly) this.#parts.maintenance.start(this.#refreshRate)
   }
 
@@ -168,7 +159,7 @@ export class Dispatcher {
     const startedAt = performance.now()
     this.#parts.localQueue.releaseStale()
     this.dispatch()
-    await this.#passing
+    await this.#loop.settled()
     // A worker that became idle during this tick has not been offered a job yet, so it stays.
     if (this.isRunning) this.#parts.scaling.shrink(performance.now() - startedAt)
   }
@@ -178,22 +169,15 @@ export class Dispatcher {
     return this.isRunning && this.#parts.maintenance.isPrepared && this.#parts.localQueue.wanted > 0
   }
 
-  private async passWhileAwake(): Promise<void> {
+  /** @returns whether another may follow at once; after an error, the next tick tries again */
+  private async tryPass(): Promise<boolean> {
     try {
-      do {
-        // Reset before the queries, which may miss what happens from now on.
-        this.#isAwake = false
-        await this.pass()
-      } while (this.isWanted)
+      await this.pass()
+      return this.isRunning
     } catch (error) {
-      // The next tick tries again.
       this.#parts.outage.failed(this, error)
+      return false
     }
-    this.#passing = undefined
-  }
-
-  private get isWanted(): boolean {
-    return this.#isAwake && this.isRunning
   }
 
   private async pass(): Promise<void> {

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { Meteor } from 'meteor/meteor'
 import type { Log } from '../../../common/log'
 import { counted } from '../../../common/text'
+import { PassLoop } from '../../pass-loop'
 import type { ChangeFeed } from '../../queue/mongo/feeds/change-feed'
 import type { Finding, MongoMaintenance } from '../../queue/mongo/maintenance'
 import { type Owner, isGone, keyOf } from '../../queue/mongo/documents/owner'
 import { isRefusal } from '../../queue/mongo/documents/schema'
+import { Ticks } from '../../ticks'
 import type { Admission } from '../claims/admission'
 import type { Claims } from '../claims/claims'
 import type { DueTimer } from '../dispatch/due-timer'
@@ -52,10 +53,10 @@ export class Maintenance {
   readonly #parts: MaintenanceParts
   readonly #indexes: IndexMaintenance
   #listener: MaintenanceListener | undefined
-  #interval: number | undefined
-  #passing: Promise<void> | undefined
-  /** Whether a pass was requested since the last one began, or that one failed. */
-  #isAwake = false
+  readonly #ticks = new Ticks(() => {
+    this.tick()
+  })
+  readonly #loop = new PassLoop(isRequested => this.passAndCollect(isRequested))
   #isPrepared = false
   #wasSkipped = false
   /** On performance.now: when documents with an unknown state are next adopted. */
@@ -80,23 +81,19 @@ export class Maintenance {
 
   /** Starts the ticks, or changes the pause between them. @param refreshRate milliseconds */
   start(refreshRate: number): void {
-    this.stopTicks()
-    this.#interval = Meteor.setInterval(() => {
-      this.tick()
-    }, refreshRate)
+    this.#ticks.start(refreshRate)
     this.wake()
   }
 
   /** Stops the ticks. Resolves when no pass is in progress. */
   async stop(): Promise<void> {
-    this.stopTicks()
-    await this.#passing
+    this.#ticks.stop()
+    await this.#loop.settled()
   }
 
   /** Starts a pass now, or right after the one in progress: a task is due, or something unknown has happened. */
   wake(): void {
-    this.#isAwake = true
-    if (this.#interval !== undefined) this.#passing ??= this.passWhileAwake()
+    if (this.#ticks.areOn) this.#loop.request()
   }
 
   /** The collection was dropped or renamed, so its indexes are gone: the next pass creates them again. */
@@ -110,42 +107,28 @@ export class Maintenance {
     this.wake()
   }
 
-  private stopTicks(): void {
-    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
-    this.#interval = undefined
-  }
-
   /**
    * While a feed is open, every second tick is enough for what it does not report: expired leases, and documents
    * without a state.
    */
   private tick(): void {
-    this.#wasSkipped = this.#parts.feed.isOpen && !this.#isAwake && !this.#wasSkipped
-    if (!this.#wasSkipped) this.#passing ??= this.passWhileAwake()
+    this.#wasSkipped = this.#parts.feed.isOpen && !this.#loop.isRequested && !this.#wasSkipped
+    if (!this.#wasSkipped) this.#loop.run()
   }
 
-  private async passWhileAwake(): Promise<void> {
-    let isDone: boolean
-    do {
-      const isAwake = this.#isAwake
-      // Reset before the queries, which may miss what happens from now on.
-      this.#isAwake = false
-      isDone = await this.pass(isAwake)
-      if (isDone) this.#parts.outage.succeeded(this)
-      // If somebody moves thousands of tasks, each is a reason for another pass.
-      if (isDone && this.isWanted) await pause(COLLECTED_MS)
-    } while (isDone && this.isWanted)
+  /** @returns whether another pass may follow at once */
+  private async passAndCollect(isRequested: boolean): Promise<boolean> {
+    const isDone = await this.pass(isRequested)
+    if (isDone) this.#parts.outage.succeeded(this)
     // What failed is tried again at the next tick.
-    this.#isAwake ||= !isDone
-    this.#passing = undefined
-  }
-
-  private get isWanted(): boolean {
-    return this.#isAwake && this.#interval !== undefined
+    else this.#loop.request()
+    // If somebody moves thousands of tasks, each is a reason for another pass.
+    if (isDone && this.#loop.isRequested) await pause(COLLECTED_MS)
+    return isDone && this.#ticks.areOn
   }
 
   /** @returns whether no step failed */
-  private async pass(isAwake: boolean): Promise<boolean> {
+  private async pass(isRequested: boolean): Promise<boolean> {
     const { claims, feed } = this.#parts
     this.#indexes.checkIfDue()
     if (!this.#isPrepared && !(await this.steps(() => this.prepare()))) return false
@@ -153,9 +136,9 @@ export class Maintenance {
     return this.steps(
       () => this.adoptUnknownInTime(),
       async () => {
-        if (isAwake || !feed.isOpen) await claims.findCancelRequests()
+        if (isRequested || !feed.isOpen) await claims.findCancelRequests()
       },
-      () => this.poll(isAwake),
+      () => this.poll(isRequested),
     )
   }
 
@@ -173,7 +156,7 @@ export class Maintenance {
     return isDone
   }
 
-  private async poll(isAwake: boolean): Promise<boolean> {
+  private async poll(isRequested: boolean): Promise<boolean> {
     const { admission, answers, queue } = this.#parts
     this.#listener?.pollStarted()
     const pausesRead = admission.readPauses()
@@ -183,7 +166,7 @@ export class Maintenance {
     })
     pausesRead(paused)
     const isInOrder = await this.putInOrder(findings)
-    if (findings.has('due') || isAwake) await this.setDueTimer()
+    if (findings.has('due') || isRequested) await this.setDueTimer()
     return isInOrder
   }
 
@@ -213,7 +196,7 @@ export class Maintenance {
   private async setDueTimer(): Promise<void> {
     const { dueTimer, queue } = this.#parts
     const next = await queue.nextDue()
-    if (next !== undefined && this.#interval !== undefined) dueTimer.add(next.wait, next.isOurs)
+    if (next !== undefined && this.#ticks.areOn) dueTimer.add(next.wait, next.isOurs)
   }
 
   // Invariant 2: the workers of former masters are gone before their tasks run again.

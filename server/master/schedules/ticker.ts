@@ -3,6 +3,7 @@ import { DuplicateTaskError } from '../../../common/errors'
 import type { Log } from '../../../common/log'
 import type { DeclaredSchedule } from '../../../common/schedules'
 import { type Task, createTask } from '../../../common/task'
+import { PassLoop } from '../../pass-loop'
 import { isRefusal } from '../../queue/mongo/documents/schema'
 import type { Schemas } from '../../queue/schemas'
 import {
@@ -68,15 +69,13 @@ export class Ticker {
   /** Milliseconds. */
   #refreshRate: number
   #timer: NodeJS.Timeout | undefined
-  #passing: Promise<void> | undefined
+  readonly #loop = new PassLoop(() => this.passAndSleep())
   /** The schedules whose next tick failed. */
   readonly #failing = new Set<string>()
   /** By schedule: the unfinished task because of which a tick was last skipped; '' if it is not known. */
   readonly #skipped = new Map<string, string>()
   /** What the clock of the database said at the last pass. */
   #seenAt: Date | undefined
-  /** Whether another pass was requested since the last one began. */
-  #isAwake = false
 
   constructor(parts: TickerParts) {
     this.#parts = parts
@@ -102,17 +101,14 @@ export class Ticker {
     const id = this.#id
     this.#id = undefined
     clearTimeout(this.#timer)
-    await this.#passing
+    await this.#loop.settled()
     // If the database is away, the declaration expires by itself.
     if (id !== undefined) await this.#parts.sets.renew(this.#parts.app, id, 0).catch(() => undefined)
   }
 
   /** Requests a pass: the schedules have changed. */
   wake(): void {
-    if (this.#id === undefined) return
-    clearTimeout(this.#timer)
-    this.#isAwake = true
-    this.#passing ??= this.passWhileAwake()
+    if (this.#id !== undefined) this.#loop.request()
   }
 
   /** Logs schedules whose data does not fit their type's schema. They are declared all the same; their tasks fail. */
@@ -125,15 +121,13 @@ export class Ticker {
     }
   }
 
-  private async passWhileAwake(): Promise<void> {
-    let delay = 0
-    while (this.#id !== undefined && (this.#isAwake || delay <= 0)) {
-      // Reset before the queries, which may miss what happens from now on.
-      this.#isAwake = false
-      delay = await this.tryPass(this.#id)
-    }
-    this.#passing = undefined
-    if (this.#id !== undefined) this.#timer = setTimeout(() => this.wake(), delay)
+  /** @returns whether another pass may follow */
+  private async passAndSleep(): Promise<boolean> {
+    clearTimeout(this.#timer)
+    const delay = this.#id === undefined ? 0 : await this.tryPass(this.#id)
+    if (this.#id === undefined) return false
+    this.#timer = setTimeout(() => this.wake(), delay)
+    return true
   }
 
   /** @returns milliseconds until the next pass */

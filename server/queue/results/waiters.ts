@@ -1,5 +1,6 @@
 import { type EndSource, type Ending, type Incarnation, type Wait, isSame } from '../../../common/ending'
-import { Meteor } from 'meteor/meteor'
+import { PassLoop } from '../../pass-loop'
+import { Ticks } from '../../ticks'
 
 /** Looks up how tasks ended, in the queue. */
 export interface EndStore {
@@ -54,9 +55,11 @@ export class Waiters implements EndSource {
   #master: MasterOfWaiters | undefined
   /** Milliseconds between two polls of the queue. */
   #pollEvery = DEFAULT_POLL_EVERY_MS
-  #interval: number | undefined
+  readonly #ticks = new Ticks(() => {
+    this.tick()
+  })
   readonly #toPoll = new Set<Waiter>()
-  #isPolling = false
+  readonly #polls = new PassLoop(() => this.poll())
   #feedLingers: NodeJS.Timeout | undefined
   #isFeedOpen = false
 
@@ -74,7 +77,7 @@ export class Waiters implements EndSource {
   /** @param milliseconds between two polls of the queue */
   setPollEvery(milliseconds: number): void {
     this.#pollEvery = milliseconds
-    if (this.#interval !== undefined) this.startTicks()
+    if (this.#ticks.areOn) this.#ticks.start(milliseconds)
   }
 
   wait(task: Incarnation): Wait {
@@ -104,43 +107,29 @@ export class Waiters implements EndSource {
   /** Polls the queue soon for the ends of these tasks, all of them in one query. */
   private pollFor(waiters: Iterable<Waiter>): void {
     for (const waiter of waiters) if (waiter.isAdded) this.#toPoll.add(waiter)
-    if (!this.#isPolling) void this.pollAll()
+    if (this.#toPoll.size > 0) this.#polls.request()
   }
 
-  private async pollAll(): Promise<void> {
-    this.#isPolling = true
-    while (this.#toPoll.size > 0) {
-      const waiters = [...this.#toPoll]
-      this.#toPoll.clear()
-      try {
-        const endings = await this.#store.endingsOf(waiters.map(({ task }) => task))
-        for (const [index, waiter] of waiters.entries()) {
-          const ending = endings[index]
-          if (ending !== undefined) this.resolveWaiter(waiter, ending)
-        }
-      } catch {
-        // The database is away, as the master's poll reports. The next poll tries again.
+  /** @returns true: another may follow at once */
+  private async poll(): Promise<boolean> {
+    const waiters = [...this.#toPoll]
+    this.#toPoll.clear()
+    try {
+      const endings = await this.#store.endingsOf(waiters.map(({ task }) => task))
+      for (const [index, waiter] of waiters.entries()) {
+        const ending = endings[index]
+        if (ending !== undefined) this.resolveWaiter(waiter, ending)
       }
+    } catch {
+      // The database is away, as the master's poll reports. The next poll tries again.
     }
-    this.#isPolling = false
+    return true
   }
 
   private begin(): void {
-    if (this.#interval === undefined) this.startTicks()
+    if (!this.#ticks.areOn) this.#ticks.start(this.#pollEvery)
     this.#master?.waitBegins()
     if (this.#master?.isRunning() !== true) this.openFeed()
-  }
-
-  private startTicks(): void {
-    this.stopTicks()
-    this.#interval = Meteor.setInterval(() => {
-      this.tick()
-    }, this.#pollEvery)
-  }
-
-  private stopTicks(): void {
-    if (this.#interval !== undefined) Meteor.clearInterval(this.#interval)
-    this.#interval = undefined
   }
 
   private tick(): void {
@@ -187,7 +176,7 @@ export class Waiters implements EndSource {
   }
 
   private rest(): void {
-    this.stopTicks()
+    this.#ticks.stop()
     this.closeFeedSoon()
   }
 }
