@@ -14,8 +14,8 @@ export type ScheduleTiming =
       /**
        * A cron expression of five fields (minute, hour, day of the month, month, day of the week), or of six, with the
        * second first; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. At a change to or from daylight saving
-       * time, an expression with one minute and one hour shifts a skipped time by the length of the gap, and runs a
-       * repeated time once. With several minutes or hours, a skipped time has no tick, and a repeated one may have two.
+       * time, an expression with one second, minute and hour runs a skipped time at the end of the gap, and a repeated
+       * time once. With several seconds, minutes or hours, a skipped time has no tick, and a repeated one may have two.
        */
       readonly cron: string
       /** The IANA time zone of `cron`, for instance `Europe/Berlin`. Default `UTC`, never that of the machine. */
