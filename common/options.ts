@@ -55,8 +55,8 @@ export interface ClusterOptions {
    */
   readonly abortGrace?: number
   /**
-   * Milliseconds within which a worker that runs no job must start one that it was sent, 1 to 2^31 - 1. Otherwise it is
-   * replaced, and the task runs elsewhere. Default 15000.
+   * Milliseconds within which a worker that runs no job must start one that it was sent, 100 to 2^31 - 1. Otherwise it
+   * is replaced, and the task runs elsewhere. Default 15000.
    */
   readonly startTimeout?: number
   /**
@@ -132,6 +132,8 @@ interface Rule {
   readonly hint: (value: unknown) => string
 }
 
+const FROM_100_ALLOWED = `milliseconds: an integer from 100 to ${String(MAX_TIMER_MS)}`
+
 const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
   port: number('an integer from 1 to 65535', value => isIntegerWithin(value, 1, 65_535), 3008),
   maxAvailableWorkers: {
@@ -151,14 +153,10 @@ const RULES: { readonly [Name in keyof Required<ClusterOptions>]: Rule } = {
     null,
     value => (value === true ? "Use 'always'." : millisecondsHint(value, isCount)),
   ),
-  leaseDuration: milliseconds(
-    `milliseconds: an integer from 100 to ${String(MAX_TIMER_MS)}`,
-    value => isIntegerWithin(value, 100, MAX_TIMER_MS),
-    15_000,
-  ),
+  leaseDuration: milliseconds(FROM_100_ALLOWED, isFrom100, 15_000),
   maxCrashes: number('an integer from 1', isCount, 3),
   abortGrace: milliseconds(TIMER_ALLOWED, isTimer, 5000),
-  startTimeout: milliseconds(TIMER_ALLOWED, isTimer, 15_000),
+  startTimeout: milliseconds(FROM_100_ALLOWED, isFrom100, 15_000),
   keepFailed: milliseconds('milliseconds (an integer from 1), or null', isCountOrNull, null),
   maxJobsPerWorker: number('an integer from 1, or null', isCountOrNull, null),
   maxWorkerMemory: number('megabytes: an integer from 1, or null', isCountOrNull, null),
@@ -250,6 +248,11 @@ function rule(allowed: string, accepts: Rule['accepts'], fallback: unknown, hint
 
 function number(allowed: string, accepts: Rule['accepts'], fallback: number | null): Rule {
   return rule(allowed, accepts, fallback, value => numberHint(value, accepts))
+}
+
+/** A shorter time would be over before a message has arrived. */
+function isFrom100(value: unknown): value is number {
+  return isIntegerWithin(value, 100, MAX_TIMER_MS)
 }
 
 function milliseconds(allowed: string, accepts: Rule['accepts'], fallback: number | null): Rule {
