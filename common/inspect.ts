@@ -26,9 +26,19 @@ export function tagOf(value: unknown): string | undefined {
   }
 }
 
+/** Of an AggregateError without a message, as Node throws for a refused connection, the messages of its errors. */
 export function messageOf(thrown: unknown): string {
-  return textOf(toError(thrown), 'message') ?? ''
+  const error = toError(thrown)
+  const message = textOf(error, 'message') ?? ''
+  const errors = message === '' ? read(error, 'errors') : undefined
+  if (!Array.isArray(errors)) return message
+  return errors
+    .slice(0, MAX_AGGREGATED)
+    .map(item => textOf(toError(item), 'message') ?? '')
+    .join('; ')
 }
+
+const MAX_AGGREGATED = 5
 
 /** The field if it is a string, otherwise undefined. An error may have getters that throw. */
 export function textOf(error: Error, field: 'name' | 'message' | 'stack'): string | undefined {

@@ -159,7 +159,7 @@ function copyOf(entry: LogEntry): LogEntry {
 export function lineOf({ level, timestamp, taskType, taskId, message, error }: LogEntry): string {
   const subject = taskId === undefined ? LEVEL_NAMES[level] : `${nameIn(taskType)}:${nameIn(taskId)}`
   // A retry already names its error in the message.
-  const details = error === undefined || level !== 'error' ? undefined : (textOf(error, 'stack') ?? messageOf(error))
+  const details = error === undefined || level !== 'error' ? undefined : detailsOf(error)
   const more = details === undefined ? '' : `: ${toIndentedLines(cutText(details, MAX_LINE_CHARACTERS))}`
   return `${textOfDate(timestamp)}:nschwarz:cluster:${subject}\t${message}${more}`
 }
@@ -181,4 +181,11 @@ let last = { at: Number.NaN, text: '' }
 function textOfDate(date: Date): string {
   if (date.getTime() !== last.at) last = { at: date.getTime(), text: date.toISOString() }
   return last.text
+}
+
+/** The stack of an AggregateError often begins without a message. */
+function detailsOf(error: Error): string {
+  const [message, stack] = [messageOf(error), textOf(error, 'stack')]
+  if (stack === undefined) return message
+  return textOf(error, 'message') === '' && message !== '' ? `${message}\n${stack}` : stack
 }

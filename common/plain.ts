@@ -82,9 +82,15 @@ export function findBsonType(value: unknown, path = '', depth = 0): Fault | unde
 
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
-  const prototype = Object.getPrototypeOf(value) as object | null
-  // An object literal of another realm (a vm context) has another Object.prototype, which also ends its chain.
-  return prototype === null || (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty'))
+  try {
+    const prototype = Object.getPrototypeOf(value) as object | null
+    // An object literal of another realm (a vm context) has another Object.prototype, which also ends its chain.
+    if (prototype === null) return true
+    return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty')
+  } catch {
+    // A proxy that was revoked, or whose handler throws.
+    return false
+  }
 }
 
 function copy(value: unknown, path: string, depth: number): PlainValue {
@@ -93,7 +99,8 @@ function copy(value: unknown, path: string, depth: number): PlainValue {
   // MongoDB stores strings as UTF-8, which has no unpaired surrogates.
   if (typeof value === 'string') return toWellFormed(value)
   if (value instanceof Date && !Number.isNaN(value.getTime())) return new Date(value)
-  if (value instanceof Uint8Array) return Buffer.from(value)
+  // Not `Buffer.from(value)`: a small one would share its memory with other Buffers.
+  if (value instanceof Uint8Array) return Buffer.from(new Uint8Array(value).buffer)
   if (Array.isArray(value)) return copyArray(value, path, depth)
   if (isPlainObject(value)) return copyObject(value, path, depth)
   throw new Refused({ path, value, allowed: PLAIN_ALLOWED, hint: dataHint(value) })

@@ -1,4 +1,4 @@
-import { ClusterStoppedError, TaskTimeoutError, WorkerCrashError, textOf } from '../../../common/errors'
+import { ClusterStoppedError, TaskTimeoutError, WorkerCrashError, messageOf, textOf } from '../../../common/errors'
 import type { Log, TaskEntry } from '../../../common/log'
 import { type WireValue, errorFromWire, errorToWire } from '../../../common/pipe/wire'
 import { type Task, type TaskFailure, failuresOf } from '../../../common/task'
@@ -209,7 +209,7 @@ function isDecided({ isCancelRequested, validity }: HeldClaim): boolean {
 function toFailure(error: Error): TaskFailure {
   return {
     name: (textOf(error, 'name') ?? 'Error').slice(0, MAX_TEXT_CHARACTERS),
-    message: (textOf(error, 'message') ?? '').slice(0, MAX_TEXT_CHARACTERS),
+    message: messageOf(error).slice(0, MAX_TEXT_CHARACTERS),
     stack: textOf(error, 'stack')?.slice(0, MAX_TEXT_CHARACTERS) ?? null,
     failedAt: new Date(),
   }
