@@ -1,6 +1,6 @@
 /** The ends of tasks, and those who wait for them. */
 import { WrongProcessError } from './errors'
-import type { Task } from './task'
+import type { Job, Task } from './task'
 
 /** Names one task. Another that was added later under the same `_id` is not it. */
 export type Incarnation = Pick<Task, '_id' | 'createdAt' | 'sequence'>
@@ -22,22 +22,27 @@ export interface Wait {
 
 /** Finds out how tasks end. */
 export interface EndSource {
+  /** The job that asks; undefined on the master, or outside of jobs. */
+  readonly parent: Job | undefined
+  /** @throws WrongProcessError if nothing in this process may wait */
+  checkMayWait(): void
   /**
    * Waits for the end of a task that is in the queue, or that is about to be added.
    *
-   * @throws WrongProcessError if nothing in this process may wait
+   * @throws as `checkMayWait`
    */
   wait(task: Incarnation): Wait
 }
 
 /** In a worker, before it runs a job. */
-export const OUTSIDE_OF_JOBS: EndSource = {
-  wait: () => {
-    throw new WrongProcessError(
-      'in a worker, only a task function may wait for a task, and this worker runs none: guard the call with ' +
-        '`if (Cluster.isMaster())`.',
-    )
-  },
+export const OUTSIDE_OF_JOBS: EndSource = { parent: undefined, checkMayWait: refuseToWait, wait: refuseToWait }
+
+/** @throws WrongProcessError */
+export function refuseToWait(): never {
+  throw new WrongProcessError(
+    'in a worker, only a task function may wait for a task, and this worker runs none: guard the call with ' +
+      '`if (Cluster.isMaster())`.',
+  )
 }
 
 /** A document that other code wrote may lack these fields. */

@@ -196,6 +196,7 @@ export type Wish =
   { readonly kind: 'fatal'; readonly error: Error } | { readonly kind: 'later'; readonly delay: number }
 
 export function wishIn(error: Error): Wish | undefined {
+  if (withoutWishes.has(error)) return undefined
   const code = read(error, 'code')
   if (code === FATAL_CODE) {
     const cause = read(error, 'cause')
@@ -203,6 +204,14 @@ export function wishIn(error: Error): Wish | undefined {
   }
   const delay = code === RETRY_LATER_CODE ? read(error, 'delay') : undefined
   return isDelay(delay) ? { kind: 'later', delay } : undefined
+}
+
+const withoutWishes = new WeakSet<Error>()
+
+/** @param error with which another task has ended. What it asked for, it asked for that task. @returns the same */
+export function withoutWish(error: Error): Error {
+  withoutWishes.add(error)
+  return error
 }
 
 /** Why a job's `signal` is aborted: its task was cancelled. */

@@ -1,6 +1,6 @@
 import type { InvalidArgumentError } from './errors'
 import { createId } from './id'
-import { isThenable } from './inspect'
+import { isThenable, tagOf } from './inspect'
 import { type TaskPolicy, checkPolicy } from './policy'
 import { type PlainObject, type PlainValue, copyFields, copyPlain, isPlainObject } from './plain'
 import { checkNames, dateHint, namesOf, numberHint, textHint, wrongValue } from './invalid'
@@ -78,7 +78,10 @@ export interface LogLine {
 }
 
 /** What a dispatcher needs to know of a task that was added, or may be claimed again. */
-export type TaskSignal = Pick<Task, '_id' | 'taskType' | 'priority' | 'dueDate'>
+export type TaskSignal = AddedTask & Pick<Task, 'state'>
+
+/** What the event `added` tells of a task. */
+export type AddedTask = Pick<Task, '_id' | 'taskType' | 'priority' | 'dueDate'>
 
 /** Why and when an attempt failed, as stored on the task. */
 export interface TaskFailure {
@@ -175,6 +178,14 @@ export function copyTask(task: Task): Task {
   return copyFields(task)
 }
 
+/**
+ * Whether `TaskQueue.run` has added the task in a job, which lends its slot to it. Such a task comes before those that
+ * wait behind its parent; so it is due before it was created.
+ */
+export function isChild({ awaited, createdAt, dueDate }: Task): boolean {
+  return awaited === 'run' && dueDate < createdAt
+}
+
 /** The part of a task that its function sees. */
 export function toJob<Data>(task: Task<Data>): Job<Data> {
   const { _id, taskType, data, priority, createdAt, dueDate } = task
@@ -201,7 +212,9 @@ export function faultOf(task: Task): InvalidArgumentError | undefined {
     checkInteger('task.priority', task.priority)
     checkDate('task.createdAt', task.createdAt)
     checkDate('task.dueDate', task.dueDate)
-    for (const field of ['attempts', 'failures', 'crashes'] as const) checkInteger(`task.${field}`, task[field] ?? 0)
+    // 2.x wrote none.
+    checkInteger('task.sequence', (task as Partial<Task>).sequence ?? 0)
+    for (const field of ['attempts', 'failures', 'crashes'] as const) checkCount(`task.${field}`, task[field] ?? 0)
     checkPolicy('task', task)
     return undefined
   } catch (error) {
@@ -210,7 +223,9 @@ export function faultOf(task: Task): InvalidArgumentError | undefined {
 }
 
 function checkShape(where: string, given: unknown): void {
-  if (typeof given !== 'object' || given === null || Array.isArray(given) || isThenable(given)) {
+  // A proxy that was revoked has no tag.
+  const isNoObject = typeof given !== 'object' || given === null || [undefined, 'Array'].includes(tagOf(given))
+  if (isNoObject || isThenable(given)) {
     const hint = typeof given === 'string' ? `Use ${where}({ taskType: '${given}', data: {} }).` : ''
     throw wrongValue(where, given, 'an object { taskType, data, … }', hint)
   }
@@ -241,6 +256,10 @@ export function checkText(field: string, value: unknown): string {
 function checkInteger(field: string, value: unknown): number {
   if (Number.isSafeInteger(value)) return value as number
   throw wrongValue(field, value, 'an integer', numberHint(value, Number.isSafeInteger))
+}
+
+function checkCount(field: string, value: unknown): void {
+  if (checkInteger(field, value) < 0) throw wrongValue(field, value, 'an integer from 0')
 }
 
 function checkDate(field: string, value: unknown): Date {

@@ -177,7 +177,7 @@ function startMaster(
   )
   if (options.autoInitialize) {
     const warn = () => {
-      log.warn(STARTUP_IS_SLOW)
+      if (!master.isRunning) log.warn(STARTUP_IS_SLOW)
     }
     afterStartup(() => {
       startFirst(master)
@@ -216,8 +216,8 @@ function startWorker(definitions: Definitions, options: ResolvedOptions, link: P
   })
 }
 
-function toWireSignal({ _id, taskType, priority, dueDate }: TaskSignal): WireSignal {
-  return { _id, taskType, priority, dueDate: Number(dueDate) }
+function toWireSignal({ _id, taskType, priority, state, dueDate }: TaskSignal): WireSignal {
+  return { _id, taskType, priority, state, dueDate: Number(dueDate) }
 }
 
 /** Other code may have written data that cannot be sent. The event is then sent without the data. */

@@ -444,6 +444,23 @@ Tinytest.addAsync('batches - a task that another process adds or makes due waits
   })
 })
 
+Tinytest.addAsync('batches - a task that is due before it is announced waits for no tick', async test => {
+  await withMaster({ options: { ...NO_TICKS, maxAvailableWorkers: 1 } }, async master => {
+    await master.resultOf({ taskType: 'echo', data: {} })
+    await withMaster({ database: master.database, options: { withoutCluster: true } }, async other => {
+      const blocked = master.call('block', 1000)
+      const added = await other.addTask({ taskType: 'echo', data: {}, dueDate: new Date(Date.now() + 100) })
+      await blocked
+      test.equal((await master.ending(added)).event, 'done')
+    })
+    for (const delay of [1, 2, 3, 4]) {
+      // The write takes about as long.
+      const dueDate = new Date(Date.now() + delay)
+      test.equal((await master.run({ taskType: 'echo', data: {}, dueDate })).event, 'done')
+    }
+  })
+})
+
 /** The names of what the database does with the queue meanwhile, in its order. */
 async function operationsDuring({ db, name }: TestDatabase, run: () => Promise<unknown>): Promise<string[]> {
   await db.command({ profile: 2 })

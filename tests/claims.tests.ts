@@ -33,6 +33,8 @@ const STARTED = { hasStarted: true }
 class Queue {
   readonly database: TestDatabase
   /** The tasks that could not be claimed or read, and were failed. */
+  readonly refused: string[] = []
+  readonly cancelled: Task[] = []
   readonly poisoned: { task: Task; error: Error }[] = []
   constructor(database: TestDatabase) {
     this.database = database
@@ -56,8 +58,12 @@ class Queue {
     leaseDuration = 15_000,
     rooms = UNLIMITED,
   ): MongoClaims {
-    const poisonListener = { emitPoisoned: (task: Task, error: Error) => this.poisoned.push({ task, error }) }
-    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration, poisonListener, rooms })
+    const listener = {
+      claimRefused: (_id: string) => this.refused.push(_id),
+      emitCancelled: (task: Task) => this.cancelled.push(task),
+      emitPoisoned: (task: Task, error: Error) => this.poisoned.push({ task, error }),
+    }
+    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration, listener, rooms })
   }
 
   /** @param cancelled called for each task that is cancelled in place of its holder */
@@ -376,7 +382,7 @@ storage('a claim of which others took a part says that more may wait', async (te
   const options = {
     taskTypes: ['TEST'],
     leaseDuration: 15_000,
-    poisonListener: { emitPoisoned: () => undefined },
+    listener: { claimRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
     rooms: UNLIMITED,
   }
   const { claims, mayBeMore } = await new MongoClaims(racing, currentOwner(), options).claim(Random.id(), 10)
@@ -819,7 +825,7 @@ async function explainClaim(
   const options = {
     taskTypes,
     leaseDuration: 15_000,
-    poisonListener: { emitPoisoned: () => undefined },
+    listener: { claimRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
     rooms: UNLIMITED,
   }
   const claims = new MongoClaims(collection as unknown as Raw, currentOwner(), options)

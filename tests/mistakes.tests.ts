@@ -58,6 +58,12 @@ function throwing(field: string, others: object = {}): object {
   return Object.defineProperty({ ...others }, field, { enumerable: true, get: () => fail(`no ${field}`) })
 }
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+
 /** What is done, how, and the message without its prefix. */
 type Mistake = readonly [what: string, call: () => unknown, message: string]
 
@@ -325,6 +331,16 @@ const MISTAKES: readonly Mistake[] = [
     'addTask.data is unreadable, since it throws "no keys"; allowed: null, booleans, numbers, strings, valid Dates, binary, and arrays and plain objects of these.',
   ],
   [
+    'a revoked proxy as the task',
+    () => TaskQueue.addTask(any(revoked())),
+    'addTask is an object; allowed: an object { taskType, data, … }.',
+  ],
+  [
+    'a revoked proxy as the options of run',
+    () => TaskQueue.run(task, any(revoked())),
+    'run.options is an object; allowed: an object { signal, timeout }.',
+  ],
+  [
     'a field with a getter that throws',
     () => TaskQueue.addTask(any(throwing('priority', { ...task }))),
     'addTask.priority is unreadable, since it throws "no priority"; allowed: a value that can be read.',
@@ -385,6 +401,16 @@ const MISTAKES: readonly Mistake[] = [
     'pause(type, callback)',
     () => loose.pause?.('sum', run),
     'pause: the second argument is a function; allowed: none. pause returns a promise: await it.',
+  ],
+  [
+    'counts(options, callback)',
+    () => loose.counts?.({}, run),
+    'counts: the second argument is a function; allowed: none. counts returns a promise: await it.',
+  ],
+  [
+    'schedules(callback)',
+    () => loose.schedules?.(run),
+    'schedules: the first argument is a function; allowed: none. schedules returns a promise: await it.',
   ],
   [
     'retry(id, callback)',

@@ -393,7 +393,7 @@ Tinytest.addAsync(
     /** A poll looks up the ends of all tasks that are waited for. */
     const looksUpOne = ({ name, body }: Command) => {
       const text = JSON.stringify(body)
-      return name === 'find' && text.includes('"awaited"') && !text.includes('"tomorrow"')
+      return name === 'find' && text.includes('"isBare"') && !text.includes('"tomorrow"')
     }
     await behindCommandGate(
       () => 'pass',

@@ -60,9 +60,9 @@ export function createMaster(
   const tasks = answers.watchWrites(storedTasks())
 
   // The queue.
-  const admission = new Admission(definitions)
+  const admission = new Admission(definitions, !options.inMemoryOnly)
   const events = new Events(listeners, waiters, log)
-  const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration, poisonListener: events, rooms: admission })
+  const queue = new MongoClaims(tasks, owner, { taskTypes, leaseDuration, listener: events, rooms: admission })
   const feed = new ChangeFeed(tasks, taskTypes)
 
   // Its claims, and what becomes of them.
@@ -101,7 +101,7 @@ export function createMaster(
   for (const part of [admission, claims, feed, maintenance, settler]) part.listen(reactions)
   dueTimer.listen({ taskDue: () => maintenance.wake(), taskNear: () => scaling.growAhead() })
   memoryTimer.listen({ taskDue: () => dispatcher.wake(), taskNear: () => scaling.growAhead() })
-  memory.open(token => reactions.inMemoryTaskRemoved(token), admission)
+  memory.open((task, token) => reactions.inMemoryTaskRemoved(task, token), admission)
   signals.listenAsMaster(reactions)
   return new Master({ admission, claims, dispatcher, log, options, pool, reactions, settler, ticker })
 }

@@ -4,12 +4,13 @@ import type { MessageBroker } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { Report } from '../../common/report'
 import type { WorkerExit } from '../../common/stats'
-import type { Task, TaskSignal } from '../../common/task'
+import { type Task, type TaskSignal, isChild } from '../../common/task'
 import type { Pool } from '../pool/pool'
 import type { PoolListener } from '../pool/pool-options'
 import type { Death, JobOutcome, Question } from '../pool/workers/worker-exit'
 import type { Cancellation, Claim, Loss } from '../queue/claim'
 import type { ChangeFeed, FeedListener } from '../queue/mongo/feeds/change-feed'
+import { removed } from '../queue/results/ending'
 import type { Waiters } from '../queue/results/waiters'
 import type { MasterListener } from '../queue/signals'
 import { consult } from './broker'
@@ -97,8 +98,9 @@ export class Reactions
     this.#parts.dispatcher.wake()
   }
 
-  inMemoryTaskRemoved(token: string): void {
-    this.#parts.claims.lose(token, 'removed')
+  inMemoryTaskRemoved(task: Task, token: string | undefined): void {
+    if (token !== undefined) this.#parts.claims.lose(token, 'removed')
+    this.#parts.waiters.ended(task, () => removed(task._id))
   }
 
   schedulesChanged(): void {
@@ -121,7 +123,7 @@ export class Reactions
 
   feedOpened(): void {
     this.#parts.feedOutage.opened()
-    this.#parts.maintenance.wake()
+    this.#parts.maintenance.feedOpened()
   }
 
   feedTaskAdded(task: TaskSignal): void {
@@ -275,11 +277,12 @@ export class Reactions
     await consult(messageBroker, question, isValid, log)
   }
 
-  private canStartNow({ createdAt, dueDate, taskType }: Task): boolean {
-    // If the caller gave a due date, the database's clock decides whether it has passed.
-    const isDue = dueDate.getTime() === createdAt.getTime()
+  private canStartNow(task: Task): boolean {
     const { admission, dispatcher } = this.#parts
-    return isDue && admission.isUnlimited(taskType) && dispatcher.isIdle
+    if (!admission.isUnlimited(task.taskType)) return false
+    if (isChild(task)) return dispatcher.isRunning
+    // If the caller gave a due date, the database's clock decides whether it has passed.
+    return task.dueDate.getTime() === task.createdAt.getTime() && dispatcher.isIdle
   }
 
   private abortJob(held: HeldClaim, reason: Error): void {

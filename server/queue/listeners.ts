@@ -3,7 +3,7 @@ import { checkNames, nameHint, namesOf, wrongValue } from '../../common/invalid'
 import { isPlainObject } from '../../common/plain'
 import type { DataOf, ResultOf } from '../../common/register'
 import type { WorkerExit } from '../../common/stats'
-import { type Task, type TaskSignal, checkText } from '../../common/task'
+import { type Task, type AddedTask, checkText } from '../../common/task'
 import { role } from '../role'
 
 /**
@@ -12,7 +12,7 @@ import { role } from '../role'
  */
 export interface TaskEvents<Value = unknown, Data = unknown> {
   /** A task was added, by this process or by one of its workers. */
-  readonly added: { readonly task: TaskSignal }
+  readonly added: { readonly task: AddedTask }
   /** A task function is about to be called. */
   readonly start: { readonly task: Task<Data> }
   /** The task function has called `context.progress`: `value` is what it gave last. */

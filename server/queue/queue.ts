@@ -115,9 +115,9 @@ export class Queue implements EndStore {
     return wasPaused
   }
 
-  /** Has the end of a task kept, for somebody who waits. @returns undefined when there is no such task */
-  async markAwaited(_id: string): Promise<Awaited | undefined> {
-    return this.#parts.memory.markAwaited(_id) ?? markAwaited(this.#parts.tasks(), _id)
+  /** Has the end of a task kept, for somebody who waits. @returns undefined when this queue has no such task */
+  async markAwaited(_id: string, inMemory: boolean): Promise<Awaited | undefined> {
+    return inMemory ? this.#parts.memory.markAwaited(_id) : markAwaited(this.#parts.tasks(), _id)
   }
 
   async endingsOf(awaited: readonly Incarnation[]): Promise<(Ending | undefined)[]> {

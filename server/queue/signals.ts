@@ -26,8 +26,8 @@ export interface MasterListener extends QueueListener {
   inMemoryTasksAdded(tasks: readonly TaskSignal[]): void
   /** A failed or cancelled in-memory task was started anew. */
   inMemoryTaskRetried(): void
-  /** An in-memory task was removed while it was running. */
-  inMemoryTaskRemoved(token: string): void
+  /** @param token set if the task was running */
+  inMemoryTaskRemoved(task: Task, token: string | undefined): void
   /** A schedule was paused or resumed. */
   schedulesChanged(): void
 }

@@ -12,7 +12,8 @@ import { checkSize } from './mongo/add'
 import { type CountOptions, type TaskCounts, checkCountOptions, countTasks } from './mongo/counts'
 import type { RawCollection } from './mongo/documents/schema'
 import type { Queue } from './queue'
-import { type Results, type WaitOptions, checkWaitOptions } from './results/results'
+import { type Results, checkWaitOptions } from './results/results'
+import type { WaitOptions } from './results/wait-limit'
 import type { ScheduleStatus, Schedules } from './schedules/schedules'
 import type { Schemas } from './schemas'
 
@@ -113,8 +114,13 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     newTask: NewTaskOf<Type, unknown>,
     options?: WaitOptions,
   ): Promise<ResultOf<Type, Result>>
-  async run(newTask: NewTask, options: WaitOptions = {}, ...others: readonly unknown[]): Promise<unknown> {
-    const task: Task = { ...createTask(newTask, 'run'), awaited: 'run' }
+  run(newTask: NewTask, options: WaitOptions = {}, ...others: readonly unknown[]): Promise<unknown> {
+    return unlessLeft(this.addAndWait(newTask, options, others))
+  }
+
+  private async addAndWait(newTask: NewTask, options: WaitOptions, others: readonly unknown[]): Promise<unknown> {
+    const created = createTask(newTask, 'run')
+    const task: Task = { ...created, ...this.#parts.results.orderOf(newTask), awaited: 'run' }
     const limits = checkWaitOptions('run', options)
     refuseMore('run', others)
     const inMemory = newTask.inMemory === true
@@ -131,7 +137,11 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws as `run` (rejects); TaskRemovedError also if there is no such task
    */
   async result<Result = unknown>(_id: string, options?: WaitOptions): Promise<Result>
-  async result(_id: string, options: WaitOptions = {}, ...others: readonly unknown[]): Promise<unknown> {
+  result(_id: string, options: WaitOptions = {}, ...others: readonly unknown[]): Promise<unknown> {
+    return unlessLeft(this.waitFor(_id, options, others))
+  }
+
+  private async waitFor(_id: string, options: WaitOptions, others: readonly unknown[]): Promise<unknown> {
     checkId('result', _id)
     const limits = checkWaitOptions('result', options)
     refuseMore('result', others)
@@ -204,7 +214,9 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @throws WrongProcessError (rejects) if the name of the app is not known: neither the option `app` nor `APP_ID` is
    * set
    */
-  async schedules(): Promise<ScheduleStatus[]> {
+  async schedules(): Promise<ScheduleStatus[]>
+  async schedules(...others: readonly unknown[]): Promise<ScheduleStatus[]> {
+    refuseMore('schedules', others, 'first')
     return this.#parts.schedules.list()
   }
 
@@ -275,7 +287,9 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
    * @param options.limit how many of each state are counted at most; default 10,000
    * @throws InvalidArgumentError (rejects)
    */
-  async counts(options: CountOptions = {}): Promise<TaskCounts> {
+  async counts(options?: CountOptions): Promise<TaskCounts>
+  async counts(options: CountOptions = {}, ...others: readonly unknown[]): Promise<TaskCounts> {
+    refuseMore('counts', others)
     return countTasks(this.#parts.tasks(), checkCountOptions(options))
   }
 
@@ -350,4 +364,10 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
     }
     return this.#parts.memory
   }
+}
+
+/** A job need not await its waiting. Even then, a rejection must not end the worker, and its other jobs with it. */
+function unlessLeft<Value>(waiting: Promise<Value>): Promise<Value> {
+  if (role === 'worker') waiting.catch(() => undefined)
+  return waiting
 }

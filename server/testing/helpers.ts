@@ -70,7 +70,14 @@ export async function setMode(mode: unknown): Promise<void> {
     return worker.createChild()
   }
   // A job of this process lends its slot while it waits, as one in a worker does.
-  results.useSource({ wait: task => (workers.find(({ isInJob }) => isInJob)?.endSource ?? waiters).wait(task) })
+  const source = () => workers.find(({ isInJob }) => isInJob)?.endSource ?? waiters
+  results.useSource({
+    get parent() {
+      return source().parent
+    },
+    checkMayWait: () => source().checkMayWait(),
+    wait: task => source().wait(task),
+  })
   queue.hooks = {
     added: tasks => {
       added.push(...tasks)

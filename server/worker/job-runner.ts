@@ -253,7 +253,7 @@ export class JobRunner {
       },
     }
     const toggleIPC = this.#ipc.jobStarted(job, token)
-    this.#waits.jobStarted(token)
+    this.#waits.jobStarted(job, token)
     let outcome: Outcome
     try {
       const parsing = this.withParsedData(job)

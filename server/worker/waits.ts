@@ -1,7 +1,8 @@
-import { type EndSource, type Ending, type Incarnation, OUTSIDE_OF_JOBS, type Wait } from '../../common/ending'
+import { type EndSource, type Ending, type Incarnation, type Wait, refuseToWait } from '../../common/ending'
 import { OpenWaits } from '../../common/open-waits'
 import type { ToWorker } from '../../common/pipe/protocol'
 import { errorFromWire, fromWire } from '../../common/pipe/wire'
+import type { Job } from '../../common/task'
 import { revive } from '../revive'
 import type { CurrentJob } from './current-job'
 import type { ParentLink } from './parent-link'
@@ -11,7 +12,8 @@ export class Waits implements EndSource {
   readonly #link: Pick<ParentLink, 'send'>
   readonly #current: CurrentJob
   readonly #open = new OpenWaits<(ending: Ending) => void>()
-  readonly #running = new Set<string>()
+  /** By token. */
+  readonly #running = new Map<string, Job>()
   readonly #slotLent: () => void
   #begun = 0
 
@@ -27,8 +29,8 @@ export class Waits implements EndSource {
     return this.#open.lentSlots
   }
 
-  jobStarted(token: string): void {
-    this.#running.add(token)
+  jobStarted(job: Job, token: string): void {
+    this.#running.set(token, job)
   }
 
   /** Its waits never end. */
@@ -37,11 +39,16 @@ export class Waits implements EndSource {
     this.#open.takeAll(token)
   }
 
+  get parent(): Job | undefined {
+    return this.#running.get(this.#current.token ?? '')
+  }
+
+  checkMayWait(): void {
+    this.currentToken()
+  }
+
   wait(task: Incarnation): Wait {
-    const { token } = this.#current
-    this.#current.track()
-    // What a job has left behind, a timer for example, may call this when the job is over.
-    if (token === undefined || !this.#running.has(token)) return OUTSIDE_OF_JOBS.wait(task)
+    const token = this.currentToken()
     const wait = this.#begun++
     let resolve!: (ending: Ending) => void
     const ending = new Promise<Ending>(settle => (resolve = settle))
@@ -60,6 +67,15 @@ export class Waits implements EndSource {
     const resolve = this.#open.take(wait)
     if (ending.kind === 'done') resolve?.({ kind: 'done', value: fromWire(ending.value) })
     else resolve?.({ kind: 'failed', error: revive(errorFromWire(ending.error)) })
+  }
+
+  /** @throws WrongProcessError outside of jobs */
+  private currentToken(): string {
+    const { token } = this.#current
+    this.#current.track()
+    // What a job has left behind, a timer for example, may wait when the job is over.
+    if (token === undefined || !this.#running.has(token)) refuseToWait()
+    return token
   }
 
   private begin(wait: number, token: string, task: Incarnation, resolve: (ending: Ending) => void): void {

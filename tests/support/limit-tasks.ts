@@ -53,10 +53,33 @@ export const limitTasks: TaskMap = {
     }, 50)
     return process.pid
   },
+  /** As Node does when it can connect to no address of a host. */
+  failToConnect: () => {
+    throw new AggregateError([new Error('connect ECONNREFUSED ::1:9'), new Error('and again')])
+  },
+  /** Awaits nothing of what it begins, during the job or after it. */
+  leaveWaits: job => {
+    const begin = {
+      'a run that times out': () => TaskQueue.run({ taskType: 'limitedHold', data: {} }, { timeout: 50 }),
+      'a run that fails': () => TaskQueue.run({ taskType: 'failToConnect', data: {} }),
+      'a result': () => TaskQueue.result('tomorrow', { timeout: 50 }),
+    }[(job.data as { what: 'a run that times out' | 'a run that fails' | 'a result' }).what]
+    void begin()
+    setTimeout(() => void begin(), 50)
+  },
   /** `LIMIT` at once on a master. */
   limitedHold: { run: hold, perMaster: LIMIT },
   limitedSpan: { run: span, perMaster: LIMIT },
   limitedToOne: { run: limitedToOne, perMaster: 1, retries: 2, backoff: 1 },
+  /** Asks for the result of a task when the job is over. */
+  resultAfterwards: job => {
+    const { _id } = job.data as { _id: string }
+    setTimeout(() => {
+      TaskQueue.result(_id).catch((error: unknown) => {
+        console.log(`the result of ${_id}: ${(error as Error).name}`)
+      })
+    }, 50)
+  },
   onSchedule: job => {
     const { method, name } = job.data as { method: ScheduleMethod; name: string }
     return TaskQueue[method](name)

@@ -46,6 +46,7 @@ export class Claims {
   readonly #held = new Map<string, HeldClaim>()
   #listener: ClaimsListener | undefined
   readonly #fetches = new Set<Promise<unknown>>()
+  #isRenewalFailing = false
   readonly #renewals = new Ticks(() => void this.renew())
   #renewing: Promise<void> | undefined
   /** The look-up of cancel requests that is in flight, and the next one. */
@@ -252,9 +253,11 @@ export class Claims {
     try {
       await this.renewLeasesOf(claims)
       await this.findRequestsAmong(claims)
+      this.#isRenewalFailing = false
     } catch (error) {
-      // Invariant 10: the database going away does not end running jobs.
-      this.#parts.log.error(`cannot renew the leases, trying again: ${messageOf(error)}`)
+      // Invariant 10: the database going away does not end running jobs, and is said once.
+      if (!this.#isRenewalFailing) this.#parts.log.error(`cannot renew the leases, trying again: ${messageOf(error)}`)
+      this.#isRenewalFailing = true
     }
   }
 

@@ -1,4 +1,4 @@
-import { isThenable } from '../../../common/inspect'
+import { isThenable, messageOf, quote } from '../../../common/inspect'
 import type { Log } from '../../../common/log'
 import { copyFields } from '../../../common/plain'
 import { type WireValue, fromWire } from '../../../common/pipe/wire'
@@ -47,6 +47,11 @@ export class Events {
   emitPoisoned(task: Task, error: Error): void {
     this.#log.task(task, finalEntry(failureCause(error), 0))
     void this.emitFailed(task, error)
+  }
+
+  /** The database refuses that this task becomes `running`. */
+  claimRefused(_id: string, error: unknown): void {
+    this.#log.error(`the task ${quote(_id)} cannot be claimed, and is left out for a minute: ${messageOf(error)}`)
   }
 
   /** Tasks were added, by this process or by one of its workers. */

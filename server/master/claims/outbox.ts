@@ -70,24 +70,23 @@ export class Outbox {
 
   // Invariant 10: a write whose acknowledgement was lost is looked up, not guessed.
   private async writeEach(batch: readonly Pending[], sentAt: number, error: unknown): Promise<void> {
-    let [left, reason] = [batch, error]
+    this.logFailure(batch, error)
+    let left = batch
     for (let wait = FIRST_PAUSE_MS; left.length > 0; wait = Math.min(2 * wait, MAX_PAUSE_MS)) {
-      this.logFailure(left, wait, reason)
       await pause(wait)
       const tries = await Promise.allSettled(left.map(({ request }) => this.#store.settleOne(request, sentAt)))
       left = left.filter(({ conclude }, index) => {
         const result = tries[index]
         if (result?.status === 'fulfilled') conclude(result.value)
-        else reason = result?.reason
         return result?.status !== 'fulfilled'
       })
     }
   }
 
-  private logFailure([first, ...others]: readonly Pending[], wait: number, reason: unknown): void {
+  private logFailure([first, ...others]: readonly Pending[], reason: unknown): void {
     if (first === undefined) return
     const also = others.length === 0 ? '' : ` (and ${counted(others.length, 'other')})`
-    const text = `cannot be stored, trying again in ${String(wait)} ms${also}: ${messageOf(reason)}`
+    const text = `cannot be stored, trying again until it is${also}: ${messageOf(reason)}`
     this.#log.taskError(first.request.claim.task, text)
   }
 }

@@ -23,8 +23,8 @@ export interface AssignerParts {
 }
 
 /**
- * Assigns claims to workers: in-memory tasks first, whatever their priority, then those of the local queue. Assigning
- * is synchronous: nothing happens between choosing a worker and sending it the job.
+ * Assigns claims to workers: what a job waits for first, then in-memory tasks, whatever their priority, then the others
+ * of the local queue. Assigning is synchronous: nothing happens between choosing a worker and sending it the job.
  */
 export class Assigner {
   readonly #parts: AssignerParts
@@ -56,7 +56,7 @@ export class Assigner {
   /** @returns the claim that was sent, set aside or settled; undefined when there was none */
   private sendNextTo(worker: Worker): HeldClaim | undefined {
     const { localQueue, pool } = this.#parts
-    const held = this.nextInMemory() ?? localQueue.next()
+    const held = localQueue.nextChild() ?? this.nextInMemory() ?? localQueue.next()
     if (held === undefined) return undefined
     if (held.claim.task.isSuspect === true) {
       if (!this.sendAlone(held)) localQueue.setAside(held)

@@ -51,7 +51,8 @@ export class Dispatcher {
     this.#refreshRate = parts.options.refreshRate
   }
 
-  private get isRunning(): boolean {
+  /** Whether it has started, and not stopped. */
+  get isRunning(): boolean {
     return this.#ticks.areOn
   }
 
@@ -104,10 +105,10 @@ export class Dispatcher {
   }
 
   /** This task was added to the database, or may be claimed again. */
-  taskAdded({ dueDate, priority, taskType }: TaskSignal): void {
-    const delay = Number(dueDate) - Date.now()
-    if (delay > 0) {
-      this.dueIn(delay, true)
+  taskAdded({ dueDate, priority, state, taskType }: TaskSignal): void {
+    if (state === 'scheduled') {
+      // Even if it is due by now: it must become `waiting` first.
+      this.dueIn(Number(dueDate) - Date.now(), true)
       return
     }
     // Once there is room for the type, whatever waits is announced.

@@ -5,10 +5,9 @@ import type { TaskSignal } from '../../../common/task'
  * others need no signal of their own.
  */
 export function firstOfEachType(tasks: readonly TaskSignal[]): Iterable<TaskSignal> {
-  const now = Date.now()
   const first = new Map<string, TaskSignal>()
   for (const task of tasks) {
-    const isDue = Number(task.dueDate) <= now
+    const isDue = task.state !== 'scheduled'
     const key = `${isDue ? 'due' : 'later'}:${task.taskType}`
     const known = first.get(key)
     const isFirst = known === undefined || (isDue ? task.priority > known.priority : task.dueDate < known.dueDate)

@@ -1,6 +1,6 @@
 import { UnsendableValueError } from '../../../common/errors'
 import { compareTasks } from '../../../common/order'
-import { type Task, faultOf } from '../../../common/task'
+import { type Task, faultOf, isChild } from '../../../common/task'
 import type { Pool } from '../../pool/pool'
 import type { MemoryQueue } from '../../queue/memory/memory-queue'
 import { PriorityQueue } from '../../queue/memory/priority-queue'
@@ -176,6 +176,12 @@ export class LocalQueue {
     const held = this.#buffer.take()
     if (this.#buffer.size === 0) this.#lowestPriority = Infinity
     return held
+  }
+
+  /** As `next`, if that is the claim of a task for which a job waits. */
+  nextChild(): HeldClaim | undefined {
+    const first = this.#buffer.first()
+    return first !== undefined && isChild(first.claim.task) ? this.next() : undefined
   }
 
   /** Keeps a claim that must run alone until a worker is free for it. */

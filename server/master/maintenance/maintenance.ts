@@ -3,7 +3,7 @@ import type { Log } from '../../../common/log'
 import { counted } from '../../../common/text'
 import { PassLoop } from '../../pass-loop'
 import type { ChangeFeed } from '../../queue/mongo/feeds/change-feed'
-import type { Finding, MongoMaintenance } from '../../queue/mongo/maintenance'
+import { BATCH_SIZE, type Finding, type MongoMaintenance } from '../../queue/mongo/maintenance'
 import { type Owner, isGone, keyOf } from '../../queue/mongo/documents/owner'
 import { isRefusal } from '../../queue/mongo/documents/schema'
 import { Ticks } from '../../ticks'
@@ -21,6 +21,9 @@ import type { UnknownTypes } from './unknown-types'
  * them; this finds those that it missed.
  */
 const ADOPT_UNKNOWN_EVERY_MS = 3_600_000
+
+/** As above, if the feed was closed meanwhile. */
+const ADOPT_UNKNOWN_AFTER_GAP_MS = 60_000
 
 /** The pause after a pass, in which reasons for the next pass are collected. */
 const COLLECTED_MS = 20
@@ -58,9 +61,12 @@ export class Maintenance {
   })
   readonly #loop = new PassLoop(isRequested => this.passAndCollect(isRequested))
   #isPrepared = false
+  #adoptsOngoing = true
   #wasSkipped = false
   /** On performance.now: when documents with an unknown state are next adopted. */
   #adoptUnknownAt = 0
+  /** On performance.now: when this was last done. */
+  #adoptedUnknownAt = -Infinity
 
   constructor(parts: MaintenanceParts) {
     this.#parts = parts
@@ -99,6 +105,12 @@ export class Maintenance {
   /** The collection was dropped or renamed, so its indexes are gone: the next pass creates them again. */
   collectionDropped(): void {
     this.#indexes.collectionDropped()
+  }
+
+  /** The feed has opened: it may have missed anything before. */
+  feedOpened(): void {
+    this.#adoptUnknownAt = Math.min(this.#adoptUnknownAt, this.#adoptedUnknownAt + ADOPT_UNKNOWN_AFTER_GAP_MS)
+    this.wake()
   }
 
   /** Other code wrote a document with a state that no version has: the next pass adopts it. */
@@ -174,12 +186,14 @@ export class Maintenance {
     const { queue } = this.#parts
     let changed = 0
     const change = (finding: Finding, run: () => Promise<number>) => async () => {
-      if (findings.has(finding)) changed += await run()
+      const count = findings.has(finding) ? await run() : 0
+      changed += count
+      if (count >= BATCH_SIZE) this.wake()
     }
     const isInOrder = await this.steps(
-      change('stateless', () => queue.adopt(false)),
-      change('due', () => queue.promoteDue()),
       change('expired', () => this.rescueExpired()),
+      change('stateless', () => this.adopt()),
+      change('due', () => queue.promoteDue()),
     )
     if (findings.size > 0) this.#listener?.tasksFound(changed > 0)
     return isInOrder
@@ -201,8 +215,9 @@ export class Maintenance {
 
   // Invariant 2: the workers of former masters are gone before their tasks run again.
   private async prepare(): Promise<void> {
-    const { admission, log, outage, queue } = this.#parts
-    await queue.adopt(true).catch((error: unknown) => {
+    const { log, outage, queue } = this.#parts
+    await this.readPauses()
+    await this.adopt().catch((error: unknown) => {
       // One document that cannot be updated must not stop all claims.
       if (!isRefusal(error)) throw error
       outage.failed(this, error)
@@ -214,16 +229,36 @@ export class Maintenance {
     // Invariant 4: the tasks of a master that crashed on this machine run again at once.
     const released = await queue.rescueFrom(ended)
     if (released > 0) log.warn(`requeued ${counted(released, 'unfinished task')} of a former master on this machine`)
-    const pausesRead = admission.readPauses()
-    pausesRead(await queue.pausedTypes())
     this.#isPrepared = true
     this.#listener?.tasksFound(true)
+  }
+
+  private async readPauses(): Promise<void> {
+    const { admission, log, queue } = this.#parts
+    const pausesRead = admission.readPauses()
+    try {
+      pausesRead(await queue.pausedTypes())
+    } catch (error) {
+      // In-memory tasks do not wait for the database.
+      pausesRead([])
+      if (!isRefusal(error)) throw error
+      log.error('the database refuses to read which task types are paused, so none is paused on this master', error)
+      queue.ignorePauses()
+    }
+  }
+
+  /** Those that are marked as running are adopted at the start only, until none is left. */
+  private async adopt(): Promise<number> {
+    const count = await this.#parts.queue.adopt(this.#adoptsOngoing)
+    if (count < BATCH_SIZE) this.#adoptsOngoing = false
+    return count
   }
 
   private async adoptUnknownInTime(): Promise<void> {
     if (performance.now() < this.#adoptUnknownAt) return
     // Before the query, which may miss a document that the feed reports from now on.
-    this.#adoptUnknownAt = performance.now() + ADOPT_UNKNOWN_EVERY_MS
+    this.#adoptedUnknownAt = performance.now()
+    this.#adoptUnknownAt = this.#adoptedUnknownAt + ADOPT_UNKNOWN_EVERY_MS
     try {
       await this.#parts.queue.adoptUnknown()
     } catch (error) {

@@ -48,8 +48,9 @@ export class UnknownTypes {
 
   private async nameStranded(): Promise<void> {
     try {
-      const { others, types } = await this.#parts.queue.stranded()
+      const { others, types, untyped } = await this.#parts.queue.stranded()
       for (const type of types) if (type.count > 0) this.#parts.log.warn(textOf(type))
+      if (untyped > 0) this.#parts.log.warn(`${counted(untyped, 'waiting task')} whose taskType is no text: none runs`)
       if (others > 0) this.#parts.log.warn(`waiting tasks of ${counted(others, 'more type')} that no task map here has`)
     } catch {
       // The database is away, which the poll reports.

@@ -19,8 +19,8 @@ export class MemoryQueue implements InMemoryTasks {
   /** The first part of the tokens of this queue; no other queue has it. */
   readonly #name: string
   #claimed = 0
-  /** Called with the token of a running task that was removed. Undefined while this process has no master. */
-  #runningRemoved: ((token: string) => void) | undefined
+  /** Called with a task that was removed, and its token if it was running. Undefined without a master. */
+  #removed: ((task: Task, token: string | undefined) => void) | undefined
   #rooms: Rooms = { roomOf: () => Infinity }
 
   /** @param name unique to this queue */
@@ -32,10 +32,10 @@ export class MemoryQueue implements InMemoryTasks {
   /**
    * Called once this process has a master, which runs the tasks that are added.
    *
-   * @param runningRemoved called with the token of a running task that was removed
+   * @param removed called with a task that was removed, and its token if it was running
    */
-  open(runningRemoved: (token: string) => void, rooms: Rooms): void {
-    this.#runningRemoved = runningRemoved
+  open(removed: (task: Task, token: string | undefined) => void, rooms: Rooms): void {
+    this.#removed = removed
     this.#rooms = rooms
   }
 
@@ -65,7 +65,7 @@ export class MemoryQueue implements InMemoryTasks {
     const entry = this.#entries.get(checkText('inMemory.removeById._id', _id))
     if (entry !== undefined) this.drop(entry)
     this.#queued.forgetOutdated(this.#entries.size)
-    if (entry?.token !== undefined) this.#runningRemoved?.(entry.token)
+    if (entry !== undefined) this.#removed?.(entry.task, entry.token)
     return entry && copyTask(entry.task)
   }
 
@@ -179,7 +179,7 @@ export class MemoryQueue implements InMemoryTasks {
     if (role === 'worker') {
       throw new WrongProcessError('in-memory tasks can be added on the master only; leave out inMemory to add it here.')
     }
-    if (this.#runningRemoved === undefined) {
+    if (this.#removed === undefined) {
       throw new WrongProcessError(
         'nobody would run an in-memory task: this app has no `new Cluster`; create it first, or leave out inMemory.',
       )

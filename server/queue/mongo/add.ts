@@ -4,7 +4,7 @@ import { wrongValue } from '../../../common/invalid'
 import type { Task } from '../../../common/task'
 import { sizeOf } from './documents/driver'
 import { DURABLE, type RawCollection } from './documents/schema'
-import { isSet, literal } from './documents/expressions'
+import { isOfType, isSet, literal } from './documents/expressions'
 
 /** MongoDB's code for a value that a unique index holds already. */
 const DUPLICATE_KEY = 11_000
@@ -13,7 +13,7 @@ const DUPLICATE_KEY = 11_000
 const MAX_BYTES = 15 * 1024 * 1024
 
 /**
- * A new task replaces a done one of the same `_id` that is not kept for its `keepDone`.
+ * A new task replaces an ended one of the same `_id` that need not be kept.
  *
  * @throws DuplicateTaskError (rejects)
  */
@@ -22,7 +22,7 @@ export async function add(task: Task, tasks: RawCollection): Promise<void> {
     await tasks.insertOne(task, DURABLE)
   } catch (error) {
     if (!isTaken(error)) throw error
-    if (!(await replaceDone(task, tasks))) throw new DuplicateTaskError([task._id], { cause: error })
+    if (!(await replaceEnded(task, tasks))) throw new DuplicateTaskError([task._id], { cause: error })
   }
 }
 
@@ -34,7 +34,7 @@ export async function addAll(added: readonly Task[], tasks: RawCollection): Prom
   } catch (error) {
     const taken = takenAmong(added, error)
     if (taken === undefined) throw error
-    const replaced = await Promise.all(taken.map(task => replaceDone(task, tasks)))
+    const replaced = await Promise.all(taken.map(task => replaceEnded(task, tasks)))
     return taken.filter((_task, index) => !replaced[index]).map(({ _id }) => _id)
   }
 }
@@ -53,24 +53,33 @@ function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined 
   return writeErrors.flatMap(({ index }) => added[index] ?? [])
 }
 
-/**
- * Whether this new task may replace a done one, which the expression is about: its `_id` is taken until its `keepDone`
- * is over. A task of `TaskQueue.run` does not replace one that is watched: its caller gets that result.
- */
-export function isReplaceableBy({ awaited }: Task): object {
-  const isFree = [{ $eq: ['$state', 'done'] }, { $not: { $gt: ['$idHeldUntil', '$$NOW'] } }]
-  return {
-    $and: awaited === undefined ? isFree : [...isFree, { $not: { $or: [isSet('$awaited'), isSet('$audience')] } }],
-  }
+/** A task that is kept no longer may be there until MongoDB's TTL monitor comes, once a minute. */
+const IS_SURPLUS = {
+  $and: [
+    { $in: ['$state', ['done', 'failed', 'cancelled']] },
+    isOfType('$removeAt', 'date'),
+    { $lte: ['$removeAt', '$$NOW'] },
+  ],
 }
 
 /**
- * Replaces a done task whose `_id` is free. `replaced` then names the token that settled it, for its former holder.
+ * Whether this new task may replace one that has ended, which the expression is about: if that is kept no longer, or is
+ * done and its `keepDone` is over. A task of `TaskQueue.run` does not replace one that is watched: its caller gets that
+ * result.
  */
-async function replaceDone(task: Task, tasks: RawCollection): Promise<boolean> {
+export function isReplaceableBy({ awaited }: Task): object {
+  const isFree = [{ $eq: ['$state', 'done'] }, { $not: { $gt: ['$idHeldUntil', '$$NOW'] } }]
+  const isUnwatched = { $not: { $or: [isSet('$awaited'), isSet('$audience')] } }
+  return { $or: [IS_SURPLUS, { $and: awaited === undefined ? isFree : [...isFree, isUnwatched] }] }
+}
+
+/**
+ * Replaces an ended task whose `_id` is free. `replaced` then names the token that settled it, for its former holder.
+ */
+async function replaceEnded(task: Task, tasks: RawCollection): Promise<boolean> {
   const update = [{ $replaceWith: { $mergeObjects: [literal(task), { replaced: '$settledBy' }] } }]
-  const done = { _id: task._id, $expr: isReplaceableBy(task) }
-  const { matchedCount } = await tasks.updateOne(done, update, DURABLE)
+  const replaceable = { _id: task._id, $expr: isReplaceableBy(task) }
+  const { matchedCount } = await tasks.updateOne(replaceable, update, DURABLE)
   return matchedCount === 1
 }
 

@@ -45,8 +45,15 @@ export async function markAwaited(tasks: RawCollection, _id: string): Promise<Aw
     await tasks.updateOne({ _id, ...HAS_UNKNOWN_STATE, onGoing: { $ne: true } }, ADOPT, DURABLE)
     found = await mark()
   }
-  found ??= await tasks.findOne({ _id }, { ...READ, ...COMMITTED })
-  return found === null ? undefined : { ...incarnationOf(found), taskType: found.taskType, ending: endingOf(found) }
+  if (found !== null) return awaitedOf(found)
+  const ended = await tasks.findOne({ _id }, { ...READ, ...COMMITTED })
+  // It has been retried since.
+  if (ended !== null && endingOf(ended) === undefined) return markAwaited(tasks, _id)
+  return ended === null ? undefined : awaitedOf(ended)
+}
+
+function awaitedOf(task: StoredTask): Awaited {
+  return { ...incarnationOf(task), taskType: task.taskType, ending: endingOf(task) }
 }
 
 /** @returns how these tasks ended, in their order; undefined for those that have not */

@@ -4,6 +4,7 @@ import type { TaskSignal } from '../../../common/task'
 import type { Cancellation } from '../claim'
 import type { Retention } from '../retention'
 import { findOneAndUpdate } from './documents/driver'
+import { isDecodingError, readableOf } from './documents/readable'
 import { type Filter, HAS_NOT_ENDED, type RawCollection, toTask } from './documents/schema'
 import { START_ANEW, cancelled } from './documents/updates'
 
@@ -19,7 +20,12 @@ export async function cancelTask(
   which: Pick<Incarnation, '_id'> & Partial<Incarnation>,
   retention: Retention,
 ): Promise<Cancellation | undefined> {
-  const task = await findOneAndUpdate(tasks, { ...which, ...HAS_NOT_ENDED }, cancelled(retention.keepFailedExpression))
+  const update = cancelled(retention.keepFailedExpression)
+  const task = await findOneAndUpdate(tasks, { ...which, ...HAS_NOT_ENDED }, update).catch(async (error: unknown) => {
+    // The update is done, and what it returned cannot be read.
+    if (isDecodingError(error)) return (await readableOf(tasks, which._id)) ?? null
+    throw error
+  })
   if (task === null) return undefined
   // Other code may have written a running task without a claim: it expires, and whoever rescues it cancels it.
   return { task: toTask(task), token: task.state === 'running' ? (task.claim?.token ?? '') : undefined }
@@ -27,7 +33,7 @@ export async function cancelTask(
 
 /** Starts a failed or cancelled task anew. @returns undefined when there is no such task */
 export async function startAnew(tasks: RawCollection, _id: string): Promise<TaskSignal | undefined> {
-  const projection = { taskType: 1, priority: 1, dueDate: 1 }
+  const projection = { taskType: 1, priority: 1, dueDate: 1, state: 1 }
   const filter: Filter = { _id, state: { $in: ['failed', 'cancelled'] } }
   return (await findOneAndUpdate(tasks, filter, START_ANEW, { projection })) ?? undefined
 }

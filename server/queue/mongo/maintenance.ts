@@ -4,7 +4,7 @@ import type { Retention } from '../retention'
 import { findOneAndUpdate } from './documents/driver'
 import { type MissingIndex, createIndexes } from './documents/indexes'
 import type { Owner } from './documents/owner'
-import { type PauseCollection, pausedTypes } from './pauses'
+import { type PauseCollection, isText, pausedTypes } from './pauses'
 import {
   BY_ID,
   CANCEL_REQUESTED,
@@ -14,18 +14,23 @@ import {
   NO_CANCEL_REQUESTED,
   type RawCollection,
   inOneReply,
+  isTooLarge,
   toTask,
 } from './documents/schema'
 import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, IS_STILL_DUE, type Pipeline, rescued } from './documents/updates'
 
 /** The most tasks in one update, so that no claim waits for a long one. */
-const BATCH_SIZE = 1000
+export const BATCH_SIZE = 1000
 
 /**
  * The types that MongoDB sorts after dates. A due date of one of these types would never be reached: the task is
  * promoted, claimed, and then failed. Types that sort before dates count as past.
  */
-const NEVER_DUE = { dueDate: { $type: ['timestamp', 'regex', 'javascript', 'maxKey'] } } as object
+const IS_AFTER_DATES = { $type: ['timestamp', 'regex', 'dbPointer', 'javascript', 'javascriptWithScope', 'maxKey'] }
+const NEVER_DUE = { dueDate: IS_AFTER_DATES } as object
+
+/** As for due dates: other code wrote the claim. */
+const NEVER_EXPIRES = { 'claim.expiresAt': IS_AFTER_DATES } as object
 
 /** A condition on `dueDate` alone: a range over the index of scheduled tasks. */
 const IS_DUE_BY_INDEX = { $expr: { $lte: ['$dueDate', '$$NOW'] } }
@@ -60,11 +65,23 @@ export interface StrandedType {
   readonly age: number
 }
 
+/** Waiting tasks that this master does not run. */
+export interface Stranded {
+  readonly types: readonly StrandedType[]
+  /** How many more types there are. */
+  readonly others: number
+  /** How many tasks have a type that is no text: other code wrote them, and no app runs them. */
+  readonly untyped: number
+}
+
 /** How many stranded tasks to count for one type, and for how many types: another app's backlog may have millions. */
 export const STRANDED_MAX_COUNT = 10_000
 const STRANDED_MAX_TYPES = 20
 
-type FoundDocument = { readonly is: Finding } | { readonly paused: string }
+/** Other code may have written anything as the `_id` of a pause. */
+type FoundDocument = { readonly is: Finding } | { readonly paused: unknown }
+
+const NOT_ONGOING = { onGoing: { $ne: true } }
 
 const PAUSED = { $project: { _id: 0, paused: '$_id' } }
 
@@ -79,6 +96,7 @@ export class MongoMaintenance {
   readonly #keepFailed: object
   readonly #cancelled: (task: Task) => void
   readonly #pauses: PauseCollection
+  #arePausesRead = true
   /** One pipeline for each condition. Each finds at most one task, by an index. */
   readonly #findingPipelines: readonly Pipeline[]
 
@@ -93,6 +111,7 @@ export class MongoMaintenance {
       findingPipeline('due', { state: 'scheduled', ...IS_DUE_BY_INDEX }),
       findingPipeline('due', { state: 'scheduled', ...NEVER_DUE }),
       findingPipeline('expired', { state: 'running', $expr: HAS_EXPIRED }),
+      findingPipeline('expired', { state: 'running', ...NEVER_EXPIRES }),
       findingPipeline('stateless', { state: null }),
     ]
   }
@@ -115,7 +134,8 @@ export class MongoMaintenance {
    * @returns how many tasks were released
    */
   rescueExpired(held: readonly string[]): Promise<number> {
-    return this.rescue({ state: 'running', 'claim.token': { $nin: [...held] }, $expr: HAS_EXPIRED }, true)
+    const expired = { $or: [{ $expr: HAS_EXPIRED }, NEVER_EXPIRES] }
+    return this.rescue({ state: 'running', 'claim.token': { $nin: [...held] }, ...expired }, true)
   }
 
   /** Releases all tasks of these owners, whose processes are gone. @returns how many */
@@ -139,11 +159,17 @@ export class MongoMaintenance {
     const [first = [], ...others] = this.#findingPipelines
     const unions = others.map(pipeline => ({ $unionWith: { coll: this.#tasks.collectionName, pipeline } }))
     const paused = { $unionWith: { coll: this.#pauses.collectionName, pipeline: [PAUSED] } }
-    const found = await this.#tasks.aggregate<FoundDocument>([...first, ...unions, paused]).toArray()
+    const all = [...first, ...unions, ...(this.#arePausesRead ? [paused] : [])]
+    const found = await this.#tasks.aggregate<FoundDocument>(all).toArray()
     return {
       findings: new Set(found.flatMap(document => ('is' in document ? document.is : []))),
-      paused: found.flatMap(document => ('paused' in document ? document.paused : [])),
+      paused: found.flatMap(document => ('paused' in document ? document.paused : [])).filter(isText),
     }
+  }
+
+  /** From now on, `poll` finds no paused type: the database refuses to read them. */
+  ignorePauses(): void {
+    this.#arePausesRead = false
   }
 
   pausedTypes(): Promise<string[]> {
@@ -154,21 +180,20 @@ export class MongoMaintenance {
    * Makes the scheduled tasks that are due `waiting`. The reverse happens when a claim reaches a waiting task whose due
    * date somebody moved into the future.
    *
-   * @returns how many scheduled tasks were due
+   * @returns how many scheduled tasks were due, at most `BATCH_SIZE`
    */
   async promoteDue(): Promise<number> {
     const due = { state: 'scheduled' as const, $or: [IS_DUE_BY_INDEX, NEVER_DUE] }
-    const oneReply = inOneReply(BATCH_SIZE)
-    const next = { sort: { dueDate: 1 }, limit: BATCH_SIZE, projection: { _id: 1 }, ...oneReply } as const
-    let count = 0
-    let found
-    do {
-      found = await this.#tasks.find(due, next).toArray()
-      const filter = { _id: { $in: found.map(({ _id }) => _id) }, state: 'scheduled' as const }
-      if (found.length > 0) await this.#tasks.updateMany(filter, FOLLOW_DUE_DATE, { ...DURABLE, ...BY_ID })
-      count += found.length
-    } while (found.length === BATCH_SIZE)
-    return count
+    const found = await this.idsOf(due, { dueDate: 1 })
+    const filter = { _id: { $in: found }, state: 'scheduled' as const }
+    if (found.length > 0) await this.#tasks.updateMany(filter, FOLLOW_DUE_DATE, { ...DURABLE, ...BY_ID })
+    return found.length
+  }
+
+  /** The `_id`s of the first `BATCH_SIZE` such documents. Other code may have given them any. */
+  private async idsOf(filter: Filter, sort: Record<string, 1> = {}): Promise<string[]> {
+    const next = { sort, limit: BATCH_SIZE, projection: { _id: 1 }, ...inOneReply(BATCH_SIZE) } as const
+    return (await this.#tasks.find(filter, next).toArray()).map(({ _id }) => _id)
   }
 
   /** Milliseconds until the next scheduled task is due, by the database's clock, and whether this app has its type. */
@@ -182,13 +207,15 @@ export class MongoMaintenance {
   }
 
   /** The types of waiting tasks that this master has no functions for. Reads only the index of waiting tasks. */
-  async stranded(): Promise<{ readonly types: readonly StrandedType[]; readonly others: number }> {
+  async stranded(): Promise<Stranded> {
     const types: unknown[] = await this.#tasks.distinct('taskType', { state: 'waiting' })
     const foreign = types.filter(type => typeof type === 'string').filter(type => !this.#taskTypes.includes(type))
     const named = foreign.slice(0, STRANDED_MAX_TYPES)
+    const untyped = { state: 'waiting', taskType: { $not: { $type: 'string' } } } as object
     return {
       types: await Promise.all(named.map(type => this.strandedOf(type))),
       others: foreign.length - named.length,
+      untyped: await this.#tasks.countDocuments(untyped, { limit: STRANDED_MAX_COUNT }),
     }
   }
 
@@ -213,20 +240,39 @@ export class MongoMaintenance {
    * Turns documents without a state into tasks: version 2.x wrote them, or other code.
    *
    * @param includeOngoing whether to include those marked as running, which 2.x resets at its own start only
-   * @returns how many
+   * @returns how many there were, at most `BATCH_SIZE`
    */
-  adopt(includeOngoing: boolean): Promise<number> {
-    return this.adoptMatching({ state: null } as object, includeOngoing)
+  async adopt(includeOngoing: boolean): Promise<number> {
+    const those = { state: null, ...(includeOngoing ? {} : NOT_ONGOING) } as object
+    const found = await this.idsOf(those)
+    if (found.length > 0) await this.adoptAmong({ ...those, _id: { $in: found } })
+    return found.length
   }
 
   /** As `adopt`, for documents with a state that no version uses. It reads the whole collection. */
   async adoptUnknown(): Promise<void> {
-    await this.adoptMatching(HAS_UNKNOWN_STATE, false)
+    await this.#tasks.updateMany({ ...HAS_UNKNOWN_STATE, ...NOT_ONGOING }, ADOPT, DURABLE)
   }
 
-  private async adoptMatching(filter: Filter, includeOngoing: boolean): Promise<number> {
-    const those = includeOngoing ? filter : { ...filter, onGoing: { $ne: true } }
-    return (await this.#tasks.updateMany(those, ADOPT, DURABLE)).modifiedCount
+  private async adoptAmong(filter: Filter & { readonly _id: { readonly $in: readonly string[] } }): Promise<void> {
+    try {
+      await this.#tasks.updateMany(filter, ADOPT, DURABLE)
+    } catch (error) {
+      if (!isTooLarge(error)) throw error
+      // The documents before the first that is too large are adopted.
+      const each = filter._id.$in.map(_id => this.adoptOne({ ...filter, _id }))
+      await Promise.all(each)
+    }
+  }
+
+  /** A document that has no room to become a task is failed. */
+  private async adoptOne(filter: Filter): Promise<void> {
+    try {
+      await this.#tasks.updateOne(filter, ADOPT, DURABLE)
+    } catch (error) {
+      if (!isTooLarge(error)) throw error
+      await this.#tasks.updateOne(filter, { $set: { state: 'failed' } }, DURABLE)
+    }
   }
 
   /** @param mayLive whether the former holders may still live */

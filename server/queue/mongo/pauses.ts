@@ -34,5 +34,12 @@ export async function resumeType(pauses: PauseCollection, taskType: string): Pro
 }
 
 export async function pausedTypes(pauses: PauseCollection): Promise<string[]> {
-  return (await pauses.find({}, { projection: { _id: 1 }, ...COMMITTED }).toArray()).map(({ _id }) => _id)
+  return (await pauses.find({}, { projection: { _id: 1 }, ...COMMITTED }).toArray())
+    .map(({ _id }) => _id)
+    .filter(isText)
+}
+
+/** Other code may have written anything as an `_id`. */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string'
 }

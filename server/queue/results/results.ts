@@ -1,18 +1,12 @@
 import type { Awaited, EndSource, Ending } from '../../../common/ending'
-import { DuplicateTaskError, TaskRemovedError, WaitTimeoutError } from '../../../common/errors'
+import { DuplicateTaskError, TaskRemovedError, withoutWish } from '../../../common/errors'
 import { checkNames, millisecondsHint, wrongValue } from '../../../common/invalid'
+import { createLog } from '../../../common/log'
 import { isPlainObject } from '../../../common/plain'
 import { TIMER_ALLOWED, isTimer } from '../../../common/policy'
-import type { Task } from '../../../common/task'
+import type { NewTask, Task } from '../../../common/task'
 import type { Queue } from '../queue'
-
-/** How long to wait for the end of a task. */
-export interface WaitOptions {
-  /** Ends the waiting, which then rejects with the `reason` of the signal. */
-  readonly signal?: AbortSignal
-  /** Milliseconds to wait, 1 to 2^31 - 1. Then the waiting rejects with a WaitTimeoutError. Default: no limit. */
-  readonly timeout?: number
-}
+import { WaitLimit, type WaitOptions } from './wait-limit'
 
 type ResultQueue = Pick<Queue, 'cancelOnly' | 'hooks' | 'markAwaited' | 'store'>
 
@@ -31,27 +25,78 @@ export class Results {
     this.#source = source
   }
 
+  /**
+   * Where a task that a job runs comes in the order, unless the caller says so: before those that wait behind the job.
+   * Otherwise these would be started first, each in the slot that the one before it lends. `isChild` recognizes it.
+   */
+  orderOf({ priority, dueDate }: NewTask): Partial<Pick<Task, 'priority' | 'dueDate'>> {
+    const { parent } = this.#source
+    if (parent === undefined) return {}
+    const before = new Date(parent.dueDate.getTime() - 1)
+    return {
+      ...(priority === undefined ? { priority: parent.priority } : {}),
+      // The clock of whoever added the job may be ahead.
+      ...(dueDate === undefined && before < new Date() ? { dueDate: before } : {}),
+    }
+  }
+
   /** Adds the task, or joins the one that has its `_id` and type; resolves to the result. */
-  async run(task: Task, inMemory: boolean, options: WaitOptions): Promise<unknown> {
-    for (;;) {
-      options.signal?.throwIfAborted()
-      // Before the task is added, so that its end cannot be missed.
-      const wait = this.#source.wait(task)
-      try {
-        const duplicate = await this.store(task, inMemory)
-        if (duplicate === undefined) {
-          wait.taskAdded(false)
-          const ending = await within(wait.ending, task._id, options, () => this.#queue.cancelOnly(task))
-          await this.#queue.hooks?.idle()
-          return valueOf(ending)
-        }
-        const other = await this.#queue.markAwaited(task._id)
-        if (other !== undefined && other.taskType !== task.taskType) throw duplicate
-        if (other !== undefined) return await this.waitFor(other, options)
+  run(task: Task, inMemory: boolean, options: WaitOptions): Promise<unknown> {
+    return withLimit(task._id, options, async limit => {
+      for (;;) {
+        const added = await this.addAndWait(task, inMemory, limit, options.signal)
+        if (!(added instanceof DuplicateTaskError)) return valueOf(added)
+        const other = await limit.race(this.#queue.markAwaited(task._id, inMemory))
+        if (other !== undefined && other.taskType !== task.taskType) throw added
+        if (other !== undefined) return this.waitFor(other, limit)
         // It has left the queue since: the `_id` is free.
-      } finally {
-        wait.stop()
       }
+    })
+  }
+
+  /** Waits for a task that is in the queue. */
+  result(_id: string, options: WaitOptions): Promise<unknown> {
+    return withLimit(_id, options, async limit => {
+      this.#source.checkMayWait()
+      const inMemory = await limit.race(this.#queue.markAwaited(_id, true))
+      const task = inMemory ?? (await limit.race(this.#queue.markAwaited(_id, false)))
+      if (task === undefined) throw new TaskRemovedError(_id)
+      return this.waitFor(task, limit)
+    })
+  }
+
+  /** @returns how the task ended, or the error if the `_id` is taken */
+  private async addAndWait(
+    task: Task,
+    inMemory: boolean,
+    limit: WaitLimit,
+    signal: AbortSignal | undefined,
+  ): Promise<Ending | DuplicateTaskError> {
+    // Before the task is added, so that its end cannot be missed.
+    const wait = this.#source.wait(task)
+    const storing = this.store(task, inMemory)
+    try {
+      const duplicate = await limit.race(storing)
+      if (duplicate !== undefined) return duplicate
+      wait.taskAdded(false)
+      const ending = await limit.race(wait.ending)
+      await this.#queue.hooks?.idle()
+      return ending
+    } catch (error) {
+      if (signal?.aborted === true) await this.cancelStored(task, storing)
+      throw error
+    } finally {
+      wait.stop()
+    }
+  }
+
+  /** @param storing as `store` */
+  private async cancelStored(task: Task, storing: Promise<DuplicateTaskError | undefined>): Promise<void> {
+    try {
+      if ((await storing) === undefined) await this.#queue.cancelOnly(task)
+    } catch (error) {
+      // Whoever waited gets the reason of the signal.
+      createLog('error').taskError(task, 'cannot be cancelled, although the signal of its run is aborted', error)
     }
   }
 
@@ -66,21 +111,13 @@ export class Results {
     }
   }
 
-  /** Waits for a task that is in the queue. */
-  async result(_id: string, options: WaitOptions): Promise<unknown> {
-    options.signal?.throwIfAborted()
-    const task = await this.#queue.markAwaited(_id)
-    if (task === undefined) throw new TaskRemovedError(_id)
-    return this.waitFor(task, options)
-  }
-
-  private async waitFor(task: Awaited, options: WaitOptions): Promise<unknown> {
+  private async waitFor(task: Awaited, limit: WaitLimit): Promise<unknown> {
     if (task.ending !== undefined) return valueOf(task.ending)
     const wait = this.#source.wait(task)
     try {
       // It may have ended since it was marked.
       wait.taskAdded(true)
-      return valueOf(await within(wait.ending, task._id, options))
+      return valueOf(await limit.race(wait.ending))
     } finally {
       wait.stop()
     }
@@ -88,40 +125,21 @@ export class Results {
 }
 
 function valueOf(ending: Ending): unknown {
-  if (ending.kind === 'failed') throw ending.error
+  if (ending.kind === 'failed') throw withoutWish(ending.error)
   return ending.value
 }
 
-/** @param cancel called when the signal is aborted; the waiting rejects once it has resolved */
-function within(
-  ending: Promise<Ending>,
+async function withLimit<Value>(
   taskId: string,
-  { signal, timeout }: WaitOptions,
-  cancel: () => Promise<unknown> = () => Promise.resolve(),
-): Promise<Ending> {
-  if (signal === undefined && timeout === undefined) return ending
-  return new Promise((resolve, reject) => {
-    let isAborted = false
-    const abort = () => {
-      // The reason of the signal counts, however the task ends.
-      isAborted = true
-      clearTimeout(timer)
-      cancel().then(() => reject(signal?.reason as Error), reject)
-    }
-    const giveUp = () => {
-      signal?.removeEventListener('abort', abort)
-      reject(new WaitTimeoutError(taskId, timeout ?? 0))
-    }
-    const timer = timeout === undefined ? undefined : setTimeout(giveUp, timeout)
-    signal?.addEventListener('abort', abort, { once: true })
-    if (signal?.aborted === true) abort()
-    void ending.then(ended => {
-      if (isAborted) return
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
-      resolve(ended)
-    })
-  })
+  options: WaitOptions,
+  work: (limit: WaitLimit) => Promise<Value>,
+): Promise<Value> {
+  const limit = new WaitLimit(taskId, options)
+  try {
+    return await work(limit)
+  } finally {
+    limit.stop()
+  }
 }
 
 /** @throws InvalidArgumentError */

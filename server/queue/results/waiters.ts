@@ -14,7 +14,8 @@ export interface EndStore {
 
 /** Reports by `_id` that tasks have ended. It may miss some. */
 export interface EndFeed {
-  open(ended: (_id: string) => void): void
+  /** @param opened called whenever it begins to report ends; it may have missed those before */
+  open(ended: (_id: string) => void, opened: () => void): void
   close(): void
 }
 
@@ -33,10 +34,15 @@ interface Waiter {
   readonly resolve: (ending: Ending) => void
   /** Whether the task is in the queue; before that, a poll would not find it. */
   isAdded: boolean
+  /** Whether the feed has reported an end before that. */
+  mayHaveEnded: boolean
 }
 
 /** The pause between two polls in a process without a master. */
 const DEFAULT_POLL_EVERY_MS = 1000
+
+/** The pause before a running master sees whether another runs what is waited for. Most tasks it runs itself. */
+const FEED_AFTER_MS = 100
 
 /**
  * A feed stays open for this long after a waiter last needed it: the next may come soon, and opening a feed takes
@@ -49,6 +55,7 @@ const FEED_LINGERS_MS = 60_000
  * settled the task; from a feed, if another master did; or from a poll, which finds what neither of them reported.
  */
 export class Waiters implements EndSource {
+  readonly parent = undefined
   readonly #store: EndStore
   readonly #feed: EndFeed
   readonly #waitersById = new Map<string, Set<Waiter>>()
@@ -60,6 +67,7 @@ export class Waiters implements EndSource {
   })
   readonly #toPoll = new Set<Waiter>()
   readonly #polls = new PassLoop(() => this.poll())
+  #feedLook: NodeJS.Timeout | undefined
   #feedLingers: NodeJS.Timeout | undefined
   #isFeedOpen = false
 
@@ -80,10 +88,14 @@ export class Waiters implements EndSource {
     if (this.#ticks.areOn) this.#ticks.start(milliseconds)
   }
 
+  checkMayWait(): void {
+    // Any code of a master may.
+  }
+
   wait(task: Incarnation): Wait {
     let resolve!: (ending: Ending) => void
     const ending = new Promise<Ending>(settle => (resolve = settle))
-    const waiter: Waiter = { task, resolve, isAdded: false }
+    const waiter: Waiter = { task, resolve, isAdded: false, mayHaveEnded: false }
     const ofId = this.#waitersById.get(task._id) ?? new Set()
     this.#waitersById.set(task._id, ofId.add(waiter))
     this.begin()
@@ -91,7 +103,7 @@ export class Waiters implements EndSource {
       ending,
       taskAdded: mayHaveEnded => {
         waiter.isAdded = true
-        if (mayHaveEnded) this.pollFor([waiter])
+        if (mayHaveEnded || waiter.mayHaveEnded) this.pollFor([waiter])
       },
       stop: () => this.remove(waiter),
     }
@@ -130,13 +142,26 @@ export class Waiters implements EndSource {
     if (!this.#ticks.areOn) this.#ticks.start(this.#pollEvery)
     this.#master?.waitBegins()
     if (this.#master?.isRunning() !== true) this.openFeed()
+    else this.#feedLook ??= setTimeout(() => this.lookForFeed(), FEED_AFTER_MS)
   }
 
   private tick(): void {
-    const waiters = [...this.#waitersById.values()].flatMap(ofId => [...ofId])
-    if (waiters.some(({ isAdded, task }) => isAdded && !this.isReported(task._id))) this.openFeed()
+    if (this.isFeedNeeded) this.openFeed()
     else this.closeFeedSoon()
-    this.pollFor(waiters)
+    this.pollFor(this.all)
+  }
+
+  private lookForFeed(): void {
+    this.#feedLook = undefined
+    if (this.isFeedNeeded) this.openFeed()
+  }
+
+  private get isFeedNeeded(): boolean {
+    return this.all.some(({ isAdded, task }) => isAdded && !this.isReported(task._id))
+  }
+
+  private get all(): Waiter[] {
+    return [...this.#waitersById.values()].flatMap(ofId => [...ofId])
   }
 
   /** Whether the master of this process reports the end of the task, so that nobody else need. */
@@ -149,9 +174,13 @@ export class Waiters implements EndSource {
     this.#feedLingers = undefined
     if (this.#isFeedOpen) return
     this.#isFeedOpen = true
-    this.#feed.open(_id => {
-      if (!this.isReported(_id)) this.pollFor(this.#waitersById.get(_id) ?? [])
-    })
+    const ended = (_id: string) => {
+      if (this.isReported(_id)) return
+      const waiters = this.#waitersById.get(_id) ?? []
+      for (const waiter of waiters) waiter.mayHaveEnded = true
+      this.pollFor(waiters)
+    }
+    this.#feed.open(ended, () => this.pollFor(this.all))
   }
 
   private closeFeedSoon(): void {
@@ -177,6 +206,8 @@ export class Waiters implements EndSource {
 
   private rest(): void {
     this.#ticks.stop()
+    clearTimeout(this.#feedLook)
+    this.#feedLook = undefined
     this.closeFeedSoon()
   }
 }

@@ -17,6 +17,7 @@ import {
   type RawCollection,
   type StoredTask,
   inOneReply,
+  isRefusedByRule,
   isTooLarge,
   toTask,
   tokenOf,
@@ -48,9 +49,20 @@ export interface MongoClaimsOptions {
   readonly taskTypes: readonly string[]
   /** Milliseconds for which a claim is valid unless it is renewed. */
   readonly leaseDuration: number
-  readonly poisonListener: PoisonListener
+  readonly listener: ClaimListener
   readonly rooms: Rooms
 }
+
+export interface ClaimListener extends PoisonListener {
+  /** The database refuses that this task becomes `running`. */
+  claimRefused(_id: string, error: unknown): void
+}
+
+/**
+ * How long a task is left out after the database has refused its claim, as a unique index or a validator of the
+ * application may.
+ */
+const REFUSED_FOR_MS = 60_000
 
 /** Types that one query reads together, and how many of their tasks may be claimed. */
 interface Group {
@@ -83,6 +95,9 @@ export class MongoClaims {
   readonly #tasks: RawCollection
   readonly #owner: Owner
   readonly #leaseDuration: number
+  readonly #listener: ClaimListener
+  /** Until when tasks are left out (performance.now), by `_id`: the database has refused their claims. */
+  readonly #refused = new Map<string, number>()
   readonly #poison: Poison
   readonly #claimed: ClaimedTasks
   readonly #taskTypes: readonly string[]
@@ -92,7 +107,8 @@ export class MongoClaims {
     this.#tasks = tasks
     this.#owner = owner
     this.#leaseDuration = options.leaseDuration
-    this.#poison = new Poison(tasks, options.poisonListener)
+    this.#listener = options.listener
+    this.#poison = new Poison(tasks, options.listener)
     this.#claimed = new ClaimedTasks(tasks, this.#poison)
     this.#taskTypes = options.taskTypes
     this.#rooms = options.rooms
@@ -178,20 +194,22 @@ export class MongoClaims {
 
   /** Claims one task in one command. */
   private async claimNext(batch: string, { types }: Group): Promise<Fetched> {
-    const next = waiting(types)
+    const next = this.claimable(types)
     for (let misses = 0; ; misses++) {
       if (misses > 1) await this.postponeMoved()
       const value = await this.findAndClaim(batch, next)
+      if (value === 'refused') return this.claimMany(batch, 1)
       if (value === null) return { claims: [], mayBeMore: false }
       if (value?.state === 'running') return { claims: [toClaim(value, tokenOf(batch, value._id))], mayBeMore: true }
     }
   }
 
   /** @returns null when no task waits, undefined when the next one was failed instead */
-  private async findAndClaim(batch: string, next: Filter): Promise<StoredTask | null | undefined> {
+  private async findAndClaim(batch: string, next: Filter): Promise<StoredTask | null | undefined | 'refused'> {
     try {
       return await findOneAndUpdate(this.#tasks, next, this.update(batch), { sort: TASK_ORDER })
     } catch (error) {
+      if (isRefusedByRule(error)) return 'refused'
       if (isTooLarge(error)) await this.#poison.failUnclaimable(next, error)
       else await this.#poison.failUnreadable(batch, error)
       return undefined
@@ -226,7 +244,7 @@ export class MongoClaims {
     const projection = isMerged ? ORDERED_FIELDS : { _id: 1 }
     const read = ({ room, types }: Group) => {
       const options = { sort: TASK_ORDER, limit: room, projection, ...inOneReply(room) }
-      return this.#tasks.find(waiting(types), options).toArray() as Promise<Candidate[]>
+      return this.#tasks.find(this.claimable(types), options).toArray() as Promise<Candidate[]>
     }
     const found = await Promise.all(groups.map(read))
     const next = isMerged ? found.flat().sort(compareTasks).slice(0, limit) : found.flat()
@@ -240,10 +258,30 @@ export class MongoClaims {
       await this.#tasks.updateMany(among, this.update(batch), { ...DURABLE, ...BY_ID })
     } catch (error) {
       // The tasks that were updated before the error are claimed.
-      await this.#poison.failUnclaimable(among, error)
+      if (isRefusedByRule(error)) await this.claimEach(batch, ids)
+      else await this.#poison.failUnclaimable(among, error)
     }
     const claimed = await this.#claimed.read(batch, ids)
     return claimed.sort(compareTasks).map(task => toClaim(task, tokenOf(batch, task._id)))
+  }
+
+  private async claimEach(batch: string, ids: readonly string[]): Promise<void> {
+    const claimOne = async (_id: string) => {
+      try {
+        await this.#tasks.updateOne({ _id, state: 'waiting' }, this.update(batch), DURABLE)
+      } catch (error) {
+        if (!isRefusedByRule(error)) throw error
+        this.#refused.set(_id, performance.now() + REFUSED_FOR_MS)
+        this.#listener.claimRefused(_id, error)
+      }
+    }
+    await Promise.all(ids.map(claimOne))
+  }
+
+  /** The waiting tasks of these types, without those that are left out. */
+  private claimable(types: readonly string[]): Filter {
+    for (const [_id, until] of this.#refused) if (until <= performance.now()) this.#refused.delete(_id)
+    return this.#refused.size === 0 ? waiting(types) : { ...waiting(types), _id: { $nin: [...this.#refused.keys()] } }
   }
 
   /** A type that has less room than `limit` is read by a query of its own. */

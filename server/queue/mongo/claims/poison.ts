@@ -1,7 +1,8 @@
 import { messageOf } from '../../../../common/errors'
 import { TASK_ORDER } from '../../../../common/order'
 import type { Task } from '../../../../common/task'
-import { DURABLE, type Filter, type RawCollection, isTooLarge, tokenOf, tokensOf } from '../documents/schema'
+import { isDecodingError, readableOf } from '../documents/readable'
+import { DURABLE, type Filter, type RawCollection, isTooLarge, toTask, tokenOf, tokensOf } from '../documents/schema'
 import { type Pipeline, failedUnstarted } from '../documents/updates'
 
 /**
@@ -10,13 +11,15 @@ import { type Pipeline, failedUnstarted } from '../documents/updates'
 const SUSPICIOUS_BYTES = 16 * 1024 * 1024 - 4096
 const IS_SUSPICIOUS = { $expr: { $gt: [{ $bsonSize: '$$ROOT' }, SUSPICIOUS_BYTES] } }
 
-/** All fields but the data, which may be the part that cannot be read. */
-const WITHOUT_DATA = { data: 0, claim: 0 } as const
-const NAME_ONLY = { taskType: 1 } as const
+/** The document may have no room for the second field. */
+const FAILED_WHOLE: Pipeline = [{ $set: { state: 'failed', endedAt: '$$NOW' } }]
+const FAILED_BARELY: Pipeline = [{ $set: { state: 'failed' } }]
 
 export interface PoisonListener {
   /** A task was failed, since it cannot be claimed or read. @param task as far as it can be read */
   emitPoisoned(task: Task, error: Error): void
+  /** Somebody has cancelled the task meanwhile. */
+  emitCancelled(task: Task): unknown
 }
 
 /** Fails documents that other code wrote and that cannot be claimed or read, so that they do not block the queue. */
@@ -40,8 +43,12 @@ export class Poison {
     // Another master may have failed that task meanwhile. Without the size condition, this would fail the next one.
     const large = { $and: [next, IS_SUSPICIOUS] }
     const first = await this.#tasks.findOne(large, { sort: TASK_ORDER, projection: { _id: 1 } })
-    // Writes nothing but the state: the document may have no room for more.
-    if (first !== null) await this.fail({ _id: first._id, state: 'waiting' }, [{ $set: { state: 'failed' } }], error)
+    if (first === null) return
+    const filter = { _id: first._id, state: 'waiting' as const }
+    await this.fail(filter, FAILED_WHOLE, error).catch((refusal: unknown) => {
+      if (!isTooLarge(refusal)) throw refusal
+      return this.fail(filter, FAILED_BARELY, error)
+    })
   }
 
   /**
@@ -51,10 +58,7 @@ export class Poison {
    * @throws the error, when it has another cause
    */
   async failUnreadable(batch: string, error: unknown): Promise<void> {
-    // The driver's own errors are about the connection or the server. What it throws while it decodes a document is
-    // none of them.
-    const { name } = error as { name?: unknown }
-    if (typeof name === 'string' && name.startsWith('Mongo')) throw error
+    if (!isDecodingError(error)) throw error
     const held = { state: 'running' as const, 'claim.token': tokensOf(batch) }
     const claimed = await this.#tasks.find(held, { projection: { _id: 1 } }).toArray()
     let count = 0
@@ -78,13 +82,13 @@ export class Poison {
   private async fail(filter: Filter & { readonly _id: string }, update: Pipeline, reason: unknown): Promise<void> {
     const { modifiedCount } = await this.#tasks.updateOne(filter, update, DURABLE)
     if (modifiedCount === 0) return
-    const error = new Error(`nschwarz:cluster: the task cannot be run, and is failed: ${messageOf(reason)}`)
-    this.#listener.emitPoisoned(await this.readableOf(filter._id), error)
-  }
-
-  private async readableOf(_id: string): Promise<Task> {
-    const read = (projection: object) => this.#tasks.findOne({ _id }, { projection })
-    const found = await read(WITHOUT_DATA).catch(() => read(NAME_ONLY))
-    return { ...(found as Task), data: {} }
+    const found = await readableOf(this.#tasks, filter._id)
+    if (found === undefined) return
+    const task = toTask(found)
+    if (task.state === 'cancelled') this.#listener.emitCancelled(task)
+    else {
+      const error = new Error(`nschwarz:cluster: the task cannot be run, and is failed: ${messageOf(reason)}`)
+      this.#listener.emitPoisoned(task, error)
+    }
   }
 }

@@ -3,7 +3,7 @@ import { type WireError, errorToWire } from '../../../../common/pipe/wire'
 import type { Done } from '../../claim'
 import { WATCHED_KEPT_MS } from '../../retention'
 import { storedResult } from '../../stored-result'
-import { inMilliseconds, isNumber, isSet, literal } from './expressions'
+import { inMilliseconds, isDuration, isSet, literal } from './expressions'
 import type { StoredTask } from './schema'
 
 /** How long a done task that was taken over is kept: until then, its former holder can find out who settled it. */
@@ -38,7 +38,7 @@ export function ifAwaited(value: unknown): object {
 /** Of a failed or cancelled task. @param keepFailed `Retention.keepFailedExpression` */
 export function ended(keepFailed: object): typeof ENDED & { readonly removeAt: object } {
   const keptFor = { $max: ['$$ms', WATCHED_FOR, ID_HELD_FOR] }
-  const removeAt = { $cond: [isNumber('$$ms'), inMilliseconds(keptFor), '$$REMOVE'] }
+  const removeAt = { $cond: [isDuration('$$ms'), inMilliseconds(keptFor), '$$REMOVE'] }
   return { ...ENDED, removeAt: { $let: { vars: { ms: keepFailed }, in: removeAt } } }
 }
 
@@ -61,7 +61,7 @@ export function done({ keepDone, value, kept: stored = storedResult(value) }: Do
 
 /** A schedule's tick needs no more than the `_id`, the state and the times of its task, once that is done. */
 const CONTENT: readonly (keyof StoredTask)[] = ['data', 'error', 'log', 'progress']
-const HOLDS_ID = isNumber('$idHeldFor')
+const HOLDS_ID = isDuration('$idHeldFor')
 const IS_HELD_ONLY = { $and: [HOLDS_ID, { $not: IS_WATCHED }] }
 const ID_HELD_FOR = { $cond: [HOLDS_ID, '$idHeldFor', 0] }
 

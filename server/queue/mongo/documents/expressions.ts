@@ -18,6 +18,14 @@ export function isNumber(value: string | object): object {
   return { $isNumber: value }
 }
 
+/** So long that it is for good, and a date that many milliseconds from now is still one. */
+const MAX_DURATION_MS = 2 ** 52
+
+/** Other code may have written any number. */
+export function isDuration(value: string): object {
+  return { $and: [isNumber(value), { $gte: [value, 0] }, { $lte: [value, MAX_DURATION_MS] }] }
+}
+
 export function isOfType(path: string, type: string): object {
   return { $eq: [{ $type: path }, type] }
 }

@@ -141,6 +141,13 @@ export function isTooLarge(error: unknown): boolean {
   return TOO_LARGE.includes((error as { code?: unknown }).code)
 }
 
+/** MongoDB's codes for a write that a unique index, or a validator, refuses for one document. */
+const REFUSED_BY_RULE: readonly unknown[] = [11_000, 121]
+
+export function isRefusedByRule(error: unknown): boolean {
+  return REFUSED_BY_RULE.includes((error as { code?: unknown }).code)
+}
+
 /** MongoDB's codes for a member that is no longer the primary, or is shutting down: another member will answer. */
 const TRANSIENT = [91, 189, 10_107, 11_600, 11_602, 13_435]
 

@@ -23,7 +23,7 @@ const STATE_BY_DUE_DATE = { $cond: [IS_STILL_DUE, 'waiting', 'scheduled'] }
 
 export const FOLLOW_DUE_DATE: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }]
 
-/** A claim without an expiry, or with one that is not a date, was written by other code and counts as expired. */
+/** Also true for a claim without an expiry, or with one of a type that MongoDB sorts before dates. */
 // Invariant 5: the database's clock decides what is expired.
 export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 

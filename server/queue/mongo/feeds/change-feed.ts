@@ -32,7 +32,7 @@ export interface FeedListener {
 interface Change {
   readonly operationType: string
   readonly documentKey: { readonly _id: string }
-  readonly task?: Omit<TaskSignal, '_id'> & { readonly state: unknown }
+  readonly task?: Omit<TaskSignal, '_id' | 'state'> & { readonly state: unknown }
   readonly updated?: { readonly dueDate?: Date; readonly state?: string; readonly cancelRequestedAt?: Date }
 }
 
@@ -103,8 +103,9 @@ export class ChangeFeed implements StreamListener {
 
   private reportAdded(_id: string, task: Change['task']): void {
     if (task === undefined) return
-    if (!isQueued(task.state)) this.#listener?.foreignTaskAdded((task.state ?? undefined) !== undefined)
-    else if (!this.forgetOwn(_id)) this.#listener?.feedTaskAdded(signalFor(_id, task))
+    const { state } = task
+    if (!isQueued(state)) this.#listener?.foreignTaskAdded((state ?? undefined) !== undefined)
+    else if (!this.forgetOwn(_id)) this.#listener?.feedTaskAdded({ ...task, _id, state })
   }
 
   /** Whether this process added the task, and the feed reports it for the first time. Forgets the task. */
@@ -115,13 +116,8 @@ export class ChangeFeed implements StreamListener {
   }
 }
 
-function isQueued(state: unknown): boolean {
+function isQueued(state: unknown): state is 'waiting' | 'scheduled' {
   return state === 'waiting' || state === 'scheduled'
-}
-
-/** A waiting task is due, even if the clock of the process that added it is ahead of this one's. */
-function signalFor(_id: string, { state, taskType, priority, dueDate }: NonNullable<Change['task']>): TaskSignal {
-  return { _id, taskType, priority, dueDate: state === 'waiting' ? new Date(0) : dueDate }
 }
 
 const UPDATED = 'updateDescription.updatedFields'

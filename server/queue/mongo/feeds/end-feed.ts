@@ -17,7 +17,7 @@ export class MongoEndFeed implements EndFeed {
     this.#tasks = tasks
   }
 
-  open(ended: (_id: string) => void): void {
+  open(ended: (_id: string) => void, opened: () => void): void {
     const pipeline = [
       { $match: { $or: [{ operationType: 'invalidate' }, HAS_ENDED] } },
       { $project: { operationType: 1, documentKey: 1 } },
@@ -27,8 +27,8 @@ export class MongoEndFeed implements EndFeed {
       changed: change => {
         ended((change as Change).documentKey._id)
       },
+      opened,
       // What the stream does not report, a look at the queue finds.
-      opened: ignore,
       collectionDropped: ignore,
       failed: ignore,
     })
