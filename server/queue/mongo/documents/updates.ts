@@ -14,10 +14,10 @@ export type Pipeline = Record<string, unknown>[]
 const IS_DUE = { $or: [{ $lte: ['$dueDate', '$$NOW'] }, { $ne: [{ $type: '$dueDate' }, 'date'] }] }
 
 /**
- * Nobody has moved the due date into the future. A task that was added without a due date is due from its creation,
- * even if the clock of the process that added it is ahead.
+ * Nobody has moved the due date into the future. A task whose due date is not later than its creation is due from then
+ * on, even if the clock of the process that added it is ahead.
  */
-export const IS_STILL_DUE = { $or: [IS_DUE, { $eq: ['$dueDate', '$createdAt'] }] }
+export const IS_STILL_DUE = { $or: [IS_DUE, { $lte: ['$dueDate', '$createdAt'] }] }
 
 const STATE_BY_DUE_DATE = { $cond: [IS_STILL_DUE, 'waiting', 'scheduled'] }
 
