@@ -140,6 +140,22 @@ for (const [rule, prepare] of Object.entries({
   })
 }
 
+Tinytest.addAsync(
+  'faults - a task that is to run alone holds up others for seconds, if a long job runs',
+  async test => {
+    await withMaster({ options: ONE_WORKER }, async master => {
+      const long = await master.addTask({ taskType: 'hold', data: {} })
+      await master.held(long)
+      await master.database.tasks.insertOne(foreign('suspect', { isSuspect: true, priority: 9 }))
+      await eventually('it is claimed', () => master.isRunning('suspect'))
+      for (const n of [1, 2]) test.equal(await master.resultOf({ taskType: 'echo', data: { n } }), { n })
+      test.isFalse(master.starts.includes('suspect'))
+      await master.call('release', long)
+      test.equal((await master.ending('suspect')).event, 'done')
+    })
+  },
+)
+
 const NOT_AUTHORIZED = { code: 13, codeName: 'Unauthorized', errmsg: 'not authorized to execute command' }
 
 Tinytest.addAsync('faults - a master that may not read the pauses runs its tasks, and says so', async test => {

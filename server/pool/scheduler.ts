@@ -11,6 +11,10 @@ export interface SchedulerOptions {
   readonly maxMemory: number | null
 }
 
+/** How long a worker is reserved for a job that is to run alone, at first and at most. */
+const FIRST_PATIENCE_MS = 3000
+const MAX_PATIENCE_MS = 20_000
+
 /** Decides which worker gets the next job, and says how many claims to buffer. */
 export class Scheduler {
   readonly #workers: ReadonlySet<Worker>
@@ -18,6 +22,11 @@ export class Scheduler {
   readonly #prefetch = new Prefetch()
   /** The worker that gets no further jobs until it is idle, and then one that is to run alone. */
   #reserved: Worker | undefined
+  /** Since when, or until when no worker is reserved (performance.now). */
+  #reservedAt = -Infinity
+  #reserveNext = -Infinity
+  /** Milliseconds. */
+  #patience = FIRST_PATIENCE_MS
 
   constructor(workers: ReadonlySet<Worker>, options: SchedulerOptions) {
     this.#workers = workers
@@ -73,17 +82,33 @@ export class Scheduler {
     return workersToRefill
   }
 
-  /** A worker for a job that is to run alone. When none is idle, returns undefined, and reserves one. */
+  /**
+   * A worker for a job that is to run alone. When none is idle, returns undefined, and reserves one. If a long job
+   * keeps that busy, all may have it for as long as it was reserved; then it is reserved for twice as long.
+   */
   nextAlone(): Worker | undefined {
     const [least] = [...this.#workers].filter(worker => worker.state === 'ready').sort((a, b) => a.load - b.load)
-    const isFree = least?.load === 0
-    this.#reserved = isFree ? undefined : (this.#reserved ?? least)
-    return isFree ? least : undefined
+    if (least?.load === 0) {
+      this.releaseReserved()
+      return least
+    }
+    const now = performance.now()
+    if (this.#reserved !== undefined && now - this.#reservedAt > this.#patience) {
+      this.#reserved = undefined
+      this.#reserveNext = now + this.#patience
+      this.#patience = Math.min(2 * this.#patience, MAX_PATIENCE_MS)
+    } else if (this.#reserved === undefined && now >= this.#reserveNext) {
+      this.#reserved = least
+      this.#reservedAt = now
+    }
+    return undefined
   }
 
-  /** No job is to run alone any more, so no worker need be reserved. */
+  /** No job is to run alone, or it has its worker: none need be reserved. */
   releaseReserved(): void {
     this.#reserved = undefined
+    this.#reserveNext = -Infinity
+    this.#patience = FIRST_PATIENCE_MS
   }
 
   /** Whether jobs may be sent to a worker, now or once it has booted. */
