@@ -96,7 +96,8 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
 
   /**
    * Adds a task and waits for its result, from any process; for an in-memory task on the master only. With a given
-   * `_id`, it joins the task of this `_id` and type that is in the queue or kept, if there is one.
+   * `_id`, it joins the task of this `_id` and type that is in the queue or kept, if there is one. In a job, a task
+   * without a `priority` or `dueDate` of its own comes before those that wait behind the job.
    *
    * @param options.signal when it is aborted, the task that this call has added is cancelled, and the call rejects with
    * its reason. A task that it has joined goes on
