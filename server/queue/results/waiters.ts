@@ -104,6 +104,7 @@ export class Waiters implements EndSource {
       taskAdded: mayHaveEnded => {
         waiter.isAdded = true
         if (mayHaveEnded || waiter.mayHaveEnded) this.pollFor([waiter])
+        this.#feedLook ??= setTimeout(() => this.lookForFeed(), FEED_AFTER_MS)
       },
       stop: () => this.remove(waiter),
     }
@@ -142,7 +143,6 @@ export class Waiters implements EndSource {
     if (!this.#ticks.areOn) this.#ticks.start(this.#pollEvery)
     this.#master?.waitBegins()
     if (this.#master?.isRunning() !== true) this.openFeed()
-    else this.#feedLook ??= setTimeout(() => this.lookForFeed(), FEED_AFTER_MS)
   }
 
   private tick(): void {
