@@ -84,10 +84,9 @@ export class InvalidDataError extends TypeError {
   constructor(taskType: string, issues: readonly string[], where?: string) {
     const named = issues.slice(0, NAMED_ISSUES).join('; ')
     const more = issues.length > NAMED_ISSUES ? `; and ${String(issues.length - NAMED_ISSUES)} more` : ''
-    super(
-      `nschwarz:cluster: ${where === undefined ? '' : `${where}: `}the data of a task of type ${quote(taskType)} does not fit its schema (${named}${more}); ` +
-        'give what the schema takes.',
-    )
+    const at = where === undefined ? '' : `${where}: `
+    const which = `${at}the data of a task of type ${quote(taskType)}`
+    super(`nschwarz:cluster: ${which} does not fit its schema (${named}${more}); give what the schema takes.`)
     this.issues = issues
   }
 }
@@ -208,7 +207,11 @@ export function wishIn(error: Error): Wish | undefined {
 
 const withoutWishes = new WeakSet<Error>()
 
-/** @param error with which another task has ended. What it asked for, it asked for that task. @returns the same */
+/**
+ * A job that rethrows the error of another task asks for nothing by it: only that task's own job did.
+ *
+ * @returns the same error, in which `wishIn` finds nothing any more
+ */
 export function withoutWish(error: Error): Error {
   withoutWishes.add(error)
   return error

@@ -80,7 +80,7 @@ export interface LogLine {
 /** What a dispatcher needs to know of a task that was added, or may be claimed again. */
 export type TaskSignal = AddedTask & Pick<Task, 'state'>
 
-/** What the event `added` tells of a task. */
+/** The task in an `added` event. */
 export type AddedTask = Pick<Task, '_id' | 'taskType' | 'priority' | 'dueDate'>
 
 /** Why and when an attempt failed, as stored on the task. */

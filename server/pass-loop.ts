@@ -5,8 +5,8 @@ export class PassLoop {
   #isRequested = false
 
   /**
-   * @param pass is told whether it was requested; never rejects. @returns whether a pass that was requested meanwhile
-   * may follow at once; it remains requested if not
+   * @param pass gets whether it was requested, and must not reject. It resolves to whether a pass that was requested
+   * meanwhile may follow at once. If not, that pass waits for the next call of `request` or `run`
    */
   constructor(pass: (isRequested: boolean) => Promise<boolean>) {
     this.#pass = pass

@@ -11,10 +11,10 @@ export function checkId(method: string, _id: unknown): void {
 }
 
 /** Callers may still pass a callback, as in 2.x, or options, as in other queues. */
-export function refuseMore(method: string, others: readonly unknown[], first: 'first' | 'second' = 'second'): void {
+export function refuseMore(method: string, others: readonly unknown[], which: 'first' | 'second' = 'second'): void {
   const [other] = others
   if (other === undefined) return
-  const isSecond = first === 'second' ? 'Put it into the first.' : ''
-  const hint = typeof other === 'function' ? `${method} returns a promise: await it.` : isSecond
-  throw wrongValue(`${method}: the ${first} argument`, other, 'none', hint)
+  const remedy = which === 'second' ? 'Put it into the first.' : ''
+  const hint = typeof other === 'function' ? `${method} returns a promise: await it.` : remedy
+  throw wrongValue(`${method}: the ${which} argument`, other, 'none', hint)
 }

@@ -3,7 +3,7 @@ import { checkNames, nameHint, namesOf, wrongValue } from '../../common/invalid'
 import { isPlainObject } from '../../common/plain'
 import type { DataOf, ResultOf } from '../../common/register'
 import type { WorkerExit } from '../../common/stats'
-import { type Task, type AddedTask, checkText } from '../../common/task'
+import { type AddedTask, type Task, checkText } from '../../common/task'
 import { role } from '../role'
 
 /**

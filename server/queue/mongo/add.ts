@@ -3,11 +3,8 @@ import { DuplicateTaskError } from '../../../common/errors'
 import { wrongValue } from '../../../common/invalid'
 import type { Task } from '../../../common/task'
 import { sizeOf } from './documents/driver'
-import { DURABLE, type RawCollection } from './documents/schema'
+import { DUPLICATE_KEY, DURABLE, ENDED_STATES, type RawCollection } from './documents/schema'
 import { isOfType, isSet, literal } from './documents/expressions'
-
-/** MongoDB's code for a value that a unique index holds already. */
-const DUPLICATE_KEY = 11_000
 
 /** A document may have 16 MB. The rest is for what the queue adds: a claim, and the error of the last attempt. */
 const MAX_BYTES = 15 * 1024 * 1024
@@ -55,11 +52,7 @@ function takenAmong(added: readonly Task[], error: unknown): Task[] | undefined 
 
 /** A task that is kept no longer may be there until MongoDB's TTL monitor comes, once a minute. */
 const IS_SURPLUS = {
-  $and: [
-    { $in: ['$state', ['done', 'failed', 'cancelled']] },
-    isOfType('$removeAt', 'date'),
-    { $lte: ['$removeAt', '$$NOW'] },
-  ],
+  $and: [{ $in: ['$state', ENDED_STATES] }, isOfType('$removeAt', 'date'), { $lte: ['$removeAt', '$$NOW'] }],
 }
 
 /**

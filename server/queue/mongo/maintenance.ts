@@ -4,7 +4,7 @@ import type { Retention } from '../retention'
 import { findOneAndUpdate } from './documents/driver'
 import { type MissingIndex, createIndexes } from './documents/indexes'
 import type { Owner } from './documents/owner'
-import { type PauseCollection, isText, pausedTypes } from './pauses'
+import { PAUSED, type PauseCollection, pausedTypes } from './pauses'
 import {
   BY_ID,
   CANCEL_REQUESTED,
@@ -78,12 +78,9 @@ export interface Stranded {
 export const STRANDED_MAX_COUNT = 10_000
 const STRANDED_MAX_TYPES = 20
 
-/** Other code may have written anything as the `_id` of a pause. */
-type FoundDocument = { readonly is: Finding } | { readonly paused: unknown }
+type FoundDocument = { readonly is: Finding } | { readonly paused: string }
 
 const NOT_ONGOING = { onGoing: { $ne: true } }
-
-const PAUSED = { $project: { _id: 0, paused: '$_id' } }
 
 function findingPipeline(is: Finding, filter: object): Pipeline {
   return [{ $match: filter }, { $limit: 1 }, { $project: { _id: 0, is: { $literal: is } } }]
@@ -158,12 +155,12 @@ export class MongoMaintenance {
   async poll(): Promise<Found> {
     const [first = [], ...others] = this.#findingPipelines
     const unions = others.map(pipeline => ({ $unionWith: { coll: this.#tasks.collectionName, pipeline } }))
-    const paused = { $unionWith: { coll: this.#pauses.collectionName, pipeline: [PAUSED] } }
+    const paused = { $unionWith: { coll: this.#pauses.collectionName, pipeline: PAUSED } }
     const all = [...first, ...unions, ...(this.#arePausesRead ? [paused] : [])]
     const found = await this.#tasks.aggregate<FoundDocument>(all).toArray()
     return {
       findings: new Set(found.flatMap(document => ('is' in document ? document.is : []))),
-      paused: found.flatMap(document => ('paused' in document ? document.paused : [])).filter(isText),
+      paused: found.flatMap(document => ('paused' in document ? document.paused : [])),
     }
   }
 

@@ -14,6 +14,12 @@ export interface StoredPause {
 
 export type PauseCollection = ReturnType<Mongo.Collection<StoredPause>['rawCollection']>
 
+/** Other code may have written anything as an `_id`. */
+const OF_TYPES = { _id: { $type: 'string' as const } }
+
+/** The paused types, as documents `{ paused }`. */
+export const PAUSED: Pipeline = [{ $match: OF_TYPES }, { $project: { _id: 0, paused: '$_id' } }]
+
 const PAUSE: Pipeline = [{ $set: { pausedAt: { $ifNull: ['$pausedAt', '$$NOW'] } } }]
 
 /** @returns whether the type was not paused before */
@@ -34,12 +40,5 @@ export async function resumeType(pauses: PauseCollection, taskType: string): Pro
 }
 
 export async function pausedTypes(pauses: PauseCollection): Promise<string[]> {
-  return (await pauses.find({}, { projection: { _id: 1 }, ...COMMITTED }).toArray())
-    .map(({ _id }) => _id)
-    .filter(isText)
-}
-
-/** Other code may have written anything as an `_id`. */
-export function isText(value: unknown): value is string {
-  return typeof value === 'string'
+  return (await pauses.find(OF_TYPES, { projection: { _id: 1 }, ...COMMITTED }).toArray()).map(({ _id }) => _id)
 }

@@ -44,7 +44,7 @@ export class Results {
   run(task: Task, inMemory: boolean, options: WaitOptions): Promise<unknown> {
     return withLimit(task._id, options, async limit => {
       for (;;) {
-        const added = await this.addAndWait(task, inMemory, limit, options.signal)
+        const added = await this.addAndWait(task, inMemory, limit)
         if (!(added instanceof DuplicateTaskError)) return valueOf(added)
         const other = await limit.race(this.#queue.markAwaited(task._id, inMemory))
         if (other !== undefined && other.taskType !== task.taskType) throw added
@@ -66,12 +66,7 @@ export class Results {
   }
 
   /** @returns how the task ended, or the error if the `_id` is taken */
-  private async addAndWait(
-    task: Task,
-    inMemory: boolean,
-    limit: WaitLimit,
-    signal: AbortSignal | undefined,
-  ): Promise<Ending | DuplicateTaskError> {
+  private async addAndWait(task: Task, inMemory: boolean, limit: WaitLimit): Promise<Ending | DuplicateTaskError> {
     // Before the task is added, so that its end cannot be missed.
     const wait = this.#source.wait(task)
     const storing = this.store(task, inMemory)
@@ -83,7 +78,7 @@ export class Results {
       await this.#queue.hooks?.idle()
       return ending
     } catch (error) {
-      if (signal?.aborted === true) await this.cancelStored(task, storing)
+      if (limit.isAborted) await this.cancelStored(task, storing)
       throw error
     } finally {
       wait.stop()

@@ -31,6 +31,10 @@ export class WaitLimit {
     if (timeout !== undefined) this.#timer = setTimeout(() => reject(new WaitTimeoutError(taskId, timeout)), timeout)
   }
 
+  get isAborted(): boolean {
+    return this.#signal?.aborted === true
+  }
+
   /** @returns as `work`; rejects as soon as the limit is reached */
   race<Value>(work: Promise<Value>): Promise<Value> {
     return Promise.race([work, this.#reached])

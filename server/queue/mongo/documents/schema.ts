@@ -49,14 +49,14 @@ const STATES: Readonly<Record<TaskState, 'unfinished' | 'ended'>> = {
   done: 'ended',
 }
 export const TASK_STATES = Object.keys(STATES) as TaskState[]
-const ENDED = TASK_STATES.filter(hasEnded)
+export const ENDED_STATES = TASK_STATES.filter(hasEnded)
 
 export function hasEnded(state: TaskState): boolean {
   return STATES[state] === 'ended'
 }
 
 /** Also matches the documents of 2.x and of other code, whose state is missing or unknown. */
-export const HAS_NOT_ENDED = { state: { $nin: ENDED } }
+export const HAS_NOT_ENDED = { state: { $nin: ENDED_STATES } }
 
 export function isKnownState(state: unknown): boolean {
   return (TASK_STATES as unknown[]).includes(state)
@@ -141,8 +141,11 @@ export function isTooLarge(error: unknown): boolean {
   return TOO_LARGE.includes((error as { code?: unknown }).code)
 }
 
+/** MongoDB's code for a value that a unique index holds already. */
+export const DUPLICATE_KEY = 11_000
+
 /** MongoDB's codes for a write that a unique index, or a validator, refuses for one document. */
-const REFUSED_BY_RULE: readonly unknown[] = [11_000, 121]
+const REFUSED_BY_RULE: readonly unknown[] = [DUPLICATE_KEY, 121]
 
 export function isRefusedByRule(error: unknown): boolean {
   return REFUSED_BY_RULE.includes((error as { code?: unknown }).code)
