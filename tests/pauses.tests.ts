@@ -220,6 +220,17 @@ Tinytest.addAsync('pauses - no reader of the tasks meets a pause', async test =>
   })
 })
 
+Tinytest.add('pauses - a pause before the stored ones were read does not make these known', test => {
+  const admission = new Admission(new Map(), true)
+  const early = admission.readPauses()
+  admission.setPaused('A', true)
+  test.equal(admission.paused, ['A'])
+  early([])
+  test.equal([admission.roomOf('A'), admission.roomOf('B'), admission.roomOf('C')], Array(3).fill(-Infinity))
+  admission.readPauses()(['A', 'B'])
+  test.equal([admission.paused, admission.roomOf('B'), admission.roomOf('C')], [['A', 'B'], -Infinity, Infinity])
+})
+
 Tinytest.add('pauses - what was read before a type was paused here does not resume it', test => {
   const admission = new Admission(new Map())
   const changes: unknown[] = []

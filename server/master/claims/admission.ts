@@ -17,15 +17,16 @@ export class Admission implements Rooms {
   #listener: AdmissionListener | undefined
   /** By type, if it has a `perMaster`: how many claims this master holds whose job has not left. */
   readonly #held = new Map<string, number>()
-  /** Undefined until the stored pauses were read: a type may be paused since before this master started. */
-  #paused: ReadonlySet<string> | undefined
+  #paused: ReadonlySet<string> = new Set()
+  /** Whether the stored pauses were read: a type may be paused since before this master started. */
+  #arePausesKnown: boolean
   /** How often this process or its workers have paused or resumed a type. */
   #changes = 0
 
   /** @param readsPauses whether the stored pauses will be read: nothing may be claimed before that */
   constructor(definitions: Definitions, readsPauses = false) {
     this.#definitions = definitions
-    if (!readsPauses) this.#paused = new Set()
+    this.#arePausesKnown = !readsPauses
   }
 
   listen(listener: AdmissionListener): void {
@@ -37,7 +38,7 @@ export class Admission implements Rooms {
    * or both queues had one at the same time.
    */
   roomOf(taskType: string): number {
-    if (this.#paused === undefined || this.#paused.has(taskType)) return -Infinity
+    if (!this.#arePausesKnown || this.#paused.has(taskType)) return -Infinity
     const limit = this.limitOf(taskType)
     return limit === undefined ? Infinity : limit - this.heldOf(taskType)
   }
@@ -61,7 +62,7 @@ export class Admission implements Rooms {
 
   /** The types that are paused, as far as this master knows. */
   get paused(): string[] {
-    return [...(this.#paused ?? [])]
+    return [...this.#paused]
   }
 
   /** This process or one of its workers has paused or resumed a type. */
@@ -79,19 +80,20 @@ export class Admission implements Rooms {
   readPauses(): (paused: readonly string[]) => void {
     const changes = this.#changes
     return paused => {
-      if (changes === this.#changes) this.replacePaused(paused)
+      if (changes !== this.#changes) return
+      this.replacePaused(paused)
+      if (this.#arePausesKnown) return
+      this.#arePausesKnown = true
+      this.#listener?.capacityFreed()
     }
   }
 
   private replacePaused(paused: readonly string[]): void {
-    const before = this.#paused ?? new Set<string>()
-    const isFirst = this.#paused === undefined
-    const now = new Set(paused)
-    this.#paused = now
-    const added = [...now].filter(type => !before.has(type))
-    const removed = [...before].filter(type => !now.has(type))
+    const before = this.#paused
+    this.#paused = new Set(paused)
+    const added = this.paused.filter(type => !before.has(type))
+    const removed = [...before].filter(type => !this.#paused.has(type))
     if (added.length + removed.length > 0) this.#listener?.pausesChanged(added, removed)
-    if (isFirst) this.#listener?.capacityFreed()
   }
 
   private limitOf(taskType: string): number | undefined {
