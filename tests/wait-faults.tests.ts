@@ -108,11 +108,12 @@ for (const { kind, inMemory } of QUEUES) {
     async test => {
       await withMaster({ options: { ...ONE_WORKER, refreshRate: 3_600_000 } }, async master => {
         const later = { taskType: 'echo', data: {}, dueDate: TOMORROW, _id: 'taken' }
-        const running = master.call('run', { ...later, inMemory }, { abortAfter: 1000 })
+        const running = master.call('run', { ...later, inMemory }, { abortable: true })
         const rejection = running.catch((error: unknown) => (error as Error).name)
         await eventually('it is added', async () => (await isIn(master, 'taken')) !== undefined)
         await master.call('replace', { ...later, inMemory })
         await master.addTask({ ...later, inMemory: !inMemory })
+        await master.call('abort')
         // Whoever waits may learn earlier that the task was replaced.
         test.isTrue(['Error', 'TaskRemovedError'].includes(String(await rejection)))
         test.equal(
@@ -320,9 +321,12 @@ for (const method of ['run', 'result'] as const) {
 Tinytest.addAsync('faults - an aborted run rejects with the reason, though the database is away', async test => {
   await behindGate(ONE_WORKER, async (master, gate) => {
     const task = { taskType: 'echo', data: {}, dueDate: TOMORROW, _id: 'tomorrow' }
-    const waiting = refused(test, master.call('run', task, { abortAfter: 6000 }), 'Error', /aborted by the test/)
-    await eventually('it is added', async () => (await master.find('tomorrow', false)) !== undefined)
+    await master.call('record', 'added', ['added'])
+    const waiting = refused(test, master.call('run', task, { abortable: true }), 'Error', /aborted by the test/)
+    // Its document can be seen before the master has its answer.
+    await master.notice('recorded')
     gate.shut()
+    await master.call('abort')
     await waiting
     await master.written(/echo:tomorrow\tcannot be cancelled, although the signal of its run is aborted/)
     gate.reopen()

@@ -29,6 +29,7 @@ import {
   OPTIONS_VARIABLE,
   OWN_TASKS,
   PORT_THIEF_VARIABLE,
+  type RemoteWaitOptions,
   STOPPING_HOOK_VARIABLE,
   RUNNING_HOOK_VARIABLE,
   WAITING_HOOK_VARIABLE,
@@ -132,13 +133,19 @@ if (!Cluster.isMaster()) {
   })
 }
 
-function waitOptions({ timeout, abortAfter }: { timeout?: number; abortAfter?: number } = {}): WaitOptions {
-  if (abortAfter === undefined) return { timeout }
+/** What the call `abort` aborts. */
+const abortables: AbortController[] = []
+
+function waitOptions({ timeout, abortAfter, abortable }: RemoteWaitOptions = {}): WaitOptions {
+  if (abortAfter === undefined && abortable === undefined) return { timeout }
   const controller = new AbortController()
-  setTimeout(() => {
-    controller.abort(new Error('aborted by the test'))
-  }, abortAfter)
+  if (abortable) abortables.push(controller)
+  else setTimeout(abort, abortAfter, controller)
   return { timeout, signal: controller.signal }
+}
+
+function abort(controller: AbortController): void {
+  controller.abort(new Error('aborted by the test'))
 }
 
 function classesOf(error: unknown): string[] {
@@ -152,6 +159,9 @@ function classesOf(error: unknown): string[] {
 const calls: Calls = {
   run: (task, options) => TaskQueue.run(task, waitOptions(options)),
   result: (_id, options) => TaskQueue.result(_id, waitOptions(options)),
+  abort: () => {
+    abortables.forEach(abort)
+  },
   runAll: async tasks => {
     const outcomes = await Promise.allSettled(tasks.map(task => TaskQueue.run(task)))
     return outcomes.map(outcome =>

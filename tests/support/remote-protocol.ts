@@ -44,6 +44,13 @@ export type RecordedType = 'added' | 'start' | 'done' | 'workerExit'
 
 export type ScheduleMethod = 'runSchedule' | 'pauseSchedule' | 'resumeSchedule'
 
+/** `abortAfter`: milliseconds until their signal is aborted. `abortable`: it is by the call `abort`. */
+export interface RemoteWaitOptions {
+  readonly timeout?: number
+  readonly abortAfter?: number
+  readonly abortable?: true
+}
+
 /** What a test can have a remote master do. */
 export interface Calls {
   addTask: (task: NewTask) => Promise<string>
@@ -55,9 +62,10 @@ export interface Calls {
   release: (taskId: string, answer?: unknown) => boolean
   setRefreshRate: (refreshRate: number) => void
   initialize: () => void
-  /** @param abortAfter milliseconds until the signal of the options is aborted */
-  run: (task: NewTask, options?: { timeout?: number; abortAfter?: number }) => Promise<unknown>
-  result: (_id: string, options?: { timeout?: number; abortAfter?: number }) => Promise<unknown>
+  run: (task: NewTask, options?: RemoteWaitOptions) => Promise<unknown>
+  result: (_id: string, options?: RemoteWaitOptions) => Promise<unknown>
+  /** Aborts the signals of all waits that were started to be `abortable`. */
+  abort: () => void
   /** Runs all at once. @returns what became of each */
   runAll: (tasks: readonly NewTask[]) => Promise<{ value?: unknown; error?: string }[]>
   /** Runs a task, and throws again what that throws. @returns of which classes the error is, and its own fields */
