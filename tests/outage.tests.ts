@@ -8,6 +8,7 @@ import { Events } from '../server/master/claims/events'
 import { Outbox } from '../server/master/claims/outbox'
 import { Outcomes } from '../server/master/claims/outcomes'
 import { Settler } from '../server/master/claims/settler'
+import { Outage } from '../server/master/outage'
 import type { ClaimStore } from '../server/queue/claim'
 import { Listeners } from '../server/queue/listeners'
 import { MemoryQueue } from '../server/queue/memory/memory-queue'
@@ -47,6 +48,20 @@ Tinytest.addAsync(
     })
   },
 )
+
+Tinytest.addAsync('outage - that leases cannot be renewed is said once, and that they can be again', async test => {
+  await behindGate({ leaseDuration: 300 }, async (master, gate) => {
+    const running = await master.addTask({ taskType: 'hold', data: {} })
+    await master.held(running)
+    gate.shut()
+    await master.written(/ERROR\tcannot renew the leases, trying again/)
+    gate.reopen()
+    await master.written(/WARNING\tthe leases are renewed again/)
+    await master.call('release', running, 'held')
+    test.equal((await master.ending(running)).value, 'held')
+    test.equal(master.output.match(/cannot renew the leases/g)?.length, 1)
+  })
+})
 
 Tinytest.addAsync('outage - a database that hangs for longer than a lease costs no job (invariant 10)', async test => {
   await behindGate({ leaseDuration: 300 }, async (master, gate) => {
@@ -101,7 +116,12 @@ for (const kind of ['done', 'error'] as const) {
           rooms: UNLIMITED,
         }
         const queue = new MongoClaims(tasks, currentOwner(), options)
-        const claims = new Claims({ admission: new Admission(new Map()), queue, leaseDuration: 15_000, log })
+        const claims = new Claims({
+          admission: new Admission(new Map()),
+          queue,
+          leaseDuration: 15_000,
+          outage: new Outage(log, 'renewals'),
+        })
         const told: unknown[] = []
         const listeners = new Listeners()
         listeners.add(kind, ({ task: { _id } }) => told.push(_id))

@@ -4,6 +4,7 @@ import { createLog } from '../common/log'
 import { createTask } from '../common/task'
 import { Admission } from '../server/master/claims/admission'
 import { Claims } from '../server/master/claims/claims'
+import { Outage } from '../server/master/outage'
 import type { MongoClaims } from '../server/queue/mongo/claims/claim'
 import { Waiters } from '../server/queue/results/waiters'
 import { behindCommandGate } from './support/behind-command-gate'
@@ -452,8 +453,8 @@ Tinytest.addAsync('results - setRefreshRate also changes how often those who wai
 
 Tinytest.add('results - a fetch in flight may hold a task, and does not count as reporting its end', test => {
   const queue = { claim: () => new Promise(() => undefined) } as unknown as MongoClaims
-  const log = createLog('error')
-  const claims = new Claims({ admission: new Admission(new Map()), queue, leaseDuration: 15_000, log })
+  const outage = new Outage(createLog('error'), 'renewals')
+  const claims = new Claims({ admission: new Admission(new Map()), queue, leaseDuration: 15_000, outage })
   void claims.fetch(1)
   test.equal([claims.holds('elsewhere'), claims.mayHold('elsewhere')], [false, true])
 })

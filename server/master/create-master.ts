@@ -36,11 +36,10 @@ import { DueTimer } from './dispatch/due-timer'
 import { LocalQueue } from './dispatch/local-queue'
 import { Scaling } from './dispatch/scaling'
 import { AnswerMonitor } from './maintenance/answer-monitor'
-import { FeedOutage } from './maintenance/feed-outage'
 import { Maintenance } from './maintenance/maintenance'
-import { QueueOutage } from './maintenance/outage'
 import { UnknownTypes } from './maintenance/unknown-types'
 import { Master } from './master'
+import { Outage } from './outage'
 import { Reactions } from './reactions'
 import { Ticker } from './schedules/ticker'
 import { testMode } from '../testing/mode'
@@ -66,7 +65,7 @@ export function createMaster(
   const feed = new ChangeFeed(tasks, taskTypes)
 
   // Its claims, and what becomes of them.
-  const claims = new Claims({ admission, queue, leaseDuration, log })
+  const claims = new Claims({ admission, outage: new Outage(log, 'renewals'), queue, leaseDuration })
   const claimStore = new MongoSettler(tasks, retention)
   const outbox = new Outbox(claimStore, claims, log)
   const reports = new Reports({ events, memory, store: claimStore })
@@ -79,7 +78,7 @@ export function createMaster(
   const localQueue = new LocalQueue({ admission, claims, feed, memory, outcomes, pool })
   const assigner = new Assigner({ abortGrace, claims, definitions, localQueue, memory, outcomes, pool })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
-  const outage = new QueueOutage(log)
+  const outage = new Outage(log, 'queue')
   const cancelled = (task: Task) => void events.emitCancelled(task)
   const store = new MongoMaintenance(tasks, { taskTypes, retention, pauses: storedPauses(), cancelled })
   const unknownTypes = new UnknownTypes({ definitions, log, queue: store })
@@ -96,7 +95,7 @@ export function createMaster(
   // The events of all these parts, and who reacts to them.
   const reactions = new Reactions({
     ...{ abortGrace, admission, claims, dispatcher, events, feed, localQueue, log, maintenance, messageBroker },
-    ...{ feedOutage: new FeedOutage(log), outcomes, pool, reports, settler, ticker, unknownTypes, waiters },
+    ...{ feedOutage: new Outage(log, 'feed'), outcomes, pool, reports, settler, ticker, unknownTypes, waiters },
   })
   for (const part of [admission, claims, feed, maintenance, settler]) part.listen(reactions)
   dueTimer.listen({ taskDue: () => maintenance.wake(), taskNear: () => scaling.growAhead() })
@@ -111,7 +110,7 @@ function createTicker(
   { inMemoryOnly, leaseDuration, refreshRate }: ResolvedOptions,
   declared: readonly DeclaredSchedule[] | undefined,
   log: Log,
-  outage: QueueOutage,
+  outage: Outage,
 ): Ticker | undefined {
   if (declared === undefined || inMemoryOnly) return undefined
   const add = (task: Task) => queueOfProcess.add(task, false)

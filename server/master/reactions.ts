@@ -24,9 +24,9 @@ import type { Settler, SettlerListener } from './claims/settler'
 import type { Dispatcher } from './dispatch/dispatcher'
 import { firstOfEachType } from './dispatch/first-of-each-type'
 import type { LocalQueue } from './dispatch/local-queue'
-import type { FeedOutage } from './maintenance/feed-outage'
 import type { Maintenance, MaintenanceListener } from './maintenance/maintenance'
 import type { UnknownTypes } from './maintenance/unknown-types'
+import type { Outage } from './outage'
 import type { Ticker } from './schedules/ticker'
 
 export interface ReactionsParts {
@@ -37,7 +37,7 @@ export interface ReactionsParts {
   readonly dispatcher: Dispatcher
   readonly events: Events
   readonly feed: ChangeFeed
-  readonly feedOutage: FeedOutage
+  readonly feedOutage: Outage
   readonly localQueue: LocalQueue
   readonly log: Log
   readonly maintenance: Maintenance
@@ -122,7 +122,7 @@ export class Reactions
   // Events in the change feed.
 
   feedOpened(): void {
-    this.#parts.feedOutage.opened()
+    this.#parts.feedOutage.succeeded(this.#parts.feed)
     this.#parts.maintenance.feedOpened()
   }
 
@@ -156,8 +156,8 @@ export class Reactions
     if (this.#parts.claims.mayHold(_id)) void this.#parts.claims.findCancelRequests().catch(() => undefined)
   }
 
-  feedFailed(error: unknown, isFinal: boolean): void {
-    this.#parts.feedOutage.failed(error, isFinal)
+  feedFailed(error: unknown): void {
+    this.#parts.feedOutage.failed(this.#parts.feed, error)
   }
 
   // Events in the pool.

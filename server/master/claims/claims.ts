@@ -1,10 +1,9 @@
-import { messageOf } from '../../../common/errors'
 import { createId } from '../../../common/id'
-import type { Log } from '../../../common/log'
 import type { Task } from '../../../common/task'
 import type { Claim, Loss } from '../../queue/claim'
 import type { MongoClaims } from '../../queue/mongo/claims/claim'
 import { Ticks } from '../../ticks'
+import type { Outage } from '../outage'
 import type { Admission } from './admission'
 import { HeldClaim } from './held-claim'
 import { Lease } from './lease'
@@ -32,7 +31,7 @@ export interface ClaimsParts {
   readonly queue: MongoClaims
   /** Milliseconds. */
   readonly leaseDuration: number
-  readonly log: Log
+  readonly outage: Outage
 }
 
 /**
@@ -46,7 +45,6 @@ export class Claims {
   readonly #held = new Map<string, HeldClaim>()
   #listener: ClaimsListener | undefined
   readonly #fetches = new Set<Promise<unknown>>()
-  #isRenewalFailing = false
   readonly #renewals = new Ticks(() => void this.renew())
   #renewing: Promise<void> | undefined
   /** The look-up of cancel requests that is in flight, and the next one. */
@@ -253,11 +251,10 @@ export class Claims {
     try {
       await this.renewLeasesOf(claims)
       await this.findRequestsAmong(claims)
-      this.#isRenewalFailing = false
+      this.#parts.outage.succeeded(this)
     } catch (error) {
-      // Invariant 10: the database going away does not end running jobs, and is said once.
-      if (!this.#isRenewalFailing) this.#parts.log.error(`cannot renew the leases, trying again: ${messageOf(error)}`)
-      this.#isRenewalFailing = true
+      // Invariant 10: the database going away does not end running jobs.
+      this.#parts.outage.failed(this, error)
     }
   }
 

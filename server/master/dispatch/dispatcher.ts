@@ -8,7 +8,7 @@ import type { ChangeFeed } from '../../queue/mongo/feeds/change-feed'
 import { Ticks } from '../../ticks'
 import type { Admission } from '../claims/admission'
 import type { Maintenance } from '../maintenance/maintenance'
-import type { QueueOutage } from '../maintenance/outage'
+import type { Outage } from '../outage'
 import type { Assigner } from './assigner'
 import type { DueTimer } from './due-timer'
 import type { LocalQueue } from './local-queue'
@@ -24,7 +24,7 @@ export interface DispatcherParts {
   readonly memory: MemoryQueue
   readonly memoryTimer: DueTimer
   readonly options: ResolvedOptions
-  readonly outage: QueueOutage
+  readonly outage: Outage
   readonly pool: Pool
   readonly scaling: Scaling
 }

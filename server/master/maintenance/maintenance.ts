@@ -13,7 +13,7 @@ import type { DueTimer } from '../dispatch/due-timer'
 import type { AnswerMonitor } from './answer-monitor'
 import { IndexMaintenance } from './index-maintenance'
 import { endOrphans } from './orphans'
-import type { QueueOutage } from './outage'
+import type { Outage } from '../outage'
 import type { UnknownTypes } from './unknown-types'
 
 /**
@@ -44,7 +44,7 @@ export interface MaintenanceParts {
   readonly feed: ChangeFeed
   readonly dueTimer: DueTimer
   readonly log: Log
-  readonly outage: QueueOutage
+  readonly outage: Outage
   readonly unknownTypes: UnknownTypes
 }
 

@@ -22,7 +22,7 @@ import {
   tickId,
 } from '../../queue/schedules/schedule-set'
 import type { StoredSets } from '../../queue/schedules/stored-sets'
-import type { QueueOutage } from '../maintenance/outage'
+import type { Outage } from '../outage'
 
 export interface TickerParts {
   readonly add: (task: Task) => Promise<void>
@@ -33,7 +33,7 @@ export interface TickerParts {
   /** Milliseconds. */
   readonly leaseDuration: number
   readonly log: Log
-  readonly outage: QueueOutage
+  readonly outage: Outage
   /** Milliseconds. */
   readonly refreshRate: number
   readonly schemas: Schemas

@@ -25,8 +25,8 @@ export interface FeedListener {
   cancelRequested(_id: string): void
   /** The collection was dropped or renamed. The feed reopens soon, on the collection that replaces it. */
   collectionDropped(): void
-  /** The feed could not be opened, or broke. @param isFinal the reason is permanent, and the feed does not try again */
-  feedFailed(error: unknown, isFinal: boolean): void
+  /** The feed could not be opened, or broke. It tries again, unless the server has no change streams. */
+  feedFailed(error: unknown): void
 }
 
 interface Change {
@@ -89,8 +89,8 @@ export class ChangeFeed implements StreamListener {
     this.#listener?.collectionDropped()
   }
 
-  failed(error: unknown, isFinal: boolean): void {
-    this.#listener?.feedFailed(error, isFinal)
+  failed(error: unknown): void {
+    this.#listener?.feedFailed(error)
   }
 
   private report({ operationType, documentKey: { _id }, task, updated = {} }: Change): void {

@@ -21,8 +21,8 @@ export interface StreamListener {
   changed(change: object): void
   /** The collection was dropped or renamed. The stream reopens soon, on the collection that replaces it. */
   collectionDropped(): void
-  /** The stream could not be opened, or broke. @param isFinal the reason is permanent, and it is not tried again */
-  failed(error: unknown, isFinal: boolean): void
+  /** The stream could not be opened, or broke. It is opened again, unless the server has no change streams. */
+  failed(error: unknown): void
 }
 
 /** A change stream that stays open: when it breaks, the driver resumes it, or a new one is opened. */
@@ -93,7 +93,7 @@ export class ChangeStream {
   private failed(error: unknown, lasted: number): void {
     const { code } = error as { code?: unknown }
     this.#isUnsupported = UNSUPPORTED.includes(Number(code))
-    this.#listener.failed(error, this.#isUnsupported)
+    this.#listener.failed(error)
     const isRefused = typeof code === 'number' && lasted < REOPEN_AFTER_MAX_MS
     this.reopenIn(isRefused ? Math.min(2 * this.#pause, REOPEN_AFTER_MAX_MS) : 0)
   }
