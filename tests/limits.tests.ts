@@ -135,7 +135,8 @@ Tinytest.addAsync('limits - what is added to a full type costs no query', async 
   const looksForTasks = ({ name }: Command) => name === 'findAndModify' || name === 'find'
   await behindCommandGate(
     () => 'pass',
-    FOUR_SLOTS,
+    // With the leases it would look for requests to cancel.
+    { ...FOUR_SLOTS, leaseDuration: 3_600_000 },
     async (master, gate) => {
       await master.workersAre(2)
       const limited = { taskType: 'limitedHold', data: {} }

