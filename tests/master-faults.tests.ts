@@ -107,7 +107,7 @@ for (const hasBootId of [true, false]) {
   const where = hasBootId ? 'copies of one machine' : 'sandboxes that hide their machine'
   Tinytest.addAsync(`faults - persistent: two masters in ${where} leave each other's tasks alone`, async () => {
     await withDatabase(async database => {
-      const options = { leaseDuration: 900, maxAvailableWorkers: 1 }
+      const options = { leaseDuration: 3000, maxAvailableWorkers: 1 }
       const settings = { database, options, env: { NODE_OPTIONS: alikeMaster(hasBootId) } }
       await withMaster(settings, async first => {
         const ofFirst = await first.addTask({ taskType: 'hold', data: {} })

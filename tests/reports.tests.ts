@@ -149,7 +149,7 @@ Tinytest.addAsync('reports - a report after the end of its job is dropped, with 
 
 Tinytest.addAsync('reports - what a job without a valid claim reports changes nothing (invariant 2)', async test => {
   await withDatabase(async database => {
-    const options = { keepAlive: 'always', refreshRate: 50, leaseDuration: 1000 } as const
+    const options = { keepAlive: 'always', refreshRate: 50, leaseDuration: 3000 } as const
     await withMaster({ database, options }, async former => {
       const _id = await former.addTask({ taskType: 'reportWhenLost', data: {} })
       await former.held(_id)
