@@ -36,6 +36,12 @@ class Queue {
   readonly refused: string[] = []
   readonly cancelled: Task[] = []
   readonly poisoned: { task: Task; error: Error }[] = []
+  readonly listener = {
+    claimRefused: (_id: string) => this.refused.push(_id),
+    emitCancelled: (task: Task) => this.cancelled.push(task),
+    emitPoisoned: (task: Task, error: Error) => this.poisoned.push({ task, error }),
+  }
+
   constructor(database: TestDatabase) {
     this.database = database
   }
@@ -58,20 +64,12 @@ class Queue {
     leaseDuration = 15_000,
     rooms = UNLIMITED,
   ): MongoClaims {
-    const listener = {
-      claimRefused: (_id: string) => this.refused.push(_id),
-      emitCancelled: (task: Task) => this.cancelled.push(task),
-      emitPoisoned: (task: Task, error: Error) => this.poisoned.push({ task, error }),
-    }
-    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration, listener, rooms })
+    return new MongoClaims(this.raw, owner, { taskTypes: types, leaseDuration, listener: this.listener, rooms })
   }
 
-  /** @param cancelled called for each task that is cancelled in place of its holder */
-  maintenance(cancelled: (task: Task) => void = () => undefined): MongoMaintenance {
-    return new MongoMaintenance(this.raw, {
-      ...{ taskTypes: ['TEST'], retention: RETENTION, cancelled },
-      pauses: this.pauses,
-    })
+  get maintenance(): MongoMaintenance {
+    const { listener, pauses } = this
+    return new MongoMaintenance(this.raw, { taskTypes: ['TEST'], retention: RETENTION, listener, pauses })
   }
 
   async add(given: Partial<NewTask> = {}): Promise<string> {
@@ -190,7 +188,7 @@ storage('a task that is due later is not claimed, and not counted', async (test,
   await queue.add({ dueDate: inAnHour() })
   await queue.add({ dueDate: new Date(Date.now() + 30 * 24 * 3_600_000) })
   const claims = queue.claims()
-  await queue.maintenance().promoteDue()
+  await queue.maintenance.promoteDue()
   test.isUndefined(await next(claims))
   test.equal(await claims.countDue(10), 0)
 })
@@ -233,7 +231,7 @@ storage('a due date that is moved takes effect, in both directions', async (test
   const claims = queue.claims()
   test.isUndefined(await next(claims), 'a waiting task that was moved into the future')
   test.equal((await queue.find(later))?.state, 'scheduled')
-  await queue.maintenance().promoteDue()
+  await queue.maintenance.promoteDue()
   test.equal((await claimed(claims)).task._id, sooner)
   test.isUndefined(await next(claims))
 })
@@ -268,7 +266,7 @@ storage('a task that is released can be claimed again', async (test, queue) => {
 /** A claim of another master, whose lease has run out, and which this one has taken over. */
 async function takenOver(queue: Queue): Promise<Claim> {
   const claim = await claimed(queue.claims(['TEST'], OTHER, 1))
-  await eventually('it is taken over', async () => (await queue.maintenance().rescueExpired([])) > 0)
+  await eventually('it is taken over', async () => (await queue.maintenance.rescueExpired([])) > 0)
   return claim
 }
 
@@ -297,7 +295,7 @@ storage('a task removed and added again under its _id is not ended by the job of
 
 storage('only the tasks of the named owners are released', async (test, queue) => {
   const gone: Owner = { ...currentOwner(), pid: 2 ** 22 + 1 }
-  const maintenance = queue.maintenance()
+  const { maintenance } = queue
   const [first, second] = [await queue.add({ priority: 2 }), await queue.add({ priority: 1 })]
   await claimed(queue.claims(['TEST'], gone))
   await claimed(queue.claims(['TEST'], OTHER))
@@ -329,7 +327,7 @@ storage('a lease that was not renewed in time gives the task to others, one that
   const held = await claimed(queue.claims(['TEST'], currentOwner(), 1))
   const renewing = queue.claims(['TEST'], OTHER, 60_000)
   test.equal([...(await renewing.renew([claim]))], [])
-  const rescue = () => queue.maintenance().rescueExpired([held.token])
+  const rescue = () => queue.maintenance.rescueExpired([held.token])
   await eventually('the lease has run out', async () => (await rescue()) > 0)
   test.equal((await queue.find(expired))?.state, 'waiting')
   test.equal((await queue.find(renewed))?.state, 'running')
@@ -400,7 +398,7 @@ storage(
     await queue.database.tasks.deleteOne({ _id: removed?.task._id ?? '' })
     const lost = { 'claim.expiresAt': new Date(0) }
     await queue.database.tasks.updateOne({ _id: taken?.task._id ?? '' }, { $set: lost })
-    await queue.maintenance().rescueExpired([])
+    await queue.maintenance.rescueExpired([])
     const error = { name: 'Error', message: 'broken', stack: null, failedAt: new Date(7) }
     const verdicts = await queue.settler.settleAll(
       held.map((claim, index) =>
@@ -535,7 +533,7 @@ storage(
     for (const isClaimed of [true, false]) {
       await queue.add({ _id: 'kept' })
       const lost = await claimed(queue.claims(['TEST'], OTHER, 1))
-      await eventually('it is taken over', async () => (await queue.maintenance().rescueExpired([])) > 0)
+      await eventually('it is taken over', async () => (await queue.maintenance.rescueExpired([])) > 0)
       const holder = await claimed(queue.claims())
       await complete(queue.settler, holder)
       const anew = createTask({ taskType: 'TEST', data: {}, _id: 'kept' })
@@ -554,7 +552,7 @@ storage("the lease of a task that is stored as a claim runs by the database's cl
   const task = (_id: string) => createTask({ taskType: 'TEST', data: {}, _id })
   await claims.addClaimed('batch', task('left alone'))
   const renewed = await claims.addClaimed('batch', task('renewed'))
-  const maintenance = queue.maintenance()
+  const { maintenance } = queue
   test.isFalse((await maintenance.poll()).findings.size > 0)
   test.equal(await maintenance.rescueExpired([]), 0)
   await queue.claims(['TEST'], OTHER, 60_000).renew([renewed])
@@ -567,9 +565,9 @@ storage("the lease of a task that is stored as a claim runs by the database's cl
 storage('a lease that ran out and was not taken over is renewed as one in time', async (test, queue) => {
   await queue.add()
   const late = await claimed(queue.claims(['TEST'], OTHER, 1))
-  await eventually('it has run out', async () => (await queue.maintenance().poll()).findings.size > 0)
+  await eventually('it has run out', async () => (await queue.maintenance.poll()).findings.size > 0)
   test.equal([...(await queue.claims(['TEST'], OTHER, 60_000).renew([late]))], [])
-  test.isFalse((await queue.maintenance().poll()).findings.size > 0)
+  test.isFalse((await queue.maintenance.poll()).findings.size > 0)
   test.isTrue(await complete(queue.settler, late))
 })
 
@@ -579,19 +577,21 @@ storage('whoever takes over a task with a request to cancel it cancels it, once'
   await queue.add()
   const [asked, other] = [await claimed(claims), await claimed(claims)]
   await cancelTask(queue.raw, { _id: asked.task._id }, RETENTION)
-  const cancelled: unknown[] = []
-  const maintenance = queue.maintenance(({ _id, state }) => cancelled.push([_id, state]))
+  const { maintenance } = queue
   await eventually('both are taken over', async () => {
     await maintenance.rescueExpired([])
     return (await queue.database.tasks.countDocuments({ state: 'running' })) === 0
   })
-  test.equal(cancelled, [[asked.task._id, 'cancelled']])
+  test.equal(
+    queue.cancelled.map(({ _id, state }) => [_id, state]),
+    [[asked.task._id, 'cancelled']],
+  )
   test.equal(await settle(queue.settler, asked, DONE), 'cancelledElsewhere')
   test.equal(await settle(queue.settler, other, DONE), 'takenOver')
 })
 
 storage('what has expired is found by the index, without a look at any other claim', async (test, queue) => {
-  await queue.maintenance().createIndexes()
+  await queue.maintenance.createIndexes()
   const claims = queue.claims(['TEST'], OTHER, 60_000)
   for (let count = 0; count < 20; count++) await queue.add()
   await claims.claim('batch', 20)
@@ -692,7 +692,7 @@ storage('many tasks that could not be stored are not taken for stored', async (t
 storage(
   'a queue needs attention when something is due, expired or has no state, and only then',
   async (test, queue) => {
-    const house = queue.maintenance()
+    const house = queue.maintenance
     const { tasks } = queue.database
     const needs = async (changed: Record<string, unknown>) => {
       const _id = await queue.add()
@@ -731,7 +731,7 @@ for (const limit of [1, 20]) {
   storage(
     `a claim of ${String(limit)} is an index scan without a range and without a sort stage`,
     async (test, queue) => {
-      await queue.maintenance().createIndexes()
+      await queue.maintenance.createIndexes()
       for (let i = 0; i < 30; i++) {
         await queue.add({ taskType: 'A', priority: i })
         await queue.add({ taskType: 'B', dueDate: inAnHour() })
@@ -748,14 +748,14 @@ for (const limit of [1, 20]) {
 // MongoDB would try them all anew for each write, each for a while: that takes longer than the write, once many tasks
 // were claimed.
 storage('a claim leaves the database no choice between indexes', async (test, queue) => {
-  await queue.maintenance().createIndexes()
+  await queue.maintenance.createIndexes()
   for (let i = 0; i < 30; i++) await queue.add({ taskType: 'A', priority: i })
   const { rejectedPlans } = await explainClaim(queue, ['A'], 20)
   test.equal(rejectedPlans, [])
 })
 
 storage('a claim examines as many keys with 300 types as it has types and tasks', async (test, queue) => {
-  await queue.maintenance().createIndexes()
+  await queue.maintenance.createIndexes()
   const types = Array.from({ length: 300 }, (_type, index) => `T${String(index)}`)
   const tasks = types.flatMap(taskType => [1, 2, 3].map(priority => ({ taskType, data: {}, priority })))
   await queue.database.tasks.insertMany(tasks.map(task => ({ ...createTask(task) })))
@@ -767,7 +767,7 @@ storage('a claim examines as many keys with 300 types as it has types and tasks'
 })
 
 storage('what a claim examines does not grow with what is scheduled, failed or done', async (test, queue) => {
-  await queue.maintenance().createIndexes()
+  await queue.maintenance.createIndexes()
   const before = await explainClaimAmong(queue, 100)
   const after = await explainClaimAmong(queue, 10_000)
   test.equal(after, before)
@@ -856,11 +856,11 @@ storage('documents of 2.x are taken over, those marked as running at the start o
     { _id: 'by hand', taskType: 'TEST' },
   ])
   const claims = queue.claims()
-  await queue.maintenance().createIndexes()
+  await queue.maintenance.createIndexes()
   const without = () => queue.database.tasks.countDocuments({ state: null })
-  await queue.maintenance().adopt(false)
+  await queue.maintenance.adopt(false)
   test.equal([await without(), (await queue.find('ongoing'))?.state], [1, undefined])
-  await queue.maintenance().adopt(true)
+  await queue.maintenance.adopt(true)
   test.equal(await without(), 0)
   const stored = await queue.find('waiting')
   test.equal(stored, { _id: 'waiting', ...of2x, sequence: 0, state: 'waiting' })

@@ -96,8 +96,10 @@ Tinytest.addAsync('faults - a document of 2.x that has no room to become a task 
   const small = { _id: 'small', taskType: 'echo', data: { a: 1 }, onGoing: false }
   await withDocuments([large, small], async (master, database) => {
     test.equal((await master.ending('small')).event, 'done')
-    const isFailed = async () => (await database.tasks.countDocuments({ _id: 'large', state: 'failed' })) === 1
-    await eventually('the other has failed', isFailed)
+    const { event, value } = await master.ending('large')
+    test.equal(event, 'error')
+    test.matches((value as Error).message, /the task cannot be run, and is failed/)
+    test.equal(await database.tasks.countDocuments({ _id: 'large', state: 'failed' }), 1)
   })
 })
 

@@ -1,6 +1,6 @@
 import { createId } from '../../../common/id'
-import type { Task } from '../../../common/task'
 import type { Retention } from '../retention'
+import { Poison, type PoisonListener } from './claims/poison'
 import { findOneAndUpdate } from './documents/driver'
 import { type MissingIndex, createIndexes } from './documents/indexes'
 import type { Owner } from './documents/owner'
@@ -40,8 +40,8 @@ export interface MaintenanceOptions {
   readonly taskTypes: readonly string[]
   readonly retention: Retention
   readonly pauses: PauseCollection
-  /** Called for each task that a rescue has cancelled in place of its holder. */
-  readonly cancelled: (task: Task) => void
+  /** Hears of each task that is cancelled in place of its holder, or failed. */
+  readonly listener: PoisonListener
 }
 
 /**
@@ -91,17 +91,19 @@ export class MongoMaintenance {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
   readonly #keepFailed: object
-  readonly #cancelled: (task: Task) => void
+  readonly #listener: PoisonListener
+  readonly #poison: Poison
   readonly #pauses: PauseCollection
   #arePausesRead = true
   /** One pipeline for each condition. Each finds at most one task, by an index. */
   readonly #findingPipelines: readonly Pipeline[]
 
-  constructor(tasks: RawCollection, { cancelled, pauses, retention, taskTypes }: MaintenanceOptions) {
+  constructor(tasks: RawCollection, { listener, pauses, retention, taskTypes }: MaintenanceOptions) {
     this.#tasks = tasks
     this.#taskTypes = taskTypes
     this.#keepFailed = retention.keepFailedExpression
-    this.#cancelled = cancelled
+    this.#listener = listener
+    this.#poison = new Poison(tasks, listener)
     this.#pauses = pauses
     this.#findingPipelines = [
       findingPipeline('waiting', { state: 'waiting', taskType: { $in: [...taskTypes] }, $expr: IS_STILL_DUE }),
@@ -262,13 +264,12 @@ export class MongoMaintenance {
     }
   }
 
-  /** A document that has no room to become a task is failed. */
-  private async adoptOne(filter: Filter): Promise<void> {
+  private async adoptOne(filter: Filter & { readonly _id: string }): Promise<void> {
     try {
       await this.#tasks.updateOne(filter, ADOPT, DURABLE)
     } catch (error) {
       if (!isTooLarge(error)) throw error
-      await this.#tasks.updateOne(filter, { $set: { state: 'failed' } }, DURABLE)
+      await this.#poison.failUnadoptable(filter, error)
     }
   }
 
@@ -284,7 +285,7 @@ export class MongoMaintenance {
     for (;;) {
       const task = await findOneAndUpdate(this.#tasks, filter, rescued(mayLive, this.#keepFailed, createId()))
       if (task === null) return
-      this.#cancelled(toTask(task))
+      this.#listener.emitCancelled(toTask(task))
     }
   }
 }

@@ -51,6 +51,11 @@ export class Poison {
     })
   }
 
+  /** Called when a document without a state has no room to become a task: fails it. @param filter matches it */
+  failUnadoptable(filter: Filter & { readonly _id: string }, error: unknown): Promise<void> {
+    return this.fail(filter, FAILED_BARELY, error)
+  }
+
   /**
    * Called when a read of claimed tasks failed: fails those that cannot be read.
    *
