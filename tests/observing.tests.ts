@@ -94,6 +94,14 @@ Tinytest.add('observing - removeEventListener leaves what on has added, and stop
   test.equal([listeners.of('done', 'a'), listeners.of('done', 'b')], [[], [first]])
 })
 
+Tinytest.add('observing - a listener for the exits of workers that run one type is a clear error', test => {
+  test.throws(
+    () => new Listeners().add('workerExit', () => undefined, { taskType: 'echo' }),
+    (error: Error) =>
+      /on\.options\.taskType is "echo" \(string\); allowed: undefined for 'workerExit'/.test(error.message),
+  )
+})
+
 Tinytest.addAsync('observing - in a worker on is a clear error', async test => {
   const master = await sharedMaster()
   const { value } = await master.run({ taskType: 'listenByOn', data: {} })

@@ -54,7 +54,7 @@ const TYPES = namesOf<TaskEventType>({
 
 /** Selects which events of a type a listener receives. */
 export interface ListenerOptions<Type extends string = string> {
-  /** Only those of tasks of this type. Default: of all. */
+  /** Only those of tasks of this type. Default: of all. Not for `workerExit`. */
   readonly taskType?: Type
 }
 
@@ -84,7 +84,7 @@ export class Listeners {
   ): () => void {
     checkType(by, type)
     checkListener(by, listener)
-    const registration: Registration = { by, taskType: checkOptions(by, options).taskType }
+    const registration: Registration = { by, taskType: checkOptions(by, type, options).taskType }
     const ofType = this.#listeners.get(type) ?? new Map<AnyListener, Set<Registration>>()
     this.#listeners.set(type, ofType)
     ofType.set(listener, (ofType.get(listener) ?? new Set()).add(registration))
@@ -160,12 +160,17 @@ function checkListener(method: string, listener: unknown): void {
   if (typeof listener !== 'function') throw wrongValue(`${method}.listener`, listener, 'a function')
 }
 
-function checkOptions(method: string, options: unknown): ListenerOptions {
+function checkOptions(method: string, type: TaskEventType, options: unknown): ListenerOptions {
   if (!isPlainObject(options)) {
     const hint = typeof options === 'string' ? `Use { taskType: '${options}' }.` : ''
     throw wrongValue(`${method}.options`, options, 'an object { taskType }', hint)
   }
   checkNames(`${method}.options.`, options, 'option', ['taskType'])
-  if (options.taskType !== undefined) checkText(`${method}.options.taskType`, options.taskType)
+  if (options.taskType === undefined) return options
+  checkText(`${method}.options.taskType`, options.taskType)
+  if (type === 'workerExit') {
+    const allowed = "undefined for 'workerExit', since a worker runs tasks of all types"
+    throw wrongValue(`${method}.options.taskType`, options.taskType, allowed, 'Leave it out.')
+  }
   return options
 }
