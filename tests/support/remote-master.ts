@@ -87,14 +87,14 @@ export class RemoteMaster extends RemoteServer {
 
   /** The event with which a task ends, or ended. */
   async ending(taskId: string): Promise<Ending> {
-    const find = () => this.endings.find(({ task }) => task._id === taskId)
+    const find = () => this.notices('done', 'error').find(({ task }) => task._id === taskId)
     await this.until(`the end of task ${taskId}`, () => find() !== undefined)
-    return find() as Ending
+    return toEnding(find() as NoticeOf<'done' | 'error'>)
   }
 
   /** All tasks that ended so far, in the order of their events. */
   get endings(): Ending[] {
-    return this.notices('done', 'error').map(({ wire, ...notice }) => ({ ...notice, value: fromWire(wire) }))
+    return this.notices('done', 'error').map(toEnding)
   }
 
   /** The tasks that have started, in that order as far as one worker is concerned, until the last one has. */
@@ -120,6 +120,10 @@ export class RemoteMaster extends RemoteServer {
     if (!this.hasExited) await this.kill()
     if (this.#ownsDatabase) await this.database.drop()
   }
+}
+
+function toEnding({ wire, ...notice }: NoticeOf<'done' | 'error'>): Ending {
+  return { ...notice, value: fromWire(wire) }
 }
 
 /** Starts a master for one test, and ends it whatever happens. */
