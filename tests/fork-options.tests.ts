@@ -3,7 +3,7 @@ import { forkOptions } from '../server/pool/fork/fork-options'
 
 const fork = (env: NodeJS.ProcessEnv = {}, execArgv: string[] = [], workerExecArgv: string[] = []) =>
   forkOptions(
-    { env, execArgv, workerExecArgv, execPath: 'node', pid: 42, ownerKey: '42@7', main: 'main.js', args: [] },
+    { env, execArgv, workerExecArgv, execPath: 'node', pid: 42, ownerKey: '42@7', main: 'main.js', args: [], cwd: '/' },
     3009,
   )
 

@@ -17,6 +17,8 @@ export interface MasterSettings {
     readonly withoutCluster?: true
   }
   readonly env?: NodeJS.ProcessEnv
+  /** Where it is started. */
+  readonly cwd?: string
   /** Default: a database of its own, which is dropped with the master. */
   readonly database?: TestDatabase
 }
@@ -38,9 +40,9 @@ export class RemoteMaster extends RemoteServer {
     return master
   }
 
-  private constructor({ env, database }: MasterSettings, options: object) {
+  private constructor({ cwd, database, env }: MasterSettings, options: object) {
     const used = database ?? new TestDatabase()
-    super('remote', { MONGO_URL: used.url, [OPTIONS_VARIABLE]: JSON.stringify(options), ...env })
+    super('remote', { MONGO_URL: used.url, [OPTIONS_VARIABLE]: JSON.stringify(options), ...env }, cwd)
     this.database = used
     this.#ownsDatabase = database === undefined
   }

@@ -27,10 +27,13 @@ export class RemoteServer {
   #output = ''
   #hasClosed = false
 
-  constructor(app: string, env: NodeJS.ProcessEnv) {
+  /** @param cwd where it is started; default: where the tests are */
+  constructor(app: string, env: NodeJS.ProcessEnv, cwd?: string) {
     const main = path.resolve(__meteor_bootstrap__.serverDir, '../../main.js')
     this.#child = fork(main, process.argv.slice(3), {
-      env: { ...serverEnvironment(), [APP_VARIABLE]: app, ...env },
+      cwd,
+      // As a shell sets it.
+      env: { ...serverEnvironment(), ...(cwd === undefined ? {} : { PWD: cwd }), [APP_VARIABLE]: app, ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'advanced',
     })

@@ -15,6 +15,8 @@ export interface ForkContext {
   /** The file that a worker runs, and its arguments. */
   readonly main: string
   readonly args: readonly string[]
+  /** Where a worker is started. */
+  readonly cwd: string
 }
 
 /**
@@ -35,7 +37,7 @@ export const NOT_INHERITED = [
 
 /** How to fork a worker whose web server listens on `port`. */
 export function forkOptions(context: ForkContext, port: number): ForkOptions {
-  const { env, execPath, pid, ownerKey, main, args } = context
+  const { cwd, env, execPath, pid, ownerKey, main, args } = context
   const execArgv = [...withoutInspector(context.execArgv), ...context.workerExecArgv]
   const inherited = { ...env }
   for (const name of NOT_INHERITED) delete inherited[name]
@@ -43,6 +45,7 @@ export function forkOptions(context: ForkContext, port: number): ForkOptions {
     inherited.NODE_OPTIONS = withoutInspector(env.NODE_OPTIONS.split(' ')).join(' ')
   }
   return {
+    cwd,
     env: {
       ...inherited,
       [WORKER_VARIABLE]: workerMark(ownerKey, [execPath, ...execArgv, main, ...args]),

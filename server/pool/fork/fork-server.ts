@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname, isAbsolute, resolve } from 'node:path'
 import { forkOptions } from './fork-options'
 
 /** Meteor's boot.js sets this global, which no type package declares. */
@@ -16,5 +17,19 @@ export function forkServer(port: number, ownerKey: string, workerExecArgv: reado
   // main.js inserts 'program.json' itself.
   const args = process.argv.slice(3)
   const { env, execArgv, execPath, pid } = process
-  return fork(main, args, forkOptions({ env, execArgv, workerExecArgv, execPath, pid, ownerKey, main, args }, port))
+  const cwd = startFolder(main)
+  return fork(
+    main,
+    args,
+    forkOptions({ env, execArgv, workerExecArgv, execPath, pid, ownerKey, main, args, cwd }, port),
+  )
+}
+
+/**
+ * Where this process was started, as far as its environment tells: relative paths in Node's flags hold there. By now,
+ * main.js has changed the folder, as it does in each worker.
+ */
+function startFolder(main: string): string {
+  const { PWD = '' } = process.env
+  return isAbsolute(PWD) && existsSync(PWD) ? PWD : dirname(main)
 }
