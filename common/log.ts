@@ -1,5 +1,6 @@
 import { Batch } from './batch'
 import { describe, messageOf, textOf, toError } from './inspect'
+import { inOwnContext } from './own-context'
 import type { Task } from './task'
 import { cutText, toIndentedLines, toOneLine } from './text'
 
@@ -136,7 +137,7 @@ function functionSink(target: (entry: LogEntry) => unknown): Sink {
   }
   const write = (entry: LogEntry) => {
     try {
-      Promise.resolve(target(copyOf(entry))).catch((thrown: unknown) => {
+      Promise.resolve(inOwnContext(() => target(copyOf(entry)))).catch((thrown: unknown) => {
         failed(entry, thrown)
       })
     } catch (thrown) {

@@ -1,5 +1,6 @@
 import type { Log } from '../../common/log'
 import type { ResolvedOptions } from '../../common/options'
+import { inOwnContext } from '../../common/own-context'
 import type { DeclaredSchedule } from '../../common/schedules'
 import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
@@ -130,7 +131,9 @@ function createPool(options: ResolvedOptions, ownerKey: string, log: Log): Pool 
     maxMemory: maxWorkerMemory,
     startTimeout,
     priority: options.workerPriority,
-    fork: workerPort => testMode.fork?.() ?? forkServer(workerPort, ownerKey, options.workerExecArgv),
+    // The messages of a worker come in the context of its fork.
+    fork: workerPort =>
+      inOwnContext(() => testMode.fork?.() ?? forkServer(workerPort, ownerKey, options.workerExecArgv)),
     log,
   })
 }

@@ -1,19 +1,16 @@
-import { AsyncResource } from 'node:async_hooks'
 import type { ChildProcess } from 'node:child_process'
 import { EventEmitter } from 'node:events'
 import { deserialize, serialize } from 'node:v8'
 import { Batch } from '../../common/batch'
 import type { EndSource } from '../../common/ending'
 import type { Log } from '../../common/log'
+import { inOwnContext } from '../../common/own-context'
 import { sendTogether, unwrap } from '../../common/pipe/envelope'
 import { type ToMaster, isToWorker } from '../../common/pipe/protocol'
 import type { Definitions } from '../../common/task-map'
 import { AddedTasks } from '../worker/added-tasks'
 import { JobRunner } from '../worker/job-runner'
 import type { LinkEvents } from '../worker/parent-link'
-
-/** Messages are delivered outside the async context of every job, even if a job of this process sent them. */
-const OUTSIDE_OF_JOBS = new AsyncResource('nschwarz:cluster:testing')
 
 /** A worker without a process of its own, for tests of applications: it stands at the other end of `child`. */
 export class InProcessWorker {
@@ -83,11 +80,11 @@ export class InProcessWorker {
     }
   }
 
-  /** Delivers a copy asynchronously, as the real pipe does. @throws if the message cannot be copied */
+  /** Delivers a copy asynchronously and outside of jobs, as the real pipe does. @throws if it cannot be copied */
   private deliver(to: EventEmitter, message: object): void {
     const bytes = serialize(message)
     setImmediate(() => {
-      if (this.#isConnected) OUTSIDE_OF_JOBS.runInAsyncScope(() => to.emit('message', deserialize(bytes)))
+      if (this.#isConnected) inOwnContext(() => to.emit('message', deserialize(bytes)))
     })
   }
 

@@ -1,5 +1,6 @@
 import { isThenable, messageOf, quote } from '../../../common/inspect'
 import type { Log } from '../../../common/log'
+import { inOwnContext } from '../../../common/own-context'
 import { copyFields } from '../../../common/plain'
 import { type WireValue, fromWire } from '../../../common/pipe/wire'
 import type { WorkerExit } from '../../../common/stats'
@@ -95,7 +96,7 @@ export class Events {
     task?: Task,
   ): Promise<void> | undefined {
     try {
-      const answer = listener(event)
+      const answer = inOwnContext(() => listener(event))
       return isThenable(answer) ? this.await(type, task, answer) : undefined
     } catch (thrown) {
       // Invariant 3: what a listener throws stops nothing.
