@@ -1,9 +1,22 @@
 /** Inspects values of any kind, whatever their getters and proxies do. Nothing here throws. */
 
-/** Anything can be thrown; the rest of the package handles only errors. */
+/**
+ * Anything can be thrown; the rest of the package handles only errors. Clients of APIs throw plain objects with the
+ * fields of an error.
+ */
 export function toError(thrown: unknown): Error {
   if (isError(thrown)) return thrown
-  return new Error(typeof thrown === 'string' ? thrown : describe(thrown), { cause: thrown })
+  const fields = typeof thrown === 'object' && thrown !== null ? errorFieldsOf(thrown) : {}
+  const message = typeof thrown === 'string' ? thrown : (fields.message ?? describe(thrown))
+  return Object.assign(new Error(message, { cause: thrown }), fields)
+}
+
+/** Those of the fields of an error that it has. */
+function errorFieldsOf(object: object): { readonly message?: string } {
+  const fields = ['message', 'name', 'code', 'stack'].map(field => [field, read(object, field)] as const)
+  return Object.fromEntries(
+    fields.filter(([field, value]) => typeof value === 'string' || (field === 'code' && typeof value === 'number')),
+  )
 }
 
 /** True for errors of another realm (a vm context), too. */

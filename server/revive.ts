@@ -20,13 +20,6 @@ const OWN: ReadonlyMap<string, ErrorClass> = new Map(
  */
 export function revive(error: Error): Error {
   const ownClass = String(read(error, 'code')).startsWith(errors.OWN_CODE_PREFIX) ? OWN.get(error.name) : undefined
-  if (ownClass !== undefined) return Object.setPrototypeOf(error, ownClass.prototype as object) as Error
-  return read(error, 'errorType') === 'Meteor.Error' ? reviveMeteorError(error) : error
-}
-
-function reviveMeteorError(error: Error): Error {
-  const { details, error: code, reason } = error as Partial<Meteor.Error>
-  const revived = new Meteor.Error(code ?? 'unknown', reason, details)
-  Object.defineProperty(revived, 'stack', { value: error.stack, writable: true, configurable: true })
-  return revived
+  const itsClass = ownClass ?? (read(error, 'errorType') === 'Meteor.Error' ? Meteor.Error : undefined)
+  return itsClass === undefined ? error : (Object.setPrototypeOf(error, itsClass.prototype as object) as Error)
 }

@@ -3,6 +3,7 @@ import { DuplicateTaskError } from '../../common/errors'
 import type { ToWorker } from '../../common/pipe/protocol'
 import { errorFromWire } from '../../common/pipe/wire'
 import type { Task } from '../../common/task'
+import { revive } from '../revive'
 import type { ParentLink } from './parent-link'
 
 const MAX_BYTES = 2 ** 16
@@ -48,7 +49,7 @@ export class AddedTasks {
   receive({ offer, outcome }: AddedMessage): void {
     const offered = this.#offers.get(offer)
     this.#offers.delete(offer)
-    if (outcome.kind === 'failed') offered?.reject(errorFromWire(outcome.error))
+    if (outcome.kind === 'failed') offered?.reject(revive(errorFromWire(outcome.error)))
     else if (outcome.kind === 'duplicate') offered?.reject(new DuplicateTaskError([offered._id]))
     else offered?.resolve(outcome.kind === 'stored')
   }

@@ -5,6 +5,7 @@ import type { IpcMessage, ToggleIPC } from '../../common/ipc'
 import type { Log } from '../../common/log'
 import type { ToWorker } from '../../common/pipe/protocol'
 import type { Job } from '../../common/task'
+import { revive } from '../revive'
 import type { ParentLink } from './parent-link'
 
 type AnswerMessage = Extract<ToWorker, { kind: 'answer' }>
@@ -70,7 +71,7 @@ export class JobIpc {
     }
     this.#open.delete(conversation)
     if (answer.kind === 'answered') open.resolve(fromWire(answer.value))
-    else open.reject(errorFromWire(answer.error))
+    else open.reject(revive(errorFromWire(answer.error)))
   }
 
   /** Rejects this conversation, if it is open. */
