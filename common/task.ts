@@ -65,10 +65,11 @@ export interface Task<Data = unknown> extends Job<Data>, TaskPolicy {
   /** When it became done, failed or cancelled. */
   readonly endedAt?: Date
   /**
-   * A process waits for its end, by `TaskQueue.run` or `TaskQueue.result`, or has waited (`ended`). Such a task is kept
-   * for 60 seconds when it has ended.
+   * Somebody waits for its result, or has waited until it ended. Such a task is kept for 60 seconds when it has ended.
    */
-  readonly awaited?: 'run' | 'result' | 'ended'
+  readonly awaited?: 'result' | 'ended'
+  /** `TaskQueue.run` has added it, called in a job or elsewhere. */
+  readonly runBy?: 'job' | 'caller'
 }
 
 /** A line of a task's log. */
@@ -179,11 +180,11 @@ export function copyTask(task: Task): Task {
 }
 
 /**
- * Whether `TaskQueue.run` has added the task in a job, which lends its slot to it. Such a task comes before those that
- * wait behind its parent; so it is due before it was created.
+ * Whether `TaskQueue.run` has added the task in a job, which lends its slot to it, and without a due date: it comes
+ * before those that wait behind its parent, and so it is due before it was created.
  */
-export function isChild({ awaited, createdAt, dueDate }: Task): boolean {
-  return awaited === 'run' && dueDate < createdAt
+export function isChild({ createdAt, dueDate, runBy }: Task): boolean {
+  return runBy === 'job' && dueDate < createdAt
 }
 
 /** The part of a task that its function sees. */

@@ -474,7 +474,7 @@ const LEAVING: Readonly<Record<string, readonly [Pipeline, string]>> = {
 const CARRIED: readonly Record<string, unknown>[] = [
   { attempts: 1 },
   { attempts: 3, failures: 1, crashes: 2, error: FAILURE, isTakenOver: true, settledBy: 'an earlier token' },
-  { attempts: 1, awaited: 'run' },
+  { attempts: 1, awaited: 'result', runBy: 'caller' },
   { attempts: 1, awaited: 'result', keepFailed: 1000, keepDone: 1000 },
   { attempts: 1, removeAt: new Date(8), cancelledAt: new Date(9), replaced: 'another' },
 ]

@@ -3,10 +3,17 @@
  * in base64. For the small values that most jobs have, JSON is twice as fast on the pipe (measured).
  */
 import { DefaultDeserializer, serialize } from 'node:v8'
+import { types } from 'node:util'
 import { isError, read as readField, tagOf } from '../inspect'
+import { isPlainObject } from '../plain'
 
-/** `{}` stands for undefined. */
-export type Encoded = { readonly value?: unknown } | { readonly v8: string }
+const { isAnyArrayBuffer } = types
+
+/**
+ * `{}` stands for undefined. `instanceOf`: the name of a class of which the value holds an instance. Structured clone
+ * turns it into a plain object.
+ */
+export type Encoded = { readonly value?: unknown } | { readonly v8: string; readonly instanceOf?: string }
 
 /** A value with more parts travels as structured clone, which also keeps shared parts and cycles. */
 const MAX_PARTS = 10_000
@@ -31,11 +38,11 @@ const MAX_CLONE_BYTES = 192 * 2 ** 20
 export function encode(value: unknown, maxBytes = MAX_CLONE_BYTES): Encoded {
   const characters = Math.min(MAX_JSON_CHARACTERS, maxBytes)
   if (value === undefined || survivesJson(value, { parts: MAX_PARTS, characters })) return { value }
-  const isSurelyReadable = survey(value, maxBytes)
+  const { instanceOf, isSurelyReadable } = survey(value, maxBytes)
   const bytes = serialize(value)
   checkSize(bytes.length, maxBytes)
   if (!isSurelyReadable) readBack(bytes)
-  return { v8: bytes.toString('base64') }
+  return { v8: bytes.toString('base64'), ...(instanceOf === undefined ? {} : { instanceOf }) }
 }
 
 /** What `isEncoded` has decoded. To decode a large value takes half a second, so `decode` does not do it again. */
@@ -52,6 +59,7 @@ export function decode(encoded: Encoded): unknown {
 /** Checks by decoding, since a forged value must not throw when it is decoded later. */
 export function isEncoded(encoded: Readonly<Record<string, unknown>>): encoded is Encoded {
   if (!Object.hasOwn(encoded, 'v8')) return true
+  if (encoded.instanceOf !== undefined && typeof encoded.instanceOf !== 'string') return false
   try {
     checked.set(encoded, decode(encoded))
     return true
@@ -93,15 +101,24 @@ function readBack(bytes: Buffer): void {
   }
 }
 
+interface Survey {
+  /** As in `Encoded`. */
+  readonly instanceOf: string | undefined
+  /**
+   * Whether the value can certainly be read again. V8 writes two kinds of values that it does not read: an error whose
+   * cause leads back to the error, and compiled WebAssembly (value-serializer.cc; Node 20).
+   */
+  readonly isSurelyReadable: boolean
+}
+
 /**
  * Walks the value in the order of structured clone, which does not enter a part twice.
  *
- * @returns whether the value can certainly be read again. V8 writes two kinds of values that it does not read: an error
- * whose cause leads back to the error, and compiled WebAssembly (value-serializer.cc; Node 20).
  * @throws if the value is nested too deep, or certainly too large
  */
-function survey(value: unknown, maxBytes: number): boolean {
+function survey(value: unknown, maxBytes: number): Survey {
   let isSurelyReadable = true
+  let instanceOf: string | undefined
   let bytes = 0
   const seen = new Set<unknown>()
   const stack = [{ part: value, level: 1 }]
@@ -114,9 +131,26 @@ function survey(value: unknown, maxBytes: number): boolean {
     if (level > MAX_LEVELS) throw new RangeError(`it is nested more than ${String(MAX_LEVELS)} levels deep`)
     seen.add(part)
     isSurelyReadable &&= !isDoubtful(part)
+    instanceOf ??= losesItsClass(part) ? nameOfClass(part) : undefined
     for (const inner of partsOf(part).reverse()) stack.push({ part: inner, level: level + 1 })
   }
-  return isSurelyReadable
+  return { instanceOf, isSurelyReadable }
+}
+
+/** Structured clone has forms of their own for these. */
+const CLONED = new Set(['Array', 'Boolean', 'Date', 'Error', 'Map', 'Number', 'RegExp', 'Set', 'String'])
+
+function losesItsClass(value: object): boolean {
+  return !isPlainObject(value) && !isBytes(value) && !CLONED.has(tagOf(value) ?? '')
+}
+
+function nameOfClass(value: object): string {
+  const { constructor } = value
+  return typeof constructor === 'function' ? constructor.name : 'a class'
+}
+
+function isBytes(value: unknown): value is ArrayBufferView | ArrayBufferLike {
+  return ArrayBuffer.isView(value) || isAnyArrayBuffer(value)
 }
 
 function isDoubtful(value: object): boolean {
@@ -126,7 +160,7 @@ function isDoubtful(value: object): boolean {
 /** At least this many bytes. */
 function sizeOf(part: unknown): number {
   if (typeof part === 'string') return part.length
-  return ArrayBuffer.isView(part) || part instanceof ArrayBuffer ? part.byteLength : 0
+  return isBytes(part) ? part.byteLength : 0
 }
 
 function checkSize(bytes: number, maxBytes: number): void {

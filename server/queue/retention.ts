@@ -1,6 +1,7 @@
 /** For how long ended tasks are kept, in either queue. */
 import type { Task } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
+import { isSet } from './mongo/documents/expressions'
 
 /** A task that is watched is kept for at least this long, so that all who watch it see how it ended. */
 export const WATCHED_KEPT_MS = 60_000
@@ -29,15 +30,14 @@ export class Retention {
   }
 
   /** @returns milliseconds, or null for good */
-  keepFailedOf({ awaited, keepFailed, taskType }: Task): number | null {
-    const ofCluster = this.#keepFailed ?? (awaited === 'run' ? WATCHED_KEPT_MS : null)
+  keepFailedOf({ keepFailed, runBy, taskType }: Task): number | null {
+    const ofCluster = this.#keepFailed ?? ((runBy ?? undefined) === undefined ? null : WATCHED_KEPT_MS)
     return keepFailed ?? this.#ofTypes.get(taskType) ?? ofCluster
   }
 
   /** `keepFailedOf` as a MongoDB expression. */
   get keepFailedExpression(): object {
-    const wasRun = { $eq: ['$awaited', 'run'] }
-    const ofCluster = this.#keepFailed ?? { $cond: [wasRun, WATCHED_KEPT_MS, null] }
+    const ofCluster = this.#keepFailed ?? { $cond: [isSet('$runBy'), WATCHED_KEPT_MS, null] }
     const branches = [...this.#ofTypes].map(([taskType, keepFailed]) => ({
       case: { $eq: ['$taskType', { $literal: taskType }] },
       then: keepFailed,

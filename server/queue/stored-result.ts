@@ -17,6 +17,8 @@ export function isResultWanted(task: Task, keepDone: number | undefined): boolea
 
 /** The same rules hold in both queues and for every waiter, wherever it is: those of a task's `data`, and 1 MB. */
 export function storedResult(value: WireValue): StoredResult {
+  if ('instanceOf' in value && value.instanceOf !== undefined)
+    return refused(`it holds an instance of ${value.instanceOf}`)
   const result = fromWire(value)
   if (result === undefined) return { result }
   const copied = copyPlain(result)

@@ -12,6 +12,7 @@ import { type Outcome, type ToMaster, type ToWorker, jobFromWire } from '../../c
 import { parse } from '../../common/schema'
 import type { Job } from '../../common/task'
 import type { Definitions } from '../../common/task-map'
+import { revive } from '../revive'
 import { MAX_TURN_MS } from '../tuning'
 import type { AddedTasks } from './added-tasks'
 import { CurrentJob } from './current-job'
@@ -124,7 +125,7 @@ export class JobRunner {
         this.returnRecalled(message.token)
         return
       case 'abort':
-        this.#running.get(message.token)?.abort(errorFromWire(message.reason))
+        this.#running.get(message.token)?.abort(revive(errorFromWire(message.reason)))
         return
       case 'added':
         this.#added.receive(message)

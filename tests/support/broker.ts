@@ -1,7 +1,9 @@
+import { Meteor } from 'meteor/meteor'
 import type { IpcMessage, MessageBroker } from 'meteor/nschwarz:cluster'
 import { faultyErrors, faultyValues } from './faulty'
 import { nestedList } from './nested-list'
 import { notify } from './remote-protocol'
+import { currentUser } from './user'
 
 /** The answers that `hold` tasks wait for. */
 export const held = new Map<string, (answer?: unknown) => void>()
@@ -20,6 +22,13 @@ const answers: Record<string, (...parts: Parameters<MessageBroker>) => unknown> 
   },
   throw: () => {
     throw new RangeError('the broker threw')
+  },
+  meteorError: () => {
+    throw new Meteor.Error('denied', 'not for you')
+  },
+  whoAsks: respond => {
+    console.log(`the broker runs as ${currentUser()}`)
+    respond()
   },
   reject: () => Promise.reject(new RangeError('the broker rejected')),
   throwAfterAnswer: respond => {

@@ -36,6 +36,7 @@ import {
   notify,
 } from './remote-protocol'
 import { limitedTaskMap, taskMap } from './task-map'
+import { currentUser, user } from './user'
 
 const { withLimits, withoutBroker, withoutCluster, ...given } = JSON.parse(
   process.env[OPTIONS_VARIABLE] ?? '{}',
@@ -183,6 +184,14 @@ const calls: Calls = {
   },
 
   addTask: task => TaskQueue.addTask(task),
+  addAs: (name, task) => user.run(name, () => TaskQueue.addTask(task)),
+  tellUsers: () => {
+    for (const event of ['added', 'start', 'done'] as const) {
+      TaskQueue.on(event, ({ task }) => {
+        console.log(`${event} ${task._id} is heard as ${currentUser()}`)
+      })
+    }
+  },
   addTasks: tasks => TaskQueue.addTasks(tasks),
   tasks: () => TaskQueue.inMemory.tasks(),
   availableTasks: () => TaskQueue.inMemory.availableTasks(),

@@ -54,6 +54,10 @@ export interface RemoteWaitOptions {
 /** What a test can have a remote master do. */
 export interface Calls {
   addTask: (task: NewTask) => Promise<string>
+  /** In the async context of this user. */
+  addAs: (name: string, task: NewTask) => Promise<string>
+  /** From now on, tells as whom the events of tasks are heard. */
+  tellUsers: () => void
   addTasks: (tasks: readonly NewTask[]) => Promise<string[]>
   tasks: () => Task[]
   availableTasks: () => Task[]

@@ -5,6 +5,7 @@ import { foreign, forged } from './forgeries'
 import { faultyTasks } from './faulty-tasks'
 import { blockFor } from './block-for'
 import { limitTasks } from './limit-tasks'
+import { reportedTasks } from './reported-tasks'
 import { hasMasterImports } from './has-master-imports'
 import { attemptTasks, hold } from './attempt-tasks'
 import { nestedList } from './nested-list'
@@ -288,6 +289,7 @@ const { addMany, block, echo, fail, hold: holdAny, holdThenFail, text } = taskMa
 /** The task map of masters that are started `withLimits`. */
 export const limitedTaskMap = {
   ...limitTasks,
+  ...reportedTasks,
   addMany,
   block,
   echo,

@@ -126,8 +126,7 @@ export class Outcomes {
 
   /** The task function asked for another attempt, which is not counted as a failure. */
   private postpone(held: HeldClaim, delay: number): void {
-    const release = { hasStarted: true, ...(delay === 0 ? {} : { delay }) }
-    this.settle(held, { kind: 'released', ...release }, { entry: postponedEntry(delay) })
+    this.settle(held, { kind: 'released', hasStarted: true, delay }, { entry: postponedEntry(delay) })
   }
 
   private releaseForStop(held: HeldClaim): void {

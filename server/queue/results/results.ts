@@ -1,5 +1,12 @@
 import type { Awaited, EndSource, Ending } from '../../../common/ending'
-import { DuplicateTaskError, TaskRemovedError, withoutWish } from '../../../common/errors'
+import {
+  ClusterStoppedError,
+  DuplicateTaskError,
+  LeaseLostError,
+  TaskCancelledError,
+  TaskRemovedError,
+  withoutWish,
+} from '../../../common/errors'
 import { checkNames, millisecondsHint, wrongValue } from '../../../common/invalid'
 import { createLog } from '../../../common/log'
 import { isPlainObject } from '../../../common/plain'
@@ -8,7 +15,7 @@ import type { NewTask, Task } from '../../../common/task'
 import type { Queue } from '../queue'
 import { WaitLimit, type WaitOptions } from './wait-limit'
 
-type ResultQueue = Pick<Queue, 'cancelOnly' | 'hooks' | 'markAwaited' | 'store'>
+type ResultQueue = Pick<Queue, 'cancelOnly' | 'hooks' | 'markAwaited' | 'startAnew' | 'store'>
 
 /** Waits for the results of tasks. */
 export class Results {
@@ -26,14 +33,17 @@ export class Results {
   }
 
   /**
-   * Where a task that a job runs comes in the order, unless the caller says so: before those that wait behind the job.
-   * Otherwise these would be started first, each in the slot that the one before it lends. `isChild` recognizes it.
+   * The fields of a task that `run` adds. One that a job runs comes before those that wait behind the job, unless the
+   * caller says otherwise: these would be started first, each in the slot that the one before it lends. `isChild`
+   * recognizes it.
    */
-  orderOf({ priority, dueDate }: NewTask): Partial<Pick<Task, 'priority' | 'dueDate'>> {
+  fieldsOf({ priority, dueDate }: NewTask): Partial<Task> {
     const { parent } = this.#source
-    if (parent === undefined) return {}
+    if (parent === undefined) return { awaited: 'result', runBy: 'caller' }
     const before = new Date(parent.dueDate.getTime() - 1)
     return {
+      awaited: 'result',
+      runBy: 'job',
       ...(priority === undefined ? { priority: parent.priority } : {}),
       // The clock of whoever added the job may be ahead.
       ...(dueDate === undefined && before < new Date() ? { dueDate: before } : {}),
@@ -48,8 +58,9 @@ export class Results {
         if (!(added instanceof DuplicateTaskError)) return valueOf(added)
         const other = await limit.race(this.#queue.markAwaited(task._id, inMemory))
         if (other !== undefined && other.taskType !== task.taskType) throw added
-        if (other !== undefined) return this.waitFor(other, limit)
-        // It has left the queue since: the `_id` is free.
+        if (other !== undefined && !this.isLeftBehind(other)) return this.waitFor(other, limit)
+        // If there is no other, it has left the queue since: the `_id` is free.
+        if (other !== undefined) await limit.race(this.#queue.startAnew(task._id))
       }
     })
   }
@@ -78,11 +89,16 @@ export class Results {
       await this.#queue.hooks?.idle()
       return ending
     } catch (error) {
-      if (limit.isAborted) await this.cancelStored(task, storing)
+      if (limit.isAborted && !isToRunAgain(error)) await this.cancelStored(task, storing)
       throw error
     } finally {
       wait.stop()
     }
+  }
+
+  /** Whether it was cancelled with an earlier attempt of the job that runs it, which must not fail for that. */
+  private isLeftBehind({ ending }: Awaited): boolean {
+    return this.#source.parent !== undefined && ending?.kind === 'failed' && ending.error instanceof TaskCancelledError
   }
 
   /** @param storing as `store` */
@@ -117,6 +133,11 @@ export class Results {
       wait.stop()
     }
   }
+}
+
+/** Whether the signal of a job was aborted for a reason with which the job runs again: it will join its task. */
+function isToRunAgain(reason: unknown): boolean {
+  return reason instanceof ClusterStoppedError || reason instanceof LeaseLostError
 }
 
 function valueOf(ending: Ending): unknown {

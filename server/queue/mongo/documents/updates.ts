@@ -226,15 +226,17 @@ function failed(
 }
 
 function retried({ counts, delay, error }: Extract<Settlement, { kind: 'retried' }>): Record<string, unknown> {
-  const state = delay > 0 ? 'scheduled' : 'waiting'
-  return { state, dueDate: inMilliseconds(delay), ...counts, error: literal(error) }
+  return { ...dueIn(delay), ...counts, error: literal(error) }
+}
+
+function dueIn(delay: number): Record<string, unknown> {
+  return { state: delay > 0 ? 'scheduled' : 'waiting', dueDate: inMilliseconds(delay) }
 }
 
 function released({ hasStarted, crashes, delay, isSuspect }: Release): Pick<Leaving, 'always' | 'otherwise'> {
   const crashed = crashes === undefined ? {} : { crashes }
   const suspicion = isSuspect === undefined ? {} : { isSuspect }
-  const due =
-    delay === undefined ? { state: STATE_BY_DUE_DATE } : { state: 'scheduled', dueDate: inMilliseconds(delay) }
+  const due = delay === undefined ? { state: STATE_BY_DUE_DATE } : dueIn(delay)
   return { always: attempts(hasStarted), otherwise: { ...due, ...crashed, ...suspicion } }
 }
 
