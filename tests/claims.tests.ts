@@ -37,7 +37,7 @@ class Queue {
   readonly cancelled: Task[] = []
   readonly poisoned: { task: Task; error: Error }[] = []
   readonly listener = {
-    claimRefused: (_id: string) => this.refused.push(_id),
+    taskRefused: (_id: string) => this.refused.push(_id),
     emitCancelled: (task: Task) => this.cancelled.push(task),
     emitPoisoned: (task: Task, error: Error) => this.poisoned.push({ task, error }),
   }
@@ -380,7 +380,7 @@ storage('a claim of which others took a part says that more may wait', async (te
   const options = {
     taskTypes: ['TEST'],
     leaseDuration: 15_000,
-    listener: { claimRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
+    listener: { taskRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
     rooms: UNLIMITED,
   }
   const { claims, mayBeMore } = await new MongoClaims(racing, currentOwner(), options).claim(Random.id(), 10)
@@ -825,7 +825,7 @@ async function explainClaim(
   const options = {
     taskTypes,
     leaseDuration: 15_000,
-    listener: { claimRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
+    listener: { taskRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
     rooms: UNLIMITED,
   }
   const claims = new MongoClaims(collection as unknown as Raw, currentOwner(), options)

@@ -134,13 +134,130 @@ for (const [rule, prepare] of Object.entries({
         const others = [2, 3].map(user => ({ taskType: 'echo', data: { user }, _id: String(user) }))
         await master.call('addTasks', [refused, ...others])
         for (const { _id } of others) test.equal((await master.ending(_id)).event, 'done')
-        await master.written(/the task "refused" cannot be claimed, and is left out for a minute/)
+        await master.written(/the task "refused" cannot be changed, and stays as it is until it can/)
         await master.call('release', 'first')
       },
       prepared,
     )
   })
 }
+
+/** Of the tasks of one user, one may wait at a time: an application that merges them may have such an index. */
+function oneWaitsPerUser({ tasks }: TestDatabase): Promise<string> {
+  const ofUsers = { state: 'waiting', 'data.user': { $exists: true } }
+  return tasks.createIndex({ 'data.user': 1 }, { unique: true, partialFilterExpression: ofUsers })
+}
+
+const ofUser = { taskType: 'hold', data: { user: 1 } }
+/** A claim of a process that is gone, or of one that nobody can look for, whose lease has expired. */
+const expired = (token: string) => ({
+  ...{ state: 'running', attempts: 1 },
+  claim: { token, owner: { id: 'gone', host: 'h', pid: 1, system: 's', startedAt: '1' }, expiresAt: new Date(0) },
+})
+
+/** A done task that was taken over is kept. */
+const ENDED = [undefined, 'done', 'cancelled']
+
+// The one that is refused comes first by its `_id`.
+for (const [what, documents] of Object.entries({
+  'that is due': [foreign('a', { ...ofUser, state: 'scheduled' }), foreign('z', { state: 'scheduled' })],
+  'whose lease has expired': [foreign('a', { ...ofUser, ...expired('1:a') }), foreign('z', expired('1:z'))],
+  'whose lease has expired, and which is to be cancelled': [
+    foreign('a', { ...ofUser, ...expired('1:a') }),
+    foreign('z', { ...expired('1:z'), taskType: 'hold', cancelRequestedAt: new Date() }),
+  ],
+  'that 2.x has added': [
+    { ...ofUser, _id: 'a', onGoing: false },
+    { _id: 'z', taskType: 'echo', data: {}, onGoing: false },
+  ],
+})) {
+  Tinytest.addAsync(
+    `faults - a unique index that refuses a change of one task ${what} holds up no other`,
+    async test => {
+      const prepare = async (database: TestDatabase) => {
+        await oneWaitsPerUser(database)
+        await database.pauses.insertOne({ _id: 'hold', pausedAt: new Date() })
+      }
+      const waits = foreign('waits', ofUser)
+      await withDocuments(
+        [waits, ...documents],
+        async (master, database) => {
+          const left = async () => (await database.tasks.findOne({ _id: 'z' }))?.state as string | undefined
+          await eventually('the other has ended', async () => ENDED.includes(await left()))
+          await master.written(/the task "a" cannot be changed, and stays as it is until it can: .*E11000/)
+          test.notMatches(master.output, /cannot read the queue/)
+        },
+        prepare,
+      )
+    },
+  )
+}
+
+Tinytest.addAsync(
+  'faults - after a crash the queue goes on, though a unique index refuses one former task',
+  async test => {
+    await withDatabase(async database => {
+      await oneWaitsPerUser(database)
+      await withMaster({ database, options: { ...ONE_WORKER, workerConcurrency: 1 } }, async master => {
+        await master.addTask({ ...ofUser, _id: 'first' })
+        await master.held('first')
+        await master.addTask({ ...ofUser, _id: 'second' })
+        await master.kill()
+      })
+      await withMaster({ database, options: ONE_WORKER }, async master => {
+        test.equal(await master.resultOf({ taskType: 'echo', data: { a: 1 } }), { a: 1 })
+        await master.held('second')
+        await master.call('release', 'second')
+        // Now the first may wait, and runs again.
+        await master.held('first')
+        await master.call('release', 'first')
+        test.equal((await master.ending('first')).event, 'done')
+      })
+    })
+  },
+)
+
+Tinytest.addAsync('faults - leases are renewed, though a validator refuses the renewal of one', async test => {
+  await withMaster({ options: { ...ONE_WORKER, leaseDuration: 3000 } }, async master => {
+    const { db, tasks } = master.database
+    await master.addTask({ taskType: 'hold', data: {}, _id: 'odd' })
+    await master.addTask({ taskType: 'hold', data: { isValid: true }, _id: 'valid' })
+    for (const _id of ['odd', 'valid']) await master.held(_id)
+    const validate = (validator: object) =>
+      // Not while the indexes are built.
+      eventually('it is set', () =>
+        db.command({ collMod: 'taskQueue', validator }).then(
+          () => true,
+          () => false,
+        ),
+      )
+    await validate({ 'data.isValid': true })
+    const expiry = async (_id: string) =>
+      Number(((await tasks.findOne({ _id }))?.claim as { expiresAt?: Date } | undefined)?.expiresAt)
+    const before = await expiry('valid')
+    await eventually('the lease is renewed', async () => (await expiry('valid')) > before + 3000)
+    await master.written(/the task "odd" cannot be changed/)
+    // Nobody else may change it either.
+    test.equal(master.notices('stalled'), [])
+    await validate({})
+    for (const _id of ['odd', 'valid']) {
+      await master.call('release', _id)
+      test.equal((await master.ending(_id)).task.attempts, 1)
+    }
+  })
+})
+
+Tinytest.addAsync('faults - tasks of a collection with a collation run', async test => {
+  await withDatabase(async database => {
+    await database.db.createCollection('taskQueue', { collation: { locale: 'en' } })
+    await withMaster({ database, options: ONE_WORKER }, async master => {
+      const tasks = Array.from({ length: 20 }, (_, n) => ({ taskType: 'echo', data: { n } }))
+      for (const _id of await master.call('addTasks', tasks)) test.equal((await master.ending(_id)).task.attempts, 1)
+      await database.tasks.insertOne(foreign('unreadable', { data: { pattern: new BSONRegExp('(?i)x', '') } }))
+      test.equal((await master.ending('unreadable')).event, 'error')
+    })
+  })
+})
 
 Tinytest.addAsync(
   'faults - a task that is to run alone holds up others for seconds, if a long job runs',

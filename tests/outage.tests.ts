@@ -112,7 +112,7 @@ for (const kind of ['done', 'error'] as const) {
         const options = {
           taskTypes: ['TEST'],
           leaseDuration: 15_000,
-          listener: { claimRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
+          listener: { taskRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
           rooms: UNLIMITED,
         }
         const queue = new MongoClaims(tasks, currentOwner(), options)

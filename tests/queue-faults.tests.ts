@@ -372,7 +372,7 @@ for (const limit of [1, 2]) {
         const options = {
           taskTypes: ['echo'],
           leaseDuration: 15_000,
-          listener: { claimRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
+          listener: { taskRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
           rooms: UNLIMITED,
         }
         const { claims } = await new MongoClaims(tasks, currentOwner(), options).claim('batch', limit)

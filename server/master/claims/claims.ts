@@ -260,11 +260,11 @@ export class Claims {
 
   private async renewLeasesOf(claims: readonly HeldClaim[]): Promise<void> {
     const lease = new Lease(this.#parts.leaseDuration)
-    const losses = await this.#parts.queue.renew(claims.map(({ claim }) => claim))
+    const exceptions = await this.#parts.queue.renew(claims.map(({ claim }) => claim))
     for (const held of claims) {
-      const loss = losses.get(held.claim.token)
-      if (loss === undefined) held.lease = lease
-      else this.lose(held.claim.token, loss)
+      const exception = exceptions.get(held.claim.token)
+      if (exception === undefined) held.lease = lease
+      else if (exception !== 'refused') this.lose(held.claim.token, exception)
     }
   }
 }

@@ -10,6 +10,8 @@ import { cancelled, doneWith } from '../../queue/results/ending'
 import type { Waiters } from '../../queue/results/waiters'
 import { CANCELLED, failureCause, finalEntry } from './outcome-log'
 
+const HOUR_MS = 3_600_000
+
 /**
  * Reports how tasks end to those who wait for it, emits events to the application's listeners, and logs what listeners
  * throw or reject with.
@@ -18,6 +20,8 @@ export class Events {
   readonly #listeners: Listeners
   readonly #waiters: Waiters
   readonly #log: Log
+  /** When refusals were logged (performance.now), by the `_id`s of the tasks. */
+  readonly #refusals = new Map<string, number>()
 
   constructor(listeners: Listeners, waiters: Waiters, log: Log) {
     this.#listeners = listeners
@@ -50,9 +54,13 @@ export class Events {
     void this.emitFailed(task, error)
   }
 
-  /** The database refuses that this task becomes `running`. */
-  claimRefused(_id: string, error: unknown): void {
-    this.#log.error(`the task ${quote(_id)} cannot be claimed, and is left out for a minute: ${messageOf(error)}`)
+  /** Logged once an hour for each task: the change is tried again at each occasion. */
+  taskRefused(_id: string, error: unknown): void {
+    const now = performance.now()
+    for (const [refused, since] of this.#refusals) if (now - since > HOUR_MS) this.#refusals.delete(refused)
+    if (this.#refusals.has(_id)) return
+    this.#refusals.set(_id, now)
+    this.#log.error(`the task ${quote(_id)} cannot be changed, and stays as it is until it can: ${messageOf(error)}`)
   }
 
   /** Tasks were added, by this process or by one of its workers. */

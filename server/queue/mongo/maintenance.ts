@@ -1,6 +1,7 @@
 import { createId } from '../../../common/id'
 import type { Retention } from '../retention'
-import { Poison, type PoisonListener } from './claims/poison'
+import { Poison, type TaskListener } from './claims/poison'
+import { updateAllowed } from './documents/allowed'
 import { findOneAndUpdate } from './documents/driver'
 import { type MissingIndex, createIndexes } from './documents/indexes'
 import type { Owner } from './documents/owner'
@@ -14,6 +15,7 @@ import {
   NO_CANCEL_REQUESTED,
   type RawCollection,
   inOneReply,
+  isRefusedByRule,
   isTooLarge,
   toTask,
 } from './documents/schema'
@@ -40,8 +42,8 @@ export interface MaintenanceOptions {
   readonly taskTypes: readonly string[]
   readonly retention: Retention
   readonly pauses: PauseCollection
-  /** Hears of each task that is cancelled in place of its holder, or failed. */
-  readonly listener: PoisonListener
+  /** Hears of each task that is cancelled in place of its holder, or failed, or refused. */
+  readonly listener: TaskListener
 }
 
 /**
@@ -91,7 +93,7 @@ export class MongoMaintenance {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
   readonly #keepFailed: object
-  readonly #listener: PoisonListener
+  readonly #listener: TaskListener
   readonly #poison: Poison
   readonly #pauses: PauseCollection
   #arePausesRead = true
@@ -185,7 +187,7 @@ export class MongoMaintenance {
     const due = { state: 'scheduled' as const, $or: [IS_DUE_BY_INDEX, NEVER_DUE] }
     const found = await this.idsOf(due, { dueDate: 1 })
     const filter = { _id: { $in: found }, state: 'scheduled' as const }
-    if (found.length > 0) await this.#tasks.updateMany(filter, FOLLOW_DUE_DATE, { ...DURABLE, ...BY_ID })
+    if (found.length > 0) await updateAllowed(this.#tasks, filter, FOLLOW_DUE_DATE, this.#listener, BY_ID)
     return found.length
   }
 
@@ -250,12 +252,12 @@ export class MongoMaintenance {
 
   /** As `adopt`, for documents with a state that no version uses. It reads the whole collection. */
   async adoptUnknown(): Promise<void> {
-    await this.#tasks.updateMany({ ...HAS_UNKNOWN_STATE, ...NOT_ONGOING }, ADOPT, DURABLE)
+    await updateAllowed(this.#tasks, { ...HAS_UNKNOWN_STATE, ...NOT_ONGOING }, ADOPT, this.#listener)
   }
 
   private async adoptAmong(filter: Filter & { readonly _id: { readonly $in: readonly string[] } }): Promise<void> {
     try {
-      await this.#tasks.updateMany(filter, ADOPT, DURABLE)
+      await updateAllowed(this.#tasks, filter, ADOPT, this.#listener)
     } catch (error) {
       if (!isTooLarge(error)) throw error
       // The documents before the first that is too large are adopted.
@@ -276,16 +278,21 @@ export class MongoMaintenance {
   /** @param mayLive whether the former holders may still live */
   private async rescue(filter: Filter, mayLive: boolean): Promise<number> {
     const update = rescued(mayLive, this.#keepFailed)
-    const { modifiedCount } = await this.#tasks.updateMany({ ...filter, ...NO_CANCEL_REQUESTED }, update, DURABLE)
+    const count = await updateAllowed(this.#tasks, { ...filter, ...NO_CANCEL_REQUESTED }, update, this.#listener)
     await this.cancelInPlace({ ...filter, ...CANCEL_REQUESTED }, mayLive)
-    return modifiedCount
+    return count
   }
 
   private async cancelInPlace(filter: Filter, mayLive: boolean): Promise<void> {
-    for (;;) {
-      const task = await findOneAndUpdate(this.#tasks, filter, rescued(mayLive, this.#keepFailed, createId()))
-      if (task === null) return
-      this.#listener.emitCancelled(toTask(task))
+    for (const _id of await this.idsOf(filter)) {
+      try {
+        const update = rescued(mayLive, this.#keepFailed, createId())
+        const task = await findOneAndUpdate(this.#tasks, { ...filter, _id }, update)
+        if (task !== null) this.#listener.emitCancelled(toTask(task))
+      } catch (error) {
+        if (!isRefusedByRule(error)) throw error
+        this.#listener.taskRefused(_id, error)
+      }
     }
   }
 }

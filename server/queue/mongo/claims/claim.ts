@@ -7,7 +7,8 @@ import type { Owner } from '../documents/owner'
 import { ClaimedTasks } from './claimed-tasks'
 import { findOneAndUpdate } from '../documents/driver'
 import { literal } from '../documents/expressions'
-import { Poison, type PoisonListener } from './poison'
+import { updateAllowed } from '../documents/allowed'
+import { Poison, type TaskListener } from './poison'
 import {
   BY_ID,
   CANCEL_REQUESTED,
@@ -49,19 +50,11 @@ export interface MongoClaimsOptions {
   readonly taskTypes: readonly string[]
   /** Milliseconds for which a claim is valid unless it is renewed. */
   readonly leaseDuration: number
-  readonly listener: ClaimListener
+  readonly listener: TaskListener
   readonly rooms: Rooms
 }
 
-export interface ClaimListener extends PoisonListener {
-  /** The database refuses that this task becomes `running`. */
-  claimRefused(_id: string, error: unknown): void
-}
-
-/**
- * How long a task is left out after the database has refused its claim, as a unique index or a validator of the
- * application may.
- */
+/** How long a task is left out after a rule of the application has refused its claim. */
 const REFUSED_FOR_MS = 60_000
 
 /** Types that one query reads together, and how many of their tasks may be claimed. */
@@ -95,8 +88,8 @@ export class MongoClaims {
   readonly #tasks: RawCollection
   readonly #owner: Owner
   readonly #leaseDuration: number
-  readonly #listener: ClaimListener
-  /** Until when tasks are left out (performance.now), by `_id`: the database has refused their claims. */
+  readonly #listener: TaskListener
+  /** Until when tasks are left out (performance.now), by `_id`: a rule has refused their claims. */
   readonly #refused = new Map<string, number>()
   readonly #poison: Poison
   readonly #claimed: ClaimedTasks
@@ -109,7 +102,7 @@ export class MongoClaims {
     this.#leaseDuration = options.leaseDuration
     this.#listener = options.listener
     this.#poison = new Poison(tasks, options.listener)
-    this.#claimed = new ClaimedTasks(tasks, this.#poison)
+    this.#claimed = new ClaimedTasks(tasks, this.#poison, this.#listener)
     this.#taskTypes = options.taskTypes
     this.#rooms = options.rooms
   }
@@ -164,11 +157,19 @@ export class MongoClaims {
   /**
    * Renews the leases of these claims. An expired lease is renewed too, unless another master has taken the task over.
    *
-   * @returns why the other claims are lost, by token
+   * @returns why the other claims are not renewed, by token: they are lost, or a rule of the application refuses it
    */
-  async renew(claims: readonly Claim[]): Promise<ReadonlyMap<string, Loss>> {
-    const { matchedCount } = await this.#tasks.updateMany(heldByAny(claims), renewed(this.#leaseDuration), DURABLE)
-    return matchedCount === claims.length ? new Map() : this.lossesAmong(claims)
+  async renew(claims: readonly Claim[]): Promise<ReadonlyMap<string, Loss | 'refused'>> {
+    const refused = new Set<string>()
+    const taskRefused = (_id: string, error: unknown) => {
+      refused.add(_id)
+      this.#listener.taskRefused(_id, error)
+    }
+    const update = renewed(this.#leaseDuration)
+    const count = await updateAllowed(this.#tasks, heldByAny(claims), update, { taskRefused })
+    if (count === claims.length) return new Map()
+    const keptBack = claims.filter(({ task }) => refused.has(task._id)).map(({ token }) => [token, 'refused'] as const)
+    return new Map<string, Loss | 'refused'>([...keptBack, ...(await this.lossesAmong(claims))])
   }
 
   /** The tokens of the claims whose tasks have a cancel request. */
@@ -235,7 +236,7 @@ export class MongoClaims {
     const groups = groupsOf(this.openTypes, POSTPONED_PER_UPDATE)
     const candidates = await this.candidates(POSTPONED_PER_UPDATE, groups)
     const among = { _id: { $in: candidates }, state: 'waiting' as const }
-    await this.#tasks.updateMany(among, FOLLOW_DUE_DATE, { ...DURABLE, ...BY_ID })
+    await updateAllowed(this.#tasks, among, FOLLOW_DUE_DATE, this.#listener, BY_ID)
   }
 
   /** The `_id`s of the next tasks in order, read from the index alone. */
@@ -254,28 +255,18 @@ export class MongoClaims {
   /** Reads the tasks after they are claimed: before, anybody may change one, or replace it under the same `_id`. */
   private async claimAmong(batch: string, ids: readonly string[]): Promise<Claim[]> {
     const among = { _id: { $in: [...ids] }, state: 'waiting' as const }
+    const taskRefused = (_id: string, error: unknown) => {
+      this.#refused.set(_id, performance.now() + REFUSED_FOR_MS)
+      this.#listener.taskRefused(_id, error)
+    }
     try {
-      await this.#tasks.updateMany(among, this.update(batch), { ...DURABLE, ...BY_ID })
+      await updateAllowed(this.#tasks, among, this.update(batch), { taskRefused }, BY_ID)
     } catch (error) {
       // The tasks that were updated before the error are claimed.
-      if (isRefusedByRule(error)) await this.claimEach(batch, ids)
-      else await this.#poison.failUnclaimable(among, error)
+      await this.#poison.failUnclaimable(among, error)
     }
     const claimed = await this.#claimed.read(batch, ids)
     return claimed.sort(compareTasks).map(task => toClaim(task, tokenOf(batch, task._id)))
-  }
-
-  private async claimEach(batch: string, ids: readonly string[]): Promise<void> {
-    const claimOne = async (_id: string) => {
-      try {
-        await this.#tasks.updateOne({ _id, state: 'waiting' }, this.update(batch), DURABLE)
-      } catch (error) {
-        if (!isRefusedByRule(error)) throw error
-        this.#refused.set(_id, performance.now() + REFUSED_FOR_MS)
-        this.#listener.claimRefused(_id, error)
-      }
-    }
-    await Promise.all(ids.map(claimOne))
   }
 
   /** The waiting tasks of these types, without those that are left out. */

@@ -2,23 +2,26 @@ import type { Poison } from './poison'
 import {
   AS_IN_MEMORY,
   BY_ID,
-  DURABLE,
+  type Filter,
   NO_CANCEL_REQUESTED,
   type RawCollection,
   type StoredTask,
   inOneReply,
-  tokensOf,
+  tokenOf,
 } from '../documents/schema'
+import { type RefusalListener, updateAllowed } from '../documents/allowed'
 import { RELEASED_UNREAD } from '../documents/updates'
 
 /** Reads the tasks that one update has claimed. */
 export class ClaimedTasks {
   readonly #tasks: RawCollection
   readonly #poison: Poison
+  readonly #listener: RefusalListener
 
-  constructor(tasks: RawCollection, poison: Poison) {
+  constructor(tasks: RawCollection, poison: Poison, listener: RefusalListener) {
     this.#tasks = tasks
     this.#poison = poison
+    this.#listener = listener
   }
 
   /** Reads the claimed tasks, and fails those that cannot be read. @param batch the first part of their tokens */
@@ -34,7 +37,7 @@ export class ClaimedTasks {
 
   /** Reads one reply, 16 MB at most, and releases the rest. */
   private async readClaimed(batch: string, ids: readonly string[]): Promise<StoredTask[]> {
-    const held = { _id: { $in: [...ids] }, 'claim.token': tokensOf(batch) }
+    const held = heldIn(batch, ids)
     const options = { ...AS_IN_MEMORY, ...inOneReply(ids.length), projection: { claim: 0 } }
     const cursor = this.#tasks.find(held, options)
     try {
@@ -51,9 +54,14 @@ export class ClaimedTasks {
 
   private async releaseOthers(batch: string, ids: readonly string[], read: readonly StoredTask[]): Promise<void> {
     const readIds = new Set(read.map(({ _id }) => _id))
-    const unread = { _id: { $in: ids.filter(_id => !readIds.has(_id)) }, 'claim.token': tokensOf(batch) }
+    const unread = ids.filter(_id => !readIds.has(_id))
     // A task with a cancel request keeps its claim until the lease expires: whoever cancels it must emit the event.
-    const others = { ...unread, ...NO_CANCEL_REQUESTED }
-    await this.#tasks.updateMany(others, RELEASED_UNREAD, { ...DURABLE, ...BY_ID })
+    const others = { ...heldIn(batch, unread), ...NO_CANCEL_REQUESTED }
+    await updateAllowed(this.#tasks, others, RELEASED_UNREAD, this.#listener, BY_ID)
   }
+}
+
+/** Matches those of these tasks that the batch holds. By whole tokens: the order of a collation has other ranges. */
+function heldIn(batch: string, ids: readonly string[]): Filter {
+  return { _id: { $in: [...ids] }, 'claim.token': { $in: ids.map(_id => tokenOf(batch, _id)) } }
 }

@@ -1,6 +1,7 @@
 import { messageOf } from '../../../../common/errors'
 import { TASK_ORDER } from '../../../../common/order'
 import type { Task } from '../../../../common/task'
+import type { RefusalListener } from '../documents/allowed'
 import { isDecodingError, readableOf } from '../documents/readable'
 import { DURABLE, type Filter, type RawCollection, isTooLarge, toTask, tokenOf, tokensOf } from '../documents/schema'
 import { type Pipeline, failedUnstarted } from '../documents/updates'
@@ -15,7 +16,7 @@ const IS_SUSPICIOUS = { $expr: { $gt: [{ $bsonSize: '$$ROOT' }, SUSPICIOUS_BYTES
 const FAILED_WHOLE: Pipeline = [{ $set: { state: 'failed', endedAt: '$$NOW' } }]
 const FAILED_BARELY: Pipeline = [{ $set: { state: 'failed' } }]
 
-export interface PoisonListener {
+export interface TaskListener extends RefusalListener {
   /** A task was failed, since it cannot be claimed or read. @param task as far as it can be read */
   emitPoisoned(task: Task, error: Error): void
   /** Somebody has cancelled the task meanwhile. */
@@ -25,9 +26,9 @@ export interface PoisonListener {
 /** Fails documents that other code wrote and that cannot be claimed or read, so that they do not block the queue. */
 export class Poison {
   readonly #tasks: RawCollection
-  readonly #listener: PoisonListener
+  readonly #listener: TaskListener
 
-  constructor(tasks: RawCollection, listener: PoisonListener) {
+  constructor(tasks: RawCollection, listener: TaskListener) {
     this.#tasks = tasks
     this.#listener = listener
   }
@@ -65,13 +66,17 @@ export class Poison {
   async failUnreadable(batch: string, error: unknown): Promise<void> {
     if (!isDecodingError(error)) throw error
     const held = { state: 'running' as const, 'claim.token': tokensOf(batch) }
-    const claimed = await this.#tasks.find(held, { projection: { _id: 1 } }).toArray()
+    // In the order of most collations, the range of a batch is empty.
+    const options = { projection: { _id: 1 }, collation: { locale: 'simple' } }
+    const claimed = await this.#tasks.find(held, options).toArray()
     let count = 0
     for (const { _id } of claimed) {
       const fault = await this.faultOf(_id)
       if (fault === undefined) continue
       count++
-      await this.fail({ ...held, _id }, failedUnstarted(tokenOf(batch, _id), messageOf(fault)), fault)
+      const token = tokenOf(batch, _id)
+      const filter = { _id, state: 'running' as const, 'claim.token': token }
+      await this.fail(filter, failedUnstarted(token, messageOf(fault)), fault)
     }
     if (count === 0) throw error
   }
