@@ -15,8 +15,12 @@ export function toError(thrown: unknown): Error {
 function errorFieldsOf(object: object): { readonly message?: string } {
   const fields = ['message', 'name', 'code', 'stack'].map(field => [field, read(object, field)] as const)
   return Object.fromEntries(
-    fields.filter(([field, value]) => typeof value === 'string' || (field === 'code' && typeof value === 'number')),
+    fields.filter(([field, value]) => isText(value) || (field === 'code' && typeof value === 'number')),
   )
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
 }
 
 /** True for errors of another realm (a vm context), too. */

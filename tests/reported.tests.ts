@@ -182,7 +182,7 @@ Tinytest.addAsync('reported - a plain object that is thrown has its message and 
 })
 
 Tinytest.add('reported - what a thrown object has in place of the fields of an error does not count', test => {
-  const { message, name, stack } = toError({ message: 5, name: null, stack: {}, code: {} })
+  const { message, name, stack } = toError({ message: 5, name: '', stack: {}, code: {} })
   test.equal([message, name, typeof stack], ['an object', 'Error', 'string'])
 })
 
