@@ -268,7 +268,7 @@ for (const { kind, inMemory } of QUEUES) {
         const hold = { taskType: 'hold', data: {}, priority: 10, inMemory }
         const [held = '', ...behind] = await master.call('addTasks', [hold, ...backlog(10, inMemory)])
         await master.held(held)
-        const isClaimedAhead = !inMemory && (await comesTrue(() => claimsAhead(master), 2000))
+        const isClaimedAhead = !inMemory && (await comesTrue(() => claimsAhead(master), 6000))
         await comeBack?.()
         await eventually(
           'the urgent task is due',

@@ -354,7 +354,7 @@ for (const taskType of ['hold', 'holdThenFail'] as const) {
     Tinytest.addAsync(
       `proof - ${String(count)} × ${taskType}: a renewal while the outcome is written loses no claim (invariant 3)`,
       async test => {
-        await behindTap({ leaseDuration: 900, workerConcurrency: count + 1 }, async (master, tap) => {
+        await behindTap({ leaseDuration: 3000, workerConcurrency: count + 1 }, async (master, tap) => {
           const { database } = master
           const other = await master.addTask({ taskType: 'hold', data: {} })
           await master.held(other)
