@@ -667,6 +667,20 @@ storage('a task of a process whose clock is ahead waits again when it is release
   test.equal((await queue.find(insertedId))?.state, 'waiting')
 })
 
+storage("a due date of its own counts by the database's clock, also if whoever adds is ahead", async (test, queue) => {
+  const soon = new Date(Date.now() + 60_000)
+  const ahead = { ...createTask({ taskType: 'TEST', data: {} }), createdAt: inAnHour(), dueDate: soon }
+  const child = { ...createTask({ taskType: 'TEST', data: {} }), createdAt: inAnHour(), dueDate: soon, runBy: 'job' }
+  await queue.database.tasks.insertMany([ahead, child])
+  const { claims } = await queue.claims().claim(Random.id(), 10)
+  test.equal(
+    claims.map(({ task }) => task._id),
+    [child._id],
+    'a job waits for this one',
+  )
+  test.equal((await queue.find(ahead._id))?.state, 'scheduled')
+})
+
 storage('many tasks that could not be stored are not taken for stored', async (test, { database }) => {
   const gate = await Gate.open(process.env.MONGO_URL ?? '')
   const { MongoClient } = MongoInternals.NpmModules.mongodb.module

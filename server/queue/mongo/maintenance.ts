@@ -19,7 +19,7 @@ import {
   isTooLarge,
   toTask,
 } from './documents/schema'
-import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, IS_STILL_DUE, type Pipeline, rescued } from './documents/updates'
+import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, MAY_BE_DUE, type Pipeline, rescued } from './documents/updates'
 
 /** The most tasks in one update, so that no claim waits for a long one. */
 export const BATCH_SIZE = 1000
@@ -108,7 +108,7 @@ export class MongoMaintenance {
     this.#poison = new Poison(tasks, listener)
     this.#pauses = pauses
     this.#findingPipelines = [
-      findingPipeline('waiting', { state: 'waiting', taskType: { $in: [...taskTypes] }, $expr: IS_STILL_DUE }),
+      findingPipeline('waiting', { state: 'waiting', taskType: { $in: [...taskTypes] }, $expr: MAY_BE_DUE }),
       findingPipeline('due', { state: 'scheduled', ...IS_DUE_BY_INDEX }),
       findingPipeline('due', { state: 'scheduled', ...NEVER_DUE }),
       findingPipeline('expired', { state: 'running', $expr: HAS_EXPIRED }),

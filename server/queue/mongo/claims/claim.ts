@@ -24,7 +24,7 @@ import {
   tokenOf,
 } from '../documents/schema'
 import { heldByAny } from './settle'
-import { FOLLOW_DUE_DATE, IS_STILL_DUE, type Pipeline, claimFor, claimOf, renewed } from '../documents/updates'
+import { FOLLOW_DUE_DATE, MAY_BE_DUE, type Pipeline, claimFor, claimOf, renewed } from '../documents/updates'
 import { FOUND_FIELDS, lossIn } from './verdict'
 
 /**
@@ -148,7 +148,7 @@ export class MongoClaims {
   async countDue(limit: number): Promise<number> {
     let count = 0
     for (const { room, types } of this.groups(limit)) {
-      const due = { ...waiting(types), $expr: IS_STILL_DUE }
+      const due = { ...waiting(types), $expr: MAY_BE_DUE }
       if (count < limit) count += await this.#tasks.countDocuments(due, { limit: Math.min(room, limit - count) })
     }
     return count

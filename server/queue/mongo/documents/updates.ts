@@ -13,11 +13,17 @@ export type Pipeline = Record<string, unknown>[]
 /** A due date that is not a date counts as past: the task is claimed, and then failed. */
 const IS_DUE = { $or: [{ $lte: ['$dueDate', '$$NOW'] }, { $ne: [{ $type: '$dueDate' }, 'date'] }] }
 
+/** Added in a job by `TaskQueue.run`, which makes it due with the job (`isChild`). */
+const IS_CHILD = { $and: [{ $eq: ['$runBy', 'job'] }, { $lt: ['$dueDate', '$createdAt'] }] }
+
 /**
- * Nobody has moved the due date into the future. A task whose due date is not later than its creation is due from then
- * on, even if the clock of the process that added it is ahead.
+ * Nobody has moved the due date into the future. A task without a due date of its own is due from its creation on, even
+ * if the clock of the process that added it is ahead.
  */
-export const IS_STILL_DUE = { $or: [IS_DUE, { $lte: ['$dueDate', '$createdAt'] }] }
+const IS_STILL_DUE = { $or: [IS_DUE, { $eq: ['$dueDate', '$createdAt'] }, IS_CHILD] }
+
+/** As above, by the fields of the index alone. Of a task that is not due, the claim says so (`FOLLOW_DUE_DATE`). */
+export const MAY_BE_DUE = { $or: [IS_DUE, { $lte: ['$dueDate', '$createdAt'] }] }
 
 const STATE_BY_DUE_DATE = { $cond: [IS_STILL_DUE, 'waiting', 'scheduled'] }
 
