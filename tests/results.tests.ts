@@ -362,7 +362,7 @@ async function alone(test: TestCaseResults, web: RemoteMaster): Promise<void> {
 
 Tinytest.addAsync('results - a waiter outlives the death of the master that runs its task', async test => {
   await withDatabase(async database => {
-    const options = { keepAlive: 'always', refreshRate: 100, leaseDuration: 1000 } as const
+    const options = { keepAlive: 'always', refreshRate: 100, leaseDuration: 3000 } as const
     await withMaster({ database, options: WEB_ONLY }, async web => {
       let waiting: Promise<unknown> | undefined
       await withMaster({ database, options }, async first => {
@@ -492,7 +492,9 @@ Tinytest.addAsync('results - a startup hook may wait on the master; in a worker 
 
 Tinytest.addAsync('results - whoever waits in a web-only process starts no dispatching there', async test => {
   await withMaster({ options: { autoInitialize: false } }, async web => {
-    await refused(test, web.call('run', { taskType: 'echo', data: {} }, { timeout: 300 }), 'WaitTimeoutError')
+    const task = { taskType: 'echo', data: {}, _id: 'waits' }
+    await web.addTask(task)
+    await refused(test, web.call('run', task, { timeout: 300 }), 'WaitTimeoutError')
     test.equal(await web.database.tasks.countDocuments({ state: 'waiting' }), 1)
   })
 })
