@@ -19,7 +19,7 @@ import {
   rescued,
   settledAs,
 } from '../server/queue/mongo/documents/updates'
-import { DONE, RETENTION, UNLIMITED, WIRE, complete, fail, release, settle, requestFor } from './support/settle'
+import { DONE, RETENTION, SILENT, UNLIMITED, WIRE, complete, fail, release, settle, requestFor } from './support/settle'
 import type { TestDatabase } from './support/database'
 import { Gate } from './support/gate'
 import { withDatabase } from './support/remote-master'
@@ -380,7 +380,7 @@ storage('a claim of which others took a part says that more may wait', async (te
   const options = {
     taskTypes: ['TEST'],
     leaseDuration: 15_000,
-    listener: { taskRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
+    listener: SILENT,
     rooms: UNLIMITED,
   }
   const { claims, mayBeMore } = await new MongoClaims(racing, currentOwner(), options).claim(Random.id(), 10)
@@ -839,7 +839,7 @@ async function explainClaim(
   const options = {
     taskTypes,
     leaseDuration: 15_000,
-    listener: { taskRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
+    listener: SILENT,
     rooms: UNLIMITED,
   }
   const claims = new MongoClaims(collection as unknown as Raw, currentOwner(), options)

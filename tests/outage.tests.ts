@@ -17,7 +17,7 @@ import { currentOwner } from '../server/queue/mongo/documents/owner'
 import type { RawCollection } from '../server/queue/mongo/documents/schema'
 import { MongoSettler } from '../server/queue/mongo/claims/settle'
 import { behindGate, withDatabase } from './support/remote-master'
-import { RETENTION, UNLIMITED, waiters } from './support/settle'
+import { RETENTION, SILENT, UNLIMITED, waiters } from './support/settle'
 import { eventually } from './support/wait'
 
 Tinytest.addAsync(
@@ -112,7 +112,7 @@ for (const kind of ['done', 'error'] as const) {
         const options = {
           taskTypes: ['TEST'],
           leaseDuration: 15_000,
-          listener: { taskRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
+          listener: SILENT,
           rooms: UNLIMITED,
         }
         const queue = new MongoClaims(tasks, currentOwner(), options)

@@ -23,7 +23,7 @@ import type { TestDatabase } from './support/database'
 import { isAlive, readProcess } from './support/processes'
 import { RemoteMaster, withDatabase, withMaster } from './support/remote-master'
 import { forkedProcesses } from './support/remote-server'
-import { RETENTION, UNLIMITED, release } from './support/settle'
+import { RETENTION, SILENT, UNLIMITED, release } from './support/settle'
 import { SteppedClock } from './support/stepped-clock'
 import { eventually, within } from './support/wait'
 import { BareWorker } from './support/bare-worker'
@@ -372,7 +372,7 @@ for (const limit of [1, 2]) {
         const options = {
           taskTypes: ['echo'],
           leaseDuration: 15_000,
-          listener: { taskRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined },
+          listener: SILENT,
           rooms: UNLIMITED,
         }
         const { claims } = await new MongoClaims(tasks, currentOwner(), options).claim('batch', limit)

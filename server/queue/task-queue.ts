@@ -121,7 +121,7 @@ export class TaskQueueCollection extends Mongo.Collection<Task> {
 
   private async addAndWait(newTask: NewTask, options: WaitOptions, others: readonly unknown[]): Promise<unknown> {
     const created = createTask(newTask, 'run')
-    const task: Task = { ...created, ...this.#parts.results.fieldsOf(newTask) }
+    const task: Task = { ...created, ...this.#parts.results.fieldsOf(newTask), awaited: 'result' }
     const limits = checkWaitOptions('run', options)
     refuseMore('run', others)
     const inMemory = newTask.inMemory === true

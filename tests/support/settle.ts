@@ -35,6 +35,9 @@ export const RETENTION = new Retention()
 
 export { waiters }
 
+/** Nobody hears of what becomes of tasks. */
+export const SILENT = { taskRefused: () => undefined, emitCancelled: () => undefined, emitPoisoned: () => undefined }
+
 /** Nothing limits how many tasks are claimed. */
 export const UNLIMITED: Rooms = { roomOf: () => Infinity }
 

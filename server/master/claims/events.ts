@@ -10,7 +10,7 @@ import { cancelled, doneWith } from '../../queue/results/ending'
 import type { Waiters } from '../../queue/results/waiters'
 import { CANCELLED, failureCause, finalEntry } from './outcome-log'
 
-const HOUR_MS = 3_600_000
+const NAME_REFUSED_EVERY_MS = 3_600_000
 
 /**
  * Reports how tasks end to those who wait for it, emits events to the application's listeners, and logs what listeners
@@ -57,7 +57,9 @@ export class Events {
   /** Logged once an hour for each task: the change is tried again at each occasion. */
   taskRefused(_id: string, error: unknown): void {
     const now = performance.now()
-    for (const [refused, since] of this.#refusals) if (now - since > HOUR_MS) this.#refusals.delete(refused)
+    for (const [refused, since] of this.#refusals) {
+      if (now - since > NAME_REFUSED_EVERY_MS) this.#refusals.delete(refused)
+    }
     if (this.#refusals.has(_id)) return
     this.#refusals.set(_id, now)
     this.#log.error(`the task ${quote(_id)} cannot be changed, and stays as it is until it can: ${messageOf(error)}`)

@@ -1,7 +1,7 @@
 import { createId } from '../../../common/id'
 import type { Retention } from '../retention'
 import { Poison, type TaskListener } from './claims/poison'
-import { updateAllowed } from './documents/allowed'
+import { ifAllowed, updateAllowed } from './documents/allowed'
 import { findOneAndUpdate } from './documents/driver'
 import { type MissingIndex, createIndexes } from './documents/indexes'
 import type { Owner } from './documents/owner'
@@ -15,7 +15,6 @@ import {
   NO_CANCEL_REQUESTED,
   type RawCollection,
   inOneReply,
-  isRefusedByRule,
   isTooLarge,
   toTask,
 } from './documents/schema'
@@ -42,7 +41,7 @@ export interface MaintenanceOptions {
   readonly taskTypes: readonly string[]
   readonly retention: Retention
   readonly pauses: PauseCollection
-  /** Hears of each task that is cancelled in place of its holder, or failed, or refused. */
+  /** Hears of each task that is cancelled in place of its holder, or failed, or may not be changed. */
   readonly listener: TaskListener
 }
 
@@ -261,7 +260,7 @@ export class MongoMaintenance {
     } catch (error) {
       if (!isTooLarge(error)) throw error
       // The documents before the first that is too large are adopted.
-      const each = filter._id.$in.map(_id => this.adoptOne({ ...filter, _id }))
+      const each = filter._id.$in.map(_id => ifAllowed(_id, this.#listener, () => this.adoptOne({ ...filter, _id })))
       await Promise.all(each)
     }
   }
@@ -285,14 +284,10 @@ export class MongoMaintenance {
 
   private async cancelInPlace(filter: Filter, mayLive: boolean): Promise<void> {
     for (const _id of await this.idsOf(filter)) {
-      try {
-        const update = rescued(mayLive, this.#keepFailed, createId())
-        const task = await findOneAndUpdate(this.#tasks, { ...filter, _id }, update)
-        if (task !== null) this.#listener.emitCancelled(toTask(task))
-      } catch (error) {
-        if (!isRefusedByRule(error)) throw error
-        this.#listener.taskRefused(_id, error)
-      }
+      const update = rescued(mayLive, this.#keepFailed, createId())
+      const cancel = () => findOneAndUpdate(this.#tasks, { ...filter, _id }, update)
+      const task = await ifAllowed(_id, this.#listener, cancel)
+      if (task) this.#listener.emitCancelled(toTask(task))
     }
   }
 }

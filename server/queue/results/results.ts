@@ -33,16 +33,15 @@ export class Results {
   }
 
   /**
-   * The fields of a task that `run` adds. One that a job runs comes before those that wait behind the job, unless the
-   * caller says otherwise: these would be started first, each in the slot that the one before it lends. `isChild`
-   * recognizes it.
+   * The fields that depend on where `run` is called. Unless the caller says otherwise, what a job runs comes before the
+   * tasks that wait behind the job: else these would start first, each in the slot that the one before it lends.
+   * `isChild` recognizes it.
    */
-  fieldsOf({ priority, dueDate }: NewTask): Partial<Task> {
+  fieldsOf({ priority, dueDate }: NewTask): Pick<Task, 'runBy'> & Partial<Pick<Task, 'priority' | 'dueDate'>> {
     const { parent } = this.#source
-    if (parent === undefined) return { awaited: 'result', runBy: 'caller' }
+    if (parent === undefined) return { runBy: 'caller' }
     const before = new Date(parent.dueDate.getTime() - 1)
     return {
-      awaited: 'result',
       runBy: 'job',
       ...(priority === undefined ? { priority: parent.priority } : {}),
       // The clock of whoever added the job may be ahead.
@@ -57,10 +56,11 @@ export class Results {
         const added = await this.addAndWait(task, inMemory, limit)
         if (!(added instanceof DuplicateTaskError)) return valueOf(added)
         const other = await limit.race(this.#queue.markAwaited(task._id, inMemory))
-        if (other !== undefined && other.taskType !== task.taskType) throw added
-        if (other !== undefined && !this.isLeftBehind(other)) return this.waitFor(other, limit)
-        // If there is no other, it has left the queue since: the `_id` is free.
-        if (other !== undefined) await limit.race(this.#queue.startAnew(task._id))
+        // It has left the queue since: the `_id` is free.
+        if (other === undefined) continue
+        if (other.taskType !== task.taskType) throw added
+        if (!this.isLeftBehind(other)) return this.waitFor(other, limit)
+        await limit.race(this.#queue.startAnew(task._id))
       }
     })
   }
@@ -135,7 +135,7 @@ export class Results {
   }
 }
 
-/** Whether the signal of a job was aborted for a reason with which the job runs again: it will join its task. */
+/** Whether a job was aborted for a reason after which it runs again: it then joins the task that it ran. */
 function isToRunAgain(reason: unknown): boolean {
   return reason instanceof ClusterStoppedError || reason instanceof LeaseLostError
 }

@@ -61,7 +61,7 @@ export class ClaimedTasks {
   }
 }
 
-/** Matches those of these tasks that the batch holds. By whole tokens: the order of a collation has other ranges. */
+/** Matches those of these tasks that the batch holds, by whole tokens: a range of them depends on the collation. */
 function heldIn(batch: string, ids: readonly string[]): Filter {
   return { _id: { $in: [...ids] }, 'claim.token': { $in: ids.map(_id => tokenOf(batch, _id)) } }
 }

@@ -66,7 +66,7 @@ export class Poison {
   async failUnreadable(batch: string, error: unknown): Promise<void> {
     if (!isDecodingError(error)) throw error
     const held = { state: 'running' as const, 'claim.token': tokensOf(batch) }
-    // In the order of most collations, the range of a batch is empty.
+    // In a collation of the collection, the range of a batch may be empty.
     const options = { projection: { _id: 1 }, collation: { locale: 'simple' } }
     const claimed = await this.#tasks.find(held, options).toArray()
     let count = 0

@@ -1,7 +1,7 @@
 import { DURABLE, type Filter, type RawCollection, inOneReply, isRefusedByRule } from './schema'
 import type { Pipeline } from './updates'
 
-/** After a refusal, so many tasks are updated one by one at most. */
+/** The most tasks that are updated one by one after a refusal. */
 const MAX_SINGLES = 1000
 
 export interface RefusalListener {
@@ -27,24 +27,28 @@ export async function updateAllowed(
   } catch (error) {
     if (!isRefusedByRule(error)) throw error
   }
-  // Those before the first that was refused are updated already.
+  // The update has reached those before the first refused one.
   const left = { projection: { _id: 1 }, limit: MAX_SINGLES, ...inOneReply(MAX_SINGLES) } as const
   const found = await tasks.find(filter, left).toArray()
-  const counts = await Promise.all(found.map(({ _id }) => updateIfAllowed(tasks, { ...filter, _id }, update, listener)))
+  const updateOne = async (_id: string) => {
+    const result = await ifAllowed(_id, listener, () => tasks.updateOne({ ...filter, _id }, update, DURABLE))
+    return result?.matchedCount ?? 0
+  }
+  const counts = await Promise.all(found.map(({ _id }) => updateOne(_id)))
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
-async function updateIfAllowed(
-  tasks: RawCollection,
-  filter: Filter & { readonly _id: string },
-  update: Pipeline,
+/** Changes one task. @returns as `change`, or undefined if a rule of the application refuses it */
+export async function ifAllowed<Value>(
+  _id: string,
   listener: RefusalListener,
-): Promise<number> {
+  change: () => Promise<Value>,
+): Promise<Value | undefined> {
   try {
-    return (await tasks.updateOne(filter, update, DURABLE)).matchedCount
+    return await change()
   } catch (error) {
     if (!isRefusedByRule(error)) throw error
-    listener.taskRefused(filter._id, error)
-    return 0
+    listener.taskRefused(_id, error)
+    return undefined
   }
 }

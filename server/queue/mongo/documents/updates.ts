@@ -22,7 +22,7 @@ const IS_CHILD = { $and: [{ $eq: ['$runBy', 'job'] }, { $lt: ['$dueDate', '$crea
  */
 const IS_STILL_DUE = { $or: [IS_DUE, { $eq: ['$dueDate', '$createdAt'] }, IS_CHILD] }
 
-/** As above, by the fields of the index alone. Of a task that is not due, the claim says so (`FOLLOW_DUE_DATE`). */
+/** As above, from the index alone. It also matches tasks that are not due, which their claim makes `scheduled`. */
 export const MAY_BE_DUE = { $or: [IS_DUE, { $lte: ['$dueDate', '$createdAt'] }] }
 
 const STATE_BY_DUE_DATE = { $cond: [IS_STILL_DUE, 'waiting', 'scheduled'] }
