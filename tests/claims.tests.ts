@@ -69,7 +69,8 @@ class Queue {
 
   get maintenance(): MongoMaintenance {
     const { listener, pauses } = this
-    return new MongoMaintenance(this.raw, { taskTypes: ['TEST'], retention: RETENTION, listener, pauses })
+    const options = { taskTypes: ['TEST'], leaseDuration: 1000, retention: RETENTION, listener, pauses }
+    return new MongoMaintenance(this.raw, options)
   }
 
   async add(given: Partial<NewTask> = {}): Promise<string> {
@@ -547,19 +548,25 @@ storage(
   },
 )
 
-storage("the lease of a task that is stored as a claim runs by the database's clock", async (test, queue) => {
-  const claims = queue.claims(['TEST'], OTHER, 1500)
-  const task = (_id: string) => createTask({ taskType: 'TEST', data: {}, _id })
-  await claims.addClaimed('batch', task('left alone'))
-  const renewed = await claims.addClaimed('batch', task('renewed'))
+storage('the lease of a task that is stored as a claim begins when another master finds it', async (test, queue) => {
+  const claims = queue.claims(['TEST'], OTHER, 60_000)
+  const add = (_id: string) => claims.addClaimed('batch', createTask({ taskType: 'TEST', data: {}, _id }))
+  const [renewed, held] = [await add('renewed'), await add('held')]
+  await add('left alone')
+  await claims.renew([renewed])
+  const expiryOf = async (_id: string) => ((await queue.find(_id)) as unknown as StoredTask).claim?.expiresAt
+  test.equal([await expiryOf('held'), await expiryOf('left alone')], [undefined, undefined])
   const { maintenance } = queue
-  test.isFalse((await maintenance.poll()).findings.size > 0)
-  test.equal(await maintenance.rescueExpired([]), 0)
-  await queue.claims(['TEST'], OTHER, 60_000).renew([renewed])
-  await eventually('it needs attention', async () => (await maintenance.poll()).findings.size > 0)
+  const needsAttention = async () => (await maintenance.poll()).findings.has('expired')
+  test.isTrue(await needsAttention())
+  test.equal(await maintenance.rescueExpired([held.token]), 0)
+  test.isTrue((await expiryOf('left alone')) instanceof Date)
+  test.isUndefined(await expiryOf('held'), 'its holder renews it')
+  await claims.renew([held])
+  await eventually('the lease has run out', needsAttention)
   test.equal(await maintenance.rescueExpired([]), 1)
-  const [left, kept] = [await queue.find('left alone'), await queue.find('renewed')]
-  test.equal([left?.state, left?.claim, kept?.state], ['waiting', undefined, 'running'])
+  const states = await Promise.all(['renewed', 'held', 'left alone'].map(async _id => (await queue.find(_id))?.state))
+  test.equal(states, ['running', 'running', 'waiting'])
 })
 
 storage('a lease that ran out and was not taken over is renewed as one in time', async (test, queue) => {

@@ -3,7 +3,7 @@ import { DuplicateTaskError } from '../../../common/errors'
 import { wrongValue } from '../../../common/invalid'
 import type { Task } from '../../../common/task'
 import { sizeOf } from './documents/driver'
-import { DUPLICATE_KEY, DURABLE, ENDED_STATES, type RawCollection } from './documents/schema'
+import { DUPLICATE_KEY, DURABLE, ENDED_STATES, type RawCollection, type StoredTask } from './documents/schema'
 import { isOfType, isSet, literal } from './documents/expressions'
 
 /** A document may have 16 MB. The rest is for what the queue adds: a claim, and the error of the last attempt. */
@@ -14,7 +14,7 @@ const MAX_BYTES = 15 * 1024 * 1024
  *
  * @throws DuplicateTaskError (rejects)
  */
-export async function add(task: Task, tasks: RawCollection): Promise<void> {
+export async function add(task: StoredTask, tasks: RawCollection): Promise<void> {
   try {
     await tasks.insertOne(task, DURABLE)
   } catch (error) {
@@ -60,7 +60,7 @@ const IS_SURPLUS = {
  * done and its `keepDone` is over. A task of `TaskQueue.run` does not replace one that is watched: its caller gets that
  * result.
  */
-export function isReplaceableBy({ awaited }: Task): object {
+function isReplaceableBy({ awaited }: Task): object {
   const isFree = [{ $eq: ['$state', 'done'] }, { $not: { $gt: ['$idHeldUntil', '$$NOW'] } }]
   const isUnwatched = { $not: { $or: [isSet('$awaited'), isSet('$audience')] } }
   return { $or: [IS_SURPLUS, { $and: awaited === undefined ? isFree : [...isFree, isUnwatched] }] }

@@ -18,7 +18,7 @@ import {
   isTooLarge,
   toTask,
 } from './documents/schema'
-import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, MAY_BE_DUE, type Pipeline, rescued } from './documents/updates'
+import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, MAY_BE_DUE, type Pipeline, renewed, rescued } from './documents/updates'
 
 /** The most tasks in one update, so that no claim waits for a long one. */
 export const BATCH_SIZE = 1000
@@ -30,6 +30,9 @@ export const BATCH_SIZE = 1000
 const IS_AFTER_DATES = { $type: ['timestamp', 'regex', 'dbPointer', 'javascript', 'javascriptWithScope', 'maxKey'] }
 const NEVER_DUE = { dueDate: IS_AFTER_DATES } as object
 
+/** A claim that was inserted with its task, until its first renewal. */
+const HAS_NO_EXPIRY = { 'claim.expiresAt': null } as object
+
 /** As for due dates: other code wrote the claim. */
 const NEVER_EXPIRES = { 'claim.expiresAt': IS_AFTER_DATES } as object
 
@@ -39,6 +42,8 @@ const IS_DUE_BY_INDEX = { $expr: { $lte: ['$dueDate', '$$NOW'] } }
 export interface MaintenanceOptions {
   /** The types that this master has functions for. */
   readonly taskTypes: readonly string[]
+  /** Milliseconds: the lease of a claim that has no expiry yet, from when this master finds it. */
+  readonly leaseDuration: number
   readonly retention: Retention
   readonly pauses: PauseCollection
   /** Hears of each task that is cancelled in place of its holder, or failed, or may not be changed. */
@@ -47,7 +52,7 @@ export interface MaintenanceOptions {
 
 /**
  * `waiting`: tasks that this master could claim. `due`: tasks that are due and still `scheduled`. `expired`: tasks
- * whose lease has expired. `stateless`: documents without a state.
+ * whose lease has expired, or has yet to begin. `stateless`: documents without a state.
  */
 export type Finding = 'waiting' | 'due' | 'expired' | 'stateless'
 
@@ -91,6 +96,7 @@ function findingPipeline(is: Finding, filter: object): Pipeline {
 export class MongoMaintenance {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
+  readonly #leaseDuration: number
   readonly #keepFailed: object
   readonly #listener: TaskListener
   readonly #poison: Poison
@@ -99,9 +105,11 @@ export class MongoMaintenance {
   /** One pipeline for each condition. Each finds at most one task, by an index. */
   readonly #findingPipelines: readonly Pipeline[]
 
-  constructor(tasks: RawCollection, { listener, pauses, retention, taskTypes }: MaintenanceOptions) {
+  constructor(tasks: RawCollection, options: MaintenanceOptions) {
+    const { leaseDuration, listener, pauses, retention, taskTypes } = options
     this.#tasks = tasks
     this.#taskTypes = taskTypes
+    this.#leaseDuration = leaseDuration
     this.#keepFailed = retention.keepFailedExpression
     this.#listener = listener
     this.#poison = new Poison(tasks, listener)
@@ -128,14 +136,16 @@ export class MongoMaintenance {
 
   /**
    * Releases the tasks whose leases have expired. Tasks with a cancel request are cancelled one by one, since each
-   * needs an event.
+   * needs an event. The lease of a claim that has no expiry yet begins now.
    *
    * @param held the tokens of this master's own claims: it renews them, however late
    * @returns how many tasks were released
    */
-  rescueExpired(held: readonly string[]): Promise<number> {
-    const expired = { $or: [{ $expr: HAS_EXPIRED }, NEVER_EXPIRES] }
-    return this.rescue({ state: 'running', 'claim.token': { $nin: [...held] }, ...expired }, true)
+  async rescueExpired(held: readonly string[]): Promise<number> {
+    const others = { state: 'running' as const, 'claim.token': { $nin: [...held] } }
+    await updateAllowed(this.#tasks, { ...others, ...HAS_NO_EXPIRY }, renewed(this.#leaseDuration), this.#listener)
+    const expired = { $nor: [HAS_NO_EXPIRY], $or: [{ $expr: HAS_EXPIRED }, NEVER_EXPIRES] }
+    return this.rescue({ ...others, ...expired }, true)
   }
 
   /** Releases all tasks of these owners, whose processes are gone. @returns how many */

@@ -15,13 +15,13 @@ const RESCUED_WITHIN_MS = 2000
 
 /**
  * No due task waits for long beside a slot that could run it. The bound is the worst that may happen without a trace: a
- * claim whose acknowledgement was lost has to expire, and a poll has to find it. Time does not count while the database
- * is down, or while the holder of the claim is stopped or has just died.
+ * poll has to find a claim whose acknowledgement was lost, that has to expire, and another poll has to find it again.
+ * Time does not count while the database is down, or while the holder of the claim is stopped or has just died.
  */
 export const waiting: Rule = history => {
   const idle = idleness(history)
   const { lease, refreshRate } = history.settings
-  const bound = lease + 2 * refreshRate + REPEATED_WITHIN_MS * history.slowness
+  const bound = lease + 4 * refreshRate + REPEATED_WITHIN_MS * history.slowness
   return history.tasks.flatMap(task =>
     waits(history, task).flatMap(wait => {
       const waited = waitedBeside(history, task, wait, idle)

@@ -1,19 +1,16 @@
-import { DuplicateTaskError } from '../../../../common/errors'
 import { TASK_ORDER, compareTasks } from '../../../../common/order'
 import type { Task } from '../../../../common/task'
 import type { Claim, Loss, Rooms } from '../../claim'
-import { isReplaceableBy, isTaken } from '../add'
+import { add } from '../add'
 import type { Owner } from '../documents/owner'
 import { ClaimedTasks } from './claimed-tasks'
 import { findOneAndUpdate } from '../documents/driver'
-import { literal } from '../documents/expressions'
 import { updateAllowed } from '../documents/allowed'
 import { Poison, type TaskListener } from './poison'
 import {
   BY_ID,
   CANCEL_REQUESTED,
   COMMITTED,
-  DURABLE,
   type Filter,
   type RawCollection,
   type StoredTask,
@@ -24,7 +21,7 @@ import {
   tokenOf,
 } from '../documents/schema'
 import { heldByAny } from './settle'
-import { FOLLOW_DUE_DATE, MAY_BE_DUE, type Pipeline, claimFor, claimOf, renewed } from '../documents/updates'
+import { FOLLOW_DUE_DATE, MAY_BE_DUE, type Pipeline, claimFor, renewed } from '../documents/updates'
 import { FOUND_FIELDS, lossIn } from './verdict'
 
 /**
@@ -66,15 +63,6 @@ interface Group {
 /** The fields that order tasks, all of which the index holds. */
 type Candidate = Pick<StoredTask, '_id' | 'priority' | 'dueDate' | 'createdAt' | 'sequence'>
 const ORDERED_FIELDS = { _id: 1, priority: 1, dueDate: 1, createdAt: 1, sequence: 1 } as const
-
-/**
- * Whether a new task may have this `_id`: either no document has it, so the upsert starts from the `_id` alone, or a
- * done task has it that may be replaced. In the filter, this would make MongoDB plan the query. Measured: 5 % of the
- * latency of a task.
- */
-function isFreeFor(task: Task): object {
-  return { $or: [{ $eq: ['$$ROOT', { _id: '$_id' }] }, isReplaceableBy(task)] }
-}
 
 /** What one poll has found. */
 export interface Fetched {
@@ -120,28 +108,18 @@ export class MongoClaims {
   }
 
   /**
-   * Stores a new task, already claimed by this master, in one retryable write by the database's clock. It replaces a
-   * done task as `add` does.
+   * Stores a new task as `add` does, already claimed by this master, in one write. The claim has no expiry until it is
+   * renewed, or another master finds it: an insert cannot read the database's clock. An upsert can, but MongoDB 6 looks
+   * for its `_id` past the entries of all tasks that were deleted in the last five minutes. Measured after 5,000 tasks:
+   * 4.4 instead of 0.9 ms.
    *
    * @throws DuplicateTaskError (rejects) when the `_id` is taken
    */
-  async addClaimed(batch: string, task: Task): Promise<Claim> {
-    const stored = literal({ ...task, state: 'running', attempts: 1 })
-    const claim = claimOf(batch, this.#owner, this.#leaseDuration)
-    const claimed = { $mergeObjects: [stored, { claim, replaced: '$settledBy' }] }
-    const update = [{ $replaceWith: { $cond: [isFreeFor(task), claimed, '$$ROOT'] } }]
-    try {
-      const { modifiedCount, upsertedCount } = await this.#tasks.updateOne({ _id: task._id }, update, {
-        ...DURABLE,
-        upsert: true,
-      })
-      if (modifiedCount + upsertedCount === 0) throw new DuplicateTaskError([task._id])
-    } catch (error) {
-      // Two upserts of the same `_id` ran at once.
-      if (isTaken(error)) throw new DuplicateTaskError([task._id], { cause: error })
-      throw error
-    }
-    return toClaim({ ...task, state: 'running', attempts: 1 }, tokenOf(batch, task._id))
+  async addClaimed(batch: string, added: Task): Promise<Claim> {
+    const task: Task = { ...added, state: 'running', attempts: 1 }
+    const token = tokenOf(batch, task._id)
+    await add({ ...task, claim: { token, owner: this.#owner } }, this.#tasks)
+    return toClaim(task, token)
   }
 
   /** How many tasks could be claimed now; stops counting at `limit`. */

@@ -2,7 +2,7 @@ import { monotonicNow } from '../../../../common/clock'
 import { isSame } from '../../../../common/ending'
 import { UnsendableValueError } from '../../../../common/errors'
 import type { Claim, ClaimStore, ReportFields, ReportStore, SettleRequest, Verdict } from '../../claim'
-import { findOneAndUpdate } from '../documents/driver'
+import { findOneAndDelete, findOneAndUpdate } from '../documents/driver'
 import type { Retention } from '../../retention'
 import { storedResult } from '../../stored-result'
 import {
@@ -124,8 +124,8 @@ export class MongoSettler implements ClaimStore, ReportStore {
    */
   private async write(request: SettleRequest): Promise<Verdict | undefined> {
     if (isDeletion(request)) {
-      const { deletedCount } = await this.#tasks.deleteOne({ ...heldBy(request.claim), ...IS_UNWATCHED }, DURABLE)
-      return deletedCount === 1 ? 'settled' : undefined
+      const isDeleted = await findOneAndDelete(this.#tasks, { ...heldBy(request.claim), ...IS_UNWATCHED })
+      return isDeleted ? 'settled' : undefined
     }
     let tooLarge: unknown
     for (const update of this.updatesFor(request)) {

@@ -6,8 +6,11 @@ import type { Owner } from './owner'
 export interface StoredClaim {
   readonly token: string
   readonly owner: Owner
-  /** When the lease expires, by the database's clock. */
-  readonly expiresAt: Date
+  /**
+   * When the lease expires, by the database's clock. A claim that was inserted with its task does not have it yet: an
+   * insert cannot read that clock.
+   */
+  readonly expiresAt?: Date
 }
 
 export interface StoredTask extends Task {

@@ -29,7 +29,7 @@ const STATE_BY_DUE_DATE = { $cond: [IS_STILL_DUE, 'waiting', 'scheduled'] }
 
 export const FOLLOW_DUE_DATE: Pipeline = [{ $set: { state: STATE_BY_DUE_DATE } }]
 
-/** Also true for a claim without an expiry, or with one of a type that MongoDB sorts before dates. */
+/** Also true for an expiry of a type that MongoDB sorts before dates, and for a claim that has none yet. */
 // Invariant 5: the database's clock decides what is expired.
 export const HAS_EXPIRED = { $lte: ['$claim.expiresAt', '$$NOW'] }
 
@@ -53,7 +53,7 @@ export function claimFor(batch: string, owner: Owner, leaseDuration: number): Pi
   ]
 }
 
-export function claimOf(batch: string, owner: Owner, leaseDuration: number): object {
+function claimOf(batch: string, owner: Owner, leaseDuration: number): object {
   return { token: tokenExpression(batch), owner: literal(owner), expiresAt: inMilliseconds(leaseDuration) }
 }
 
