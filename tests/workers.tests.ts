@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { getPriority } from 'node:os'
@@ -315,6 +316,21 @@ for (const { given, what, expected } of [
     })
   })
 }
+
+Tinytest.addAsync('workers - threads that one has started already get its priority too', async () => {
+  const program = "console.log('up'); process.stdin.resume()"
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'inherit'] })
+  try {
+    await once(child.stdout, 'data')
+    prioritize(Number(child.pid), 17, text => assert.fail(text))
+    const priorities = prioritiesOf(Number(child.pid))
+    assert.ok(priorities.length > 4)
+    assert.deepEqual(new Set(priorities), new Set([17]))
+  } finally {
+    child.kill('SIGKILL')
+    await once(child, 'close')
+  }
+})
 
 Tinytest.add('workers - a priority that the system refuses is said in one line', () => {
   const lines: string[] = []
