@@ -2,7 +2,7 @@
 import { Tinytest } from 'meteor/tinytest'
 import { createTask } from '../common/task'
 import { behindCommandGate } from './support/behind-command-gate'
-import type { Command, Verdict } from './support/command-gate'
+import { type Command, type Verdict, isDeletion } from './support/command-gate'
 import { KILLER_VARIABLE } from './support/remote-protocol'
 import { type RemoteMaster, withMaster } from './support/remote-master'
 import { eventually } from './support/wait'
@@ -51,9 +51,9 @@ Tinytest.addAsync('faults - a done task that is added again at once has its even
     async (master, gate) => {
       const { tasks } = master.database
       await startAll(master, { first: 'hold', again: 'hold', removed: 'hold' })
-      gate.judge = hold(({ name }) => name === 'delete')
+      gate.judge = hold(isDeletion)
       await master.call('release', 'first')
-      await eventually('its deletion is sent', () => gate.sent('delete').length === 1)
+      await eventually('its deletion is sent', () => gate.commands.some(isDeletion))
       // One write is to delete both.
       await endAll(master, ['again', 'removed'])
       await tasks.deleteOne({ _id: 'removed' })
@@ -75,14 +75,14 @@ Tinytest.addAsync('faults - a failed task that is retried at once has its event'
     THREE_JOBS,
     async (master, gate) => {
       await startAll(master, { first: 'hold', failing: 'holdThenFail', removed: 'holdThenFail' })
-      gate.judge = hold(({ name }) => name === 'delete')
+      gate.judge = hold(isDeletion)
       await master.call('release', 'first')
-      await eventually('its deletion is sent', () => gate.sent('delete').length === 1)
+      await eventually('its deletion is sent', () => gate.commands.some(isDeletion))
       // One write is to fail both, and falls short, so that each is written by itself.
       await endAll(master, ['failing', 'removed'])
       await master.database.tasks.deleteOne({ _id: 'removed' })
-      const isSettlement = ({ body, name }: Command) =>
-        name === 'findAndModify' && 'claim.token' in (body.query as object)
+      const isUpdate = (command: Command) => command.name === 'findAndModify' && !isDeletion(command)
+      const isSettlement = (command: Command) => isUpdate(command) && 'claim.token' in (command.body.query as object)
       gate.release()
       gate.judge = hold(isSettlement)
       await eventually('it is failed', async () => (await master.find('failing', false))?.state === 'failed')

@@ -14,6 +14,11 @@ export interface Command {
   readonly body: Readonly<Record<string, unknown>>
 }
 
+/** Whether it deletes tasks: one, or several. */
+export function isDeletion({ body, name }: Command): boolean {
+  return name === 'delete' || (name === 'findAndModify' && body.remove === true)
+}
+
 const HEADER_BYTES = 16
 const OP_MSG = 2013
 /** Where the document of an OP_MSG begins: after its flags, and the byte that says that it is a document. */

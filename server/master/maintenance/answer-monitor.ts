@@ -10,8 +10,9 @@ const CHECKS_UNTIL_OVERDUE = 5
 const WRITES: ReadonlySet<unknown> = new Set([
   'bulkWrite',
   'deleteMany',
-  'deleteOne',
+  'findOneAndDelete',
   'findOneAndUpdate',
+  'insertOne',
   'updateMany',
   'updateOne',
 ])
