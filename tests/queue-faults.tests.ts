@@ -245,16 +245,16 @@ for (const { what, isHeld } of [
   Tinytest.addAsync(`faults - ${what} that a majority does not confirm is said within seconds`, async test => {
     await behindCommandGate(passAll, NO_TICKS, async (master, gate) => {
       gate.judge = command => (isHeld(command) ? 'hold' : 'pass')
-      const runs: Promise<{ readonly event: string }>[] = []
+      const events: Promise<string>[] = []
       // Only an idle master claims as it adds.
       await eventually('one is held', () => {
-        runs.push(master.run({ taskType: 'echo', data: {} }))
+        events.push(master.run({ taskType: 'echo', data: {} }).then(({ event }) => event, String))
         return gate.commands.some(isHeld)
       })
       await master.written(/ERROR\tno answer from a majority of the database's members for 5 s/)
-      test.isTrue(master.endings.length < runs.length)
+      test.isTrue(master.endings.length < events.length)
       gate.release()
-      for (const { event } of await Promise.all(runs)) test.equal(event, 'done')
+      for (const event of await Promise.all(events)) test.equal(event, 'done')
       await master.written(/WARNING\ta majority of the database's members answers again/)
     })
   })
