@@ -80,8 +80,7 @@ export function createMaster(
   const assigner = new Assigner({ abortGrace, claims, definitions, localQueue, memory, outcomes, pool })
   const scaling = new Scaling({ dueTimer, localQueue, memory, memoryTimer, options, pool, queue })
   const outage = new Outage(log, 'queue')
-  const pauses = storedPauses()
-  const store = new MongoMaintenance(tasks, { taskTypes, leaseDuration, retention, pauses, listener: events })
+  const store = new MongoMaintenance(tasks, { taskTypes, retention, pauses: storedPauses(), listener: events })
   const unknownTypes = new UnknownTypes({ definitions, log, queue: store })
   const maintenance = new Maintenance({
     ...{ admission, answers, claims, dueTimer, feed, log, outage, queue: store, unknownTypes },

@@ -18,7 +18,16 @@ import {
   isTooLarge,
   toTask,
 } from './documents/schema'
-import { ADOPT, FOLLOW_DUE_DATE, HAS_EXPIRED, MAY_BE_DUE, type Pipeline, renewed, rescued } from './documents/updates'
+import {
+  ADOPT,
+  FOLLOW_DUE_DATE,
+  HAS_EXPIRED,
+  MAY_BE_DUE,
+  type Pipeline,
+  SET_EXPIRY,
+  WITHOUT_EXPIRY,
+  rescued,
+} from './documents/updates'
 
 /** The most tasks in one update, so that no claim waits for a long one. */
 export const BATCH_SIZE = 1000
@@ -30,9 +39,6 @@ export const BATCH_SIZE = 1000
 const IS_AFTER_DATES = { $type: ['timestamp', 'regex', 'dbPointer', 'javascript', 'javascriptWithScope', 'maxKey'] }
 const NEVER_DUE = { dueDate: IS_AFTER_DATES } as object
 
-/** A claim that was inserted with its task, until its first renewal. */
-const HAS_NO_EXPIRY = { 'claim.expiresAt': null } as object
-
 /** As for due dates: other code wrote the claim. */
 const NEVER_EXPIRES = { 'claim.expiresAt': IS_AFTER_DATES } as object
 
@@ -42,8 +48,6 @@ const IS_DUE_BY_INDEX = { $expr: { $lte: ['$dueDate', '$$NOW'] } }
 export interface MaintenanceOptions {
   /** The types that this master has functions for. */
   readonly taskTypes: readonly string[]
-  /** Milliseconds: the lease of a claim that has no expiry yet, from when this master finds it. */
-  readonly leaseDuration: number
   readonly retention: Retention
   readonly pauses: PauseCollection
   /** Hears of each task that is cancelled in place of its holder, or failed, or may not be changed. */
@@ -96,7 +100,6 @@ function findingPipeline(is: Finding, filter: object): Pipeline {
 export class MongoMaintenance {
   readonly #tasks: RawCollection
   readonly #taskTypes: readonly string[]
-  readonly #leaseDuration: number
   readonly #keepFailed: object
   readonly #listener: TaskListener
   readonly #poison: Poison
@@ -105,11 +108,9 @@ export class MongoMaintenance {
   /** One pipeline for each condition. Each finds at most one task, by an index. */
   readonly #findingPipelines: readonly Pipeline[]
 
-  constructor(tasks: RawCollection, options: MaintenanceOptions) {
-    const { leaseDuration, listener, pauses, retention, taskTypes } = options
+  constructor(tasks: RawCollection, { listener, pauses, retention, taskTypes }: MaintenanceOptions) {
     this.#tasks = tasks
     this.#taskTypes = taskTypes
-    this.#leaseDuration = leaseDuration
     this.#keepFailed = retention.keepFailedExpression
     this.#listener = listener
     this.#poison = new Poison(tasks, listener)
@@ -143,8 +144,8 @@ export class MongoMaintenance {
    */
   async rescueExpired(held: readonly string[]): Promise<number> {
     const others = { state: 'running' as const, 'claim.token': { $nin: [...held] } }
-    await updateAllowed(this.#tasks, { ...others, ...HAS_NO_EXPIRY }, renewed(this.#leaseDuration), this.#listener)
-    const expired = { $nor: [HAS_NO_EXPIRY], $or: [{ $expr: HAS_EXPIRED }, NEVER_EXPIRES] }
+    await updateAllowed(this.#tasks, { ...others, ...WITHOUT_EXPIRY }, SET_EXPIRY, this.#listener)
+    const expired = { $nor: [WITHOUT_EXPIRY], $or: [{ $expr: HAS_EXPIRED }, NEVER_EXPIRES] }
     return this.rescue({ ...others, ...expired }, true)
   }
 

@@ -118,7 +118,7 @@ export class MongoClaims {
   async addClaimed(batch: string, added: Task): Promise<Claim> {
     const task: Task = { ...added, state: 'running', attempts: 1 }
     const token = tokenOf(batch, task._id)
-    await add({ ...task, claim: { token, owner: this.#owner } }, this.#tasks)
+    await add({ ...task, claim: { token, owner: this.#owner, lease: this.#leaseDuration } }, this.#tasks)
     return toClaim(task, token)
   }
 

@@ -6,7 +6,7 @@ export function literal(value: unknown): object {
 }
 
 /** @param milliseconds a number, or an expression that yields one */
-export function inMilliseconds(milliseconds: number | object): object {
+export function inMilliseconds(milliseconds: number | string | object): object {
   return { $add: ['$$NOW', milliseconds] }
 }
 

@@ -7,10 +7,12 @@ export interface StoredClaim {
   readonly token: string
   readonly owner: Owner
   /**
-   * When the lease expires, by the database's clock. A claim that was inserted with its task does not have it yet: an
-   * insert cannot read that clock.
+   * When the lease expires, by the database's clock. A claim that was inserted with its task has none yet: an insert
+   * cannot read that clock.
    */
   readonly expiresAt?: Date
+  /** Milliseconds from when the first renewal, or another master, gives the claim an expiry. */
+  readonly lease?: number
 }
 
 export interface StoredTask extends Task {

@@ -2,6 +2,7 @@
  * The updates of tasks in the persistent queue. They are pipelines, so that the clock of the database (`$$NOW`)
  * decides.
  */
+import { MAX_TIMER_MS } from '../../../../common/policy'
 import type { ReportFields, Release, Settlement } from '../../claim'
 import { FOR_GOOD, OF_AN_END, done, ended, failureOf, ifAwaited } from './ended'
 import { inMilliseconds, isNumber, isOfType, isSet, literal, orElse } from './expressions'
@@ -56,6 +57,11 @@ export function claimFor(batch: string, owner: Owner, leaseDuration: number): Pi
 function claimOf(batch: string, owner: Owner, leaseDuration: number): object {
   return { token: tokenExpression(batch), owner: literal(owner), expiresAt: inMilliseconds(leaseDuration) }
 }
+
+/** Matches the claims that were inserted with their tasks, and have no expiry yet. */
+export const WITHOUT_EXPIRY = { 'claim.expiresAt': null, 'claim.lease': { $gt: 0, $lte: MAX_TIMER_MS } } as object
+
+export const SET_EXPIRY: Pipeline = [{ $set: { 'claim.expiresAt': inMilliseconds('$claim.lease') } }]
 
 /** @param leaseDuration milliseconds */
 export function renewed(leaseDuration: number): Pipeline {
