@@ -8,6 +8,10 @@ interface Options {
   readonly sort?: object
 }
 
+/** Driver 4 always gives `{ value }`, driver 6 only when asked. */
+const WITH_METADATA = { includeResultMetadata: true } as const
+type FindOneAnd = (...args: readonly object[]) => Promise<{ readonly value: StoredTask | null }>
+
 /** Updates one task. @returns the task as it is then, or null when there was none */
 export async function findOneAndUpdate(
   tasks: RawCollection,
@@ -32,10 +36,6 @@ export async function findOneAndDelete(tasks: RawCollection, filter: Filter): Pr
   const method = tasks.findOneAndDelete.bind(tasks) as unknown as FindOneAnd
   return (await method(filter, options)).value !== null
 }
-
-/** Driver 4 always gives `{ value }`, driver 6 only when asked. */
-const WITH_METADATA = { includeResultMetadata: true } as const
-type FindOneAnd = (...args: readonly object[]) => Promise<{ readonly value: StoredTask | null }>
 
 interface Bson {
   calculateObjectSize(document: object, options: { readonly ignoreUndefined: boolean }): number

@@ -58,13 +58,16 @@ function claimOf(batch: string, owner: Owner, leaseDuration: number): object {
   return { token: tokenExpression(batch), owner: literal(owner), expiresAt: inMilliseconds(leaseDuration) }
 }
 
-/** Matches the claims that were inserted with their tasks, and have no expiry yet. */
+/**
+ * Matches the claims that were inserted with their tasks, and have no expiry yet. The range keeps out a lease by other
+ * code that MongoDB could not add to a date.
+ */
 export const WITHOUT_EXPIRY = { 'claim.expiresAt': null, 'claim.lease': { $gt: 0, $lte: MAX_TIMER_MS } } as object
 
-export const SET_EXPIRY: Pipeline = [{ $set: { 'claim.expiresAt': inMilliseconds('$claim.lease') } }]
+export const SET_EXPIRY = renewed('$claim.lease')
 
-/** @param leaseDuration milliseconds */
-export function renewed(leaseDuration: number): Pipeline {
+/** @param leaseDuration milliseconds, or the path of a field that holds them */
+export function renewed(leaseDuration: number | string): Pipeline {
   return [{ $set: { 'claim.expiresAt': inMilliseconds(leaseDuration) } }]
 }
 
