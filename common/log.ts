@@ -11,8 +11,8 @@ const MAX_LINE_CHARACTERS = 2 ** 16
 export type LogLevel = 'info' | 'warn' | 'error'
 
 /**
- * What happened to a task: an event of `TaskQueue.addEventListener`, or one of two more. `started` is logged in the
- * worker that calls the task function. `released` is logged when the task is requeued without an outcome of its own.
+ * What happened to a task: an event of `TaskQueue.addEventListener`, or one of two more. `started`: its worker is about
+ * to call the task function. `released`: it is requeued without an outcome of its own.
  */
 export type LogEvent = 'started' | 'done' | 'retry' | 'error' | 'cancelled' | 'stalled' | 'released'
 
@@ -65,8 +65,6 @@ export interface Log {
   info(text: string): void
   warn(text: string): void
   error(text: string, error?: unknown): void
-  /** Writes the lines that are still collected, before something that may block this process or end it. */
-  flush(): void
 }
 
 export function createLog(target: LogTarget): Log {
@@ -93,7 +91,6 @@ export function createLog(target: LogTarget): Log {
     info: text => write('info', text),
     warn: text => write('warn', text),
     error: (text, error) => write('error', text, undefined, withError(error)),
-    flush: () => sink.flush(),
   }
 }
 
@@ -101,7 +98,6 @@ interface Sink {
   /** Whether entries of this level are not written. */
   readonly isSilent: (level: LogLevel) => boolean
   readonly write: (entry: LogEntry) => void
-  readonly flush: () => void
 }
 
 /**
@@ -112,19 +108,16 @@ function consoleSink(target: 'all' | 'error'): Sink {
   const lines = new Batch<string>(batch => {
     console.log(batch.join('\n'))
   })
-  const flush = () => {
-    lines.flush()
-  }
   const write = (entry: LogEntry) => {
     if (entry.level === 'info') {
       lines.add(lineOf(entry))
       return
     }
-    flush()
+    lines.flush()
     if (entry.level === 'warn') console.warn(lineOf(entry))
     else console.error(lineOf(entry))
   }
-  return { isSilent: level => level === 'info' && target === 'error', write, flush }
+  return { isSilent: level => level === 'info' && target === 'error', write }
 }
 
 function functionSink(target: (entry: LogEntry) => unknown): Sink {
@@ -144,7 +137,7 @@ function functionSink(target: (entry: LogEntry) => unknown): Sink {
       failed(entry, thrown)
     }
   }
-  return { isSilent: () => false, write, flush: () => undefined }
+  return { isSilent: () => false, write }
 }
 
 /** Without the fields that it does not have. The receiver may change it. */

@@ -165,21 +165,25 @@ Tinytest.addAsync(
 Tinytest.addAsync('logs - a function gets each entry, in the process where it arises', async () => {
   await withMaster({ options: { logs: 'function' as never } }, async master => {
     const { task } = await master.run({ taskType: 'fail', data: { message: 'card refused' }, retries: 1, backoff: 1 })
-    const entries = () =>
-      [...master.output.matchAll(/^entry (.*)$/gm)]
-        .map(([, json = '{}']) => JSON.parse(json) as LogEntry & { readonly in: string })
-        .filter(({ taskId }) => taskId === task._id)
+    const all = () =>
+      [...master.output.matchAll(/^entry (.*)$/gm)].map(
+        ([, json = '{}']) => JSON.parse(json) as LogEntry & { readonly in: string },
+      )
+    const entries = () => all().filter(({ taskId }) => taskId === task._id)
     await master.until('both attempts are told', () => entries().length === 4)
     assert.deepEqual(
       entries().map(entry => [entry.in, entry.level, entry.event, entry.attempt, entry.taskType, entry.error]),
       [
-        ['worker', 'info', 'started', 1, 'fail', undefined],
+        ['master', 'info', 'started', 1, 'fail', undefined],
         ['master', 'warn', 'retry', 1, 'fail', 'card refused'],
-        ['worker', 'info', 'started', 2, 'fail', undefined],
+        ['master', 'info', 'started', 2, 'fail', undefined],
         ['master', 'error', 'error', 2, 'fail', 'card refused'],
       ],
     )
     assert.ok(entries().every(({ event, milliseconds }) => (milliseconds === undefined) === (event === 'started')))
+    await master.run({ taskType: 'talkAfterwards', data: {} })
+    const isWarning = ({ message }: LogEntry) => message.includes('called toggleIPC after its job had ended')
+    await master.until('the worker warns', () => all().some(entry => entry.in === 'worker' && isWarning(entry)))
     assert.doesNotMatch(master.output, /:nschwarz:cluster:/)
   })
 })

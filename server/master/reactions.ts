@@ -18,6 +18,7 @@ import type { Admission, AdmissionListener } from './claims/admission'
 import type { Claims, ClaimsListener } from './claims/claims'
 import type { Events } from './claims/events'
 import type { HeldClaim } from './claims/held-claim'
+import { STARTED } from './claims/job-log'
 import type { Outcomes } from './claims/outcomes'
 import type { Reports } from './claims/reports'
 import type { Settler, SettlerListener } from './claims/settler'
@@ -169,6 +170,7 @@ export class Reactions
   jobStarted({ token }: Claim): void {
     this.ifHeld(token, held => {
       held.moveTo('started')
+      this.#parts.log.task(held.claim.task, STARTED)
       this.#parts.reports.jobStarted(held)
       this.#parts.events.emitStarted(held.claim.task)
     })

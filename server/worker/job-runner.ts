@@ -6,7 +6,7 @@ import { clockOffset, hasJumped, monotonicNow } from '../../common/clock'
 import { InvalidDataError, UnknownTaskTypeError, describe, messageOf } from '../../common/errors'
 import { errorFromWire } from '../../common/pipe/wire'
 import type { JobContext, TaskFunction, ToggleIPC } from '../../common/ipc'
-import type { Log, TaskEntry } from '../../common/log'
+import type { Log } from '../../common/log'
 import { type Unreadable, partsOfUnreadable } from '../../common/pipe/envelope'
 import { type Outcome, type ToMaster, type ToWorker, jobFromWire } from '../../common/pipe/protocol'
 import { parse } from '../../common/schema'
@@ -41,9 +41,6 @@ interface TimedOutcome {
   readonly outcome: Outcome
   readonly duration: number
 }
-
-/** Only the start is logged here: the master logs the outcome. */
-const STARTED: TaskEntry = { level: 'info', event: 'started', text: 'started' }
 
 /**
  * For tracing: gets `{ job, context }` in the worker, right before the task function is called. Stores that are bound
@@ -217,10 +214,8 @@ export class JobRunner {
     this.#running.set(token, abort)
     // The timeout counts from when the master hears of the start, so a large outcome in front of it must leave first.
     if (this.#link.isBusy) await this.#link.flush()
-    this.#log.task({ ...job, attempts: message.attempt }, STARTED)
     this.#link.send({ kind: 'started', token })
     // The function may block or end this process, so the outcomes of earlier jobs must leave first.
-    this.#log.flush()
     await this.#link.flush()
     this.#starting = undefined
     // Invariant 2: if the start left too late, another master may run the task by now.

@@ -8,7 +8,7 @@ import { type Task, type TaskSignal, copyTask } from '../../../common/task'
 import type { Listeners, TaskEventListener, TaskEvents, TaskEventType } from '../../queue/listeners'
 import { cancelled, doneWith } from '../../queue/results/ending'
 import type { Waiters } from '../../queue/results/waiters'
-import { CANCELLED, failureCause, finalEntry } from './outcome-log'
+import { CANCELLED, failureCause, finalEntry } from './job-log'
 
 const NAME_REFUSED_EVERY_MS = 3_600_000
 

@@ -22,7 +22,7 @@ import {
   releasedEntry,
   retryEntry,
   timeoutCause,
-} from './outcome-log'
+} from './job-log'
 import type { Aftermath, Settler } from './settler'
 
 /** How long a task that killed its worker is put off, so that the tasks behind it get their turn. */

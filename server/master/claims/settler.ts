@@ -6,7 +6,7 @@ import type { Claims } from './claims'
 import type { Events } from './events'
 import type { HeldClaim } from './held-claim'
 import type { Outbox } from './outbox'
-import { lostEntry } from './outcome-log'
+import { lostEntry } from './job-log'
 
 /** Hears what a settlement means for dispatching. */
 export interface SettlerListener {

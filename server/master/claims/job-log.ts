@@ -1,8 +1,10 @@
-/** The log entry for each outcome of a job: what happened, and what comes next. */
+/** The log entries of a job: its start, and each outcome with what comes next. */
 import { messageOf, textOf } from '../../../common/errors'
 import type { TaskEntry } from '../../../common/log'
 import { counted, textOfDuration } from '../../../common/text'
 import type { Loss } from '../../queue/claim'
+
+export const STARTED: TaskEntry = { level: 'info', event: 'started', text: 'started' }
 
 /** Why an attempt failed: `failed`, or `timed out after 30000 ms, worker 4711 killed`. */
 export interface Cause {
