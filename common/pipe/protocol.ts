@@ -137,10 +137,9 @@ export function jobToWire(job: Job): WireJob {
   // Data that travels as JSON has no such key.
   const fault = 'v8' in encoded ? findBsonType(data) : undefined
   if (fault !== undefined) throw wrongValue(`task.data${fault.path}`, fault.value, fault.allowed)
-  const times = { createdAt: Number(createdAt), dueDate: Number(dueDate) }
+  const wire = { _id, taskType, data: encoded, priority, createdAt: Number(createdAt), dueDate: Number(dueDate) }
   const { schedule, tickAt } = tickOf(job)
-  const ofTick = schedule === undefined ? {} : { schedule, tickAt: Number(tickAt) }
-  return { _id, taskType, data: encoded, priority, ...times, ...ofTick }
+  return schedule === undefined ? wire : { ...wire, schedule, tickAt: Number(tickAt) }
 }
 
 export function jobFromWire({ _id, taskType, data, priority, createdAt, dueDate, schedule, tickAt }: WireJob): Job {
