@@ -77,7 +77,7 @@ export interface SettleRequest {
    * When the lease expires, on this master's monotonic clock. A renewal moves it, even while the settlement is being
    * written.
    */
-  readonly leaseEndsAt: number
+  readonly leaseEndsAt: () => number
 }
 
 /** Why a claim is void: no task carries its token any more. Nothing was written. */

@@ -43,7 +43,7 @@ export const UNLIMITED: Rooms = { roomOf: () => Infinity }
 
 /** A request of a master whose lease is far from over. */
 export function requestFor(claim: Claim, settlement: Settlement): SettleRequest {
-  return { claim, settlement, report: {}, leaseEndsAt: Infinity }
+  return { claim, settlement, report: {}, leaseEndsAt: () => Infinity }
 }
 
 export async function settle(store: Store, claim: Claim, settlement: Settlement): Promise<Verdict> {

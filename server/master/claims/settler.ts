@@ -131,15 +131,12 @@ export class Settler {
   }
 }
 
-/** `leaseEndsAt` is a getter, since the lease is still renewed while the settlement is being written. */
 function requestFor(held: HeldClaim, settlement: Settlement): SettleRequest {
   return {
     claim: held.claim,
     settlement,
     report: held.report.last,
-    get leaseEndsAt() {
-      return held.lease?.endsAt ?? Infinity
-    },
+    leaseEndsAt: () => held.lease?.endsAt ?? Infinity,
   }
 }
 

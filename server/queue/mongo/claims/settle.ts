@@ -162,7 +162,7 @@ export class MongoSettler implements ClaimStore, ReportStore {
 
   private async lookUp({ claim, leaseEndsAt, settlement }: SettleRequest, firstSentAt?: number): Promise<Finding> {
     const found = await this.#tasks.findOne({ _id: claim.task._id }, { projection: FOUND_FIELDS, ...COMMITTED })
-    const unanswered = firstSentAt === undefined ? undefined : { isLate: firstSentAt >= leaseEndsAt }
+    const unanswered = firstSentAt === undefined ? undefined : { isLate: firstSentAt >= leaseEndsAt() }
     return findingOf(claim, settlement.kind, found, unanswered)
   }
 
