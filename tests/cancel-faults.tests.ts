@@ -252,6 +252,7 @@ for (const { kind, inMemory } of QUEUES) {
         await master.call('release', held)
         assert.equal((await master.ending(held)).event, 'done')
         await master.resultOf({ taskType: 'echo', data: {}, inMemory })
+        await master.caughtUp()
         for (const _id of ahead) {
           assert.doesNotMatch(master.output, new RegExp(`echo:${_id}\tstarted`))
           assert.deepEqual([cancelledEvents(master, _id), endingsOf(master, _id)], [1, []])

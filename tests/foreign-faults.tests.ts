@@ -268,6 +268,7 @@ Tinytest.addAsync(
       await master.database.tasks.insertOne(foreign('suspect', { isSuspect: true, priority: 9 }))
       await eventually('it is claimed', () => master.isRunning('suspect'))
       for (const n of [1, 2]) test.equal(await master.resultOf({ taskType: 'echo', data: { n } }), { n })
+      await master.caughtUp()
       test.isFalse(master.starts.includes('suspect'))
       await master.call('release', long)
       test.equal((await master.ending('suspect')).event, 'done')
@@ -307,6 +308,7 @@ Tinytest.addAsync('faults - a task that was paused before the start does not run
       await master.written(/echo is paused/)
       await master.call('resume', 'echo')
       await master.ending(_id)
+      await master.caughtUp()
       const [before, after] = master.output.split('echo is paused')
       if (before?.includes('started') === true || after?.includes('started') !== true) throw new Error(master.output)
     },

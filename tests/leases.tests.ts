@@ -119,6 +119,7 @@ Tinytest.addAsync(
       process.kill(worker, 'SIGCONT')
       await master.written(new RegExp(`echo:${_id}\trequeued: it reached its worker too late to be started`))
       test.equal((await master.ending(_id)).event, 'done')
+      await master.caughtUp()
       test.equal(master.output.match(new RegExp(`echo:${_id}\tstarted`, 'g'))?.length, 1)
     })
   },

@@ -157,6 +157,7 @@ Tinytest.addAsync(
       const cancelled = await master.addTask({ taskType: 'echo', data: {}, dueDate: new Date(Date.now() + 60_000) })
       await master.call('cancel', cancelled)
       await master.notice('cancelled', notice => notice.task._id === cancelled)
+      await master.caughtUp()
       assert.doesNotMatch(master.output, /\tstarted|\tdone in|\tcancelled/)
     })
   },

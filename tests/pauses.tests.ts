@@ -36,6 +36,7 @@ for (const { kind, inMemory } of QUEUES) {
       const ids = await master.call('addTasks', echoes(3, inMemory))
       ids.push(await master.addTask({ taskType: 'echo', data: { n: 3 }, inMemory }))
       await restOf(master, inMemory)
+      await master.caughtUp()
       test.equal(startsOf(master, 'echo'), 0)
       for (const _id of ids) {
         const { attempts, state } = (await master.find(_id, inMemory)) ?? {}
@@ -75,6 +76,7 @@ for (const { kind, inMemory } of QUEUES) {
       await pausedAre(master, ['echo'])
       const [_id = ''] = await master.call('addTasks', echoes(1, inMemory))
       await restOf(master, inMemory)
+      await master.caughtUp()
       test.equal(startsOf(master, 'echo'), 0)
       test.equal(
         await master.resultOf({ taskType: 'setPaused', data: { taskType: 'echo', isPaused: false }, inMemory }),
@@ -180,6 +182,7 @@ Tinytest.addAsync('pauses - a master that starts knows the pauses before it clai
     await withMaster({ database, env, options: NO_TICKS }, async master => {
       await eventually('it polls, and gets no answer', () => gate.commands.some(isPoll))
       await restOf(master, false)
+      await master.caughtUp()
       test.equal(startsOf(master, 'echo'), 0)
       await master.written(/INFO\techo is paused/)
       test.equal((await master.call('counts')).waiting, 3)
@@ -195,6 +198,7 @@ Tinytest.addAsync('pauses - with inMemoryOnly, the master knows the pauses of it
     await master.call('pause', 'echo')
     const [_id = ''] = await master.call('addTasks', echoes(1, true))
     await restOf(master, true)
+    await master.caughtUp()
     test.equal(startsOf(master, 'echo'), 0)
     await master.call('resume', 'echo')
     test.equal((await master.ending(_id)).event, 'done')

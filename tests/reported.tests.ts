@@ -199,6 +199,7 @@ Tinytest.addAsync(
       await master.call('release', holding)
       await running
       await master.ending('memory')
+      await master.caughtUp()
       test.equal(master.starts, [holding, 'memory', 'early'])
     })
   },

@@ -237,6 +237,7 @@ for (const { kind, inMemory } of QUEUES) {
         inMemory,
       }))
       for (const _id of await master.call('addTasks', parents)) test.equal((await master.ending(_id)).event, 'done')
+      await master.caughtUp()
       let waiting = 0
       let most = 0
       for (const _id of master.starts.slice(1)) {

@@ -209,7 +209,8 @@ Tinytest.addAsync('workers - options come from the settings, and the constructor
     await master.workersAre(1)
     const worker = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
     test.notEqual(worker.port, '1')
-    test.notMatches(master.output, /started/)
+    await master.caughtUp()
+    test.notMatches(master.output, /\tstarted/)
     test.equal(master.workerPids.length, 1)
   })
 })

@@ -196,6 +196,7 @@ const calls: Calls = {
   tasks: () => TaskQueue.inMemory.tasks(),
   availableTasks: () => TaskQueue.inMemory.availableTasks(),
   findById: _id => TaskQueue.inMemory.findById(_id),
+  print: text => console.log(text),
   removeById: _id => TaskQueue.inMemory.removeById(_id),
   release: (taskId, answer) => {
     const respond = held.get(taskId)

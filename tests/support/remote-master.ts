@@ -105,7 +105,14 @@ export class RemoteMaster extends RemoteServer {
     return this.starts
   }
 
-  /** The `_id`s of the tasks that have started, once for each start. */
+  /** Until `output` has all that the master has written so far: events come through another pipe. */
+  async caughtUp(): Promise<void> {
+    const mark = `call ${String(this.#calls)} prints this`
+    await this.call('print', mark)
+    await this.written(new RegExp(mark))
+  }
+
+  /** The `_id`s of the tasks that have started, once for each start, as far as that has come through. */
   get starts(): string[] {
     return [...this.output.matchAll(/:nschwarz:cluster:[^:\s]+:(\S+)\tstarted/g)].map(match => match[1] ?? '')
   }

@@ -98,6 +98,7 @@ export interface Calls {
   addThenCancel: (tasks: readonly NewTask[]) => Promise<[string[], boolean[]]>
   /** @returns what the cancel and the retry after it resolved to */
   cancelThenRetry: (_id: string) => Promise<[boolean, boolean]>
+  print: (text: string) => void
   /** Blocks the event loop. */
   block: (milliseconds: number) => void
   stop: (options?: { timeout?: number }) => Promise<void>
