@@ -33,11 +33,11 @@ export function monotonicNow(): number {
 export const MAX_OFFSET_DRIFT_MS = 1000
 
 /**
- * The time of day minus the monotonic clock, in whole milliseconds. It is the same in all processes of a machine. It
- * jumps when the machine sleeps, because the monotonic clock stands still meanwhile, and when somebody sets the clock.
+ * The time of day minus the monotonic clock, in milliseconds. It is the same in all processes of a machine. It jumps
+ * when the machine sleeps, because the monotonic clock stands still meanwhile, and when somebody sets the clock.
  */
 export function clockOffset(): number {
-  return Math.round(timeOfDay() - monotonicNow())
+  return timeOfDay() - monotonicNow()
 }
 
 /** Whether the machine has slept, or its clock was set, between these two offsets. */

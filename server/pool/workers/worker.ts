@@ -140,8 +140,7 @@ export class Worker implements JobCommands {
    */
   run(claim: Claim, startsWithin: number, limits: Limits): void {
     const { token, task } = claim
-    // A whole number: JSON is slow at fractions.
-    const startBefore = Math.floor(Math.min(limits.startBefore ?? Infinity, monotonicNow() + startsWithin))
+    const startBefore = Math.min(limits.startBefore ?? Infinity, monotonicNow() + startsWithin)
     this.#process.send({
       kind: 'run',
       token,
