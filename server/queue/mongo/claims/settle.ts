@@ -142,9 +142,9 @@ export class MongoSettler implements ClaimStore, ReportStore {
 
   /** Each is smaller than the one before it: a document may have no room for all. */
   private *updatesFor(request: SettleRequest): Generator<Pipeline> {
-    const { claim, leaseEndsAt, settlement } = request
+    const { settlement } = request
     yield this.updateFor(request)
-    const withoutReport = { claim, leaseEndsAt, settlement, report: {} }
+    const withoutReport = { ...request, report: {} }
     yield this.updateFor(withoutReport)
     if (settlement.kind === 'done') {
       yield this.updateFor({ ...withoutReport, settlement: { ...settlement, kept: { error: noRoomForResult() } } })
@@ -202,13 +202,12 @@ function noRoomForResult(): UnsendableValueError {
 }
 
 function asCancelled(request: SettleRequest): SettleRequest {
-  const { claim, leaseEndsAt, report } = request
-  return { claim, leaseEndsAt, report, settlement: { kind: 'cancelled', hasStarted: true } }
+  return { ...request, settlement: { kind: 'cancelled', hasStarted: true } }
 }
 
 function asKept(request: SettleRequest): SettleRequest {
-  const { claim, leaseEndsAt, report, settlement } = request
+  const { settlement } = request
   return settlement.kind === 'done'
-    ? { claim, leaseEndsAt, report, settlement: { ...settlement, kept: storedResult(settlement.value) } }
+    ? { ...request, settlement: { ...settlement, kept: storedResult(settlement.value) } }
     : request
 }
