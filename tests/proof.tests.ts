@@ -121,9 +121,9 @@ function startsOf(master: RemoteMaster, _id: string): number {
   return master.starts.filter(id => id === _id).length
 }
 
-/** As `startsOf`, once the first start is in the log: events come another way. */
+/** As `startsOf`, once all starts until now are in the log. */
 async function startsInLog(master: RemoteMaster, _id: string): Promise<number> {
-  await master.until(`the start of ${_id}`, () => startsOf(master, _id) > 0)
+  await master.caughtUp()
   return startsOf(master, _id)
 }
 
@@ -283,8 +283,7 @@ async function bothWorkersHold(master: RemoteMaster): Promise<void> {
     { taskType: 'hold', data: {} },
   ])
   await Promise.all(ids.map(_id => master.held(_id)))
-  // What a worker wrote before is in the log then, too.
-  await Promise.all(ids.map(_id => startsInLog(master, _id)))
+  await master.caughtUp()
   for (const _id of ids) await master.call('release', _id)
 }
 

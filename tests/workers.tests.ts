@@ -210,7 +210,7 @@ Tinytest.addAsync('workers - options come from the settings, and the constructor
     const worker = (await master.resultOf({ taskType: 'process', data: {} })) as WorkerProcess
     test.notEqual(worker.port, '1')
     await master.caughtUp()
-    test.notMatches(master.output, /\tstarted/)
+    test.notMatches(master.output, /started/)
     test.equal(master.workerPids.length, 1)
   })
 })

@@ -99,7 +99,7 @@ export class RemoteMaster extends RemoteServer {
     return this.notices('done', 'error').map(toEnding)
   }
 
-  /** The tasks that have started, in that order as far as one worker is concerned, until the last one has. */
+  /** The tasks that have started, in the order in which the master heard of it, until the last one has. */
   async startedUntil(last: string): Promise<string[]> {
     await this.written(new RegExp(`:${last}\tstarted`))
     return this.starts
